@@ -1,0 +1,32 @@
+# The commands of the project; each makes what it needs.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export LEAP_HOME := $(CURDIR)
+
+.PHONY: run test data lint clean
+
+run: $(VENV)/ready
+	$(BIN)/leap data fetch wheels
+	$(BIN)/leap run --profile demo
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest
+
+data: $(VENV)/ready
+	$(BIN)/leap data fetch wheels
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The stamp is written last: an interrupted install starts again.
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) data/processed data/results notebooks/executed figures/smoke figures/demo figures/paper

@@ -1,0 +1,30 @@
+"""Where the files come from, how they are verified, how they are read. Nothing else."""
+
+from leaplib.sources.gdsc import read_expression, read_response, read_smiles
+from leaplib.sources.gene_sets import read_cgp, read_gmt
+from leaplib.sources.identifiers import DrugIndex, LineIndex, normalise_drug, normalise_line
+from leaplib.sources.manifest import Source, fetch, path, raw_folder, status, verify
+from leaplib.sources.passports import read_passports
+from leaplib.sources.screens import DrugScreen, GeneScreen, read_drug_screen
+
+__all__ = [
+    "DrugIndex",
+    "DrugScreen",
+    "GeneScreen",
+    "LineIndex",
+    "Source",
+    "fetch",
+    "normalise_drug",
+    "normalise_line",
+    "path",
+    "raw_folder",
+    "read_cgp",
+    "read_drug_screen",
+    "read_expression",
+    "read_gmt",
+    "read_passports",
+    "read_response",
+    "read_smiles",
+    "status",
+    "verify",
+]

