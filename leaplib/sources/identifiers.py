@@ -83,9 +83,7 @@ class LineIndex:
             for synonym in synonyms:
                 self._levels["synonym"][normalise_line(synonym)].add(line)
 
-    def match(
-        self, names: Iterable[str], where: str, settled: Mapping[str, str] | None = None
-    ) -> pd.DataFrame:
+    def match(self, names: Iterable[str], where: str, settled: Mapping[str, str] | None = None) -> pd.DataFrame:
         """Find lines by name.
 
         Parameters
@@ -116,9 +114,7 @@ class LineIndex:
                 unclear.append(f"{raw!r} may be {' or '.join(sorted(self._labels[line] for line in found))}")
             rows.append({"raw": raw, "canonical": next(iter(found), None), "how": how})
         if unclear:
-            raise InputError(
-                f"{where}: ambiguous lines: {'; '.join(unclear)}: use the exact name or the model_id"
-            )
+            raise InputError(f"{where}: ambiguous lines: {'; '.join(unclear)}: use the exact name or the model_id")
         frame = pd.DataFrame(rows, columns=["raw", "canonical", "how"])
         _refuse_collisions(frame, where)
         return frame
@@ -146,9 +142,7 @@ def _refuse_collisions(matched: pd.DataFrame, where: str) -> None:
     twice = known[known["canonical"].duplicated(keep=False)]
     if len(twice):
         groups = [f"{line} ({', '.join(names)})" for line, names in twice.groupby("canonical")["raw"]]
-        raise InputError(
-            f"{where}: several names for one cell line: {'; '.join(groups)}: rename or merge them"
-        )
+        raise InputError(f"{where}: several names for one cell line: {'; '.join(groups)}: rename or merge them")
 
 
 def normalise_drug(name: str) -> str:
@@ -298,6 +292,4 @@ class DrugIndex:
 def _refuse_molecules(where: str, clashes: list[list[str]]) -> None:
     """Raise for drugs whose names agree but whose structures do not."""
     listed = "; ".join(" and ".join(map(repr, names)) for names in clashes)
-    raise InputError(
-        f"{where}: one drug name for different molecules: {listed}: rename one or correct its SMILES"
-    )
+    raise InputError(f"{where}: one drug name for different molecules: {listed}: rename one or correct its SMILES")

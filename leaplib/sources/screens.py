@@ -125,9 +125,7 @@ def read_drug_screen() -> DrugScreen:
     )
 
 
-def join_lines(
-    passports: pd.DataFrame, names: Mapping[str, Iterable[str]]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def join_lines(passports: pd.DataFrame, names: Mapping[str, Iterable[str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Find the lines of several files in the passport list.
 
     Parameters
@@ -175,9 +173,7 @@ def _named(records: pd.DataFrame, lines: pd.DataFrame, drugs: pd.DataFrame) -> p
     return pd.DataFrame({"line": line, "drug": drug, "study": records["study"], "aac": records["aac"]})
 
 
-def _lost(
-    joins: pd.DataFrame, lines: pd.DataFrame, with_expression: pd.Index, with_smiles: pd.Index
-) -> pd.DataFrame:
+def _lost(joins: pd.DataFrame, lines: pd.DataFrame, with_expression: pd.Index, with_smiles: pd.Index) -> pd.DataFrame:
     """List what does not join, with the reason; a line may have two."""
     line, drug = joins["what"] == "line", joins["what"] == "drug"
     reasons = {

@@ -54,9 +54,7 @@ def read_tensors(data: bytes, where: str) -> dict[str, Any]:
         value = _TensorUnpickler(io.BytesIO(data)).load()
     except Exception as error:  # a hostile file may fail in any way: each is bad input, none our defect
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(
-            f"{where}: refused, no plain pickle of tensors ({reason}): get the file anew"
-        ) from error
+        raise InputError(f"{where}: refused, no plain pickle of tensors ({reason}): get the file anew") from error
     plain = isinstance(value, dict) and all(isinstance(key, str) for key in value)
     if not plain or not all(isinstance(item, (np.ndarray, *PLAIN)) for item in value.values()):
         raise InputError(f"{where}: refused, not a dictionary of names to tensors or text: get the file anew")

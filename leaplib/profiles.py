@@ -1,0 +1,94 @@
+"""Profiles: how much of everything a run does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from leaplib.errors import InputError
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Sizes of a run; what is computed is the same in all profiles.
+
+    Parameters
+    ----------
+    name : str
+    about : str
+        One sentence for the notebooks: what this profile does less of than the paper.
+    tasks : tuple of str
+        Tasks run unless others are asked for.
+    simulated : bool
+        Take the simulated cohort even where real files are present (tests).
+    n_splits : int
+        Random holdouts (10 in the paper).
+    n_shuffled : int
+        Splits on which LEAP is also run on shuffled labels.
+    n_test_sets : int
+        Leave-10-out test sets per unseen tissue (1,000 in the paper).
+    max_perturbations : int or None
+        Perturbations kept, drawn at random with a fixed seed; None keeps all.
+    n_genes : int
+        Most variable genes per source (5,000 in the paper).
+    n_representations : int
+        DAMAEs in LEAP (5 in the paper).
+    damae : mapping
+        Settings of the autoencoder that differ from `leaplib.DAMAE`'s defaults (the paper's).
+    simulated_lines : int
+        Cell lines of the simulated cohort where it stands in.
+    """
+
+    name: str
+    about: str
+    tasks: tuple[str, ...]
+    simulated: bool = False
+    n_splits: int = 10
+    n_shuffled: int = 10
+    n_test_sets: int = 1000
+    max_perturbations: int | None = None
+    n_genes: int = 5000
+    n_representations: int = 5
+    damae: Mapping[str, Any] = field(default_factory=dict)
+    simulated_lines: int = 600
+    simulated_genes: int = 2000
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "smoke",
+            "a minute's check that everything works: simulated data, few lines, genes and perturbations",
+            tasks=("1a", "2a", "4b"),
+            simulated=True,
+            n_splits=2,
+            n_shuffled=1,
+            n_test_sets=20,
+            max_perturbations=12,
+            n_genes=300,
+            n_representations=3,
+            damae={"n_hidden": 64, "n_components": 32, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 40},
+            simulated_lines=480,
+            simulated_genes=500,
+        ),
+        Profile(
+            "demo",
+            "real GDSC responses at a laptop's pace: fewer splits and drugs than the paper, and an autoencoder "
+            "schedule that gets to the same loss in fewer epochs",
+            tasks=("1a", "2a", "4b"),
+            n_splits=3,
+            n_shuffled=1,
+            n_test_sets=100,
+            max_perturbations=60,
+            damae={"learning_rate": 1e-3, "batch_size": 128, "max_epochs": 300},
+        ),
+        Profile("paper", "the paper's settings in full, on whatever real data is there", tasks=("1a", "2a", "4b")),
+    )
+}
+
+
+def get_profile(name: str) -> Profile:
+    """Return a profile by name; an unknown name is an InputError that lists the known ones."""
+    if name not in PROFILES:
+        raise InputError(f"profile {name!r} is unknown: use one of {', '.join(PROFILES)}")
+    return PROFILES[name]

@@ -1,0 +1,188 @@
+"""A simulated cohort with known truth, for tests and for tasks whose real files are absent.
+
+Tissue-structured latent programmes drive expression, gene dependencies and drug responses. Every
+selection rule of the preparation has something to do: samples without expression or without a tissue,
+two outliers, perturbations without variation, repeats within a study, missing pairs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+
+from leaplib.sources.screens import DrugScreen, GeneScreen
+
+TISSUES = ("Lung", "Lymphoid", "Bowel", "Skin", "Breast", "Brain", "Ovary", "Pancreas", "Stomach", "Kidney", "Bone")
+HIDDEN = 1.5  # SD, in logits, of what drives responses but leaves no trace in expression
+N_PROGRAMMES = 16
+STUDIES = {"GDSC v2": (0.75, 0.9), "GDSC v1": (0.85, 0.9), "CCLE": (0.5, 0.3)}  # share of lines, of drugs
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Simulated screens and the truth behind them.
+
+    Parameters
+    ----------
+    drugs : DrugScreen
+    dependencies : GeneScreen
+    pdx_expression, pdx_response : DataFrame
+        Xenografts x genes, shifted and stretched against the cell lines; xenografts x drugs, minus the
+        best change of tumour volume in percent (higher is better).
+    true_aac, true_dependency : DataFrame, lines x perturbations
+        The part of the responses that expression tells, for all lines: its correlation with a measured response
+        is the best that any model can reach.
+    """
+
+    drugs: DrugScreen
+    dependencies: GeneScreen
+    pdx_expression: pd.DataFrame
+    pdx_response: pd.DataFrame
+    true_aac: pd.DataFrame
+    true_dependency: pd.DataFrame
+
+
+def simulate(n_lines: int = 600, n_genes: int = 2000, n_dependencies: int = 90, n_drugs: int = 80,
+             seed: int = 0) -> Simulation:  # fmt: skip
+    """Simulate screens of `n_lines` cell lines; the same seed gives the same cohort."""
+    rng = np.random.default_rng(seed)
+    lines = pd.Index([f"SIM-{i:04d}" for i in range(n_lines)], name="line")
+    samples, latent = _latent(rng, lines)
+    signal = _expression_signal(rng, n_genes)
+    rna = _rna_seq(rng, latent, signal)
+    true_dependency = _dependencies(rng, latent, n_dependencies)
+    potency, weights = _drug_effects(rng, n_drugs)
+    true_aac = expit(latent @ weights + potency)
+    pdx_expression, pdx_response = _xenografts(rng, signal, weights.iloc[:, :5])
+    return Simulation(
+        drugs=_drug_screen(rng, rna, samples, true_aac),
+        dependencies=_gene_screen(rng, rna, samples, true_dependency),
+        pdx_expression=pdx_expression,
+        pdx_response=pdx_response,
+        true_aac=true_aac,
+        true_dependency=true_dependency,
+    )
+
+
+def _latent(rng: np.random.Generator, lines: pd.Index) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tissue and latent programmes of each line; tissues differ in size, as they do in reality."""
+    share = 1.0 / np.arange(2, 2 + len(TISSUES)) ** 0.15
+    code = rng.choice(len(TISSUES), size=len(lines), p=share / share.sum())
+    centres = rng.normal(scale=0.8, size=(len(TISSUES), N_PROGRAMMES))
+    latent = centres[code] + rng.normal(scale=0.8, size=(len(lines), N_PROGRAMMES))
+    tissue = pd.Series(np.array(TISSUES)[code], index=lines, dtype=object)
+    tissue.iloc[rng.choice(len(lines), max(1, len(lines) // 100), replace=False)] = None
+    samples = pd.DataFrame({"tissue": tissue, "cancer_type": tissue}, index=lines)
+    return samples, pd.DataFrame(latent, index=lines)
+
+
+def _expression_signal(rng: np.random.Generator, n_genes: int) -> tuple[np.ndarray, np.ndarray, pd.Index]:
+    """Draw base level and sparse programme loadings of each gene."""
+    loadings = rng.normal(size=(N_PROGRAMMES, n_genes)) * (rng.random((N_PROGRAMMES, n_genes)) < 0.15)
+    return rng.uniform(1, 6, n_genes), loadings, pd.Index([f"GENE{i}" for i in range(n_genes)], name="gene")
+
+
+def _rna_seq(rng: np.random.Generator, latent: pd.DataFrame, signal: tuple) -> pd.DataFrame:
+    """log2(TPM + 1) of each line; two lines are outliers."""
+    base, loadings, genes = signal
+    values = base + latent.to_numpy() @ loadings + rng.normal(scale=0.8, size=(len(latent), len(genes)))
+    # The outliers share no direction with each other or with a programme, as failed libraries would; their
+    # size grows with the cohort, or its programmes would hide them in the leading components.
+    values[-2:] += rng.normal(scale=1.2 * np.sqrt(len(latent)), size=(2, len(genes)))
+    return pd.DataFrame(np.clip(values, 0, None), index=latent.index, columns=genes)
+
+
+def _dependencies(rng: np.random.Generator, latent: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Probability that a line depends on a gene; every third gene is essential in all or in none."""
+    weights = rng.normal(size=(N_PROGRAMMES, n)) * (rng.random((N_PROGRAMMES, n)) < 0.3)
+    weights /= np.maximum(np.linalg.norm(weights, axis=0), 1e-9)
+    score = 2.5 * latent.to_numpy() @ weights
+    flat = np.arange(n) % 3 == 2
+    score[:, flat] = 0.1 * score[:, flat] + np.where(np.arange(flat.sum()) % 2, 5, -5)
+    return pd.DataFrame(expit(score), index=latent.index, columns=[f"KO{i}" for i in range(n)])
+
+
+def _drug_effects(rng: np.random.Generator, n: int) -> tuple[pd.Series, pd.DataFrame]:
+    """Draw the potency of each drug and its weights on the programmes; drugs differ in potency, as in reality."""
+    drugs = [f"drug-{i}" for i in range(n)]
+    weights = rng.normal(size=(N_PROGRAMMES, n)) * (rng.random((N_PROGRAMMES, n)) < 0.3)
+    weights *= 1.2 / np.maximum(np.linalg.norm(weights, axis=0), 1e-9)
+    return pd.Series(rng.normal(-1.5, 0.8, n), index=drugs), pd.DataFrame(weights, columns=drugs)
+
+
+def _drug_screen(rng: np.random.Generator, rna: pd.DataFrame, samples: pd.DataFrame,
+                 truth: pd.DataFrame) -> DrugScreen:  # fmt: skip
+    """Three studies with repeats and missing pairs; expression as a microarray z-scored over genes."""
+    gain, offset = rng.uniform(0.6, 1.2, rna.shape[1]), rng.normal(scale=1.0, size=rna.shape[1])
+    array = rna * gain + offset + rng.normal(scale=0.3, size=rna.shape)
+    array = array.sub(array.mean(axis=1), axis=0).div(array.std(axis=1, ddof=0), axis=0)
+    absent = rng.choice(len(rna) - 2, len(rna) // 20, replace=False)  # never the outliers
+    responses = pd.concat([_study(rng, name, truth, *share) for name, share in STUDIES.items()], ignore_index=True)
+    smiles = pd.Series([_smiles(i) for i in range(truth.shape[1])], index=truth.columns)
+    smiles.iloc[-1:] = None
+    return DrugScreen(
+        expression=array.drop(index=array.index[absent]).astype(np.float32),
+        responses=responses,
+        samples=samples,
+        smiles=smiles.dropna(),
+        lost=pd.DataFrame({"study": [], "what": [], "raw": [], "reason": []}, dtype=object),
+        unit="z-score",
+        platform="simulated microarray, each line z-scored over its genes",
+        data="simulated",
+    )
+
+
+def _study(rng: np.random.Generator, name: str, truth: pd.DataFrame, lines: float, drugs: float) -> pd.DataFrame:
+    """One study's records: noise, a drug-specific shift, 10% missing pairs, 5% measured twice."""
+    rows = truth.index[rng.random(len(truth)) < lines]
+    columns = truth.columns[rng.random(truth.shape[1]) < drugs]
+    table = _hidden(rng, truth.loc[rows, columns]) + rng.normal(scale=0.05, size=len(columns))
+    record = table.rename_axis("line").melt(ignore_index=False, var_name="drug", value_name="aac").reset_index()
+    record = record[rng.random(len(record)) > 0.1]
+    record = pd.concat([record, record.sample(frac=0.05, random_state=int(rng.integers(2**31)))], ignore_index=True)
+    record["aac"] = np.clip(record["aac"] + rng.normal(scale=0.05, size=len(record)), 0, 1)
+    return record.assign(study=name)[["line", "drug", "study", "aac"]]
+
+
+def _hidden(rng: np.random.Generator, truth: pd.DataFrame) -> pd.DataFrame:
+    """Add, on the logit scale, what expression cannot tell."""
+    values = expit(logit(truth.to_numpy()) + rng.normal(scale=HIDDEN, size=truth.shape))
+    return pd.DataFrame(values, index=truth.index, columns=truth.columns)
+
+
+def _smiles(number: int) -> str:
+    """Return a valid molecule, another for each number."""
+    ring = ("c1ccccc1", "c1ccncc1", "C1CCNCC1", "c1ccsc1")[number % 4]
+    return "C" * (1 + number // 4 % 8) + "(=O)N" * (number // 32 % 2) + "O" * (number // 64 % 2) + ring
+
+
+def _gene_screen(rng: np.random.Generator, rna: pd.DataFrame, samples: pd.DataFrame,
+                 truth: pd.DataFrame) -> GeneScreen:  # fmt: skip
+    """CRISPR-like dependencies with noise; some lines without RNA-seq."""
+    absent = rng.choice(len(rna) - 2, len(rna) // 20, replace=False)
+    observed = (_hidden(rng, truth) + rng.normal(scale=0.05, size=truth.shape)).clip(0, 1)
+    return GeneScreen(
+        expression=rna.drop(index=rna.index[absent]).astype(np.float32),
+        dependency=observed,
+        samples=samples,
+        unit="log2(TPM+1)",
+        platform="simulated RNA-seq",
+        data="simulated",
+    )
+
+
+def _xenografts(rng: np.random.Generator, signal: tuple,
+                weights: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """Return 60 xenografts with a domain shift, and minus the best volume change (%) for a few drugs.
+
+    The drugs act through the same programmes as in cell lines.
+    """
+    base, loadings, genes = signal
+    names = pd.Index([f"PDX-{i:03d}" for i in range(60)], name="pdx")
+    latent = rng.normal(size=(len(names), N_PROGRAMMES))
+    shift = rng.normal(scale=1.0, size=len(genes))
+    values = 0.8 * (base + latent @ loadings) + shift + rng.normal(scale=0.8, size=(len(names), len(genes)))
+    expression = pd.DataFrame(np.clip(values, 0, None), index=names, columns=genes)
+    change = 30 * latent @ weights.to_numpy() + rng.normal(scale=15, size=(len(names), weights.shape[1]))
+    return expression, pd.DataFrame(change, index=names, columns=weights.columns)

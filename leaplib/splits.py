@@ -1,0 +1,180 @@
+"""Splits: frozen, named, saved to disk, the same for every model and every rerun."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
+
+from leaplib.cohort import Cohort
+from leaplib.errors import InputError
+from leaplib.files import atomic_path
+from leaplib.tasks import Task
+
+N_FOLDS = 5
+N_LEFT_OUT = 10
+
+
+@dataclass(frozen=True)
+class Split:
+    """One division of samples into training and test set.
+
+    Parameters
+    ----------
+    name : str
+        "holdout-0" ..., or the unseen tissue.
+    train, test : Index
+        Sample ids, disjoint.
+    folds : Series
+        Tuning fold (0 to 4) of each training sample.
+    left_out : list of Index
+        Challenge ii: for each test set, the samples of the target tissue that it leaves out (those
+        that a few-shot model is fine-tuned on, withheld from all models). Empty: one test set, all of `test`.
+
+    Raises
+    ------
+    InputError
+        When a sample is on both sides, or the folds do not cover the training set.
+    """
+
+    name: str
+    train: pd.Index
+    test: pd.Index
+    folds: pd.Series
+    left_out: tuple[pd.Index, ...] = ()
+
+    def __post_init__(self) -> None:
+        both = self.train.intersection(self.test)
+        if len(both):
+            raise InputError(f"split {self.name!r}: sample {both[0]!r} is in training and test set")
+        if not self.folds.index.equals(self.train):
+            raise InputError(f"split {self.name!r}: the folds do not match the training samples")
+        for held in self.left_out:
+            if len(held.difference(self.test)):
+                raise InputError(f"split {self.name!r}: a test set leaves out a sample that is not a test sample")
+
+    def test_sets(self) -> list[pd.Index]:
+        """Return the samples of each test set."""
+        return [self.test.difference(held, sort=False) for held in self.left_out] or [self.test]
+
+
+def random_folds(n_samples: int, seed: int) -> np.ndarray:
+    """Return the tuning fold (0 to 4) of each of `n_samples` samples, at random."""
+    if n_samples < N_FOLDS:
+        raise InputError(f"{n_samples} training samples: at least {N_FOLDS} are needed for tuning")
+    folds = np.empty(n_samples, dtype=int)
+    for fold, (_, held) in enumerate(KFold(N_FOLDS, shuffle=True, random_state=seed).split(np.arange(n_samples))):
+        folds[held] = fold
+    return folds
+
+
+def tuning_folds(samples: pd.Index, seed: int, groups: pd.Series | None = None) -> pd.Series:
+    """Assign training samples to 5 tuning folds.
+
+    Parameters
+    ----------
+    samples : Index
+    seed : int
+        Order of the samples in plain folds; grouped folds are balanced by size and need none.
+    groups : Series, optional
+        Group (tissue) of each sample; a group is never divided between folds. With fewer than 5
+        groups there are as many folds as groups.
+
+    Returns
+    -------
+    Series of int, by sample
+    """
+    if groups is None:
+        return pd.Series(random_folds(len(samples), seed), index=samples, name="fold")
+    labels = groups.reindex(samples)
+    if labels.isna().any():
+        raise InputError(f"sample {labels.index[labels.isna()][0]!r} has no group: every training sample needs one")
+    if labels.nunique() < 2:
+        raise InputError("grouped folds need at least 2 groups: leave `groups` out or give more")
+    folds = pd.Series(-1, index=samples, name="fold")
+    for fold, (_, held) in enumerate(GroupKFold(min(N_FOLDS, labels.nunique())).split(samples, groups=labels)):
+        folds.iloc[held] = fold
+    return folds
+
+
+def holdouts(cohort: Cohort, n_splits: int, seed: int = 0) -> list[Split]:
+    """Random 80/20 holdouts by sample (challenge i)."""
+    shuffle = ShuffleSplit(n_splits, test_size=0.2, random_state=seed)
+    samples = cohort.expression.index
+    splits = []
+    for number, (train, test) in enumerate(shuffle.split(samples)):
+        ids = samples[np.sort(train)]
+        splits.append(Split(f"holdout-{number}", ids, samples[np.sort(test)], tuning_folds(ids, seed + number)))
+    return splits
+
+
+def largest_tissues(samples: pd.DataFrame, n_tissues: int) -> list[str]:
+    """Return the tissues with most samples, largest first; ties go by name."""
+    counts = samples["tissue"].value_counts().rename_axis("tissue").reset_index(name="n")
+    return counts.sort_values(["n", "tissue"], ascending=[False, True])["tissue"].head(n_tissues).tolist()
+
+
+def unseen_tissues(cohort: Cohort, tissues: Sequence[str], n_test_sets: int, seed: int = 0) -> list[Split]:
+    """Each tissue in turn as the test set, tuning folds grouped by tissue (challenge ii).
+
+    Each split carries `n_test_sets` test sets that leave 10 random samples of the tissue out.
+    """
+    tissue_of = cohort.samples["tissue"]
+    splits = []
+    for number, tissue in enumerate(tissues):
+        test = tissue_of.index[tissue_of == tissue]
+        train = tissue_of.index[tissue_of != tissue]
+        if len(test) <= N_LEFT_OUT:
+            raise InputError(f"tissue {tissue!r} has {len(test)} samples: more than {N_LEFT_OUT} are needed")
+        rng = np.random.default_rng([seed, number])
+        held = tuple(test[np.sort(rng.choice(len(test), N_LEFT_OUT, replace=False))] for _ in range(n_test_sets))
+        splits.append(Split(tissue, train, test, tuning_folds(train, seed, tissue_of), held))
+    return splits
+
+
+def make_splits(cohort: Cohort, task: Task, n_splits: int, n_test_sets: int, seed: int = 0) -> list[Split]:
+    """Return the splits that a task's design asks for."""
+    if task.design == "holdout":
+        return holdouts(cohort, n_splits, seed)
+    return unseen_tissues(cohort, largest_tissues(cohort.samples, task.n_tissues), n_test_sets, seed)
+
+
+def save_splits(splits: Sequence[Split], path: str | Path) -> Path:
+    """Write splits to one parquet file: rows (split, role, sample, number).
+
+    `role` is train (number: tuning fold), test (0) or left_out (number: test set).
+    """
+    rows = []
+    for split in splits:
+        rows += [(split.name, "train", sample, fold) for sample, fold in split.folds.items()]
+        rows += [(split.name, "test", sample, 0) for sample in split.test]
+        rows += [(split.name, "left_out", sample, i) for i, held in enumerate(split.left_out) for sample in held]
+    frame = pd.DataFrame(rows, columns=["split", "role", "sample", "number"])
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary)
+    return Path(path)
+
+
+def load_splits(path: str | Path) -> list[Split]:
+    """Read the splits that `save_splits` wrote."""
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}): delete it, and the next run makes it again") from error
+    splits = []
+    for name, rows in frame.groupby("split", sort=False):
+        roles = dict(list(rows.groupby("role")))
+        train = roles["train"].set_index("sample")["number"].rename("fold").rename_axis(None)
+        held = roles.get("left_out", rows.head(0)).groupby("number")["sample"]
+        splits.append(
+            Split(
+                str(name),
+                train.index,
+                pd.Index(roles["test"]["sample"].to_list()),
+                train,
+                tuple(pd.Index(part.to_list()) for _, part in held),
+            )
+        )
+    return splits

@@ -1,0 +1,48 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaplib.cohort import Cohort
+from leaplib.simulation import simulate
+
+
+@pytest.fixture(scope="session")
+def simulation():
+    return simulate(n_lines=320, n_genes=300, seed=1)
+
+
+@pytest.fixture(scope="session")
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty home: nothing is read from or written to the checkout's own data and figures."""
+    monkeypatch.setenv("LEAP_HOME", str(tmp_path))
+    monkeypatch.delenv("LEAP_DATA", raising=False)
+    return tmp_path
+
+
+def frames(n_samples=6, n_genes=4, n_perturbations=3):
+    rng = np.random.default_rng(0)
+    samples = pd.Index([f"line-{i}" for i in range(n_samples)])
+    perturbations = pd.Index([f"drug-{i}" for i in range(n_perturbations)])
+    response = pd.DataFrame(rng.random((n_samples, n_perturbations)), index=samples, columns=perturbations)
+    response.iloc[0, 0] = np.nan
+    return {
+        "expression": pd.DataFrame(rng.random((n_samples, n_genes)), samples, [f"G{i}" for i in range(n_genes)]),
+        "response": response,
+        "samples": pd.DataFrame({"tissue": "Lung", "study": "S", "disease_model": "cell line"}, index=samples),
+        "perturbations": pd.DataFrame({"kind": "drug", "smiles": "CCO"}, index=perturbations),
+    }
+
+
+@pytest.fixture
+def parts():
+    return frames()
+
+
+@pytest.fixture
+def cohort(parts):
+    return Cohort(name="test", **parts)
