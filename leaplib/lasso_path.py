@@ -1,0 +1,802 @@
+"""Lasso paths of many perturbations at once (PS-LASSO, the regressor of LEAP).
+
+**Problem.** For each perturbation, each cross-validation fold and each of A penalties alpha,
+
+    minimise over b, b0:   1/(2n) ||y - b0 - X b||^2 + alpha ||b||_1
+
+over the n training samples that have the label: scikit-learn's Lasso, with an intercept and with the
+features as they are. All fits share X. With G = Xc'Xc / n and c = Xc'yc / n, centred on the training
+samples, the samples drop out and everything happens in the p features.
+
+**Method.** ADMM (Boyd et al. 2011) in units in which each feature has SD 1 and the penalty is 1. Its
+state is a vector v per fit, which holds the sparse coefficients z and the dual variable u:
+
+    u = clip(v, -1/s, 1/s),   rho z = v - u,   x = (H + rho I)^-1 (c + rho z - u)
+    v <- v + 1.7 (rho x - rho z)
+
+with s the features' SD and H = G / (s s'). The x-step is the only cost, and there are three of them:
+
+- *shared*: perturbations that miss at the same samples (complete labels above all) have the same H in
+  a fold; an iteration at one penalty is a product of all of them with one matrix.
+- *near*: most other perturbations differ from a base pattern at a few samples. Their H is the base's
+  plus a low rank, and the x-step is the base's, in its eigenvectors, plus Woodbury's correction.
+- *own*: the rest, above all those with few samples, get an eigendecomposition each.
+
+The step size rho falls with the penalty (`_first_steps`); fits that are slow adapt theirs by
+balancing the primal against the dual residual. The iterations run in float32.
+
+**Stopping rule.** Every few iterations the coefficients are rounded to what would be returned, and
+their duality gap is computed in float64, with the residual, scaled until it is feasible, as the dual
+point (Massias et al. 2018). A fit is done when its gap is at most `tol` of the null loss, and a
+smaller share of it where the fit explains little. Fits that are not done after 100 iterations go to
+an active set method in float64 (feature-sign search, Lee et al. 2007), which is exact and finite.
+
+References
+----------
+Friedman, Hastie, Tibshirani (2010), Regularization paths for generalized linear models via coordinate
+descent, J. Stat. Softw. 33(1); scikit-learn's grid of penalties is the same.
+Boyd, Parikh, Chu, Peleato, Eckstein (2011), Distributed optimization and statistical learning via the
+alternating direction method of multipliers, Found. Trends Mach. Learn. 3(1).
+Lee, Battle, Raina, Ng (2007), Efficient sparse coding algorithms, NIPS.
+Massias, Gramfort, Salmon (2018), Celer: a fast solver for the Lasso with dual extrapolation, ICML.
+LEAP: arXiv 2502.15646.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import partial
+
+import numpy as np
+import torch
+
+from leaplib.device import resolve_device
+from leaplib.errors import InputError
+
+RELAXATION = 1.7
+"""Over-relaxation of ADMM; 1.5 to 1.8 is the usual range (Boyd et al. 2011, section 3.4.3)."""
+
+CHECKS = (16, 22, 28, 36, 44, 54, 64, 80, 100)
+"""Iterations after which the gap is looked at; fits that are not done at the last are slow."""
+
+ADAPT_FROM = 44
+"""Iterations after which the fits that are left adapt their step size at each check."""
+
+SHARED_AT_LEAST = 16
+"""So many perturbations that miss at the same samples are worth a matrix for each penalty."""
+
+NEAR_AT_MOST = 64
+"""Samples at which a perturbation may differ from its base pattern."""
+
+NEAR_AT_LEAST = 4
+"""So many perturbations are worth a base pattern of their own."""
+
+ACTIVE_SET_STEPS = 2000
+"""Bound on the steps of the active set method; tens are usual."""
+
+
+@dataclass(frozen=True)
+class LassoPaths:
+    """Lasso models of K folds, A penalties and L perturbations.
+
+    Attributes
+    ----------
+    coef : numpy.ndarray of shape (K, A, p, L), float32
+        In memory the features come last.
+    intercept : numpy.ndarray of shape (K, A, L), float64
+    alphas : numpy.ndarray of shape (A, L), float64
+        Decreasing along the first axis, on scikit-learn's scale.
+    gap : numpy.ndarray of shape (K, A, L), float64
+        Duality gap of each fit over its null loss ``1/(2n) ||y - mean||^2``.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    alphas: np.ndarray
+    gap: np.ndarray
+
+
+def lasso_paths(
+    X: np.ndarray,
+    Y: np.ndarray,
+    folds: np.ndarray | None = None,
+    n_alphas: int = 10,
+    eps: float = 1e-3,
+    tol: float = 1e-4,
+    device: str = "auto",
+) -> LassoPaths:
+    """Fit the Lasso path of every perturbation on every fold's training set.
+
+    Parameters
+    ----------
+    X : array of shape (n, p)
+        Features, finite.
+    Y : array of shape (n, L)
+        Labels; NaN where a sample was not measured.
+    folds : int array of shape (n,), optional
+        Model k trains on the rows with ``folds != k``. Without it one model trains on all rows.
+    n_alphas : int
+        Penalties a perturbation, log-spaced from alpha_max of its whole labelled set (all folds)
+        down to ``eps * alpha_max``, the same in all folds.
+    eps : float
+        The smallest penalty over the largest.
+    tol : float
+        Largest duality gap over the null loss. Below about 1e-6 the rounding of the float32
+        coefficients decides.
+    device : {"auto", "cpu", "cuda"}
+
+    Returns
+    -------
+    LassoPaths
+        A training set with fewer than two labels, or with equal labels, gets zero coefficients and
+        the mean as its intercept (0 without a label).
+
+    Raises
+    ------
+    InputError
+        For X that is not finite, infinite labels, shapes that do not fit together, folds other than
+        0 .. K-1, or n_alphas, eps or tol out of range.
+    """
+    X, Y, folds = _check(X, Y, folds, n_alphas, eps, tol)
+    data = _Data.build(X, Y, folds, resolve_device(device))
+    fits = _Fits.build(data, n_alphas, eps, tol)
+    with _workers(data.device) as run:
+        run(_tasks(data, fits))
+    return fits.result(data)
+
+
+# Input and output -------------------------------------------------------------------------------
+
+
+def _check(
+    X: np.ndarray, Y: np.ndarray, folds: np.ndarray | None, n_alphas: int, eps: float, tol: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return X and Y in float64 and folds as integers (-1 for every row where there are none)."""
+    X, Y = np.asarray(X, dtype=np.float64), np.asarray(Y, dtype=np.float64)
+    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y) or 0 in X.shape:
+        raise InputError(f"X {X.shape} and Y {Y.shape} must be matrices with the same rows, X not empty")
+    if not np.isfinite(X).all():
+        raise InputError("X has NaN or infinite values: impute or drop them before the fit")
+    if np.isinf(Y).any():
+        raise InputError("Y has infinite values: use NaN for labels that were not measured")
+    if n_alphas < 1 or not 0 < eps < 1 or not tol > 0:
+        raise InputError(f"n_alphas={n_alphas}, eps={eps}, tol={tol}: use n_alphas >= 1, 0 < eps < 1, tol > 0")
+    if folds is None:
+        return X, Y, np.full(len(X), -1)
+    folds = np.asarray(folds)
+    if folds.shape != (len(X),) or folds.dtype.kind not in "iu":
+        raise InputError(f"folds must be {len(X)} integers, one a row of X, not {folds.dtype} {folds.shape}")
+    values = np.unique(folds)
+    if len(values) < 2 or not np.array_equal(values, np.arange(len(values))):
+        raise InputError(f"folds must take each of the values 0 .. K-1, K >= 2, not {values[:10].tolist()}")
+    return X, Y, folds.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Statistics of l perturbations on one training set, in float64."""
+
+    count: torch.Tensor  # (l,)
+    mean_y: torch.Tensor  # (l,)
+    mean_x: torch.Tensor  # (l, p)
+    covariance: torch.Tensor  # (l, p), Xc'yc / n
+    null: torch.Tensor  # (l,), ||yc||^2 / n
+    degenerate: torch.Tensor  # (l,), too few labels or equal ones
+
+    def keep(self, rows: torch.Tensor) -> "_Moments":
+        """Return the statistics of some of the perturbations."""
+        return _Moments(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The input on the device, in float64; X is centred and divided by a power of two."""
+
+    X: torch.Tensor  # (n, p)
+    Y: torch.Tensor  # (n, L), 0 where not measured
+    measured: torch.Tensor  # (n, L)
+    train: torch.Tensor  # (K, n)
+    center: torch.Tensor  # (p,)
+    scale: float
+
+    @classmethod
+    def build(cls, X: np.ndarray, Y: np.ndarray, folds: np.ndarray, device: torch.device) -> "_Data":
+        center = X.mean(0)
+        X = X - center
+        scale = float(2.0 ** np.round(np.log2(np.abs(X).max() or 1.0)))
+        train = folds[None] != np.arange(max(folds.max() + 1, 1))[:, None]
+        arrays = X / scale, np.nan_to_num(Y), ~np.isnan(Y), train, center
+        return cls(*(torch.as_tensor(a, device=device) for a in arrays), scale=scale)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the arrays live."""
+        return self.X.device
+
+    def moments(self, rows: torch.Tensor, columns: torch.Tensor) -> _Moments:
+        """Return the statistics of the labels ``columns`` on the rows of a mask (n,)."""
+        Y = self.Y[:, columns]
+        weight = (self.measured[:, columns] & rows[:, None]).double()
+        count = weight.sum(0)
+        share = weight / count.clamp(min=1)
+        mean_y = (share * Y).sum(0)
+        residual = Y - mean_y
+        centred = residual * share
+        null = (centred * residual).sum(0)
+        # Labels that differ by no more than rounding are equal.
+        degenerate = (count < 2) | (null <= 1e-28 * mean_y**2)
+        return _Moments(count, mean_y, share.mT @ self.X, centred.mT @ self.X, null, degenerate)
+
+    def gram(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the covariance (p, p) of the features on the rows of a mask (n,)."""
+        X = self.X[rows]
+        X = X - X.mean(0)
+        return X.mT @ X / len(X)
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """Penalties, and the results as the tasks fill them in; no two tasks write to the same fit."""
+
+    alphas: torch.Tensor  # (L, A), for X as in _Data; 0 where no feature goes with the labels
+    ratio: torch.Tensor  # (A,), alpha / alpha_max
+    tol: float
+    coef: torch.Tensor  # (K, A, L, p), float32, for X as it was given
+    intercept: torch.Tensor  # (K, A, L)
+    gap: torch.Tensor  # (K, A, L)
+
+    @classmethod
+    def build(cls, data: _Data, n_alphas: int, eps: float, tol: float) -> "_Fits":
+        K, n, L, p = *data.train.shape, data.Y.shape[1], data.X.shape[1]
+        new = partial(torch.zeros, device=data.device)
+        ratio = torch.logspace(0, np.log10(eps), n_alphas, dtype=torch.float64, device=data.device)
+        largest = new(L, dtype=torch.float64)
+        everything = new(n, dtype=torch.bool).logical_not()
+        for columns in _split(np.arange(L), 512, data):
+            whole = data.moments(everything, columns)
+            alpha_max = whole.covariance.abs().amax(1)
+            nothing = whole.degenerate | (alpha_max <= 1e-13 * whole.null.sqrt())
+            largest[columns] = torch.where(nothing, 0.0, alpha_max)
+        grid, shape = largest[:, None] * ratio, (K, n_alphas, L)
+        intercept, gap = new(shape, dtype=torch.float64), new(shape, dtype=torch.float64)
+        return cls(grid, ratio, tol, new(*shape, p), intercept, gap)
+
+    def start(self, data: _Data, k: int, columns: torch.Tensor) -> tuple[torch.Tensor, _Moments]:
+        """Return the columns that fold k can fit, and their moments; the others get the mean."""
+        moments = data.moments(data.train[k], columns)
+        self.intercept[k][:, columns] = moments.mean_y
+        usable = ~moments.degenerate & (self.alphas[columns, 0] > 0)
+        return columns[usable], moments.keep(usable)
+
+    def store(
+        self, data: _Data, k: int, levels: torch.Tensor, columns: torch.Tensor, moments: _Moments, found: "_Found"
+    ) -> None:
+        """Keep what was found for fold k at a levels and l columns."""
+        at = (k, levels[:, None], columns[None])
+        coef = found.coef / data.scale
+        mean_x = moments.mean_x * data.scale + data.center
+        self.coef[at] = coef.swapaxes(0, 1)
+        self.intercept[at] = moments.mean_y - (coef.double() @ mean_x[..., None])[..., 0].mT
+        self.gap[at] = found.gap.mT
+
+    def result(self, data: _Data) -> LassoPaths:
+        """Return the results in the units of the features as they were given."""
+        alphas = self.alphas.mT.cpu().numpy() * data.scale
+        alphas[:, alphas[0] == 0] = np.finfo(np.float64).resolution  # as scikit-learn
+        coef, intercept, gap = (a.cpu().numpy() for a in (self.coef, self.intercept, self.gap))
+        return LassoPaths(coef.swapaxes(2, 3), intercept, alphas, gap)
+
+
+# Lasso problems and their duality gap -----------------------------------------------------------
+
+
+@dataclass
+class _Gram:
+    """Gram matrices of l perturbations: ``ratio * base + change' diag(sign) change``, in float64."""
+
+    base: torch.Tensor  # (p, p), or (l, p, p) without a change
+    ratio: torch.Tensor | None = None  # (l, 1, 1)
+    change: torch.Tensor | None = None  # (l, m, p)
+    sign: torch.Tensor | None = None  # (l, 1, m)
+
+    def times(self, b: torch.Tensor) -> torch.Tensor:
+        """Return the product with b (l, a, p)."""
+        product = b @ self.base
+        if self.change is None:
+            return product
+        return torch.baddbmm(product * self.ratio, (b @ self.change.mT) * self.sign, self.change)
+
+    def dense(self, row: int) -> torch.Tensor:
+        """Return the matrix (p, p) of one perturbation."""
+        if self.change is None:
+            return self.base if self.base.ndim == 2 else self.base[row]
+        change = self.change[row]
+        return self.ratio[row] * self.base + (change.mT * self.sign[row]) @ change
+
+    def keep(self, rows: torch.Tensor) -> "_Gram":
+        """Return the matrices of some of the perturbations."""
+        if self.change is None:
+            return _Gram(self.base if self.base.ndim == 2 else self.base[rows])
+        return _Gram(self.base, self.ratio[rows], self.change[rows], self.sign[rows])
+
+
+@dataclass
+class _Problems:
+    """Lasso problems of l perturbations at a penalties, in float64."""
+
+    gram: _Gram
+    covariance: torch.Tensor  # (l, 1, p)
+    null: torch.Tensor  # (l, 1)
+    alpha: torch.Tensor  # (l, a)
+
+    def keep(self, rows: torch.Tensor) -> "_Problems":
+        """Return the problems of some of the perturbations."""
+        return _Problems(self.gram.keep(rows), self.covariance[rows], self.null[rows], self.alpha[rows])
+
+    def gap(self, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return gap and explained sum of squares, both over null (l, a), and the gradient at b.
+
+        The dual point is the residual r times the factor theta that maximises the dual objective
+        among those that make it feasible: |X'r| theta / n <= alpha.
+        """
+        fitted = self.gram.times(b)
+        by, bb = torch.linalg.vecdot(b, self.covariance), torch.linalg.vecdot(b, fitted)
+        rr, ry = (self.null - 2 * by + bb).clamp(min=1e-300), self.null - by
+        gradient = self.covariance - fitted
+        theta = torch.minimum(ry / rr, self.alpha / gradient.abs().amax(-1).clamp(min=1e-300))
+        gap = rr / 2 + self.alpha * b.abs().sum(-1) - theta * ry + theta**2 * rr / 2
+        return 2 * gap / self.null, bb / self.null, gradient
+
+
+@dataclass
+class _Found:
+    """Solutions of l perturbations at a penalties."""
+
+    coef: torch.Tensor  # (l, a, p), float32
+    gap: torch.Tensor  # (l, a)
+    slow: torch.Tensor  # (l, a), not done
+
+
+# The x-step -------------------------------------------------------------------------------------
+
+
+_Eigen = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def _eigen(gram: torch.Tensor) -> _Eigen:
+    """Return the features' SD (p,), over all matrices, and the eigensystems of H = gram / (s s').
+
+    The SD of a constant feature is 1.
+    """
+    variance = torch.diagonal(gram, dim1=-2, dim2=-1).reshape(-1, gram.shape[-1]).mean(0)
+    spread = torch.where(variance > 1e-30 * variance.max(), variance, 1.0).sqrt()
+    values, vectors = torch.linalg.eigh(gram / torch.outer(spread, spread))
+    return spread, values.clamp(min=0), vectors
+
+
+class _SharedStep:
+    """The x-step of problems with one H and one step size: a product with one matrix."""
+
+    def __init__(self, system: _Eigen):
+        self.spread, self.values, self.vectors = system
+
+    def set(self, rho: torch.Tensor) -> None:
+        """Prepare for the step size ``rho``, of shape (1, 1)."""
+        gain = RELAXATION * rho[0] / (self.values + rho[0])
+        self.solve = (self.vectors * gain) @ self.vectors.mT
+        self.step = self.solve - (RELAXATION - 1) * torch.eye(len(gain), device=gain.device)
+        self.solve, self.step = self.solve.float(), self.step.float()
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Drop perturbations; nothing here belongs to one."""
+
+    def pull(self, c: torch.Tensor) -> torch.Tensor:
+        """Return 1.7 rho (H + rho I)^-1 c."""
+        return c @ self.solve
+
+    def push(self, w: torch.Tensor, v: torch.Tensor) -> None:
+        """Add 1.7 rho (H + rho I)^-1 w - 0.7 w to v."""
+        v.view(-1, v.shape[-1]).addmm_(w.view(-1, w.shape[-1]), self.step)
+
+
+class _SpectralStep:
+    """The x-step of problems with an H each and a step size for each fit.
+
+    H is V (values + F diag(sign) F') V' with eigenvectors V of the base's H (near, shared by all) or
+    of their own (without F).
+    """
+
+    def __init__(self, gram: _Gram, system: _Eigen):
+        self.spread, values, vectors = system
+        self.vectors = vectors.float()
+        self.change = None
+        if gram.change is None:
+            self.values = values[:, None]
+        else:
+            self.values = values * gram.ratio
+            self.change, self.sign = ((gram.change / self.spread) @ vectors).float(), gram.sign.float()
+
+    def set(self, rho: torch.Tensor) -> None:
+        """Prepare for the step sizes ``rho`` (l, a)."""
+        self.gain = (RELAXATION * rho[..., None] / (self.values + rho[..., None])).float()
+        if self.change is None:
+            return
+        # Woodbury: (D^-1 + F S F')^-1 = D - D F (S + F' D F)^-1 F' D, with D = gain / (1.7 rho).
+        scale = (RELAXATION * rho).float()[..., None, None]
+        inner = (self.change[:, None] * self.gain[..., None, :]) @ self.change.mT[:, None] / scale
+        self.inner = -torch.linalg.inv(inner + torch.diag_embed(self.sign)) / scale
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Drop perturbations."""
+        self.values, self.gain = self.values[rows], self.gain[rows]
+        if self.change is None:
+            self.vectors = self.vectors[rows]
+        else:
+            self.change, self.sign, self.inner = self.change[rows], self.sign[rows], self.inner[rows]
+
+    def _solve(self, w: torch.Tensor) -> torch.Tensor:
+        """Return 1.7 rho (H + rho I)^-1 w, to be turned back by the eigenvectors."""
+        turned = w @ self.vectors
+        if self.change is not None:
+            inside = (turned * self.gain) @ self.change.mT
+            inside = (inside[..., None, :] @ self.inner)[..., 0, :]
+            turned.baddbmm_(inside, self.change)
+        return turned.mul_(self.gain)
+
+    def pull(self, c: torch.Tensor) -> torch.Tensor:
+        """Return 1.7 rho (H + rho I)^-1 c."""
+        shape = len(self.gain), self.gain.shape[1], c.shape[-1]
+        return self._solve(c.expand(shape).contiguous()) @ self.vectors.mT
+
+    def push(self, w: torch.Tensor, v: torch.Tensor) -> None:
+        """Add 1.7 rho (H + rho I)^-1 w - 0.7 w to v."""
+        v.sub_(w, alpha=RELAXATION - 1)
+        turned, back = self._solve(w), self.vectors.mT
+        if back.ndim == 2:
+            v.view(-1, v.shape[-1]).addmm_(turned.view(-1, v.shape[-1]), back)
+        else:
+            v.baddbmm_(turned, back)
+
+
+# ADMM -------------------------------------------------------------------------------------------
+
+
+class _State:
+    """The iterates of ADMM for a batch of problems; see the top of the module for the notation."""
+
+    def __init__(self, step: _SharedStep | _SpectralStep, problems: _Problems, rho: torch.Tensor):
+        self.step, self.problems = step, problems
+        self.bound = (1 / step.spread).float()
+        self.c = (problems.covariance / step.spread / problems.alpha[..., None]).float()
+        self.v = torch.zeros_like(self.c)
+        self.set(rho)
+
+    def set(self, rho: torch.Tensor) -> None:
+        """Go on with other step sizes."""
+        self.rho = rho
+        self.step.set(rho)
+        self.q = self.step.pull(self.c)
+        self.u, self.w = torch.empty_like(self.v), torch.empty_like(self.v)
+
+    def run(self, iterations: int) -> None:
+        """Iterate: with w = rho z - u the update is v <- q + 0.3 u + step(w)."""
+        for _ in range(iterations):
+            torch.clamp(self.v, -self.bound, self.bound, out=self.u)
+            torch.sub(self.v, self.u, alpha=2, out=self.w)
+            torch.add(self.q, self.u, alpha=2 - RELAXATION, out=self.v)
+            self.step.push(self.w, self.v)
+
+    def coef(self) -> torch.Tensor:
+        """Return the coefficients (l, a, p) for the features as in _Data, rounded to float32."""
+        z = (self.v - torch.clamp(self.v, -self.bound, self.bound)).double()
+        return (z * (self.problems.alpha / self.rho)[..., None] / self.step.spread).float()
+
+    def imbalance(self) -> torch.Tensor:
+        """Return sqrt(relative primal / dual residual): a fit above 1 wants a larger step size."""
+        u_new = torch.clamp(self.v, -self.bound, self.bound)
+        z_new, z_old = self.v - u_new, self.w + self.u
+        x = z_old + (self.v - self.w - 2 * self.u) / RELAXATION
+        size = torch.maximum(x.norm(dim=-1), z_new.norm(dim=-1))
+        primal = (x - z_new).norm(dim=-1) / size.clamp(min=1e-20)
+        dual = (z_new - z_old).norm(dim=-1) / u_new.norm(dim=-1).clamp(min=1e-20)
+        factor = (primal.clamp(min=1e-10) / dual.clamp(min=1e-10)).sqrt().clamp(0.2, 5)
+        return torch.where(z_new.norm(dim=-1) > 0, factor, 1.0).double()
+
+    def adapt(self, slow: torch.Tensor) -> None:
+        """Change the step sizes of slow fits (one for all where it is shared), keeping u and z."""
+        factor = torch.where(slow, self.imbalance(), 1.0)
+        factor = factor[slow].median().expand(1, 1) if len(self.rho) < len(slow) else factor
+        u = torch.clamp(self.v, -self.bound, self.bound)
+        self.v = u + (self.v - u) * factor[..., None].float()
+        self.set(self.rho * factor)
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Drop perturbations."""
+        self.step.keep(rows)
+        self.rho = self.rho[rows] if len(self.rho) == len(self.v) > 1 else self.rho
+        self.problems = self.problems.keep(rows)
+        self.c, self.v, self.q, self.u, self.w = (a[rows] for a in (self.c, self.v, self.q, self.u, self.w))
+
+
+def _admm(state: _State, tol: float) -> _Found:
+    """Solve a batch; a perturbation leaves it when all its penalties are done."""
+    alpha, covariance = state.problems.alpha, state.problems.covariance
+    empty = alpha >= (1 - 1e-9) * covariance.abs().amax(-1)  # then the solution is 0
+    found = _Found(state.coef(), torch.zeros_like(alpha), torch.zeros_like(empty))
+    stay, left = ~empty.all(1), torch.arange(len(alpha), device=alpha.device)
+    for before, check in zip((0, *CHECKS), CHECKS, strict=False):
+        if not stay.any():
+            break
+        if not stay.all():
+            left = left[stay]
+            state.keep(stay)
+        state.run(check - before)
+        coef = state.coef().masked_fill_(empty[left][..., None], 0)
+        gap, explained, _ = state.problems.gap(coef.double())
+        slow = (gap > _limit(explained, tol)) & ~empty[left]
+        stay = slow.any(1) & (check < CHECKS[-1])
+        at = left[~stay]
+        found.coef[at], found.gap[at], found.slow[at] = coef[~stay], gap[~stay], slow[~stay]
+        if check >= ADAPT_FROM and stay.any():
+            state.adapt(slow)
+    return found
+
+
+def _limit(explained: torch.Tensor, tol: float) -> torch.Tensor:
+    """Return the gap at which a fit is done.
+
+    An error of the predictions costs its square in the gap; where the fit explains little, a gap of
+    `tol` would be large against the predictions themselves.
+    """
+    return tol * (6 * explained).clamp(0.01, 1) ** 3
+
+
+def _first_steps(ratio: torch.Tensor, count: torch.Tensor, p: int) -> torch.Tensor:
+    """Return step sizes (l, a) to begin with, for penalties ``ratio * alpha_max`` (a,).
+
+    Found by trial on autoencoder features of cell lines. Large penalties leave few features and
+    want a large step; it levels off where nearly all features take part, and is smaller with fewer
+    samples (``count``, (l,)) than features.
+    """
+    depth = (0, 1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2, 3)
+    steps = (6, 2, 1.5, 1, 0.5, 0.2, 0.13, 0.1)
+    at = -torch.log10(ratio)
+    start = np.exp(np.interp(at.cpu().numpy(), depth, np.log(steps)))
+    few = (count / (1.5 * p)).clamp(0.05, 1)[:, None] ** (1.5 * at.clamp(max=1))
+    return torch.as_tensor(start, device=ratio.device) * few
+
+
+# The active set method --------------------------------------------------------------------------
+
+
+def _finish(found: _Found, problems: _Problems, tol: float) -> _Found:
+    """Solve what ADMM left slow, fit by fit; on the CPU, where small systems are at home."""
+    for row, level in found.slow.nonzero().tolist():
+        parts = problems.covariance[row], problems.null[row], problems.alpha[row, level]
+        covariance, null, alpha = (a.cpu().reshape(1, 1, -1) for a in parts)
+        problem = _Problems(_Gram(problems.gram.dense(row).cpu()), covariance, null[0], alpha[0])
+        b = _active_set(problem, found.coef[row, level].double().cpu(), 1e-5 * tol).float()
+        gap = problem.gap(b.double()[None, None])[0][0, 0]
+        if gap < found.gap[row, level]:
+            found.coef[row, level], found.gap[row, level] = b, gap
+    return found
+
+
+def _active_set(problem: _Problems, b: torch.Tensor, tol: float) -> torch.Tensor:
+    """Return the solution (p,) of one problem, searched from b (p,): feature-sign search.
+
+    Features that violate the optimality conditions enter with the sign of their gradient. With the
+    signs fixed the problem is a linear system; the way to its solution is followed to the best point
+    of it, where features may leave. The loss falls with each step, so that no signs come back.
+    """
+    G, alpha = problem.gram.base, problem.alpha[0, 0]
+    for _ in range(ACTIVE_SET_STEPS):
+        gap, _, gradient = problem.gap(b[None, None])
+        if gap[0, 0] <= tol:
+            break
+        g = gradient[0, 0]
+        active = ((b != 0) | (g.abs() > alpha)).nonzero()[:, 0]
+        sign = torch.where(b[active] != 0, b[active].sign(), g[active].sign())
+        active, target = _target(G, problem.covariance[0, 0], alpha, b, active, sign)
+        step = _search(G, g, alpha, b, active, target)
+        if step is None:
+            break
+        b = step
+    return b
+
+
+def _target(
+    G: torch.Tensor, c: torch.Tensor, alpha: torch.Tensor, b: torch.Tensor, active: torch.Tensor, sign: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the active features and their solution for these signs; newcomers must keep theirs."""
+    # Identical features, and more features than samples, make G singular.
+    jitter = 1e-12 * torch.diagonal(G).max()
+    while True:
+        A = G[active[:, None], active]
+        A.diagonal().add_(jitter)
+        factor, failed = torch.linalg.cholesky_ex(A)
+        if failed:
+            jitter = jitter * 100
+            continue
+        target = torch.cholesky_solve((c[active] - alpha * sign)[:, None], factor)[:, 0]
+        keep = (b[active] != 0) | (target * sign > 0)
+        if keep.all():
+            return active, target
+        active, sign = active[keep], sign[keep]
+
+
+def _search(
+    G: torch.Tensor, g: torch.Tensor, alpha: torch.Tensor, b: torch.Tensor, active: torch.Tensor, target: torch.Tensor
+) -> torch.Tensor | None:
+    """Return the best of the target and the points before it where a coefficient becomes 0.
+
+    None where the loss does not fall any more. ``g`` is the gradient at b.
+    """
+    old = b[active]
+    way = target - old
+    t = torch.where(old * target < 0, -old / way, 1.0)
+    points = old + t[:, None] * way
+    bend = way @ (G[active[:, None], active] @ way) / 2
+    loss = t * (bend * t - g[active] @ way) + alpha * (points.abs() - old.abs()).sum(1)
+    if not len(t) or loss.min() >= -1e-15 * alpha * old.abs().sum():
+        return None
+    best = loss.argmin()
+    step = torch.zeros_like(b)
+    step[active] = torch.where((t == t[best]) & (t < 1), 0.0, points[best])
+    return step
+
+
+# Tasks ------------------------------------------------------------------------------------------
+
+
+def _tasks(data: _Data, fits: _Fits) -> list[Callable[[], None]]:
+    """Return the tasks, which together solve everything."""
+    measured = data.measured.cpu().numpy()
+    shared, near, own = _groups(measured, data.X.shape[1])
+    folds = range(len(data.train))
+    wide, narrow = (512, 24) if data.device.type == "cpu" else (32768, 512)
+    tasks: list[Callable[[], None]] = []
+    for base, columns in near:
+        mask, pieces = torch.as_tensor(base, device=data.device), _split(columns, narrow, data)
+        tasks += [partial(_fit_near, data, fits, k, pieces, mask) for k in folds]
+    tasks += [partial(_fit_own, data, fits, k, c) for k in folds for c in _split(own, narrow, data)]
+    for columns in shared:
+        tasks += [partial(_fit_shared, data, fits, k, c) for k in folds for c in _split(columns, wide, data)]
+    return tasks
+
+
+def _groups(measured: np.ndarray, p: int) -> tuple[list[np.ndarray], list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Sort perturbations by their missing samples: shared patterns, (base pattern, near), the rest."""
+    packed = np.ascontiguousarray(np.packbits(measured, axis=0).T)
+    index = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_inverse=True)[1]
+    frequent = np.bincount(index)[index] >= SHARED_AT_LEAST if len(index) else np.zeros(0, bool)
+    shared = [np.flatnonzero(index == i) for i in np.unique(index[frequent])]
+    few = measured.sum(0) < 1.5 * p
+    left, near = np.flatnonzero(~frequent & ~few), []
+    while len(left) >= NEAR_AT_LEAST:
+        block = left[:4096]
+        M = measured[:, block].astype(np.float32)
+        size = M.sum(0)
+        close = size[:, None] + size - 2 * (M.T @ M) <= NEAR_AT_MOST
+        members = block[close[close.sum(1).argmax()]]
+        base = measured[:, members].mean(1) > 0.5
+        distance = (measured[:, members] != base[:, None]).sum(0)
+        members = members[np.argsort(distance, kind="stable")][np.sort(distance) <= NEAR_AT_MOST]
+        if len(members) < NEAR_AT_LEAST:
+            break
+        near.append((base, members))
+        left = np.setdiff1d(left, members)
+    own = np.concatenate([left, np.flatnonzero(~frequent & few)])
+    return shared, near, own[np.argsort(measured.sum(0)[own], kind="stable")]
+
+
+def _split(columns: np.ndarray, size: int, data: _Data) -> list[torch.Tensor]:
+    """Return near-equal pieces of at most ``size`` columns."""
+    pieces = np.array_split(columns, -(-len(columns) // size)) if len(columns) else []
+    return [torch.as_tensor(piece, device=data.device) for piece in pieces]
+
+
+def _fit_shared(data: _Data, fits: _Fits, k: int, columns: torch.Tensor) -> None:
+    """Fit perturbations that miss at the same samples, one penalty after the other."""
+    columns, moments = fits.start(data, k, columns)
+    if not len(columns):
+        return
+    gram = data.gram(data.train[k] & data.measured[:, columns[0]])
+    step = _SharedStep(_eigen(gram))
+    rho = _first_steps(fits.ratio, moments.count[:1], len(gram))
+    for level in torch.arange(len(fits.ratio), device=data.device).split(1):
+        problems = _problems(fits, _Gram(gram), moments, columns, level)
+        found = _finish(_admm(_State(step, problems, rho[:, level]), fits.tol), problems, fits.tol)
+        fits.store(data, k, level, columns, moments, found)
+
+
+def _fit_near(data: _Data, fits: _Fits, k: int, pieces: list[torch.Tensor], base: torch.Tensor) -> None:
+    """Fit perturbations that differ from a base pattern (n,) at a few samples, piece by piece."""
+    rows = data.train[k] & base
+    gram = data.gram(rows)
+    system = _eigen(gram)
+    for piece in pieces:
+        columns, moments = fits.start(data, k, piece)
+        if len(columns):
+            near = _near_gram(data, k, columns, moments, base, gram)
+            _fit_spectral(data, fits, k, columns, moments, near, system)
+
+
+def _fit_own(data: _Data, fits: _Fits, k: int, columns: torch.Tensor) -> None:
+    """Fit perturbations with a Gram matrix each."""
+    columns, moments = fits.start(data, k, columns)
+    if len(columns):
+        gram = torch.stack([data.gram(data.train[k] & data.measured[:, j]) for j in columns])
+        _fit_spectral(data, fits, k, columns, moments, _Gram(gram), _eigen(gram))
+
+
+def _fit_spectral(
+    data: _Data,
+    fits: _Fits,
+    k: int,
+    columns: torch.Tensor,
+    moments: _Moments,
+    gram: _Gram,
+    system: _Eigen,
+) -> None:
+    """Fit all penalties of some perturbations side by side."""
+    levels = torch.arange(len(fits.ratio), device=data.device)
+    problems = _problems(fits, gram, moments, columns, levels)
+    rho = _first_steps(fits.ratio, moments.count, data.X.shape[1])
+    state = _State(_SpectralStep(gram, system), problems, rho)
+    fits.store(data, k, levels, columns, moments, _finish(_admm(state, fits.tol), problems, fits.tol))
+
+
+def _near_gram(
+    data: _Data, k: int, columns: torch.Tensor, moments: _Moments, base: torch.Tensor, gram: torch.Tensor
+) -> _Gram:
+    """Return the base's Gram matrix with what the samples that differ, and the mean, change in it."""
+    rows = data.train[k] & base
+    center = data.X[rows].mean(0)
+    measured = data.measured[:, columns]
+    differs = (measured != base[:, None]) & data.train[k][:, None]
+    most = int(differs.sum(0).max())
+    at = torch.argsort(differs.byte(), dim=0, descending=True, stable=True)[:most].mT  # (l, m)
+    valid = differs.mT.gather(1, at)
+    sign = torch.where(measured.mT.gather(1, at) | ~valid, 1.0, -1.0).double()
+    samples = (data.X[at] - center) * valid[..., None] / moments.count.sqrt()[:, None, None]
+    shift = (moments.mean_x - center)[:, None]
+    change = torch.cat([samples, shift], 1)
+    sign = torch.cat([sign, -torch.ones_like(shift[:, :, 0])], 1)
+    ratio = rows.sum() / moments.count
+    return _Gram(gram, ratio[:, None, None], change, sign[:, None])
+
+
+def _problems(fits: _Fits, gram: _Gram, moments: _Moments, columns: torch.Tensor, levels: torch.Tensor) -> _Problems:
+    alpha = fits.alphas[columns][:, levels]
+    return _Problems(gram, moments.covariance[:, None], moments.null[:, None], alpha)
+
+
+@contextmanager
+def _workers(device: torch.device) -> Iterator[Callable[[list[Callable[[], None]]], None]]:
+    """Give a function that runs tasks: on a GPU one after the other, else a thread a core.
+
+    The products are small: a core that works alone on data in its cache is faster than all cores on
+    one product.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        yield _run_in_turn
+        return
+    with ThreadPoolExecutor(threads, initializer=_one_thread) as pool:
+        try:
+            yield lambda tasks: _run_in_turn([pool.submit(task).result for task in tasks])
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
+
+
+def _run_in_turn(tasks: list[Callable[[], None]]) -> None:
+    for task in tasks:
+        task()
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # each thread has its own setting
