@@ -1,0 +1,18 @@
+"""leaplib: predicting how cancer models respond to gene knockouts and drugs, from gene expression."""
+
+import os
+
+# Idle OpenMP threads sleep instead of spinning: where other processes share the cores, small matrix
+# products are otherwise slowed down more than tenfold. It must be set before torch loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+__version__ = "0.1.0"
+
+from leaplib.cohort import Cohort
+from leaplib.damae import DAMAE
+from leaplib.errors import InputError
+from leaplib.expression import ExpressionScaler
+from leaplib.leap import LEAP
+from leaplib.regressors import PSKNN, PSLasso
+
+__all__ = ["DAMAE", "LEAP", "PSKNN", "Cohort", "ExpressionScaler", "InputError", "PSLasso"]

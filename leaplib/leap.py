@@ -1,0 +1,165 @@
+"""LEAP: the average of perturbation-specific Lassos over several DAMAE representations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from leaplib.cohort import check_unique
+from leaplib.damae import DAMAE, fit_damaes
+from leaplib.errors import InputError
+from leaplib.expression import ExpressionScaler
+from leaplib.regressors import PSLasso
+from leaplib.splits import tuning_folds
+
+
+def average(predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the unweighted mean of prediction frames (samples x perturbations) with the same labels."""
+    first = predictions[0]
+    for other in predictions[1:]:
+        if not (other.index.equals(first.index) and other.columns.equals(first.columns)):
+            raise InputError("predictions to average differ in their samples or perturbations")
+    values = np.mean([frame.to_numpy(dtype=np.float64) for frame in predictions], axis=0)
+    return pd.DataFrame(values, index=first.index, columns=first.columns)
+
+
+class Representations:
+    """The scaler and the DAMAEs that LEAP's regressors share.
+
+    Parameters
+    ----------
+    scaler : ExpressionScaler, fitted
+    damaes : sequence of DAMAE, fitted
+    """
+
+    def __init__(self, scaler: ExpressionScaler, damaes: Sequence[DAMAE]):
+        self.scaler, self.damaes = scaler, list(damaes)
+
+    @classmethod
+    def fit(cls, expression: pd.DataFrame, seeds: Sequence[int], n_genes: int = 5000, device: str = "auto",
+            sources: pd.Series | None = None, **damae: Any) -> "Representations":  # fmt: skip
+        """Choose genes, standardise and train one DAMAE a seed on all samples of `expression`.
+
+        `sources` names the source of each sample: genes are chosen in each source and united.
+        """
+        scaler = ExpressionScaler(n_genes).fit(expression, sources=sources)
+        damaes = fit_damaes(scaler.transform(expression), random_states=tuple(seeds), device=device, **damae)
+        return cls(scaler, damaes)
+
+    def transform(self, expression: pd.DataFrame) -> list[pd.DataFrame]:
+        """Return one frame a DAMAE, samples x components."""
+        scaled = self.scaler.transform(expression)
+        return [pd.DataFrame(damae.transform(scaled), index=expression.index) for damae in self.damaes]
+
+
+class LEAP(BaseEstimator):
+    """Layered Ensemble of Autoencoders and Predictors (arXiv 2502.15646, Figure 1).
+
+    Five DAMAEs, trained without labels from five seeds, each give a representation; on each a PS-LASSO is
+    tuned by 5-fold cross-validation and averaged over the folds; LEAP is the mean of the five.
+
+    Parameters
+    ----------
+    n_representations : int
+        DAMAEs.
+    n_genes : int
+        Most variable genes kept a source.
+    random_state : int
+        Seed of everything: the DAMAEs use `random_state`, `random_state + 1`, ..., the folds `random_state`.
+    device : {"auto", "cpu", "cuda"}
+    damae : mapping, optional
+        Settings of `leaplib.DAMAE` that differ from its defaults, which are the paper's.
+    n_alphas : int
+        Penalties tried a perturbation.
+
+    Attributes
+    ----------
+    representations_ : Representations
+    members_ : list of PSLasso
+        One a representation.
+
+    Examples
+    --------
+    >>> model = LEAP(n_representations=5, random_state=0)  # doctest: +SKIP
+    >>> model.fit(X, Y, unlabelled=X_new).predict(X_new)  # doctest: +SKIP
+    """
+
+    def __init__(self, n_representations: int = 5, n_genes: int = 5000, random_state: int = 0,
+                 device: str = "auto", damae: Mapping[str, Any] | None = None, n_alphas: int = 10):  # fmt: skip
+        self.n_representations = n_representations
+        self.n_genes = n_genes
+        self.random_state = random_state
+        self.device = device
+        self.damae = damae
+        self.n_alphas = n_alphas
+
+    def fit(self, X: pd.DataFrame, Y: pd.DataFrame, unlabelled: pd.DataFrame | None = None,
+            groups: pd.Series | None = None) -> "LEAP":  # fmt: skip
+        """Train on expression and responses.
+
+        Parameters
+        ----------
+        X : DataFrame, samples x genes
+            Expression on a log scale.
+        Y : DataFrame, samples x perturbations
+            NaN where not measured; the same samples as X, in any order.
+        unlabelled : DataFrame, samples x genes, optional
+            Further expression for pretraining only, such as that of the samples to predict. Samples that
+            stand in X too are taken once.
+        groups : Series, optional
+            Group (tissue) of each sample: tuning folds then never divide a group.
+
+        Raises
+        ------
+        InputError
+            When samples or genes of the tables do not match, repeat, or values are missing.
+        """
+        self._check(X, Y)
+        Y = Y.loc[X.index]
+        pool, sources = self._pool(X, unlabelled)
+        seeds = range(self.random_state, self.random_state + self.n_representations)
+        self.representations_ = Representations.fit(
+            pool, seeds, self.n_genes, self.device, sources, **dict(self.damae or {})
+        )
+        folds = tuning_folds(X.index, self.random_state, groups)
+        self.members_ = [
+            PSLasso(self.n_alphas, device=self.device).fit(codes, Y, folds)
+            for codes in self.representations_.transform(X)
+        ]
+        return self
+
+    def predict(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return predicted responses, samples x perturbations."""
+        return average(self.predict_members(X))
+
+    def predict_members(self, X: pd.DataFrame) -> list[pd.DataFrame]:
+        """Return the predictions of each representation's PS-LASSO."""
+        check_is_fitted(self)
+        codes = self.representations_.transform(X)
+        return [member.predict(code) for member, code in zip(self.members_, codes, strict=True)]
+
+    @staticmethod
+    def _check(X: pd.DataFrame, Y: pd.DataFrame) -> None:
+        for frame, what in ((X, "expression"), (Y, "responses")):
+            if not isinstance(frame, pd.DataFrame):
+                raise InputError(f"{what}: expected a DataFrame with samples as rows, got {type(frame).__name__}")
+            check_unique(frame.index, "sample", what)
+            check_unique(frame.columns, "column", what)
+        apart = X.index.symmetric_difference(Y.index)
+        if len(apart):
+            raise InputError(f"sample {apart[0]!r} is not in both expression and responses ({len(apart)} such)")
+
+    @staticmethod
+    def _pool(X: pd.DataFrame, unlabelled: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.Series | None]:
+        """Return all expression for pretraining, and where each sample comes from."""
+        if unlabelled is None:
+            return X, None
+        check_unique(unlabelled.index, "sample", "unlabelled expression")
+        further = unlabelled.loc[unlabelled.index.difference(X.index, sort=False)]
+        if not len(X.columns.intersection(further.columns)):
+            raise InputError("expression and unlabelled expression have no gene in common: use the same gene symbols")
+        pool = pd.concat([X, further], join="inner")
+        return pool, pd.Series(np.where(pool.index.isin(X.index), "labelled", "unlabelled"), index=pool.index)
