@@ -1,0 +1,101 @@
+"""Pretraining: the DAMAEs of a screen, trained once for all its tasks, saved and found again."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+
+from leaplib import __version__
+from leaplib.damae import DAMAE
+from leaplib.data import screen_key, screen_of
+from leaplib.layout import Layout
+from leaplib.leap import Representations
+from leaplib.preparation import pca_outliers
+from leaplib.profiles import Profile
+from leaplib.store import is_done, key_of, load_frame, save_frame
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Codes of all samples of a screen under each DAMAE, and the key that identifies them."""
+
+    codes: list[pd.DataFrame]
+    key: str
+
+
+def embed(profile: Profile, screen_name: str, device: str = "auto", force: bool = False) -> Embedding:
+    """Return the representations of a screen: trained now, or loaded where they are done.
+
+    All samples of the screen with expression take part, outliers aside, labelled or not (transductive;
+    paper, "Representation algorithm"). Weights, scaler, learning curves and codes are saved.
+    """
+    folder = Layout(profile.name).results / "representations" / screen_name
+    settings = DAMAE(**dict(profile.damae)).get_params()
+    configuration = {"screen": screen_key(profile, screen_name), "n_genes": profile.n_genes, "version": __version__,
+                     "damae": {k: v for k, v in settings.items() if k not in ("random_state", "device")},
+                     "seeds": list(range(profile.n_representations))}  # fmt: skip
+    paths = [folder / f"embedding_{seed}.parquet" for seed in range(profile.n_representations)]
+    if force or not all(is_done(path, configuration) for path in paths):
+        _pretrain(profile, screen_name, device, configuration)
+    return Embedding([load_frame(path) for path in paths], key_of(configuration))
+
+
+def _pretrain(profile: Profile, screen_name: str, device: str, configuration: dict) -> None:
+    """Train the DAMAEs of a screen and save all that came of it, the codes last."""
+    folder = Layout(profile.name).results / "representations" / screen_name
+    expression = screen_of(profile, screen_name).expression
+    expression = expression.drop(index=pca_outliers(expression))
+    seeds = range(profile.n_representations)
+    fitted = Representations.fit(expression, seeds, profile.n_genes, device, **dict(profile.damae))
+    scaler = pd.DataFrame({"mean": fitted.scaler.mean_, "scale": fitted.scaler.scale_})
+    save_frame(scaler, folder / "scaler.parquet", configuration)
+    for seed, damae in zip(seeds, fitted.damaes, strict=True):
+        damae.save(folder / f"damae_{seed}")
+        save_frame(damae.history_, folder / f"history_{seed}.parquet", configuration)
+    for seed, codes in zip(seeds, fitted.transform(expression), strict=True):
+        save_frame(codes.rename(columns=str), folder / f"embedding_{seed}.parquet", configuration)
+
+
+def learning_curves(profile: Profile, screen_name: str) -> pd.DataFrame:
+    """Return the losses of each DAMAE: representation, epoch, train_loss, validation_loss."""
+    folder = Layout(profile.name).results / "representations" / screen_name
+    frames = [load_frame(folder / f"history_{seed}.parquet").assign(representation=seed)
+              for seed in range(profile.n_representations)]  # fmt: skip
+    return pd.concat(frames, ignore_index=True)
+
+
+def code_map(embedding: Embedding, tissue: pd.Series, number: int = 0) -> pd.DataFrame:
+    """Return the first two principal components of one representation: x, y, group (tissue)."""
+    codes = embedding.codes[number]
+    points = PCA(2, random_state=0).fit_transform(codes.to_numpy(dtype=float))
+    frame = pd.DataFrame(points, index=codes.index, columns=["x", "y"])
+    return frame.assign(group=tissue.reindex(codes.index).fillna("unknown"))
+
+
+def tissue_agreement(embedding: Embedding, tissue: pd.Series, n_neighbors: int = 5) -> pd.DataFrame:
+    """Return how often a sample's nearest neighbours come from its own tissue.
+
+    Parameters
+    ----------
+    embedding : Embedding
+    tissue : Series
+        Tissue by sample; samples without one are left out.
+    n_neighbors : int
+
+    Returns
+    -------
+    DataFrame
+        representation, same_tissue (share of neighbours), by_chance (that share for neighbours drawn at random).
+    """
+    known = tissue.reindex(embedding.codes[0].index).dropna()
+    labels = known.to_numpy()
+    shares = known.value_counts(normalize=True)
+    rows = []
+    for number, codes in enumerate(embedding.codes):
+        search = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(codes.loc[known.index])
+        neighbours = search.kneighbors(return_distance=False, n_neighbors=n_neighbors)
+        rows.append({"representation": number, "same_tissue": (labels[neighbours] == labels[:, None]).mean(),
+                     "by_chance": float(np.square(shares).sum())})  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,44 @@
+"""Values that the paper reports, to be held beside ours (arXiv 2502.15646, supplementary tables)."""
+
+import pandas as pd
+
+# Supplementary table 3: mean (SD) over splits of the per-perturbation Spearman correlation.
+SPEARMAN = {
+    "1a": {"PP-LGBM": (0.2844, 0.0177), "PP-tDNN": (0.2860, 0.0158), "PP-MLP": (0.3048, 0.0134),
+           "PS-KNN": (0.2278, 0.0096), "PS-LGBM": (0.3028, 0.0144), "PS-LASSO": (0.3208, 0.0134),
+           "LEAP": (0.3319, 0.0138)},
+    "2a": {"PP-LGBM": (0.3351, 0.0150), "PP-tDNN": (0.3302, 0.0138), "PP-MLP": (0.3409, 0.0148),
+           "PS-KNN": (0.2980, 0.0140), "PS-LGBM": (0.3349, 0.0153), "PS-LASSO": (0.3387, 0.0119),
+           "LEAP": (0.3504, 0.0119)},
+    "3a": {"PP-LGBM": (0.1905, 0.0532), "PP-tDNN": (0.1851, 0.0498), "PP-MLP": (0.2046, 0.0462),
+           "PS-KNN": (0.1142, 0.0430), "PS-LGBM": (0.1916, 0.0509), "PS-LASSO": (0.2192, 0.0476),
+           "LEAP": (0.2330, 0.0469)},
+    "4a": {"PP-LGBM": (0.1303, 0.0390), "PP-tDNN": (0.1446, 0.0401), "PP-MLP": (0.1474, 0.0411),
+           "PS-KNN": (0.0896, 0.0267), "PS-LGBM": (0.1424, 0.0374), "PS-LASSO": (0.1558, 0.0362),
+           "LEAP": (0.1695, 0.0390)},
+}  # fmt: skip
+# Supplementary table 3: mean per-perturbation Pearson correlation, in the order of MODELS.
+MODELS = ("PP-LGBM", "PP-tDNN", "PP-MLP", "PS-KNN", "PS-LGBM", "PS-LASSO", "LEAP")
+PEARSON = {
+    "1a": (0.3005, 0.3002, 0.3184, 0.2416, 0.3177, 0.3335, 0.3447),
+    "2a": (0.3685, 0.3629, 0.3695, 0.3261, 0.3673, 0.3692, 0.3809),
+    "3a": (0.2022, 0.1936, 0.2135, 0.1199, 0.2026, 0.2289, 0.2430),
+    "4a": (0.1443, 0.1588, 0.1605, 0.0986, 0.1582, 0.1667, 0.1794),
+}
+# Supplementary table 3, overall Spearman correlation of LEAP.
+OVERALL = {"1a": 0.6627, "2a": 0.7520, "3a": 0.6443, "4a": 0.7276}
+# The published task that stands nearest to one for which the paper gives no table.
+NEAREST = {"4b": "4a"}
+
+
+def published_scores() -> pd.DataFrame:
+    """Return published scores as a tidy frame: task, model, level, metric, mean, sd (NaN where not given)."""
+    rows: list[tuple[str, str, str, str, float, float | None]] = []
+    for task, models in SPEARMAN.items():
+        rows += [(task, model, "per_perturbation", "spearman", mean, sd) for model, (mean, sd) in models.items()]
+    for task, means in PEARSON.items():
+        rows += [(task, model, "per_perturbation", "pearson", mean, None)
+                 for model, mean in zip(MODELS, means, strict=True)]  # fmt: skip
+    rows += [(task, "LEAP", "overall", "spearman", mean, None) for task, mean in OVERALL.items()]
+    frame = pd.DataFrame(rows, columns=["task", "model", "level", "metric", "mean", "sd"])
+    return frame.astype({"mean": float, "sd": float})

@@ -1,0 +1,154 @@
+"""Scores: made from predictions, saved, loaded and brought to one value a split or a perturbation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leaplib.errors import InputError
+from leaplib.layout import Layout
+from leaplib.metrics import METRICS, score
+from leaplib.profiles import Profile
+from leaplib.splits import Split
+from leaplib.store import load_frame, provenance
+
+SCORE_COLUMNS = ["level", "perturbation", "test_set", "metric", "value"]
+TEST_SETS_AT_ONCE = 50  # bounds the memory
+
+
+def score_split(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Score predictions on a split's test sets.
+
+    Returns
+    -------
+    DataFrame
+        Columns level, perturbation, test_set, metric, value. Rows with a perturbation hold its score over
+        all test samples (test_set -1); rows without hold the mean over perturbations (level
+        per_perturbation) or the score over all pairs (overall) of each test set.
+    """
+    single = score(truth, prediction).assign(level="per_perturbation", test_set=-1)
+    positions = np.array([truth.index.get_indexer(samples) for samples in split.test_sets()])
+    parts = [_score_test_sets(truth.to_numpy(), prediction.loc[truth.index, truth.columns].to_numpy(), chunk)
+             for chunk in np.array_split(positions, max(1, len(positions) // TEST_SETS_AT_ONCE))]  # fmt: skip
+    means = pd.concat(parts, ignore_index=True)
+    means["test_set"] = means.groupby(["level", "metric"]).cumcount()
+    return pd.concat([single, means.assign(perturbation="")], ignore_index=True)[SCORE_COLUMNS]
+
+
+def _score_test_sets(truth: np.ndarray, prediction: np.ndarray, positions: np.ndarray) -> pd.DataFrame:
+    """Score several test sets at once; `positions` holds the rows of one test set in each of its rows."""
+    part, predicted = truth[positions], prediction[positions]
+    pairs, predicted_pairs = (values.reshape(len(positions), -1, 1) for values in (part, predicted))
+    frames = []
+    for name, metric in METRICS.items():
+        per_perturbation = metric(part, predicted)
+        usable = ~np.isnan(per_perturbation)
+        mean = np.where(usable, per_perturbation, 0).sum(axis=1) / np.where(
+            usable.any(axis=1), usable.sum(axis=1), np.nan
+        )
+        for level, values in (("per_perturbation", mean), ("overall", metric(pairs, predicted_pairs)[:, 0])):
+            frames.append(pd.DataFrame({"level": level, "metric": name, "value": values}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def load_scores(profile: Profile | str, tasks: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the saved scores of a profile.
+
+    Parameters
+    ----------
+    profile : Profile or str
+    tasks : sequence of str, optional
+        All tasks with results by default.
+
+    Returns
+    -------
+    DataFrame
+        Columns task, model, member (number of the representation, -1 where it does not apply), split, level,
+        perturbation, test_set, metric, value, data (real or simulated).
+
+    Raises
+    ------
+    InputError
+        When there is no result: it says which command makes one.
+    """
+    name = profile if isinstance(profile, str) else profile.name
+    folder = Layout(name).results / "scores"
+    files = sorted(path for task in (tasks or ["*"]) for path in folder.glob(f"{task}/*/*.parquet"))
+    if not files:
+        wanted = f"task {', '.join(tasks)}" if tasks else "any task"
+        raise InputError(f"no results of {wanted} in {folder}: run `leap run --profile {name}` first")
+    return pd.concat([_read_scores(path, recorded) for path, recorded in _current(files)], ignore_index=True)
+
+
+def _current(files: Sequence[Path]) -> list[tuple[Path, dict]]:
+    """Pair files with their configurations, without those of an earlier cohort, representation or version.
+
+    Of each task the newest file tells what is current.
+    """
+    newest: dict[str, dict] = {}
+    found = []
+    for path in sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        recorded = provenance(path)
+        if recorded is None:
+            raise InputError(f"{path}: cannot be read: delete it and run `leap run` again")
+        configuration = recorded["configuration"]
+        kept = newest.setdefault(configuration["task"]["id"], {})
+        identity = {key: configuration[key] for key in ("cohort", "version", "representations") if configuration[key]}
+        if all(kept.setdefault(key, value) == value for key, value in identity.items()):
+            found.append((path, configuration))
+    return sorted(found, key=lambda pair: str(pair[0]))
+
+
+def _read_scores(path: Path, configuration: dict) -> pd.DataFrame:
+    """Read one file and say of what task, model and split it is."""
+    model, _, number = configuration["model"].partition(" r")
+    frame = load_frame(path).assign(task=configuration["task"]["id"], model=model, split=configuration["split"],
+                                    member=int(number) if number else -1, data=configuration["data"])  # fmt: skip
+    return frame[["task", "model", "member", "split", "level", "perturbation", "test_set", "metric", "value", "data"]]
+
+
+def load_predictions(profile: Profile | str, task: str, split: str, model: str) -> pd.DataFrame:
+    """Return the saved predictions of a model on a split, samples x perturbations."""
+    name = profile if isinstance(profile, str) else profile.name
+    return load_frame(Layout(name).prediction(task, split, model))
+
+
+def split_values(scores: pd.DataFrame, level: str | None = None, metric: str | None = None) -> pd.DataFrame:
+    """Return one value a split: the mean over its test sets of the mean over perturbations.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `load_scores`.
+    level, metric : str, optional
+        Only these; all by default.
+
+    Returns
+    -------
+    DataFrame
+        task, model, member, level, metric, split, data, value.
+    """
+    rows = scores[scores["perturbation"] == ""]
+    rows = rows if level is None else rows[rows["level"] == level]
+    rows = rows if metric is None else rows[rows["metric"] == metric]
+    keys = ["task", "model", "member", "level", "metric", "split", "data"]
+    return rows.groupby(keys, sort=False)["value"].mean().reset_index()
+
+
+def perturbation_values(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return one value a perturbation: the mean over splits, all test samples of each.
+
+    Returns
+    -------
+    DataFrame
+        task, model, member, perturbation, data, value.
+    """
+    rows = scores[(scores["perturbation"] != "") & (scores["metric"] == metric)]
+    keys = ["task", "model", "member", "perturbation", "data"]
+    return rows.groupby(keys, sort=False)["value"].mean().reset_index()
+
+
+def models_only(values: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the members of LEAP but the first, which stands for PS-LASSO."""
+    return values[values["member"] <= 0]

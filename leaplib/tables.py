@@ -1,0 +1,148 @@
+"""The paper's tables beside ours, from saved results alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from leaplib.cohort import Cohort
+from leaplib.experiment import CONTROLS, MODELS
+from leaplib.files import atomic_path
+from leaplib.layout import Layout
+from leaplib.published import published_scores
+from leaplib.scores import models_only, split_values
+from leaplib.tasks import TASKS
+
+ORDER = [*CONTROLS.values(), *MODELS.values()]
+
+
+def summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and SD over splits beside the published values (supplementary tables 2 and 3).
+
+    Returns
+    -------
+    DataFrame
+        task, model, level, metric, mean, sd, n_splits, data, published_mean, published_sd. SD is the sample
+        SD over splits (NaN for a single one); the training mean's per-perturbation correlations are 0
+        by definition.
+    """
+    values = models_only(split_values(scores)).groupby(["task", "model", "level", "metric", "data"], as_index=False)[
+        "value"
+    ]
+    table = values.agg(mean="mean", sd="std", n_splits="count")
+    published = published_scores().rename(columns={"mean": "published_mean", "sd": "published_sd"})
+    table = table.merge(published, how="left", on=["task", "model", "level", "metric"])
+    rank = {model: position for position, model in enumerate(ORDER)}
+    table = table.sort_values(["task", "level", "metric", "model"], key=lambda column: column.map(rank).fillna(-1)
+                              if column.name == "model" else column, kind="stable", ignore_index=True)  # fmt: skip
+    columns = ["task", "model", "level", "metric", "mean", "sd", "n_splits", "data", "published_mean", "published_sd"]
+    return table[columns]
+
+
+def readable(table: pd.DataFrame, level: str = "per_perturbation") -> pd.DataFrame:
+    """Return a summary as people read it: one row a model, "mean (SD)" a metric, the published value beside."""
+    part = table[table["level"] == level]
+    text = part.assign(
+        ours=[mean_sd(mean, sd) for mean, sd in zip(part["mean"], part["sd"], strict=True)],
+        paper=[mean_sd(mean, sd) for mean, sd in zip(part["published_mean"], part["published_sd"], strict=True)],
+    )
+    wide = text.pivot(index=["task", "model"], columns="metric", values="ours")[["spearman", "pearson", "mse"]]
+    spearman = text[text["metric"] == "spearman"].set_index(["task", "model"])
+    wide = wide.assign(paper=spearman["paper"], splits=spearman["n_splits"], data=spearman["data"])
+    names = {"spearman": "Spearman", "pearson": "Pearson", "mse": "MSE", "paper": "Spearman in the paper"}
+    return wide.loc[spearman.index].rename(columns=names).rename_axis(columns=None)
+
+
+def by_split(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return per-perturbation Spearman correlations, splits (or tissues) x models."""
+    part = models_only(split_values(scores, "per_perturbation", "spearman"))
+    wide = part.pivot(index=["task", "split"], columns="model", values="value")
+    return wide[[model for model in ORDER if model in wide]].rename_axis(columns=None)
+
+
+def verdict(scores: pd.DataFrame, task: str) -> str:
+    """Return, in a few sentences, how the models compare on a task, from these scores alone."""
+    part = scores[scores["task"] == task]
+    wide = by_split(part)
+    mean = wide.mean()
+    singles = split_values(part, "per_perturbation", "spearman").query("model == 'PS-LASSO'")
+    members = singles.groupby("member")["value"].mean()
+    won = int((wide["LEAP"] > wide["PS-LASSO"]).sum())
+    published = published_scores().query("task == @task and metric == 'spearman' and level == 'per_perturbation'")
+    paper = published.set_index("model")["mean"]
+    text = (
+        f"**Task {task}** ({part['data'].iloc[0]} data, {len(wide)} splits). LEAP reaches a mean per-perturbation "
+        f"Spearman correlation of {mean['LEAP']:.3f}. Its {len(members)} members alone reach {members.min():.3f} to "
+        f"{members.max():.3f} (PS-LASSO in the tables: {mean['PS-LASSO']:.3f}); LEAP is above PS-LASSO in {won} of "
+        f"{len(wide)} splits, and PS-KNN reaches {mean['PS-KNN']:.3f}. Of the controls, the tissue mean reaches "
+        f"{mean['Tissue mean']:.3f} and LEAP on shuffled labels {mean['LEAP (shuffled labels)']:.3f}."
+    )
+    if len(paper):
+        text += f" The paper reports {paper['LEAP']:.3f} for LEAP, {paper['PS-LASSO']:.3f} for PS-LASSO and " \
+                f"{paper['PS-KNN']:.3f} for PS-KNN."  # fmt: skip
+    return text
+
+
+def mean_sd(mean: float, sd: float) -> str:
+    """Return "0.3504 (0.0119)"; the SD is left out where there is none, and all where there is no mean."""
+    if pd.isna(mean):
+        return ""
+    return f"{mean:.4f}" if pd.isna(sd) else f"{mean:.4f} ({sd:.4f})"
+
+
+def table_1(cohorts: Mapping[str, Cohort]) -> pd.DataFrame:
+    """Return table 1: the tasks, with the counts of this run beside the paper's."""
+    rows = []
+    for task_id, cohort in cohorts.items():
+        task = TASKS[task_id]
+        rows.append({
+            "challenge": task.challenge, "task": task.id, "title": task.title, "label": task.label,
+            "studies": ", ".join(task.studies) if cohort.data == "real" else "simulated cohort",
+            "samples": len(cohort.samples), "perturbations": cohort.response.shape[1], "pairs": cohort.n_pairs,
+            "paper_samples": task.paper_samples, "paper_perturbations": task.paper_perturbations,
+            "paper_pairs": task.paper_pairs, "data": cohort.data,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+# Supplementary table 1 of the paper: samples, perturbations, pairs.
+STUDIES = {
+    "DepMap 23Q4": ("gene dependency", 1019, 1539, 1_568_222),
+    "GDSC v1": ("AAC", 976, 343, 284_823),
+    "GDSC v2": ("AAC", 800, 176, 127_053),
+    "CCLE": ("AAC", 473, 24, 10_757),
+}
+
+
+def supplementary_table_1(flows: Mapping[str, pd.DataFrame], data: Mapping[str, str]) -> pd.DataFrame:
+    """Return supplementary table 1: each study after its own selection rules, beside the paper's counts.
+
+    Parameters
+    ----------
+    flows : mapping of task id to DataFrame
+        Counts after each rule, as `leaplib.data.load_cohort` returns them.
+    data : mapping of task id to {"real", "simulated"}
+    """
+    rows: dict[str, dict] = {}
+    for task, flow in flows.items():
+        for study, (label, samples, perturbations, pairs) in STUDIES.items():
+            steps = flow[flow["branch"] == study]
+            if steps.empty or study in rows:
+                continue
+            last = steps.iloc[-1]
+            rows[study] = {
+                "study": study, "disease_model": "cell line", "label": label,
+                "role": "external" if study in TASKS[task].external else "training", "last_rule": last["step"],
+                "tissues": last["tissues"], "samples": last["samples"], "perturbations": last["perturbations"],
+                "pairs": last["pairs"], "paper_samples": samples, "paper_perturbations": perturbations,
+                "paper_pairs": pairs, "data": data[task],
+            }  # fmt: skip
+    return pd.DataFrame(list(rows.values()))
+
+
+def save_table(table: pd.DataFrame, profile: str, name: str) -> Path:
+    """Write a table to `figures/<profile>/tables/<name>.csv`."""
+    path = Layout(profile).tables / f"{name}.csv"
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
+    return path

@@ -1,0 +1,182 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from leaplib import experiment, tables
+from leaplib.data import load_cohort, load_task_splits
+from leaplib.errors import InputError
+from leaplib.experiment import TaskRun, run_task
+from leaplib.layout import Layout
+from leaplib.leap import average
+from leaplib.profiles import get_profile
+from leaplib.regressors import PSLasso
+from leaplib.scores import load_predictions, load_scores
+from leaplib.tasks import get_task
+
+TINY = replace(
+    get_profile("smoke"), n_splits=2, n_test_sets=5, max_perturbations=6, n_genes=150, n_representations=2,
+    simulated_lines=300, simulated_genes=300,
+    damae={"n_hidden": 32, "n_components": 16, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 15},
+)  # fmt: skip
+DRUGS = get_task("2a")
+TISSUES = replace(get_task("4b"), n_tissues=3, min_samples_per_tissue=12)
+
+
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory):
+    """One home for the tests that only look at results."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEAP_HOME", str(folder))
+        patch.delenv("LEAP_DATA", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def scores(shared_home):
+    return run_task(TINY, DRUGS)
+
+
+@pytest.fixture(scope="module")
+def tissue_scores(shared_home):
+    return run_task(TINY, TISSUES)
+
+
+def test_every_model_and_control_has_scores(scores):
+    assert set(scores["model"]) == {*experiment.MODELS.values(), *experiment.CONTROLS.values()}
+    assert set(scores["data"]) == {"simulated"}
+    assert set(scores.loc[scores["model"] == "PS-LASSO", "member"]) == {0, 1}
+    shuffled = scores[scores["model"] == "LEAP (shuffled labels)"]
+    assert shuffled["split"].unique().tolist() == ["holdout-0"]  # n_shuffled = 1
+
+
+def test_leap_is_the_average_of_its_members(scores):
+    members = [load_predictions(TINY, "2a", "holdout-1", f"PS-LASSO r{i}") for i in range(2)]
+    np.testing.assert_allclose(load_predictions(TINY, "2a", "holdout-1", "LEAP"), average(members), rtol=1e-6)
+
+
+def test_members_equal_the_estimator_on_the_saved_codes(scores):
+    run = TaskRun(TINY, DRUGS)
+    split, codes = run.splits[0], run.embedding.codes[1]
+    model = PSLasso().fit(codes.loc[split.train], run.cohort.response.loc[split.train], split.folds)
+    expected = model.predict(codes.loc[split.test])
+    np.testing.assert_allclose(load_predictions(TINY, "2a", split.name, "PS-LASSO r1"), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_scores_can_be_worked_out_again_from_predictions(scores):
+    run = TaskRun(TINY, DRUGS)
+    split = run.splits[1]
+    truth, predicted = run.cohort.response.loc[split.test], load_predictions(TINY, "2a", split.name, "LEAP")
+    single = [spearmanr(truth[d], predicted[d], nan_policy="omit").statistic for d in truth]
+    pairs = pd.concat([truth.stack(), predicted.stack()], axis=1, join="inner").dropna()
+    rows = scores[(scores["model"] == "LEAP") & (scores["split"] == split.name) & (scores["perturbation"] == "")]
+    found = rows.set_index(["level", "metric"])["value"]
+    np.testing.assert_allclose(found["per_perturbation", "spearman"], np.mean(single), rtol=1e-6)
+    np.testing.assert_allclose(found["overall", "spearman"], spearmanr(pairs[0], pairs[1]).statistic, rtol=1e-6)
+    np.testing.assert_allclose(found["overall", "mse"], ((pairs[0] - pairs[1]) ** 2).mean(), rtol=1e-6)
+
+
+def test_test_sets_of_a_tissue_leave_ten_lines_out(tissue_scores):
+    run = TaskRun(TINY, TISSUES)
+    split = run.splits[0]
+    rows = tissue_scores[(tissue_scores["split"] == split.name) & (tissue_scores["model"] == "LEAP")]
+    rows = rows[(rows["perturbation"] == "") & (rows["level"] == "per_perturbation") & (rows["metric"] == "spearman")]
+    assert sorted(rows["test_set"]) == list(range(5))
+    truth = run.cohort.response.loc[split.test]
+    predicted = load_predictions(TINY, "4b", split.name, "LEAP")
+    for number, held in enumerate(split.left_out):
+        part = truth.drop(index=held)
+        values = [spearmanr(part[d], predicted.loc[part.index, d], nan_policy="omit").statistic for d in part]
+        found = rows.set_index("test_set")["value"][number]
+        np.testing.assert_allclose(found, np.nanmean(values), rtol=1e-6)
+
+
+def test_tissue_mean_knows_nothing_of_an_unseen_tissue(tissue_scores):
+    part = tables.by_split(tissue_scores)
+    assert (part["Tissue mean"] == 0).all()
+    assert (part["Training mean"] == 0).all()
+    assert part["LEAP"].mean() > 0.1
+
+
+def test_a_second_run_computes_nothing(scores, shared_home, monkeypatch):
+    files = {path: path.stat().st_mtime_ns for path in Layout(TINY.name).results.rglob("*.parquet")}
+    monkeypatch.setattr(TaskRun, "predict", lambda *a: pytest.fail("computed again"))
+    monkeypatch.setattr("leaplib.pretraining._pretrain", lambda *a: pytest.fail("trained again"))
+    again = run_task(TINY, DRUGS)
+    pd.testing.assert_frame_equal(again, scores)
+    assert files == {path: path.stat().st_mtime_ns for path in Layout(TINY.name).results.rglob("*.parquet")}
+
+
+def test_what_is_missing_or_damaged_is_computed_and_equal(scores, shared_home, monkeypatch):
+    layout = Layout(TINY.name)
+    broken = layout.prediction("2a", "holdout-0", "PS-KNN")
+    gone = layout.scores("2a", "holdout-1", "LEAP")
+    broken.write_bytes(broken.read_bytes()[:200])
+    gone.unlink()
+    done = []
+    original = TaskRun.predict
+    monkeypatch.setattr(TaskRun, "predict", lambda self, s, m: done.append((s.name, m)) or original(self, s, m))
+    pd.testing.assert_frame_equal(run_task(TINY, DRUGS), scores)
+    assert sorted(done) == [("holdout-0", "PS-KNN"), ("holdout-1", "LEAP")]
+
+
+def test_labels_of_test_samples_never_reach_a_model(scores, shared_home):
+    """Poison the responses of the test lines: every prediction stays the same."""
+    run = TaskRun(TINY, DRUGS)
+    split = run.splits[0]
+    poisoned = run.cohort.response.copy()
+    poisoned.loc[split.test] = 1e6
+    spoilt = TaskRun(TINY, DRUGS)
+    spoilt.__dict__["cohort"] = replace(run.cohort, response=poisoned, _hash=[])
+    spoilt.__dict__["splits"] = run.splits
+    for model in ("PS-KNN", "PS-LASSO r0", "Training mean", "Tissue mean", "LEAP (shuffled labels)"):
+        pd.testing.assert_frame_equal(spoilt.predict(split, model), run.predict(split, model))
+
+
+def test_training_labels_do_reach_the_models(scores, shared_home):
+    run = TaskRun(TINY, DRUGS)
+    split = run.splits[0]
+    changed = TaskRun(TINY, DRUGS)
+    labels = run.cohort.response.copy()
+    labels.loc[split.train] = 1 - labels.loc[split.train]
+    changed.__dict__["cohort"] = replace(run.cohort, response=labels, _hash=[])
+    changed.__dict__["splits"] = run.splits
+    for model in ("PS-KNN", "PS-LASSO r0", "Training mean", "Tissue mean"):
+        assert not np.allclose(changed.predict(split, model), run.predict(split, model))
+
+
+def test_processes_give_the_same_results(scores, home):
+    in_processes = run_task(TINY, DRUGS, models=["ps-knn", "ps-lasso"], jobs=2, device="cpu")
+    keys = ["model", "member", "split", "level", "perturbation", "test_set", "metric"]
+    both = scores.merge(in_processes, on=keys, suffixes=("", "_again"))
+    assert len(both) == len(in_processes) > 0
+    np.testing.assert_allclose(both["value"], both["value_again"], rtol=1e-4, atol=1e-4)
+
+
+def test_splits_are_saved_and_the_same_for_all(scores, shared_home):
+    cohort, _ = load_cohort(TINY, DRUGS)
+    one, other = load_task_splits(TINY, DRUGS, cohort), load_task_splits(TINY, DRUGS, cohort)
+    assert [s.test.tolist() for s in one] == [s.test.tolist() for s in other]
+    assert len(list((Layout(TINY.name).processed / "splits").glob("task_2a-*.parquet"))) == 1
+
+
+def test_the_run_log_has_a_line_a_job(scores, shared_home):
+    lines = (Layout(TINY.name).results / "run_log.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert {"task", "split", "model", "seconds", "time"} <= set(entries[0])
+    assert all(entry["seconds"] >= 0 for entry in entries)
+
+
+def test_unknown_names_and_missing_results(home):
+    with pytest.raises(InputError, match="model 'ps-magic' is unknown: use one of ps-knn"):
+        run_task(TINY, DRUGS, models=["ps-magic"])
+    with pytest.raises(InputError, match="profile 'huge' is unknown"):
+        run_task("huge", "2a")
+    with pytest.raises(InputError, match="task '9z' is unknown"):
+        run_task("smoke", "9z")
+    with pytest.raises(InputError, match="leap run --profile smoke"):
+        load_scores("smoke")
