@@ -1,0 +1,243 @@
+"""Models against each other: box plots over splits, scatter over perturbations, members against LEAP."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from leaplib.plotting import style
+
+RHO = "Spearman's ρ"  # noqa: RUF001
+YLABEL = f"{RHO} per perturbation\n(mean over perturbations)"
+BOX, SHIFT = 0.46, 0.14  # width of a box, and how far box and published mark stand from the middle
+
+
+def counted(number: int, plural: str) -> str:
+    """Return "1 split" or "1,539 genes"."""
+    return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
+
+
+def _counts(splits: int, split_name: str, n_perturbations: int | None, perturbation_name: str) -> str:
+    """Return "n = 10 splits, 1,539 genes"."""
+    known = [] if n_perturbations is None else [counted(n_perturbations, perturbation_name)]
+    return "n = " + ", ".join([counted(splits, split_name), *known])
+
+
+def model_boxes(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame | None = None, *, title: str = "",
+                n_perturbations: int | None = None, split_name: str = "splits",
+                perturbation_name: str = "perturbations", ylabel: str = YLABEL) -> Axes:  # fmt: skip
+    """Draw one box per model and one point per split, with published values beside.
+
+    Boxes show median and quartiles, whiskers reach to the last point within 1.5 interquartile ranges; a
+    model with a single value is a point in its colour.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns model, split, value. A model without any value keeps its place, marked "no data".
+    published : DataFrame, optional
+        Columns model, mean, sd (NaN: not given). Models that are not in `frame` get a place too.
+    title : str
+        The counts are written under it.
+    n_perturbations : int, optional
+        How many perturbations each value is a mean of.
+    split_name, perturbation_name : str
+        What to call splits and perturbations, in the plural.
+    ylabel : str
+
+    Returns
+    -------
+    Axes
+    """
+    values = style.checked(frame, ("model", "split", "value"))
+    marks = style.checked(pd.DataFrame() if published is None else published, ("model", "mean", "sd"))
+    marks = marks.dropna(subset=["mean"])
+    drawn = values.dropna(subset=["value"])
+    splits = drawn["split"].nunique()
+    counts = _counts(splits, split_name, n_perturbations, perturbation_name)
+    ax.set_title("\n".join(filter(None, [title, counts])), loc="left")
+    if drawn.empty and marks.empty:
+        return style.no_data(ax)
+    names = style.model_order([*values["model"], *marks["model"]])
+    shift = SHIFT if len(marks) else 0.0
+    _boxes(ax, drawn, names, shift)
+    _published(ax, marks, names, shift, set(drawn["model"]))
+    _model_ticks(ax, names, set(values["model"]))
+    _reference_lines(ax, names)
+    _fewer(ax, drawn, names, splits, set(values["model"]))
+    ax.set_ylabel(ylabel)
+    return ax
+
+
+def _boxes(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], shift: float) -> None:
+    """Draw boxes and points; a split keeps its place across within every box."""
+    rank = {split: i for i, split in enumerate(sorted(drawn["split"].unique()))}
+    spread = np.linspace(-0.3, 0.3, len(rank)) * BOX if len(rank) > 1 else np.zeros(1)
+    for place, name in enumerate(names):
+        rows = drawn[drawn["model"] == name]
+        alone = len(rows) == 1
+        if len(rows) > 1:
+            _box(ax, place - shift, rows["value"], name)
+        across = place - shift + (0 if alone else spread[[rank[split] for split in rows["split"]]])
+        ax.scatter(across, rows["value"], s=14 if alone else 3.5, zorder=3, edgecolor=style.INK, linewidth=0.35,
+                   facecolor=style.colour(name) if alone else "white", label=f"_{name}")  # fmt: skip
+
+
+def _box(ax: Axes, place: float, values: pd.Series, name: str) -> None:
+    line = {"color": style.INK, "linewidth": 0.5}
+    face = {"facecolor": style.tint(style.colour(name), 0.85), "edgecolor": style.INK, "linewidth": 0.5}
+    box = ax.boxplot([values.to_numpy()], positions=[place], widths=BOX, showfliers=False, patch_artist=True,
+                     manage_ticks=False, whiskerprops=line, capprops=line, boxprops=face,
+                     medianprops=line | {"linewidth": 1.1})  # fmt: skip
+    box["boxes"][0].set_label(f"_{name}")
+
+
+def _published(ax: Axes, marks: pd.DataFrame, names: Sequence[str], shift: float, ours: set[str]) -> None:
+    """Draw published means and SDs, right of the box where there is one, and the legend that says so."""
+    if marks.empty:
+        return
+    beside = 2.2 * shift
+    places = [names.index(name) + (beside if name in ours else 0) for name in marks["model"]]
+    ax.errorbar(places, marks["mean"], yerr=marks["sd"].fillna(0), fmt="D", color=style.INK, markersize=2.6,
+                markerfacecolor="white", markeredgewidth=0.6, elinewidth=0.6, capsize=1.2, capthick=0.5,
+                zorder=4, label="published mean ± SD")  # fmt: skip
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 1.0), handlelength=1.0)
+
+
+def _model_ticks(ax: Axes, names: Sequence[str], ours: set[str]) -> None:
+    """Name the models: LEAP in bold, those that are published only in grey."""
+    labels = [style.SHORT.get(name, name) for name in names]
+    ax.set_xticks(range(len(names)), labels, rotation=45, ha="right", rotation_mode="anchor")
+    ax.tick_params(axis="x", length=0)
+    for label, name in zip(ax.get_xticklabels(), names, strict=True):
+        label.set_color(style.INK if name in ours else style.MUTED)
+        label.set_fontweight("bold" if name == "LEAP" else "normal")
+    ax.set_xlim(-0.6, len(names) - 0.4)
+
+
+def _fewer(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], splits: int, ours: set[str]) -> None:
+    """Write how many values a model has where it has fewer than the others."""
+    counts, tops = drawn.groupby("model")["split"].nunique(), drawn.groupby("model")["value"].max()
+    small: dict[str, Any] = {"fontsize": 5, "color": style.MUTED, "ha": "center", "va": "bottom"}
+    for place, name in enumerate(names):
+        if name in ours and counts.get(name, 0) == 0:
+            ax.annotate("no data", (place, 0.02), xycoords=("data", "axes fraction"), rotation=90, **small)
+        elif counts.get(name, splits) < splits:
+            ax.annotate(f"n = {counts[name]}", (place, tops[name]), (0, 3), textcoords="offset points", **small)
+
+
+def _reference_lines(ax: Axes, names: Sequence[str]) -> None:
+    """Leave room for the legend, draw zero where it is in range, and part controls from models."""
+    low, high = ax.get_ylim()
+    high += 0.12 * (high - low) if ax.get_legend() else 0
+    ax.set_ylim(low, high)
+    if low < 0 < high:
+        ax.axhline(0, color=style.MUTED, linewidth=0.5, linestyle=(0, (4, 2)), zorder=0, label="_zero")
+    controls = sum(name in style.CONTROLS for name in names)
+    if 0 < controls < len(names):
+        ax.axvline(
+            controls - 0.5,
+            ymax=0.88 if ax.get_legend() else 1,
+            color=style.FAINT,
+            linewidth=0.5,
+            zorder=0,
+            label="_controls",
+        )
+
+
+def perturbation_scatter(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, title: str = "",
+                         perturbation_name: str = "perturbations", mean_over: str = "") -> Axes:  # fmt: skip
+    """Draw one point a perturbation, a model on each axis, and say how many lie above the diagonal.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns perturbation and the two models: the correlation of each perturbation, mean over splits.
+    x, y : str
+        The models.
+    title : str
+        The count is written under it.
+    perturbation_name : str
+        What to call perturbations, in the plural.
+    mean_over : str
+        What each value is a mean of, such as "10 splits".
+
+    Returns
+    -------
+    Axes
+    """
+    drawn = style.checked(frame, ("perturbation", x, y)).dropna()
+    count = f"n = {counted(len(drawn), perturbation_name)}" + (f", mean of {mean_over}" if mean_over else "")
+    ax.set_title("\n".join(filter(None, [title, count])), loc="left")
+    if drawn.empty:
+        return style.no_data(ax)
+    above = drawn[y] > drawn[x]
+    colours = [style.colour(y) if up else style.colour(x) for up in above]
+    ax.scatter(drawn[x], drawn[y], s=4, c=colours, alpha=0.65, linewidth=0, label="_perturbations")
+    low, high = drawn[[x, y]].to_numpy().min(), drawn[[x, y]].to_numpy().max()
+    room = 0.05 * (high - low) or 0.05
+    ends = (low - room, high + room)
+    ax.plot(ends, ends, color=style.INK, linewidth=0.6, zorder=0, label="_diagonal")
+    for line in (ax.axhline, ax.axvline):
+        if ends[0] < 0 < ends[1]:
+            line(0, color=style.FAINT, linewidth=0.5, zorder=0)
+    ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"{x}, {RHO}", ylabel=f"{y}, {RHO}")
+    ax.yaxis.set_major_locator(ax.xaxis.get_major_locator())
+    _shares(ax, above.mean(), (drawn[y] < drawn[x]).mean(), x, y)
+    return ax
+
+
+def _shares(ax: Axes, above: float, below: float, x: str, y: str) -> None:
+    """Write the shares of points above and below the diagonal into their corners."""
+    clear = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    ax.text(0.03, 0.97, f"{y} higher\n{above:.0%}", transform=ax.transAxes, ha="left", va="top", bbox=clear)
+    ax.text(0.97, 0.03, f"{x} higher\n{below:.0%}", transform=ax.transAxes, ha="right", va="bottom", bbox=clear)
+
+
+def members(ax: Axes, frame: pd.DataFrame, *, title: str = "", n_perturbations: int | None = None,
+            split_name: str = "splits", perturbation_name: str = "perturbations",
+            ylabel: str = YLABEL) -> Axes:  # fmt: skip
+    """Draw each member of LEAP against LEAP: one point a split, a line through each split, bars at means.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns name, split, value; names in the order in which they are drawn.
+    title : str
+        The counts are written under it.
+    n_perturbations : int, optional
+        How many perturbations each value is a mean of.
+    split_name, perturbation_name : str
+        What to call splits and perturbations, in the plural.
+    ylabel : str
+
+    Returns
+    -------
+    Axes
+    """
+    drawn = style.checked(frame, ("name", "split", "value")).dropna(subset=["value"])
+    counts = _counts(drawn["split"].nunique(), split_name, n_perturbations, perturbation_name)
+    ax.set_title("\n".join(filter(None, [title, f"{counts}\nlines: {split_name}; bars: means"])), loc="left")
+    if drawn.empty:
+        return style.no_data(ax)
+    wide = drawn.pivot_table(index="split", columns="name", values="value", sort=False)
+    names = [name for name in dict.fromkeys(frame["name"]) if name in wide]
+    for _, row in wide[names].iterrows():
+        ax.plot(range(len(names)), row, color=style.FAINT, linewidth=0.4, zorder=1, label="_split")
+    for place, name in enumerate(names):
+        _member(ax, place, name, wide[name].dropna())
+    ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.tick_params(axis="x", length=0)
+    ax.set(xlim=(-0.5, len(names) - 0.5), ylabel=ylabel)
+    return ax
+
+
+def _member(ax: Axes, place: int, name: str, values: pd.Series) -> None:
+    ax.scatter(np.full(len(values), place), values, s=9, facecolor=style.colour(name), edgecolor=style.INK,
+               linewidth=0.35, zorder=3, label=f"_{name}")  # fmt: skip
+    ax.hlines(values.mean(), place - 0.27, place + 0.27, color=style.INK, linewidth=1.1, zorder=2)

@@ -1,0 +1,272 @@
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaplib import figures
+from leaplib.plotting import style
+from leaplib.scores import split_values
+
+matplotlib.use("Agg")
+
+SPLITS = ["holdout-0", "holdout-1", "holdout-2"]
+MEANS = {
+    "Training mean": 0.0,
+    "Tissue mean": 0.05,
+    "PS-KNN": 0.2,
+    "PP-MLP": 0.3,
+    "PS-LASSO": 0.32,
+    "LEAP": 0.33,
+}
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def make_scores(task="1a", data="real", models=tuple(MEANS), splits=tuple(SPLITS)):
+    """Scores as `load_scores` returns them: two test sets a split, 12 perturbations."""
+    rng = np.random.default_rng(len(task))
+    rows = []
+    for model in models:
+        for member in range(3) if model == "PS-LASSO" else [-1]:
+            for split in splits:
+                key = (task, model, member, split, "per_perturbation")
+                rows += [
+                    (*key, "", test_set, "spearman", MEANS[model] + rng.normal(0, 0.01), data) for test_set in (0, 1)
+                ]
+                rows += [(*key, f"p{p}", -1, "spearman", MEANS[model] + rng.normal(0, 0.1), data) for p in range(12)]
+                rows += [(*key, "", 0, "mse", 9.0, data), (*key[:4], "overall", "", 0, "spearman", 0.9, data)]
+    columns = [
+        "task",
+        "model",
+        "member",
+        "split",
+        "level",
+        "perturbation",
+        "test_set",
+        "metric",
+        "value",
+        "data",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.fixture
+def scores():
+    return make_scores()
+
+
+@pytest.fixture
+def published():
+    rows = [
+        ("1a", "LEAP", 0.35, 0.02),
+        ("1a", "PS-KNN", 0.22, 0.01),
+        ("1a", "PP-tDNN", 0.28, 0.01),
+        ("2a", "LEAP", 0.4, 0.1),
+    ]
+    frame = pd.DataFrame(rows, columns=["task", "model", "mean", "sd"])
+    return frame.assign(level="per_perturbation", metric="spearman")
+
+
+@pytest.fixture
+def flow():
+    rows = [
+        ("DepMap 23Q4", "screened lines", 100, 30, 3000),
+        ("DepMap 23Q4", "with expression", 90, 30, 2700),
+    ]
+    return pd.DataFrame(rows, columns=["branch", "step", "samples", "perturbations", "pairs"])
+
+
+def written(fig):
+    return [text.get_text() for ax in fig.axes for text in ax.texts]
+
+
+def points(ax, label):
+    return next(c for c in ax.collections if c.get_label() == f"_{label}").get_offsets()
+
+
+def test_a_split_is_the_mean_over_its_test_sets(scores):
+    found = split_values(scores, "per_perturbation", "spearman")
+    rows = scores[(scores["perturbation"] == "") & (scores["metric"] == "spearman") & (scores["level"] != "overall")]
+    expected = rows.groupby(["model", "member", "split"])["value"].mean()
+    got = found.set_index(["model", "member", "split"])["value"]
+    pd.testing.assert_series_equal(got.sort_index(), expected.sort_index())
+
+
+def test_figure_2_draws_its_frame(scores, published):
+    fig, drawn = figures.figure_2(scores, "1a", published)
+    boxes, scatter = fig.axes
+    ours = drawn[(drawn["panel"] == "A") & (drawn["source"] == "this run")]
+    assert set(ours["model"]) == set(MEANS)
+    for model, rows in ours.groupby("model"):
+        assert len(rows) == len(SPLITS)
+        assert sorted(points(boxes, model)[:, 1]) == sorted(rows["value"])
+    theirs = drawn[drawn["source"] == "published"]
+    marks = boxes.containers[0][0]
+    assert list(marks.get_ydata()) == list(theirs["value"]) == [0.35, 0.22]
+    wide = drawn[drawn["panel"] == "B"].pivot_table(index="perturbation", columns="model", values="value")
+    assert set(wide) == {"LEAP", "PP-MLP"}
+    drawn_points = {tuple(row) for row in np.asarray(points(scatter, "perturbations"))}
+    assert drawn_points == {tuple(row) for row in wide[["PP-MLP", "LEAP"]].to_numpy()}
+
+
+def test_figure_2_says_what_and_how_many(scores, published):
+    fig, _ = figures.figure_2(scores, "1a", published)
+    assert fig.axes[0].get_title(loc="left") == "Task 1a: gene dependency, unseen cell lines\nn = 3 splits, 12 genes"
+    assert fig.axes[1].get_title(loc="left") == "Task 1a: LEAP against PP-MLP\nn = 12 genes, mean of 3 splits"
+    assert {"A", "B"} <= set(written(fig))
+    assert "Spearman" in fig.axes[0].get_ylabel()
+
+
+def test_the_rival_is_neither_member_nor_control(scores):
+    assert figures.best_other_model(split_values(scores, "per_perturbation", "spearman")) == "PP-MLP"
+    few = scores[scores["model"].isin(["LEAP", "PS-LASSO", "Tissue mean"])]
+    assert figures.best_other_model(split_values(few, "per_perturbation", "spearman")) is None
+    assert "no data" in written(figures.figure_2(few, "1a")[0])
+
+
+def test_another_rival_can_be_asked_for(scores):
+    fig, _ = figures.figure_2(scores, "1a", best_rival="PS-KNN")
+    assert fig.axes[1].get_xlabel().startswith("PS-KNN")
+
+
+def test_published_models_that_were_not_run_appear_on_request(scores, published):
+    for asked in (False, True):
+        fig, drawn = figures.figure_2(scores, "1a", published, reported_only=asked)
+        labels = [label.get_text() for label in fig.axes[0].get_xticklabels()]
+        assert ("PP-tDNN" in labels) == ("PP-tDNN" in set(drawn["model"])) == asked
+
+
+def test_the_first_representation_stands_for_ps_lasso(scores):
+    _, drawn = figures.figure_2(scores, "1a")
+    got = drawn[(drawn["panel"] == "A") & (drawn["model"] == "PS-LASSO")]["value"]
+    values = split_values(scores, "per_perturbation", "spearman")
+    first = values[(values["model"] == "PS-LASSO") & (values["member"] == 0)]["value"]
+    assert list(got) == list(first)
+
+
+def test_figure_3_has_a_panel_a_task_and_keeps_the_papers_letters(published):
+    scores = pd.concat([make_scores("4b"), make_scores("2a"), make_scores("1a", data="simulated")])
+    fig, drawn = figures.figure_3(scores, published)
+    assert dict(drawn.groupby("task")["panel"].first()) == {"1a": "A", "2a": "B", "4b": "F"}
+    assert [text for text in written(fig) if len(text) == 1] == ["A", "B", "F"]
+    titles = [ax.get_title(loc="left")[:7] for ax in fig.axes if ax.get_title(loc="left")]
+    assert titles == ["Task 1a", "Task 2a", "Task 4b"]
+    assert "3 unseen tissues, 12 drugs" in fig.axes[2].get_title(loc="left")
+
+
+def test_only_panels_on_simulated_data_say_so():
+    scores = pd.concat([make_scores("1a", data="simulated"), make_scores("2a")])
+    fig, _ = figures.figure_3(scores)
+    notes = [[text.get_text() for text in ax.texts if "simulated" in text.get_text()] for ax in fig.axes]
+    assert notes == [["simulated data"], []]
+    assert written(figures.figure_2(scores, "1a")[0]).count("simulated data") == 2
+    assert written(figures.supplementary_figure_5(scores, "1a")[0]).count("simulated data") == 1
+
+
+@pytest.mark.parametrize("case", ["empty", "bare", "one model", "one split", "nan"])
+def test_odd_scores_do_not_break_a_figure(scores, case):
+    frame = {
+        "empty": scores.head(0),
+        "bare": pd.DataFrame(),
+        "one model": scores[scores["model"] == "LEAP"],
+        "one split": scores[scores["split"] == "holdout-1"],
+        "nan": scores.assign(value=np.nan),
+    }[case]
+    made = [
+        figures.figure_2(frame, "1a"),
+        figures.figure_3(frame),
+        figures.supplementary_figure_5(frame, "1a"),
+    ]
+    for fig, drawn in made:
+        fig.canvas.draw()
+        assert "panel" in drawn
+        if case in ("empty", "bare", "nan"):
+            assert "no data" in written(fig)
+
+
+def test_members_of_leap(scores):
+    fig, drawn = figures.supplementary_figure_5(scores, "1a")
+    assert list(dict.fromkeys(drawn["name"])) == ["PS-LASSO r1", "PS-LASSO r2", "PS-LASSO r3", "LEAP"]
+    for name, rows in drawn.groupby("name"):
+        assert sorted(points(fig.axes[0], name)[:, 1]) == sorted(rows["value"])
+
+
+def test_flowcharts_of_several_tasks(flow):
+    several = pd.concat([flow.assign(branch=name) for name in ("GDSC v2", "GDSC v1", "CCLE")])
+    union = flow.assign(branch="all", pairs=[5000, 4000])
+    flows = {"1a": flow, "2a": pd.concat([several, union]), "4b": pd.concat([flow, union])}
+    fig, drawn = figures.supplementary_figure_1(flows, data={"1a": "simulated"})
+    assert [len(ax.patches) for ax in fig.axes] == [2, 8, 4]
+    assert len(drawn) == 14 and set(drawn["panel"]) == {"A", "B", "C"}
+    assert written(fig).count("simulated data") == 1
+    assert "CCLE\n(external validation)" in written(fig)
+    assert figures.supplementary_figure_1({"1a": flow})[0].get_size_inches()[0] * 25.4 == pytest.approx(89)
+
+
+@pytest.mark.parametrize("flows", [{}, {"1a": pd.DataFrame()}])
+def test_flowcharts_of_nothing(flows):
+    assert "no data" in written(figures.supplementary_figure_1(flows)[0])
+
+
+def test_figure_1_counts_its_stages():
+    fig, drawn = figures.figure_1()
+    assert dict(zip(drawn["stage"], drawn["number"], strict=True))["5 × 5 Lasso regressors"] == 25  # noqa: RUF001
+    assert fig.get_size_inches()[0] * 25.4 == pytest.approx(183)
+
+
+def test_pretraining_figures():
+    curves = pd.DataFrame(
+        {"representation": 0, "epoch": [1, 2], "train_loss": [2.0, 1.0], "validation_loss": [2.0, 1.5]}
+    )
+    samples = pd.DataFrame({"x": [0.0, 1.0], "y": [1.0, 0.0], "group": ["lung", "skin"]})
+    for make, frame in ((figures.learning_curves, curves), (figures.representation, samples)):
+        fig, drawn = make(frame, data="simulated")
+        pd.testing.assert_frame_equal(drawn, frame)
+        assert "simulated data" in written(fig)
+        assert "simulated data" in written(make(frame.assign(data="simulated"))[0])
+        assert "simulated data" not in written(make(frame)[0])
+        assert "no data" in written(make(frame.head(0))[0])
+
+
+def test_a_saved_figure_is_the_same_twice_and_its_csv_is_what_is_drawn(scores, published, tmp_path, monkeypatch):
+    monkeypatch.setenv("LEAP_HOME", str(tmp_path))
+    read = []
+    for _ in range(2):
+        fig, drawn = figures.figure_2(scores, "1a", published)
+        paths = figures.save(fig, drawn, "smoke", "figure_2")
+        read.append([path.read_bytes() for path in paths])
+    assert read[0] == read[1]
+    folder = tmp_path / "figures" / "smoke"
+    assert [path.parent for path in paths] == [folder] * 4
+    assert {path.suffix for path in paths} == {".pdf", ".svg", ".png", ".csv"}
+    pd.testing.assert_frame_equal(pd.read_csv(paths[-1]), drawn.reset_index(drop=True), check_dtype=False)
+    svg = (folder / "figure_2.svg").read_text()
+    assert "Task 1a: gene dependency, unseen cell lines</text>" in svg and ">PS-LASSO</text>" in svg
+
+
+def test_text_sizes_and_positions_on_the_page(scores, published):
+    for fig, _ in (
+        figures.figure_1(),
+        figures.figure_2(scores, "1a", published),
+        figures.figure_3(scores, published),
+    ):
+        fig.canvas.draw()
+        for text in fig.findobj(matplotlib.text.Text):
+            if text.get_text().strip() and text.get_visible() and text.axes and text.axes.axison:
+                assert 5 <= text.get_fontsize() <= 8
+                box = text.get_window_extent()
+                assert box.x0 >= -1 and box.x1 <= fig.bbox.x1 + 1 and box.y1 <= fig.bbox.y1 + 1, text.get_text()
+
+
+def test_one_line_adapts_every_figure(scores, monkeypatch):
+    monkeypatch.setitem(style.SETTINGS, "axes.labelsize", 7)
+    monkeypatch.setitem(style.COLOURS, "LEAP", "#000000")
+    fig, _ = figures.figure_2(scores[scores["model"].isin(["LEAP", "PS-KNN"])], "1a", size=(120, 60))
+    assert fig.axes[0].yaxis.label.get_fontsize() == 7
+    assert fig.get_size_inches()[0] * 25.4 == pytest.approx(120)
+    assert len(fig.axes[0].get_xticklabels()) == 2
