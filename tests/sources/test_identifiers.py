@@ -130,16 +130,13 @@ def test_ambiguity_is_an_error_that_lists_all(index: LineIndex) -> None:
     text = str(error.value)
     assert text.startswith("my table: ambiguous lines") and "\n" not in text
     assert (
-        "'KMH2' may be KM-H2 (SIDM04) or KMH-2 (SIDM05)" in text
-        and "'t t' may be T-T (SIDM03) or TT (SIDM02)" in text
+        "'KMH2' may be KM-H2 (SIDM04) or KMH-2 (SIDM05)" in text and "'t t' may be T-T (SIDM03) or TT (SIDM02)" in text
     )
     assert index.match(["KMH2"], "here", {"KMH2": "KM-H2"})["how"].tolist() == ["settled"]
 
 
 def test_two_names_for_one_line_are_an_error_that_lists_both(index: LineIndex) -> None:
-    with pytest.raises(
-        InputError, match=r"my table: several names for one cell line: CAL-120 \(CAL-120, CAL120\)"
-    ):
+    with pytest.raises(InputError, match=r"my table: several names for one cell line: CAL-120 \(CAL-120, CAL120\)"):
         index.match(["CAL-120", "CAL120", "TT"], "my table")
 
 
@@ -178,9 +175,7 @@ def test_structures_are_found_by_any_spelling() -> None:
 
 
 def test_names_without_structure_join_by_name_alone() -> None:
-    frame = drugs(
-        ["Nutlin-3a (-)", "Bleomycin (10 uM)", "AB-1"], ["Nutlin-3", "Bleomycin (50 uM)", "ab 1 HCl"]
-    )
+    frame = drugs(["Nutlin-3a (-)", "Bleomycin (10 uM)", "AB-1"], ["Nutlin-3", "Bleomycin (50 uM)", "ab 1 HCl"])
     assert frame["canonical"].nunique() == 5
     assert frame.loc["ab 1 HCl", "canonical"] == "AB-1"
 

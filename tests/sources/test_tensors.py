@@ -79,9 +79,7 @@ def test_a_pickle_that_calls_something_is_refused_and_nothing_runs(tmp_path: Pat
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
-def test_names_are_refused_even_where_the_instructions_are_not_looked_at(
-    tmp_path: Path, protocol: int
-) -> None:
+def test_names_are_refused_even_where_the_instructions_are_not_looked_at(tmp_path: Path, protocol: int) -> None:
     trace = tmp_path / "ran"
     data = pickle.dumps({"a": Call(os.system, f"touch {trace}")}, protocol=protocol)
     with pytest.raises(pickle.UnpicklingError, match=r"it calls \w+\.system"):
