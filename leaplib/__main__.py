@@ -99,19 +99,24 @@ def _run_notebooks(options: argparse.Namespace, profile: Profile) -> int:
 
 
 def data_status(options: argparse.Namespace) -> int:
-    """Print one line a source."""
+    """Print what is there and which tasks it enables, then how to get what is missing."""
     from leaplib import sources
 
-    print(sources.status().to_string(index=False))
+    table = sources.status()
+    print(table[["source", "state", "size", "enables", "file"]].to_string(index=False))
+    missing = table[~table["state"].isin(["verified", "present"])]
+    if len(missing):
+        print("\nHow to get the rest:")
+    for row in missing.itertuples():
+        print(f"  {row.source}: {row.how}")
     return 0
 
 
 def data_fetch(options: argparse.Namespace) -> int:
-    """Fetch a source and print where it lies."""
+    """Fetch a source; it says itself where each file lies."""
     from leaplib import sources
 
-    for path in sources.fetch(options.name):
-        print(path)
+    sources.fetch(options.name)
     return 0
 
 
@@ -119,7 +124,7 @@ def data_verify(options: argparse.Namespace) -> int:
     """Check the checksums of what is there."""
     from leaplib import sources
 
-    print(sources.verify().to_string(index=False))
+    print(sources.verify()[["source", "state", "file"]].to_string(index=False))
     return 0
 
 

@@ -7,6 +7,7 @@ Panels come from `leaplib.plotting`; here they are put on a page. Every function
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,7 +31,7 @@ MIN_COLUMNS, MAX_COLUMNS = 2, 5  # of flowcharts side by side
 
 
 def save(fig: Figure, data: pd.DataFrame, profile_name: str, name: str) -> list[Path]:
-    """Write a figure (PDF, SVG, PNG) and what it draws (CSV) to the profile's figures folder.
+    """Write a figure (PDF, SVG, PNG) and what it draws (CSV) to the profile's figures folder, and close it.
 
     Parameters
     ----------
@@ -44,7 +45,9 @@ def save(fig: Figure, data: pd.DataFrame, profile_name: str, name: str) -> list[
     -------
     list of Path
     """
-    return style.save_figure(fig, data, Layout(profile_name).figures, name)
+    paths = style.save_figure(fig, data, Layout(profile_name).figures, name)
+    plt.close(fig)  # a notebook shows it by naming it, once
+    return paths
 
 
 def _words(task: str) -> dict[str, str]:
@@ -77,6 +80,8 @@ def _boxes(ax: Axes, scores: pd.DataFrame, task: str, letter: str, published: pd
     """Draw one task's box plots with letter, title and note; return what is drawn."""
     part = scores[scores["task"] == task]
     values = models_only(split_values(part, "per_perturbation", "spearman"))
+    if _data_of(part) != "real":
+        published = None  # there is nothing to compare simulated data with
     marks = _published(published, task, list(values["model"]), reported_only)
     comparison.model_boxes(ax, values, marks, n_perturbations=_n_perturbations(part), **_words(task))
     _letter(ax, letter, _data_of(part))

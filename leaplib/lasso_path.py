@@ -60,7 +60,9 @@ RELAXATION = 1.7
 CHECKS = (16, 22, 28, 36, 44, 54, 64, 80, 100)
 """Iterations after which the gap is looked at; fits that are not done at the last are slow."""
 
-ADAPT_FROM = 44
+CK_OWN=(16, 22, 28, 36, 44, 54, 64, 80, 100)
+CK_NEAR=(16, 22, 28, 36, 44, 54)
+AD_OWN=36
 """Iterations after which the fits that are left adapt their step size at each check."""
 
 SHARED_AT_LEAST = 16
@@ -330,9 +332,10 @@ class _Problems:
     null: torch.Tensor  # (l, 1)
     alpha: torch.Tensor  # (l, a)
 
-    def keep(self, rows: torch.Tensor) -> "_Problems":
-        """Return the problems of some of the perturbations."""
-        return _Problems(self.gram.keep(rows), self.covariance[rows], self.null[rows], self.alpha[rows])
+    def keep(self, rows: torch.Tensor, levels: torch.Tensor) -> "_Problems":
+        """Return the problems of some perturbations at some penalties of each (r, b)."""
+        alpha = self.alpha[rows].gather(1, levels)
+        return _Problems(self.gram.keep(rows), self.covariance[rows], self.null[rows], alpha)
 
     def gap(self, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return gap and explained sum of squares, both over null (l, a), and the gradient at b.
@@ -378,6 +381,9 @@ def _eigen(gram: torch.Tensor) -> _Eigen:
 class _SharedStep:
     """The x-step of problems with one H and one step size: a product with one matrix."""
 
+    checks = (16, 22, 28, 36, 44, 54, 64, 80, 100)
+    adapt_from = 44
+
     def __init__(self, system: _Eigen):
         self.spread, self.values, self.vectors = system
 
@@ -388,8 +394,8 @@ class _SharedStep:
         self.step = self.solve - (RELAXATION - 1) * torch.eye(len(gain), device=gain.device)
         self.solve, self.step = self.solve.float(), self.step.float()
 
-    def keep(self, rows: torch.Tensor) -> None:
-        """Drop perturbations; nothing here belongs to one."""
+    def keep(self, rows: torch.Tensor, levels: torch.Tensor) -> None:
+        """Drop fits; nothing here belongs to one."""
 
     def pull(self, c: torch.Tensor) -> torch.Tensor:
         """Return 1.7 rho (H + rho I)^-1 c."""
@@ -411,6 +417,8 @@ class _SpectralStep:
         self.spread, values, vectors = system
         self.vectors = vectors.float()
         self.change = None
+        self.checks = CK_OWN if gram.change is None else CK_NEAR
+        self.adapt_from = AD_OWN if gram.change is None else 1000
         if gram.change is None:
             self.values = values[:, None]
         else:
@@ -427,13 +435,13 @@ class _SpectralStep:
         inner = (self.change[:, None] * self.gain[..., None, :]) @ self.change.mT[:, None] / scale
         self.inner = -torch.linalg.inv(inner + torch.diag_embed(self.sign)) / scale
 
-    def keep(self, rows: torch.Tensor) -> None:
-        """Drop perturbations."""
-        self.values, self.gain = self.values[rows], self.gain[rows]
+    def keep(self, rows: torch.Tensor, levels: torch.Tensor) -> None:
+        """Keep some perturbations, and some penalties of each."""
+        self.values, self.gain = self.values[rows], _pick(self.gain, rows, levels)
         if self.change is None:
             self.vectors = self.vectors[rows]
         else:
-            self.change, self.sign, self.inner = self.change[rows], self.sign[rows], self.inner[rows]
+            self.change, self.inner = self.change[rows], _pick(self.inner, rows, levels)
 
     def _solve(self, w: torch.Tensor) -> torch.Tensor:
         """Return 1.7 rho (H + rho I)^-1 w, to be turned back by the eigenvectors."""
@@ -511,36 +519,58 @@ class _State:
         self.v = u + (self.v - u) * factor[..., None].float()
         self.set(self.rho * factor)
 
-    def keep(self, rows: torch.Tensor) -> None:
-        """Drop perturbations."""
-        self.step.keep(rows)
-        self.rho = self.rho[rows] if len(self.rho) == len(self.v) > 1 else self.rho
-        self.problems = self.problems.keep(rows)
-        self.c, self.v, self.q, self.u, self.w = (a[rows] for a in (self.c, self.v, self.q, self.u, self.w))
+    def keep(self, rows: torch.Tensor, levels: torch.Tensor) -> None:
+        """Keep some perturbations (r,), and some penalties of each (r, b)."""
+        self.step.keep(rows, levels)
+        if len(self.rho) == len(self.v):
+            self.rho = self.rho[rows].gather(1, levels)
+        self.problems = self.problems.keep(rows, levels)
+        self.c, self.v, self.q, self.u, self.w = (
+            _pick(a, rows, levels) for a in (self.c, self.v, self.q, self.u, self.w)
+        )
+
+
+def _pick(a: torch.Tensor, rows: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+    """Return ``a[rows[i], levels[i, j]]``."""
+    return a[rows[:, None], levels]
 
 
 def _admm(state: _State, tol: float) -> _Found:
-    """Solve a batch; a perturbation leaves it when all its penalties are done."""
+    """Solve a batch; fits leave it as they are done."""
     alpha, covariance = state.problems.alpha, state.problems.covariance
-    empty = alpha >= (1 - 1e-9) * covariance.abs().amax(-1)  # then the solution is 0
-    found = _Found(state.coef(), torch.zeros_like(alpha), torch.zeros_like(empty))
-    stay, left = ~empty.all(1), torch.arange(len(alpha), device=alpha.device)
-    for before, check in zip((0, *CHECKS), CHECKS, strict=False):
-        if not stay.any():
+    slow = alpha < (1 - 1e-9) * covariance.abs().amax(-1)  # otherwise the solution is 0
+    found = _Found(torch.zeros_like(state.c), torch.zeros_like(alpha), slow.clone())
+    row = torch.arange(len(alpha), device=alpha.device)
+    level = torch.arange(alpha.shape[1], device=alpha.device).expand(alpha.shape)
+    checks = state.step.checks
+    for before, check in zip((0, *checks), checks, strict=False):
+        if not slow.any():
             break
-        if not stay.all():
-            left = left[stay]
-            state.keep(stay)
+        rows, levels = _left(slow)
+        if levels.numel() < 0.95 * slow.numel():
+            state.keep(rows, levels)
+            row, level, slow = row[rows], _pick(level, rows, levels), _pick(slow, rows, levels)
         state.run(check - before)
-        coef = state.coef().masked_fill_(empty[left][..., None], 0)
+        coef = state.coef()
         gap, explained, _ = state.problems.gap(coef.double())
-        slow = (gap > _limit(explained, tol)) & ~empty[left]
-        stay = slow.any(1) & (check < CHECKS[-1])
-        at = left[~stay]
-        found.coef[at], found.gap[at], found.slow[at] = coef[~stay], gap[~stay], slow[~stay]
-        if check >= ADAPT_FROM and stay.any():
+        done = slow & (gap <= _limit(explained, tol))
+        leave = slow if check == checks[-1] else done
+        at = row[:, None].expand(leave.shape)[leave], level[leave]
+        found.coef[at], found.gap[at], found.slow[at] = coef[leave], gap[leave], ~done[leave]
+        slow = slow & ~done
+        if check >= state.step.adapt_from and slow.any():
             state.adapt(slow)
     return found
+
+
+def _left(slow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the rows (r,) with a slow fit and, for each, its slow columns first (r, b).
+
+    b is the largest number of slow fits in a row; a row with fewer is filled up with done ones.
+    """
+    rows = slow.any(1).nonzero()[:, 0]
+    order = torch.argsort(slow[rows].byte(), dim=1, descending=True, stable=True)
+    return rows, order[:, : int(slow.sum(1).max())]
 
 
 def _limit(explained: torch.Tensor, tol: float) -> torch.Tensor:

@@ -77,7 +77,7 @@ def verdict(scores: pd.DataFrame, task: str) -> str:
         f"{len(wide)} splits, and PS-KNN reaches {mean['PS-KNN']:.3f}. Of the controls, the tissue mean reaches "
         f"{mean['Tissue mean']:.3f} and LEAP on shuffled labels {mean['LEAP (shuffled labels)']:.3f}."
     )
-    if len(paper):
+    if len(paper) and part["data"].iloc[0] == "real":
         text += f" The paper reports {paper['LEAP']:.3f} for LEAP, {paper['PS-LASSO']:.3f} for PS-LASSO and " \
                 f"{paper['PS-KNN']:.3f} for PS-KNN."  # fmt: skip
     return text

@@ -112,6 +112,14 @@ def test_leap_beats_its_rivals_and_shuffled_labels_are_worth_nothing(smoke_run):
     assert mean["LEAP (shuffled labels)"].abs().max() < 0.2
 
 
+def test_every_saved_figure_is_shown_in_its_notebook(smoke_run):
+    for path in (smoke_run / "notebooks/executed/smoke").glob("*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code" and "figures.save(" in cell.source:
+                shown = [output for output in cell.outputs if "image/png" in output.get("data", {})]
+                assert len(shown) == 1, f"{path.name}: {cell.source}"
+
+
 def test_no_notebook_prints_a_warning_or_a_progress_bar(smoke_run):
     for path in (smoke_run / "notebooks/executed/smoke").glob("*.ipynb"):
         for cell in nbformat.read(path, as_version=4).cells:
