@@ -60,9 +60,9 @@ RELAXATION = 1.7
 CHECKS = (16, 22, 28, 36, 44, 54, 64, 80, 100)
 """Iterations after which the gap is looked at; fits that are not done at the last are slow."""
 
-CK_OWN=(16, 22, 28, 36, 44, 54, 64, 80, 100)
-CK_NEAR=(16, 22, 28, 36, 44, 54)
-AD_OWN=36
+CK_OWN = (16, 22, 28, 36, 44, 54, 64, 80, 100)
+CK_NEAR = (16, 22, 28, 36, 44, 54)
+AD_OWN = 36
 """Iterations after which the fits that are left adapt their step size at each check."""
 
 SHARED_AT_LEAST = 16

@@ -1,5 +1,6 @@
 """Run the numbered notebooks through papermill."""
 
+import ast
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -60,7 +61,8 @@ def check_parameters(path: Path, parameters: Mapping[str, Any]) -> None:
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if len(tagged) != 1:
         raise InputError(f"{path.name}: {len(tagged)} cells are tagged 'parameters': exactly one is needed")
-    known = set(papermill.inspect_notebook(str(path)))
+    assigned = [node.targets for node in ast.parse(tagged[0].source).body if isinstance(node, ast.Assign)]
+    known = {target.id for targets in assigned for target in targets if isinstance(target, ast.Name)}
     unknown = sorted(set(parameters) - known)
     if unknown:
         raise InputError(
@@ -95,7 +97,7 @@ def _execute(path: Path, output: Path, values: Mapping[str, Any]) -> PapermillEx
     environment = dict(os.environ)
     os.environ.update({"LEAP_BATCH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
     try:
-        papermill.execute_notebook(str(path), str(output), parameters=dict(values), kernel_name="python3",
+        papermill.execute_notebook(str(path), str(output), parameters=dict(values), kernel_name="python3", language="python",
                                    cwd=str(path.parent), progress_bar=False, log_output=False,
                                    extra_arguments=["--IPKernelApp.log_level=ERROR"])  # fmt: skip
     except PapermillExecutionError as error:

@@ -77,7 +77,7 @@ PROFILES = {
             "schedule that gets to the same loss in fewer epochs",
             tasks=("1a", "2a", "4b"),
             n_splits=3,
-            n_shuffled=1,
+            n_shuffled=3,
             n_test_sets=100,
             max_perturbations=60,
             damae={"learning_rate": 1e-3, "batch_size": 128, "max_epochs": 300},

@@ -46,6 +46,7 @@ def readable(table: pd.DataFrame, level: str = "per_perturbation") -> pd.DataFra
         ours=[mean_sd(mean, sd) for mean, sd in zip(part["mean"], part["sd"], strict=True)],
         paper=[mean_sd(mean, sd) for mean, sd in zip(part["published_mean"], part["published_sd"], strict=True)],
     )
+    text["paper"] = text["paper"].where(text["data"] == "real", "")  # nothing to compare simulated data with
     wide = text.pivot(index=["task", "model"], columns="metric", values="ours")[["spearman", "pearson", "mse"]]
     spearman = text[text["metric"] == "spearman"].set_index(["task", "model"])
     wide = wide.assign(paper=spearman["paper"], splits=spearman["n_splits"], data=spearman["data"])
