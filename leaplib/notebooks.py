@@ -88,8 +88,15 @@ def run_notebook(path: Path, profile: str, **parameters: Any) -> float:
         failure = _execute(path, temporary, values)
     if failure is not None:
         message = f"{failure.ename}: {failure.evalue}".splitlines()[0]
-        raise NotebookError(f"{path.name}, cell {failure.cell_index + 1}: {message} (see {output})") from failure
+        cell = _cell_number(output, failure.cell_index)
+        raise NotebookError(f"{path.name}, cell {cell}: {message} (see {output})") from failure
     return time.perf_counter() - started
+
+
+def _cell_number(executed: Path, index: int) -> int:
+    """Return a cell's number in the notebook itself; the executed copy has one more, with the parameters."""
+    cells = nbformat.read(executed, as_version=4).cells[: index + 1]
+    return sum("injected-parameters" not in cell.metadata.get("tags", []) for cell in cells)
 
 
 def _execute(path: Path, output: Path, values: Mapping[str, Any]) -> PapermillExecutionError | None:
@@ -97,8 +104,8 @@ def _execute(path: Path, output: Path, values: Mapping[str, Any]) -> PapermillEx
     environment = dict(os.environ)
     os.environ.update({"LEAP_BATCH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
     try:
-        papermill.execute_notebook(str(path), str(output), parameters=dict(values), kernel_name="python3", language="python",
-                                   cwd=str(path.parent), progress_bar=False, log_output=False,
+        papermill.execute_notebook(str(path), str(output), parameters=dict(values), kernel_name="python3",
+                                   language="python", cwd=str(path.parent), progress_bar=False, log_output=False,
                                    extra_arguments=["--IPKernelApp.log_level=ERROR"])  # fmt: skip
     except PapermillExecutionError as error:
         return error
