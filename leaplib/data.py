@@ -119,10 +119,18 @@ def lost(profile: Profile) -> pd.DataFrame:
 
 
 def describe_lost(frame: pd.DataFrame) -> str:
-    """Return one sentence that counts what did not join."""
+    """Return, as Markdown, what did not join: one item a study and reason, with every name.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        study, what, raw, reason, as `lost` returns it.
+    """
     if frame.empty:
         return "Every cell line and every drug found its partner."
-    counts = frame.groupby(["study", "what"])["raw"].nunique().reset_index()
-    rows = counts.itertuples(index=False, name=None)
-    parts = [f"{study}: {n} {what}{'s' if n > 1 else ''}" for study, what, n in rows]
-    return "Without a partner stayed: " + "; ".join(parts) + "."
+    items = []
+    for (study, what, reason), part in frame.groupby(["study", "what", "reason"], sort=True):
+        names = sorted(part["raw"].astype(str).unique(), key=str.casefold)
+        count = f"{len(names)} {what}{'s' if len(names) > 1 else ''}"
+        items.append(f"- **{study}**, {count}, {reason}: {', '.join(names)}.")
+    return "\n".join(items)

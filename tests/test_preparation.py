@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from leaplib.data import describe_lost
 from leaplib.errors import InputError
 from leaplib.preparation import first_study, median_of_repeats, pca_outliers, prepare_dependencies, prepare_drugs
 from leaplib.tasks import get_task
@@ -105,3 +106,14 @@ def test_impossible_rules_are_named(simulation):
         prepare_drugs(simulation.drugs, replace(get_task("2a"), studies=("PRISM",)))
     with pytest.raises(InputError, match="SD of the dependency"):
         prepare_dependencies(simulation.dependencies, replace(get_task("1a"), min_sd=9.0))
+
+
+def test_what_is_lost_is_listed_by_name():
+    lost = pd.DataFrame({
+        "study": ["S1", "S1", "S2"], "what": ["line", "line", "drug"], "raw": ["beta", "Alpha", "X-1"],
+        "reason": ["no expression", "no expression", "no structure"],
+    })  # fmt: skip
+    assert describe_lost(lost) == (
+        "- **S1**, 2 lines, no expression: Alpha, beta.\n- **S2**, 1 drug, no structure: X-1."
+    )
+    assert "Every cell line" in describe_lost(lost.iloc[:0])
