@@ -25,8 +25,8 @@ with s the features' SD and H = G / (s s'). The x-step is the only cost, and the
 The step size rho falls with the penalty (`_first_steps`); fits that are slow adapt theirs by
 balancing the primal against the dual residual. The iterations run in float32.
 
-**Stopping rule.** Every few iterations the coefficients are rounded to what would be returned, and
-their duality gap is computed in float64, with the residual, scaled until it is feasible, as the dual
+**Stopping rule.** Every few iterations the duality gap of the coefficients is computed in float64,
+with the residual, scaled until it is feasible, as the dual
 point (Massias et al. 2018). A fit is done when its gap is at most `tol` of the null loss, and a
 smaller share of it where the fit explains little. Fits that are not done after 100 iterations go to
 an active set method in float64 (feature-sign search, Lee et al. 2007), which is exact and finite.
@@ -60,10 +60,13 @@ RELAXATION = 1.7
 CHECKS = (16, 22, 28, 36, 44, 54, 64, 80, 100)
 """Iterations after which the gap is looked at; fits that are not done at the last are slow."""
 
-CK_OWN = (16, 22, 28, 36, 44, 54, 64, 80, 100)
-CK_NEAR = (16, 22, 28, 36, 44, 54)
-AD_OWN = 36
-"""Iterations after which the fits that are left adapt their step size at each check."""
+NEAR_CHECKS = CHECKS[:6]
+"""The same for perturbations near a base pattern, which keep their step size."""
+
+ADAPT_FROM = 36
+"""Iterations after which the others adapt their step size at each check."""
+
+NEVER = 10**9
 
 SHARED_AT_LEAST = 16
 """So many perturbations that miss at the same samples are worth a matrix for each penalty."""
@@ -84,7 +87,7 @@ class LassoPaths:
 
     Attributes
     ----------
-    coef : numpy.ndarray of shape (K, A, p, L), float32
+    coef : numpy.ndarray of shape (K, A, p, L), float64
         In memory the features come last.
     intercept : numpy.ndarray of shape (K, A, L), float64
     alphas : numpy.ndarray of shape (A, L), float64
@@ -124,8 +127,8 @@ def lasso_paths(
     eps : float
         The smallest penalty over the largest.
     tol : float
-        Largest duality gap over the null loss. Below about 1e-6 the rounding of the float32
-        coefficients decides.
+        Largest duality gap over the null loss. The coefficients are float64: where there are as many
+        features as samples, rounding them to float32 alone opens a gap of more than 1e-4.
     device : {"auto", "cpu", "cuda"}
 
     Returns
@@ -208,8 +211,9 @@ class _Data:
         X = X - center
         scale = float(2.0 ** np.round(np.log2(np.abs(X).max() or 1.0)))
         train = folds[None] != np.arange(max(folds.max() + 1, 1))[:, None]
-        arrays = X / scale, np.nan_to_num(Y), ~np.isnan(Y), train, center
-        return cls(*(torch.as_tensor(a, device=device) for a in arrays), scale=scale)
+        place = partial(torch.as_tensor, device=device)
+        labels, measured = place(np.nan_to_num(Y)), place(~np.isnan(Y))
+        return cls(place(X / scale), labels, measured, place(train), place(center), scale)
 
     @property
     def device(self) -> torch.device:
@@ -244,7 +248,7 @@ class _Fits:
     alphas: torch.Tensor  # (L, A), for X as in _Data; 0 where no feature goes with the labels
     ratio: torch.Tensor  # (A,), alpha / alpha_max
     tol: float
-    coef: torch.Tensor  # (K, A, L, p), float32, for X as it was given
+    coef: torch.Tensor  # (K, A, L, p), for X as it was given
     intercept: torch.Tensor  # (K, A, L)
     gap: torch.Tensor  # (K, A, L)
 
@@ -262,7 +266,7 @@ class _Fits:
             largest[columns] = torch.where(nothing, 0.0, alpha_max)
         grid, shape = largest[:, None] * ratio, (K, n_alphas, L)
         intercept, gap = new(shape, dtype=torch.float64), new(shape, dtype=torch.float64)
-        return cls(grid, ratio, tol, new(*shape, p), intercept, gap)
+        return cls(grid, ratio, tol, new(*shape, p, dtype=torch.float64), intercept, gap)
 
     def start(self, data: _Data, k: int, columns: torch.Tensor) -> tuple[torch.Tensor, _Moments]:
         """Return the columns that fold k can fit, and their moments; the others get the mean."""
@@ -279,7 +283,7 @@ class _Fits:
         coef = found.coef / data.scale
         mean_x = moments.mean_x * data.scale + data.center
         self.coef[at] = coef.swapaxes(0, 1)
-        self.intercept[at] = moments.mean_y - (coef.double() @ mean_x[..., None])[..., 0].mT
+        self.intercept[at] = moments.mean_y - (coef @ mean_x[..., None])[..., 0].mT
         self.gap[at] = found.gap.mT
 
     def result(self, data: _Data) -> LassoPaths:
@@ -305,20 +309,20 @@ class _Gram:
     def times(self, b: torch.Tensor) -> torch.Tensor:
         """Return the product with b (l, a, p)."""
         product = b @ self.base
-        if self.change is None:
+        if self.change is None or self.ratio is None or self.sign is None:
             return product
         return torch.baddbmm(product * self.ratio, (b @ self.change.mT) * self.sign, self.change)
 
     def dense(self, row: int) -> torch.Tensor:
         """Return the matrix (p, p) of one perturbation."""
-        if self.change is None:
+        if self.change is None or self.ratio is None or self.sign is None:
             return self.base if self.base.ndim == 2 else self.base[row]
         change = self.change[row]
         return self.ratio[row] * self.base + (change.mT * self.sign[row]) @ change
 
     def keep(self, rows: torch.Tensor) -> "_Gram":
         """Return the matrices of some of the perturbations."""
-        if self.change is None:
+        if self.change is None or self.ratio is None or self.sign is None:
             return _Gram(self.base if self.base.ndim == 2 else self.base[rows])
         return _Gram(self.base, self.ratio[rows], self.change[rows], self.sign[rows])
 
@@ -356,7 +360,7 @@ class _Problems:
 class _Found:
     """Solutions of l perturbations at a penalties."""
 
-    coef: torch.Tensor  # (l, a, p), float32
+    coef: torch.Tensor  # (l, a, p)
     gap: torch.Tensor  # (l, a)
     slow: torch.Tensor  # (l, a), not done
 
@@ -417,9 +421,9 @@ class _SpectralStep:
         self.spread, values, vectors = system
         self.vectors = vectors.float()
         self.change = None
-        self.checks = CK_OWN if gram.change is None else CK_NEAR
-        self.adapt_from = AD_OWN if gram.change is None else 1000
-        if gram.change is None:
+        self.checks = CHECKS if gram.change is None else NEAR_CHECKS
+        self.adapt_from = ADAPT_FROM if gram.change is None else NEVER
+        if gram.change is None or gram.ratio is None or gram.sign is None:
             self.values = values[:, None]
         else:
             self.values = values * gram.ratio
@@ -496,9 +500,9 @@ class _State:
             self.step.push(self.w, self.v)
 
     def coef(self) -> torch.Tensor:
-        """Return the coefficients (l, a, p) for the features as in _Data, rounded to float32."""
+        """Return the coefficients (l, a, p) for the features as in _Data, in float64."""
         z = (self.v - torch.clamp(self.v, -self.bound, self.bound)).double()
-        return (z * (self.problems.alpha / self.rho)[..., None] / self.step.spread).float()
+        return z * (self.problems.alpha / self.rho)[..., None] / self.step.spread
 
     def imbalance(self) -> torch.Tensor:
         """Return sqrt(relative primal / dual residual): a fit above 1 wants a larger step size."""
@@ -539,7 +543,7 @@ def _admm(state: _State, tol: float) -> _Found:
     """Solve a batch; fits leave it as they are done."""
     alpha, covariance = state.problems.alpha, state.problems.covariance
     slow = alpha < (1 - 1e-9) * covariance.abs().amax(-1)  # otherwise the solution is 0
-    found = _Found(torch.zeros_like(state.c), torch.zeros_like(alpha), slow.clone())
+    found = _Found(torch.zeros_like(state.c, dtype=torch.float64), torch.zeros_like(alpha), slow.clone())
     row = torch.arange(len(alpha), device=alpha.device)
     level = torch.arange(alpha.shape[1], device=alpha.device).expand(alpha.shape)
     checks = state.step.checks
@@ -552,7 +556,7 @@ def _admm(state: _State, tol: float) -> _Found:
             row, level, slow = row[rows], _pick(level, rows, levels), _pick(slow, rows, levels)
         state.run(check - before)
         coef = state.coef()
-        gap, explained, _ = state.problems.gap(coef.double())
+        gap, explained, _ = state.problems.gap(coef)
         done = slow & (gap <= _limit(explained, tol))
         leave = slow if check == checks[-1] else done
         at = row[:, None].expand(leave.shape)[leave], level[leave]
@@ -606,8 +610,8 @@ def _finish(found: _Found, problems: _Problems, tol: float) -> _Found:
         parts = problems.covariance[row], problems.null[row], problems.alpha[row, level]
         covariance, null, alpha = (a.cpu().reshape(1, 1, -1) for a in parts)
         problem = _Problems(_Gram(problems.gram.dense(row).cpu()), covariance, null[0], alpha[0])
-        b = _active_set(problem, found.coef[row, level].double().cpu(), 1e-5 * tol).float()
-        gap = problem.gap(b.double()[None, None])[0][0, 0]
+        b = _active_set(problem, found.coef[row, level].cpu(), 1e-5 * tol)
+        gap = problem.gap(b[None, None])[0][0, 0]
         if gap < found.gap[row, level]:
             found.coef[row, level], found.gap[row, level] = b, gap
     return found

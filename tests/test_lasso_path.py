@@ -187,7 +187,7 @@ def test_without_folds_one_model_on_all_rows(complete):
 
 def test_shapes_and_types(complete):
     X, Y, _, paths = complete
-    assert paths.coef.shape == (K, 10, X.shape[1], Y.shape[1]) and paths.coef.dtype == np.float32
+    assert paths.coef.shape == (K, 10, X.shape[1], Y.shape[1]) and paths.coef.dtype == np.float64
     assert paths.intercept.shape == paths.gap.shape == (K, 10, Y.shape[1])
     assert paths.alphas.shape == (10, Y.shape[1]) and np.all(np.diff(paths.alphas, axis=0) < 0)
 
@@ -393,3 +393,14 @@ def test_folds_must_be_numbered(folds):
 def test_options_out_of_range(options):
     with pytest.raises(InputError, match="n_alphas >= 1"):
         lasso_paths(features(20, 8), np.ones((20, 2)), **options)
+
+
+def test_the_gap_holds_where_noise_is_nearly_interpolated():
+    """Collinear features, no more samples than these, no signal: float32 coefficients would not do."""
+    rng = np.random.default_rng(4)
+    n, p = 254, 256
+    left, right = (np.linalg.qr(rng.normal(size=(rows, n)))[0] for rows in (n, p))
+    X = left * np.geomspace(250, 0.5, n) @ right.T
+    paths = lasso_paths(X, rng.normal(size=(n, 6)), device="cpu")
+    assert paths.gap.max() <= 1e-4
+    assert (paths.coef[0, -1] != 0).sum(axis=0).min() > 0.8 * n

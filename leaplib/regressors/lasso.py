@@ -61,7 +61,7 @@ class PSLasso(Regressor):
         scores = []
         for fold in range(len(paths.coef)):
             held = folds == fold
-            prediction = X[held].astype(np.float32) @ paths.coef[fold] + paths.intercept[fold][:, None, :]
+            prediction = X[held] @ paths.coef[fold] + paths.intercept[fold][:, None, :]
             scores.append(fold_scores(Y[held], prediction))
         best = best_per_perturbation(np.array(scores))
         column = np.arange(Y.shape[1])
