@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export LEAP_HOME := $(CURDIR)
 
-.PHONY: run test data lint clean
+.PHONY: run test data lint bench clean
 
 run: $(VENV)/ready
 	$(BIN)/leap data fetch wheels
@@ -20,6 +20,11 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/ready
+	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/lasso.py
+	$(BIN)/python benchmarks/damae.py
 
 # The stamp is written last: an interrupted install starts again.
 $(VENV)/ready: requirements.lock pyproject.toml
