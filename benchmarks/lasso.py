@@ -30,7 +30,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from joblib import Parallel, delayed, parallel_config
 from scipy.stats import rankdata
@@ -60,7 +59,9 @@ def load_data(device: str) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     codes = embed(profile, "drugs", device).codes
     genes = np.random.default_rng(0).choice(cohort.expression.shape[1], COMPLETE[1], replace=False)
     signal = cohort.expression.to_numpy(dtype=float)[:, genes]
-    print(f"GDSC v2 and v1: {len(cohort.samples)} lines, {cohort.response.shape[1]} drugs, {len(codes)} representations")
+    print(
+        f"GDSC v2 and v1: {len(cohort.samples)} lines, {cohort.response.shape[1]} drugs, {len(codes)} representations"
+    )
     samples = cohort.samples.index
     return [c.loc[samples].to_numpy(dtype=float) for c in codes], with_noise(signal), cohort.response.to_numpy()
 
@@ -82,9 +83,7 @@ def simulate(n: int = 975, p: int = 256) -> tuple[list[np.ndarray], np.ndarray, 
     return embeddings, complete, drugs
 
 
-def training_set(
-    X: np.ndarray, Y: np.ndarray, folds: np.ndarray, k: int, j: int
-) -> tuple[np.ndarray, np.ndarray]:
+def training_set(X: np.ndarray, Y: np.ndarray, folds: np.ndarray, k: int, j: int) -> tuple[np.ndarray, np.ndarray]:
     rows = (folds != k) & ~np.isnan(Y[:, j])
     return X[rows] - X[rows].mean(0), Y[rows, j] - Y[rows, j].mean()
 
@@ -170,8 +169,14 @@ def case(name: str, X: np.ndarray, Y: np.ndarray, device: str, counts: tuple[int
     for who, value in (("leaplib", seconds), ("scikit-learn", sklearn), ("skglm", skglm)):
         print(f"  {who:13s}{value / K * 1e3:9.2f} ms a path {value / seconds:8.1f} x")
     print(f"  largest gap {ours.gap.max():.1e}, relative error {error:.1e}, same alpha {agreement:.1%}", flush=True)
-    return {"sklearn": sklearn / seconds, "skglm": skglm / seconds, "error": error, "agreement": agreement,
-            "gap": float(ours.gap.max()), "ms_per_path": seconds / K * 1e3}
+    return {
+        "sklearn": sklearn / seconds,
+        "skglm": skglm / seconds,
+        "error": error,
+        "agreement": agreement,
+        "gap": float(ours.gap.max()),
+        "ms_per_path": seconds / K * 1e3,
+    }
 
 
 def stage(embeddings: list[np.ndarray], Y: np.ndarray, device: str) -> float:
