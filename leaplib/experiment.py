@@ -28,7 +28,7 @@ from leaplib.profiles import Profile, get_profile
 from leaplib.progress import progress
 from leaplib.regressors import PSKNN, PSLasso, TissueMean, TrainingMean, shuffle_labels
 from leaplib.scores import load_scores, score_split
-from leaplib.splits import Split
+from leaplib.splits import SEED, Split
 from leaplib.store import is_done, key_of, load_frame, save_frame
 from leaplib.tasks import Task, get_task
 
@@ -90,6 +90,7 @@ class TaskRun:
             "cohort": self.cohort.hash,
             "data": self.cohort.data,
             "representations": None if model in ("Training mean", "Tissue mean") else self.embedding.key,
+            "seed": SEED,
             "version": __version__,
         }  # fmt: skip
 
@@ -99,7 +100,7 @@ class TaskRun:
         if model == "LEAP":
             return average([self.result(split, name, force=False) for name in self.members])
         if model == CONTROLS["leap-shuffled"]:
-            shuffled = shuffle_labels(labels, seed=0)
+            shuffled = shuffle_labels(labels, seed=SEED)
             return average([self._lasso(split, shuffled, i) for i in range(len(self.members))])
         if model.startswith("PS-LASSO"):
             return self._lasso(split, labels, self.members.index(model))

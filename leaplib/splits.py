@@ -14,6 +14,7 @@ from leaplib.files import atomic_path
 from leaplib.tasks import Task
 
 N_FOLDS = 5
+SEED = 0  # of holdouts, folds, left-out samples and shuffled labels
 N_LEFT_OUT = 10
 
 
@@ -99,7 +100,7 @@ def tuning_folds(samples: pd.Index, seed: int, groups: pd.Series | None = None) 
     return folds
 
 
-def holdouts(cohort: Cohort, n_splits: int, seed: int = 0) -> list[Split]:
+def holdouts(cohort: Cohort, n_splits: int, seed: int = SEED) -> list[Split]:
     """Random 80/20 holdouts by sample (challenge i)."""
     shuffle = ShuffleSplit(n_splits, test_size=0.2, random_state=seed)
     samples = cohort.expression.index
@@ -116,7 +117,7 @@ def largest_tissues(samples: pd.DataFrame, n_tissues: int) -> list[str]:
     return counts.sort_values(["n", "tissue"], ascending=[False, True])["tissue"].head(n_tissues).tolist()
 
 
-def unseen_tissues(cohort: Cohort, tissues: Sequence[str], n_test_sets: int, seed: int = 0) -> list[Split]:
+def unseen_tissues(cohort: Cohort, tissues: Sequence[str], n_test_sets: int, seed: int = SEED) -> list[Split]:
     """Each tissue in turn as the test set, tuning folds grouped by tissue (challenge ii).
 
     Each split carries `n_test_sets` test sets that leave 10 random samples of the tissue out.
@@ -134,7 +135,7 @@ def unseen_tissues(cohort: Cohort, tissues: Sequence[str], n_test_sets: int, see
     return splits
 
 
-def make_splits(cohort: Cohort, task: Task, n_splits: int, n_test_sets: int, seed: int = 0) -> list[Split]:
+def make_splits(cohort: Cohort, task: Task, n_splits: int, n_test_sets: int, seed: int = SEED) -> list[Split]:
     """Return the splits that a task's design asks for."""
     if task.design == "holdout":
         return holdouts(cohort, n_splits, seed)

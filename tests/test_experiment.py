@@ -15,6 +15,7 @@ from leaplib.leap import average
 from leaplib.profiles import get_profile
 from leaplib.regressors import PSLasso
 from leaplib.scores import load_predictions, load_scores
+from leaplib.store import provenance
 from leaplib.tasks import get_task
 
 TINY = replace(
@@ -122,6 +123,15 @@ def test_what_is_missing_or_damaged_is_computed_and_equal(scores, shared_home, m
     monkeypatch.setattr(TaskRun, "predict", lambda self, s, m: done.append((s.name, m)) or original(self, s, m))
     pd.testing.assert_frame_equal(run_task(TINY, DRUGS), scores)
     assert sorted(done) == [("holdout-0", "PS-KNN"), ("holdout-1", "LEAP")]
+
+
+def test_results_carry_their_provenance(scores, shared_home):
+    recorded = provenance(Layout(TINY.name).prediction("2a", "holdout-0", "LEAP"))
+    configuration = recorded["configuration"]
+    assert configuration["seed"] == 0
+    assert configuration["cohort"] == TaskRun(TINY, DRUGS).cohort.hash
+    assert configuration["task"]["studies"] == ["GDSC v2", "GDSC v1"]
+    assert {"torch", "numpy", "leaplib"} <= set(recorded["versions"])
 
 
 def test_labels_of_test_samples_never_reach_a_model(scores, shared_home):
