@@ -12,7 +12,7 @@ samples, the samples drop out and everything happens in the p features.
 state is a vector v per fit, which holds the sparse coefficients z and the dual variable u:
 
     u = clip(v, -1/s, 1/s),   rho z = v - u,   x = (H + rho I)^-1 (c + rho z - u)
-    v <- v + 1.7 (rho x - rho z)
+    v <- v + r (rho x - rho z)
 
 with s the features' SD and H = G / (s s'). The x-step is the only cost, and there are three of them:
 
@@ -28,7 +28,7 @@ balancing the primal against the dual residual. The iterations run in float32.
 **Stopping rule.** Every few iterations the duality gap of the coefficients is computed in float64,
 with the residual, scaled until it is feasible, as the dual
 point (Massias et al. 2018). A fit is done when its gap is at most `tol` of the null loss, and a
-smaller share of it where the fit explains little. Fits that are not done after 100 iterations go to
+smaller share of it where the fit explains little. Fits that are not done at the last look go to
 an active set method in float64 (feature-sign search, Lee et al. 2007), which is exact and finite.
 
 References
@@ -54,28 +54,26 @@ import torch
 from leaplib.device import resolve_device
 from leaplib.errors import InputError
 
-RELAXATION = 1.7
-"""Over-relaxation of ADMM; 1.5 to 1.8 is the usual range (Boyd et al. 2011, section 3.4.3)."""
+RELAXATION = 1.88, 1.6
+"""Over-relaxation at large and at small penalties; 1.5 to 1.8 is usual (Boyd et al. 2011, 3.4.3)."""
 
-CHECKS = (16, 22, 28, 36, 44, 54, 64, 80, 100)
+SMALL = 10**-1.5
+"""Penalties below this share of alpha_max are small."""
+
+CHECKS = (18, 23, 28, 34, 42, 54, 70)
 """Iterations after which the gap is looked at; fits that are not done at the last are slow."""
 
-NEAR_CHECKS = CHECKS[:6]
-"""The same for perturbations near a base pattern, which keep their step size."""
+OWN_CHECKS = (20, 30, 45, 60, 80, 100, 130, 170, 220)
+"""The same for fits with a Gram matrix of their own, often with few samples, which take longer."""
 
-ADAPT_FROM = 36
-"""Iterations after which the others adapt their step size at each check."""
-
-NEVER = 10**9
+ADAPT_FROM = 30
+"""Iterations after which those adapt their step size at each check."""
 
 SHARED_AT_LEAST = 16
 """So many perturbations that miss at the same samples are worth a matrix for each penalty."""
 
-NEAR_AT_MOST = 64
-"""Samples at which a perturbation may differ from its base pattern."""
-
-NEAR_AT_LEAST = 4
-"""So many perturbations are worth a base pattern of their own."""
+NEAR = (24, 12), (64, 4)
+"""Base patterns: perturbations may differ from one at so many samples, if so many do; in this order."""
 
 ACTIVE_SET_STEPS = 2000
 """Bound on the steps of the active set method; tens are usual."""
@@ -385,28 +383,28 @@ def _eigen(gram: torch.Tensor) -> _Eigen:
 class _SharedStep:
     """The x-step of problems with one H and one step size: a product with one matrix."""
 
-    checks = (16, 22, 28, 36, 44, 54, 64, 80, 100)
-    adapt_from = 44
+    checks, adapts = CHECKS, False
 
-    def __init__(self, system: _Eigen):
+    def __init__(self, system: _Eigen, relaxation: float):
         self.spread, self.values, self.vectors = system
+        self.relaxation = relaxation
 
     def set(self, rho: torch.Tensor) -> None:
         """Prepare for the step size ``rho``, of shape (1, 1)."""
-        gain = RELAXATION * rho[0] / (self.values + rho[0])
+        gain = self.relaxation * rho[0] / (self.values + rho[0])
         self.solve = (self.vectors * gain) @ self.vectors.mT
-        self.step = self.solve - (RELAXATION - 1) * torch.eye(len(gain), device=gain.device)
+        self.step = self.solve - (self.relaxation - 1) * torch.eye(len(gain), device=gain.device)
         self.solve, self.step = self.solve.float(), self.step.float()
 
     def keep(self, rows: torch.Tensor, levels: torch.Tensor) -> None:
         """Drop fits; nothing here belongs to one."""
 
     def pull(self, c: torch.Tensor) -> torch.Tensor:
-        """Return 1.7 rho (H + rho I)^-1 c."""
+        """Return r rho (H + rho I)^-1 c."""
         return c @ self.solve
 
     def push(self, w: torch.Tensor, v: torch.Tensor) -> None:
-        """Add 1.7 rho (H + rho I)^-1 w - 0.7 w to v."""
+        """Add r rho (H + rho I)^-1 w - (r - 1) w to v."""
         v.view(-1, v.shape[-1]).addmm_(w.view(-1, w.shape[-1]), self.step)
 
 
@@ -417,25 +415,27 @@ class _SpectralStep:
     of their own (without F).
     """
 
-    def __init__(self, gram: _Gram, system: _Eigen):
+    def __init__(self, gram: _Gram, system: _Eigen, relaxation: float):
         self.spread, values, vectors = system
         self.vectors = vectors.float()
         self.change = None
-        self.checks = CHECKS if gram.change is None else NEAR_CHECKS
-        self.adapt_from = ADAPT_FROM if gram.change is None else NEVER
+        self.relaxation = relaxation
+        self.adapts = gram.change is None
+        self.checks = OWN_CHECKS if self.adapts else CHECKS
         if gram.change is None or gram.ratio is None or gram.sign is None:
             self.values = values[:, None]
         else:
             self.values = values * gram.ratio
-            self.change, self.sign = ((gram.change / self.spread) @ vectors).float(), gram.sign.float()
+            self.change = (gram.change / self.spread).float() @ self.vectors
+            self.sign = gram.sign.float()
 
     def set(self, rho: torch.Tensor) -> None:
         """Prepare for the step sizes ``rho`` (l, a)."""
-        self.gain = (RELAXATION * rho[..., None] / (self.values + rho[..., None])).float()
+        self.gain = (self.relaxation * rho[..., None] / (self.values + rho[..., None])).float()
         if self.change is None:
             return
-        # Woodbury: (D^-1 + F S F')^-1 = D - D F (S + F' D F)^-1 F' D, with D = gain / (1.7 rho).
-        scale = (RELAXATION * rho).float()[..., None, None]
+        # Woodbury: (D^-1 + F S F')^-1 = D - D F (S + F' D F)^-1 F' D, with D = gain / (r rho).
+        scale = (self.relaxation * rho).float()[..., None, None]
         inner = (self.change[:, None] * self.gain[..., None, :]) @ self.change.mT[:, None] / scale
         self.inner = -torch.linalg.inv(inner + torch.diag_embed(self.sign)) / scale
 
@@ -448,7 +448,7 @@ class _SpectralStep:
             self.change, self.inner = self.change[rows], _pick(self.inner, rows, levels)
 
     def _solve(self, w: torch.Tensor) -> torch.Tensor:
-        """Return 1.7 rho (H + rho I)^-1 w, to be turned back by the eigenvectors."""
+        """Return r rho (H + rho I)^-1 w, to be turned back by the eigenvectors."""
         turned = w @ self.vectors
         if self.change is not None:
             inside = (turned * self.gain) @ self.change.mT
@@ -457,13 +457,13 @@ class _SpectralStep:
         return turned.mul_(self.gain)
 
     def pull(self, c: torch.Tensor) -> torch.Tensor:
-        """Return 1.7 rho (H + rho I)^-1 c."""
+        """Return r rho (H + rho I)^-1 c."""
         shape = len(self.gain), self.gain.shape[1], c.shape[-1]
         return self._solve(c.expand(shape).contiguous()) @ self.vectors.mT
 
     def push(self, w: torch.Tensor, v: torch.Tensor) -> None:
-        """Add 1.7 rho (H + rho I)^-1 w - 0.7 w to v."""
-        v.sub_(w, alpha=RELAXATION - 1)
+        """Add r rho (H + rho I)^-1 w - (r - 1) w to v."""
+        v.sub_(w, alpha=self.relaxation - 1)
         turned, back = self._solve(w), self.vectors.mT
         if back.ndim == 2:
             v.view(-1, v.shape[-1]).addmm_(turned.view(-1, v.shape[-1]), back)
@@ -492,11 +492,11 @@ class _State:
         self.u, self.w = torch.empty_like(self.v), torch.empty_like(self.v)
 
     def run(self, iterations: int) -> None:
-        """Iterate: with w = rho z - u the update is v <- q + 0.3 u + step(w)."""
+        """Iterate: with w = rho z - u, v <- q + (2 - r) u + step(w)."""
         for _ in range(iterations):
             torch.clamp(self.v, -self.bound, self.bound, out=self.u)
             torch.sub(self.v, self.u, alpha=2, out=self.w)
-            torch.add(self.q, self.u, alpha=2 - RELAXATION, out=self.v)
+            torch.add(self.q, self.u, alpha=2 - self.step.relaxation, out=self.v)
             self.step.push(self.w, self.v)
 
     def coef(self) -> torch.Tensor:
@@ -508,7 +508,7 @@ class _State:
         """Return sqrt(relative primal / dual residual): a fit above 1 wants a larger step size."""
         u_new = torch.clamp(self.v, -self.bound, self.bound)
         z_new, z_old = self.v - u_new, self.w + self.u
-        x = z_old + (self.v - self.w - 2 * self.u) / RELAXATION
+        x = z_old + (self.v - self.w - 2 * self.u) / self.step.relaxation
         size = torch.maximum(x.norm(dim=-1), z_new.norm(dim=-1))
         primal = (x - z_new).norm(dim=-1) / size.clamp(min=1e-20)
         dual = (z_new - z_old).norm(dim=-1) / u_new.norm(dim=-1).clamp(min=1e-20)
@@ -562,7 +562,7 @@ def _admm(state: _State, tol: float) -> _Found:
         at = row[:, None].expand(leave.shape)[leave], level[leave]
         found.coef[at], found.gap[at], found.slow[at] = coef[leave], gap[leave], ~done[leave]
         slow = slow & ~done
-        if check >= state.step.adapt_from and slow.any():
+        if state.step.adapts and check >= ADAPT_FROM and slow.any():
             state.adapt(slow)
     return found
 
@@ -594,7 +594,7 @@ def _first_steps(ratio: torch.Tensor, count: torch.Tensor, p: int) -> torch.Tens
     samples (``count``, (l,)) than features.
     """
     depth = (0, 1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2, 3)
-    steps = (6, 2, 1.5, 1, 0.5, 0.2, 0.13, 0.1)
+    steps = (6, 2, 1.4, 0.85, 0.42, 0.2, 0.13, 0.1)
     at = -torch.log10(ratio)
     start = np.exp(np.interp(at.cpu().numpy(), depth, np.log(steps)))
     few = (count / (1.5 * p)).clamp(0.05, 1)[:, None] ** (1.5 * at.clamp(max=1))
@@ -622,42 +622,78 @@ def _active_set(problem: _Problems, b: torch.Tensor, tol: float) -> torch.Tensor
 
     Features that violate the optimality conditions enter with the sign of their gradient. With the
     signs fixed the problem is a linear system; the way to its solution is followed to the best point
-    of it, where features may leave. The loss falls with each step, so that no signs come back.
+    of it, where features may leave. The loss falls with each step, so that no signs come back. Many
+    features may enter at a time, fewer where that leads nowhere.
     """
     G, alpha = problem.gram.base, problem.alpha[0, 0]
+    room = len(b)
     for _ in range(ACTIVE_SET_STEPS):
         gap, _, gradient = problem.gap(b[None, None])
         if gap[0, 0] <= tol:
             break
         g = gradient[0, 0]
-        active = ((b != 0) | (g.abs() > alpha)).nonzero()[:, 0]
-        sign = torch.where(b[active] != 0, b[active].sign(), g[active].sign())
-        active, target = _target(G, problem.covariance[0, 0], alpha, b, active, sign)
+        active, factor, room = _independent(G, g, alpha, b, room)
+        active, target = _target(G, problem.covariance[0, 0], alpha, b, active, factor, g)
         step = _search(G, g, alpha, b, active, target)
-        if step is None:
+        if step is None and room == 1:
             break
-        b = step
+        room = max(1, room // 4) if step is None else min(2 * room, len(b))
+        b = b if step is None else step
     return b
 
 
-def _target(
-    G: torch.Tensor, c: torch.Tensor, alpha: torch.Tensor, b: torch.Tensor, active: torch.Tensor, sign: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the active features and their solution for these signs; newcomers must keep theirs."""
-    # Identical features, and more features than samples, make G singular.
-    jitter = 1e-12 * torch.diagonal(G).max()
+def _independent(
+    G: torch.Tensor, g: torch.Tensor, alpha: torch.Tensor, b: torch.Tensor, room: int
+) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Return the support of b with the worst violators, their factor, and how many of these came in.
+
+    As many as ``room``, and fewer where the features would be linearly dependent, but at least one.
+    """
+    excess = torch.where(b == 0, g.abs() - alpha, torch.inf)
+    order = torch.argsort(excess, descending=True, stable=True)
+    support, candidates = int(b.count_nonzero()), int((excess > 0).sum())
+    room = min(room, max(1, candidates - support))
     while True:
-        A = G[active[:, None], active]
-        A.diagonal().add_(jitter)
-        factor, failed = torch.linalg.cholesky_ex(A)
-        if failed:
-            jitter = jitter * 100
-            continue
+        active = order[: min(support + room, candidates)]
+        factor, dependent = _factor(G, active)
+        if room == 1 or not dependent:
+            return active, factor, room
+        room = room // 2
+
+
+def _factor(G: torch.Tensor, active: torch.Tensor) -> tuple[torch.Tensor, bool]:
+    """Return the Cholesky factor of some features' Gram matrix, and whether they are dependent.
+
+    Dependent features, as identical ones, get a small ridge: their solution is then far along what
+    changes the penalty alone.
+    """
+    A = G[active[:, None], active]
+    factor, failed = torch.linalg.cholesky_ex(A)
+    dependent = bool(failed) or bool((factor.diagonal().square() < 1e-10 * A.diagonal()).any())
+    if dependent:
+        factor = torch.linalg.cholesky(A + torch.diag(1e-9 * A.diagonal()))
+    return factor, dependent
+
+
+def _target(
+    G: torch.Tensor,
+    c: torch.Tensor,
+    alpha: torch.Tensor,
+    b: torch.Tensor,
+    active: torch.Tensor,
+    factor: torch.Tensor,
+    g: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return active features and their solution at fixed signs; newcomers must get that of g."""
+    while True:
+        old = b[active]
+        sign = torch.where(old != 0, old, g[active]).sign()
         target = torch.cholesky_solve((c[active] - alpha * sign)[:, None], factor)[:, 0]
-        keep = (b[active] != 0) | (target * sign > 0)
+        keep = (old != 0) | (target * sign > 0)
         if keep.all():
             return active, target
-        active, sign = active[keep], sign[keep]
+        active = active[keep]
+        factor, _ = _factor(G, active)
 
 
 def _search(
@@ -689,12 +725,12 @@ def _tasks(data: _Data, fits: _Fits) -> list[Callable[[], None]]:
     measured = data.measured.cpu().numpy()
     shared, near, own = _groups(measured, data.X.shape[1])
     folds = range(len(data.train))
-    wide, narrow = (512, 24) if data.device.type == "cpu" else (32768, 512)
+    wide, narrow, single = (512, 64, 8) if data.device.type == "cpu" else (32768, 512, 512)
     tasks: list[Callable[[], None]] = []
     for base, columns in near:
         mask, pieces = torch.as_tensor(base, device=data.device), _split(columns, narrow, data)
         tasks += [partial(_fit_near, data, fits, k, pieces, mask) for k in folds]
-    tasks += [partial(_fit_own, data, fits, k, c) for k in folds for c in _split(own, narrow, data)]
+    tasks += [partial(_fit_own, data, fits, k, c) for k in folds for c in _split(own, single, data)]
     for columns in shared:
         tasks += [partial(_fit_shared, data, fits, k, c) for k in folds for c in _split(columns, wide, data)]
     return tasks
@@ -708,21 +744,26 @@ def _groups(measured: np.ndarray, p: int) -> tuple[list[np.ndarray], list[tuple[
     shared = [np.flatnonzero(index == i) for i in np.unique(index[frequent])]
     few = measured.sum(0) < 1.5 * p
     left, near = np.flatnonzero(~frequent & ~few), []
-    while len(left) >= NEAR_AT_LEAST:
-        block = left[:4096]
-        M = measured[:, block].astype(np.float32)
-        size = M.sum(0)
-        close = size[:, None] + size - 2 * (M.T @ M) <= NEAR_AT_MOST
-        members = block[close[close.sum(1).argmax()]]
-        base = measured[:, members].mean(1) > 0.5
-        distance = (measured[:, members] != base[:, None]).sum(0)
-        members = members[np.argsort(distance, kind="stable")][np.sort(distance) <= NEAR_AT_MOST]
-        if len(members) < NEAR_AT_LEAST:
-            break
-        near.append((base, members))
-        left = np.setdiff1d(left, members)
+    for distance, at_least in NEAR:
+        while len(left) >= at_least:
+            base, members = _densest(measured, left[:4096], distance)
+            if len(members) < at_least:
+                break
+            near.append((base, members))
+            left = np.setdiff1d(left, members)
     own = np.concatenate([left, np.flatnonzero(~frequent & few)])
     return shared, near, own[np.argsort(measured.sum(0)[own], kind="stable")]
+
+
+def _densest(measured: np.ndarray, columns: np.ndarray, distance: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the base pattern of the densest spot, and the columns near it, nearest first."""
+    M = measured[:, columns].astype(np.float32)
+    size = M.sum(0)
+    close = size[:, None] + size - 2 * (M.T @ M) <= distance
+    base = measured[:, columns[close[close.sum(1).argmax()]]].mean(1) > 0.5
+    apart = (measured[:, columns] != base[:, None]).sum(0)
+    order = np.argsort(apart, kind="stable")
+    return base, columns[order[apart[order] <= distance]]
 
 
 def _split(columns: np.ndarray, size: int, data: _Data) -> list[torch.Tensor]:
@@ -737,10 +778,11 @@ def _fit_shared(data: _Data, fits: _Fits, k: int, columns: torch.Tensor) -> None
     if not len(columns):
         return
     gram = data.gram(data.train[k] & data.measured[:, columns[0]])
-    step = _SharedStep(_eigen(gram))
+    system = _eigen(gram)
     rho = _first_steps(fits.ratio, moments.count[:1], len(gram))
     for level in torch.arange(len(fits.ratio), device=data.device).split(1):
         problems = _problems(fits, _Gram(gram), moments, columns, level)
+        step = _SharedStep(system, RELAXATION[int(fits.ratio[level] < SMALL)])
         found = _finish(_admm(_State(step, problems, rho[:, level]), fits.tol), problems, fits.tol)
         fits.store(data, k, level, columns, moments, found)
 
@@ -774,12 +816,16 @@ def _fit_spectral(
     gram: _Gram,
     system: _Eigen,
 ) -> None:
-    """Fit all penalties of some perturbations side by side."""
-    levels = torch.arange(len(fits.ratio), device=data.device)
-    problems = _problems(fits, gram, moments, columns, levels)
-    rho = _first_steps(fits.ratio, moments.count, data.X.shape[1])
-    state = _State(_SpectralStep(gram, system), problems, rho)
-    fits.store(data, k, levels, columns, moments, _finish(_admm(state, fits.tol), problems, fits.tol))
+    """Fit large and then small penalties of some perturbations side by side; all where H is their own."""
+    small = fits.ratio < SMALL
+    parts = [small < 2] if gram.change is None else [~small, small]
+    for part, relaxation in zip(parts, RELAXATION[-len(parts) :], strict=True):
+        levels = part.nonzero()[:, 0]
+        if len(levels):
+            problems = _problems(fits, gram, moments, columns, levels)
+            rho = _first_steps(fits.ratio[levels], moments.count, data.X.shape[1])
+            state = _State(_SpectralStep(gram, system, relaxation), problems, rho)
+            fits.store(data, k, levels, columns, moments, _finish(_admm(state, fits.tol), problems, fits.tol))
 
 
 def _near_gram(
