@@ -218,21 +218,3 @@ def prepare_dependencies(screen: GeneScreen, task: Task) -> tuple[Cohort, pd.Dat
         platform=screen.platform,
     )
     return cohort, flow.frame()
-
-
-def overview(cohorts: dict[str, Cohort]) -> pd.DataFrame:
-    """Return one row a task: label, data, tissues, samples, perturbations, pairs."""
-    rows = [
-        {
-            "task": task,
-            "label": cohort.label,
-            "data": cohort.data,
-            "platform": cohort.platform,
-            "tissues": cohort.samples["tissue"].nunique(),
-            "samples": len(cohort.samples),
-            "perturbations": cohort.response.shape[1],
-            "pairs": cohort.n_pairs,
-        }
-        for task, cohort in cohorts.items()
-    ]
-    return pd.DataFrame(rows)

@@ -27,8 +27,6 @@ PEARSON = {
 }
 # Supplementary table 3, overall Spearman correlation of LEAP.
 OVERALL = {"1a": 0.6627, "2a": 0.7520, "3a": 0.6443, "4a": 0.7276}
-# The published task that stands nearest to one for which the paper gives no table.
-NEAREST = {"4b": "4a"}
 
 
 def published_scores() -> pd.DataFrame:
