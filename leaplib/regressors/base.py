@@ -1,13 +1,19 @@
-"""What all regressors share: checked input, frames in and frames out."""
+"""What all regressors share: checked input, frames in and frames out, and files."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from leaplib.errors import InputError
+from leaplib.files import atomic_path, write_text
 
 
 def as_matrix(X: Any, what: str) -> np.ndarray:
@@ -45,10 +51,73 @@ def as_labels(Y: Any, n_samples: int) -> tuple[np.ndarray, pd.Index]:
     return values, frame.columns
 
 
-class Regressor(BaseEstimator):
-    """A model of all perturbations; subclasses give `_fit(X, Y, folds)` and `_predict(X)` on arrays."""
+def as_groups(groups: Any, n_samples: int) -> np.ndarray | None:
+    """Return the group (tissue) of each sample as an array of strings, or None where there are none."""
+    if groups is None:
+        return None
+    values = pd.Series(np.asarray(groups, dtype=object))
+    if len(values) != n_samples:
+        raise InputError(f"{len(values)} groups for {n_samples} samples: give one a sample, in the same order")
+    if values.isna().any():
+        raise InputError(f"sample number {int(values.isna().argmax())} has no group: every training sample needs one")
+    return values.astype(str).to_numpy()
 
-    def fit(self, X: Any, Y: Any, folds: Any = None) -> "Regressor":
+
+def as_fingerprints(fingerprints: Any, perturbations: pd.Index) -> np.ndarray | None:
+    """Return the fingerprints of the perturbations, in their order; a missing one is an InputError."""
+    if fingerprints is None:
+        return None
+    frame = fingerprints if isinstance(fingerprints, pd.DataFrame) else pd.DataFrame(np.asarray(fingerprints))
+    absent = perturbations.difference(frame.index, sort=False)
+    if len(absent):
+        raise InputError(f"perturbation {absent[0]!r} has no fingerprint ({len(absent)} such): add it or drop it")
+    values = frame.loc[perturbations].to_numpy(dtype=np.float64)
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        raise InputError(f"perturbation {perturbations[bad][0]!r}: its fingerprint has missing values: mend or drop it")
+    return values
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a model is fitted on, as arrays.
+
+    Parameters
+    ----------
+    X : array, n x p
+    Y : array, n x L
+        NaN where not measured.
+    groups : array of str, n, optional
+        Tissue of each sample.
+    fingerprints : array, L x f, optional
+        Raw fingerprint of each perturbation.
+    """
+
+    X: np.ndarray
+    Y: np.ndarray
+    groups: np.ndarray | None = None
+    fingerprints: np.ndarray | None = None
+
+    def rows(self, keep: np.ndarray) -> "Training":
+        """Return some of the samples (mask or positions)."""
+        groups = None if self.groups is None else self.groups[keep]
+        return replace(self, X=self.X[keep], Y=self.Y[keep], groups=groups)
+
+    def columns(self, part: slice) -> "Training":
+        """Return some of the perturbations."""
+        fingerprints = None if self.fingerprints is None else self.fingerprints[part]
+        return replace(self, Y=self.Y[:, part], fingerprints=fingerprints)
+
+
+class Regressor(BaseEstimator):
+    """A model of all perturbations.
+
+    Subclasses give `_fit(data, folds)` and `_predict(X)` on arrays, and `_arrays()` and `_restore(arrays)`
+    for `save` and `load`. Whatever a model does not need of what `fit` is given it leaves alone, so that
+    all models are called alike.
+    """
+
+    def fit(self, X: Any, Y: Any, folds: Any = None, groups: Any = None, fingerprints: Any = None) -> "Regressor":
         """Fit all perturbations.
 
         Parameters
@@ -59,6 +128,10 @@ class Regressor(BaseEstimator):
             NaN where not measured; rows as in X.
         folds : Series or array of int, optional
             Tuning fold of each sample (0 to K - 1), for models that tune; by default five random folds.
+        groups : Series or array, optional
+            Tissue of each sample, for models that learn from tissues (PS-TCRP).
+        fingerprints : DataFrame or array, perturbations x bits, optional
+            For pan-perturbation models; a frame may list further perturbations, in any order.
 
         Raises
         ------
@@ -70,7 +143,9 @@ class Regressor(BaseEstimator):
             raise InputError("features and labels list different samples: align their rows first")
         labels, self.perturbations_ = as_labels(Y, len(values))
         self.n_features_in_ = values.shape[1]
-        self._fit(values, labels, None if folds is None else np.asarray(folds))
+        bits = as_fingerprints(fingerprints, self.perturbations_)
+        data = Training(values, labels, as_groups(groups, len(values)), bits)
+        self._fit(data, None if folds is None else np.asarray(folds))
         return self
 
     def predict(self, X: Any) -> pd.DataFrame:
@@ -82,8 +157,41 @@ class Regressor(BaseEstimator):
         index = X.index if isinstance(X, pd.DataFrame) else None
         return pd.DataFrame(self._predict(values), index=index, columns=self.perturbations_)
 
-    def _fit(self, X: np.ndarray, Y: np.ndarray, folds: np.ndarray | None) -> None:
+    def save(self, folder: str | Path) -> Path:
+        """Write the fitted model: `model.safetensors` and, last, `model.json`; no pickle."""
+        check_is_fitted(self)
+        folder = Path(folder)
+        with atomic_path(folder / "model.safetensors") as temporary:
+            save_file({name: np.ascontiguousarray(a) for name, a in self._arrays().items()}, temporary)
+        meta = {"model": type(self).__name__, "parameters": self.get_params(), "n_features": self.n_features_in_,
+                "perturbations": self.perturbations_.tolist()}  # fmt: skip
+        write_text(folder / "model.json", json.dumps(meta, indent=1))
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Regressor":
+        """Read a model of this class that `save` wrote; predictions are equal to the bit."""
+        folder = Path(folder)
+        try:
+            meta = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            arrays = load_file(folder / "model.safetensors")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}: not a saved model ({error}): save it again") from error
+        if meta["model"] != cls.__name__:
+            raise InputError(f"{folder}: holds a {meta['model']}, not a {cls.__name__}: load it with its own class")
+        model = cls(**meta["parameters"])
+        model.n_features_in_, model.perturbations_ = meta["n_features"], pd.Index(meta["perturbations"])
+        model._restore(arrays)
+        return model
+
+    def _fit(self, data: Training, folds: np.ndarray | None) -> None:
         raise NotImplementedError
 
     def _predict(self, X: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+    def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         raise NotImplementedError

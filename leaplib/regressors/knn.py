@@ -1,9 +1,11 @@
 """PS-KNN: the mean of the nearest training lines that have the label."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from sklearn.metrics import pairwise_distances
 
-from leaplib.regressors.base import Regressor
+from leaplib.regressors.base import Regressor, Training
 
 
 class PSKNN(Regressor):
@@ -19,8 +21,14 @@ class PSKNN(Regressor):
     def __init__(self, n_neighbors: int = 5):
         self.n_neighbors = n_neighbors
 
-    def _fit(self, X: np.ndarray, Y: np.ndarray, folds: np.ndarray | None) -> None:
-        self.X_, self.Y_ = X, Y
+    def _fit(self, data: Training, folds: np.ndarray | None) -> None:
+        self.X_, self.Y_ = data.X, data.Y
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {"X": self.X_, "Y": self.Y_}
+
+    def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.X_, self.Y_ = arrays["X"], arrays["Y"]
 
     def _predict(self, X: np.ndarray) -> np.ndarray:
         order = np.argsort(pairwise_distances(X, self.X_), axis=1, kind="stable")

@@ -1,16 +1,37 @@
 """PS-LASSO: one tuned, fold-averaged Lasso a perturbation."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 
 from leaplib.lasso_path import lasso_paths
-from leaplib.regressors.base import Regressor
-from leaplib.regressors.tuning import best_per_perturbation, fold_scores
-from leaplib.splits import random_folds
-
-CHUNK = 256  # perturbations solved at a time: bounds the memory
+from leaplib.regressors.base import Training
+from leaplib.regressors.tuning import FoldModel, Tuned
 
 
-class PSLasso(Regressor):
+@dataclass
+class LassoModels(FoldModel):
+    """Lassos of L perturbations at G penalties."""
+
+    coef: np.ndarray  # (G, p, L)
+    intercept: np.ndarray  # (G, L)
+    alpha: np.ndarray  # (G, L)
+    gap: np.ndarray  # (G, L)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return predictions, G x samples x perturbations."""
+        return X @ self.coef + self.intercept[:, None, :]
+
+    def keep(self, points: np.ndarray) -> "LassoModels":
+        """Return the Lassos at one penalty a perturbation."""
+        column = np.arange(len(points))
+        parts = (self.coef.swapaxes(1, 2), self.intercept, self.alpha, self.gap)
+        coef, intercept, alpha, gap = (array[points, column][None] for array in parts)
+        return LassoModels(np.ascontiguousarray(coef.swapaxes(1, 2)), intercept, alpha, gap)
+
+
+class PSLasso(Tuned):
     """Perturbation-specific Lasso (paper, Methods, "Regression algorithms" and "Layered ensembling").
 
     For each perturbation 10 penalties, log-spaced from the smallest that zeroes all coefficients on the
@@ -36,8 +57,11 @@ class PSLasso(Regressor):
     cv_score_ : array, perturbations
         Mean Spearman correlation on the held-out folds at that penalty.
     gap_ : float
-        Largest duality gap of all fits, relative to the null loss.
+        Largest duality gap of the fits kept, relative to the null loss.
     """
+
+    fold_model: ClassVar = LassoModels
+    block: ClassVar = 256
 
     def __init__(self, n_alphas: int = 10, eps: float = 1e-3, random_state: int = 0, device: str = "auto"):
         self.n_alphas = n_alphas
@@ -45,31 +69,32 @@ class PSLasso(Regressor):
         self.random_state = random_state
         self.device = device
 
-    def _fit(self, X: np.ndarray, Y: np.ndarray, folds: np.ndarray | None) -> None:
-        folds = random_folds(len(X), self.random_state) if folds is None else folds
-        parts = [self._fit_chunk(X, Y[:, start : start + CHUNK], folds) for start in range(0, Y.shape[1], CHUNK)]
-        coef, intercept, alpha, score, gap = zip(*parts, strict=True)
-        self.coef_ = np.concatenate(coef, axis=-1)
-        self.intercept_ = np.concatenate(intercept, axis=-1)
-        self.alpha_ = np.concatenate(alpha)
-        self.cv_score_ = np.concatenate(score)
-        self.gap_ = float(max(gap))
+    def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
+        paths = lasso_paths(data.X, data.Y, folds, n_alphas=self.n_alphas, eps=self.eps, device=self.device)
+        each = zip(paths.coef, paths.intercept, paths.gap, strict=True)
+        return [LassoModels(coef, intercept, paths.alphas, gap) for coef, intercept, gap in each]
 
-    def _fit_chunk(self, X: np.ndarray, Y: np.ndarray, folds: np.ndarray) -> tuple:
-        """Solve, score and choose for some perturbations."""
-        paths = lasso_paths(X, Y, folds, n_alphas=self.n_alphas, eps=self.eps, device=self.device)
-        scores = []
-        for fold in range(len(paths.coef)):
-            held = folds == fold
-            prediction = X[held] @ paths.coef[fold] + paths.intercept[fold][:, None, :]
-            scores.append(fold_scores(Y[held], prediction))
-        best = best_per_perturbation(np.array(scores))
-        column = np.arange(Y.shape[1])
-        with np.errstate(invalid="ignore"):
-            score = np.nan_to_num(np.array(scores)[:, best, column]).mean(axis=0)
-        coef = paths.coef[:, best, :, column].transpose(1, 2, 0)
-        return coef, paths.intercept[:, best, column], paths.alphas[best, column], score, paths.gap.max()
+    def _joined(self, name: str) -> np.ndarray:
+        """Return an array of the kept fits, folds x ... x perturbations."""
+        folds = zip(*self.parts_, strict=True)
+        return np.array([np.concatenate([getattr(model, name)[0] for model in fold], axis=-1) for fold in folds])
 
-    def _predict(self, X: np.ndarray) -> np.ndarray:
-        # The average of linear models is the linear model of the averages.
-        return X @ self.coef_.mean(axis=0, dtype=np.float64) + self.intercept_.mean(axis=0, dtype=np.float64)
+    @property
+    def coef_(self) -> np.ndarray:
+        """Coefficients of the fold models."""
+        return self._joined("coef")
+
+    @property
+    def intercept_(self) -> np.ndarray:
+        """Intercepts of the fold models."""
+        return self._joined("intercept")
+
+    @property
+    def alpha_(self) -> np.ndarray:
+        """Penalty of each perturbation."""
+        return self._joined("alpha")[0]
+
+    @property
+    def gap_(self) -> float:
+        """Largest duality gap of the fits kept."""
+        return float(self._joined("gap").max())

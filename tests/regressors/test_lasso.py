@@ -69,7 +69,7 @@ def test_a_second_fit_and_chunks_change_nothing(problem, monkeypatch):
     model = PSLasso().fit(x, y, folds)
     first = model.predict(new)
     assert model.fit(x, y, folds).predict(new).equals(first)
-    monkeypatch.setattr("leaplib.regressors.lasso.CHUNK", 2)
+    monkeypatch.setattr(PSLasso, "block", 2)
     np.testing.assert_allclose(PSLasso().fit(x, y, folds).predict(new), first, rtol=1e-3, atol=1e-4)
 
 
