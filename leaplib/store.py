@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from leaplib.errors import InputError
 from leaplib.files import atomic_path
 
-PACKAGES = ("leaplib", "numpy", "pandas", "scipy", "scikit-learn", "torch")
+PACKAGES = ("leaplib", "numpy", "numba", "pandas", "scipy", "scikit-learn", "torch")
 
 
 def key_of(configuration: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The Lasso solver against scikit-learn, closed forms, the optimality conditions and nasty input."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.stats import spearmanr
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 
+from leaplib import lasso_newton as newton
 from leaplib import lasso_path as module
 from leaplib.errors import InputError
 from leaplib.lasso_path import LassoPaths, lasso_paths
@@ -342,13 +344,70 @@ def test_features_of_very_different_scales():
     assert_promise(X, Y, lasso_paths(X, Y, folds), folds)
 
 
-def test_active_set_method_alone(monkeypatch):
-    """What ADMM leaves is solved exactly, also where features repeat or outnumber the samples."""
-    monkeypatch.setattr(module, "CHECKS", (1,))
-    X = features(40, 30)
-    X = np.hstack([X, X[:, :20]])
-    Y, folds = labels(X, 4), random_folds(40)
-    assert_promise(X, Y, lasso_paths(X, Y, folds), folds)
+def problems_of(X, Y, share=True):
+    """Problems for the solver itself, whose features are centred: one Gram matrix, or a copy for each."""
+    Xc, Yc = X - X.mean(0), Y - Y.mean(0)
+    gram = torch.as_tensor(Xc.T @ Xc / len(X))[None]
+    c = torch.as_tensor(Yc.T @ Xc / len(X))
+    alphas = c.abs().amax(1, keepdim=True) * torch.logspace(0, -3, 10, dtype=torch.float64)
+    inverse, invertible = module._invert(gram)
+    if not share:
+        gram, inverse, invertible = (a.repeat(len(c), *[1] * (a.ndim - 1)) for a in (gram, inverse, invertible))
+    return newton.Problems(gram, inverse, invertible, c, torch.as_tensor((Yc**2).mean(0)), alphas)
+
+
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize(("n", "repeated"), [(240, 0), (40, 0), (120, 12)])
+def test_all_paths_side_by_side_equal_each_alone(n, repeated, share):
+    """What a GPU runs gives what a CPU runs, also with fewer samples than features and with repeated ones."""
+    X = features(n, 48)
+    X = np.hstack([X, X[:, :repeated]])
+    problems = problems_of(X, labels(X, 6), share)
+    alone = newton.solve_paths(problems)
+    coef, gap = torch.zeros_like(alone.coef), torch.zeros_like(alone.gap)
+    newton._follow_batch(problems, coef, gap, torch.zeros_like(gap, dtype=torch.bool))
+    assert max(gap.max(), alone.gap.max()) < 1e-9
+    fitted, expected = (torch.as_tensor(X - X.mean(0)) @ a.mT for a in (coef, alone.coef))
+    np.testing.assert_allclose(fitted, expected, atol=1e-6 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(("n", "repeated"), [(240, 0), (30, 0), (120, 12)])
+def test_homotopy_alone_follows_the_path(n, repeated):
+    """The safety net by itself, from the largest penalty to the smallest, against the optimality conditions."""
+    X = features(n, 48)
+    X = np.hstack([X, X[:, :repeated]])
+    problems = problems_of(X, labels(X, 3))
+    G, p = problems.gram[0].numpy(), X.shape[1]
+    work = np.empty((p, p + 1)), np.empty(2 * p, np.int64)
+    for c, null, alphas in zip(problems.c.numpy(), problems.null.numpy(), problems.alphas.numpy(), strict=True):
+        b, gradient = np.zeros(p), np.zeros(p)
+        for start, end in itertools.pairwise(alphas):
+            assert newton._homotopy(G, c, start, end, b, gradient, work)
+            np.testing.assert_allclose(gradient, c - G @ b, atol=1e-9 * alphas[0])
+            assert newton._gap(c, null, end, b, gradient) < 1e-9
+            assert np.abs(gradient).max() <= end * (1 + 1e-6)
+            np.testing.assert_allclose(gradient[b != 0], end * np.sign(b[b != 0]), rtol=1e-6)
+
+
+def test_few_samples_need_the_safety_net_and_get_it():
+    """Newton's method alone does not solve all of these: the test above would else show nothing."""
+    X = features(40, 48)
+    problems = problems_of(X, labels(X, 8))
+    G, settled = problems.gram[0].numpy(), []
+    p = X.shape[1]
+    work = np.empty((p, p + 1)), np.empty(2 * p, np.int64), np.empty(p), np.zeros(p), np.zeros(p)
+    for c, alphas in zip(problems.c.numpy(), problems.alphas.numpy(), strict=True):
+        sign = np.sign(c) * (np.abs(c) > alphas[-1])
+        settled.append(newton._newton(G, G, False, c, c, alphas[-1], sign, np.zeros(p), np.zeros(p), work))
+    assert not all(settled)
+    assert newton.solve_paths(problems).gap.max() < 1e-9
+
+
+def test_a_fit_that_is_not_solved_is_said():
+    X = features(60, 8)
+    Y = labels(X, 3)
+    with pytest.warns(RuntimeWarning, match=r"duality gap above 1e-300 .* perturbation 2 in fold 0 at penalty 2"):
+        lasso_paths(X, Y, tol=1e-300)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
