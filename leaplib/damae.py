@@ -18,7 +18,7 @@ LEAP: arXiv:2502.15646. The corruption: Yoon et al., VIME, NeurIPS 2020. Adam: K
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -41,7 +41,8 @@ from leaplib.store import versions
 FORMAT = "leaplib.damae/1"
 LAYERS = ("encoder.0", "encoder.1", "decoder.0", "decoder.1")
 HIDDEN = (0, 2)  # layers with ReLU and dropout; the code and the reconstruction are linear
-NOISE_TABLE = 2**18  # normal numbers drawn once a network; each gene of each batch reads a random run of them
+ADAM_EPSILON = 1e-8
+TABLE = 2**18  # random numbers in a table, see _Feed
 
 
 class DAMAE(TransformerMixin, BaseEstimator):
@@ -54,7 +55,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
     n_components : int
         Units of the code, which is what `transform` returns.
     dropout : float
-        Share of the outer hidden units set to 0 in training (resolved to 1/256, as is `corruption`).
+        Share of the outer hidden units set to 0 in training.
     corruption : float
         Share of the entries of a batch replaced by the same gene's value in another sample of the batch.
     noise : float
@@ -86,6 +87,8 @@ class DAMAE(TransformerMixin, BaseEstimator):
         with a holdout: mean squared errors, where 1 is no better than the mean if genes have SD 1.
     best_epoch_ : int
         Number of epochs of the final training.
+    precision_ : str
+        What "auto" came to.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Genes, where X was a DataFrame.
@@ -147,6 +150,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
         InputError
             If genes are missing (they are named), or values are missing or infinite.
         """
+        self._check_is_fitted()
         code = torch.from_numpy(_checked(self._in_order(X)))
         resolve_device("cpu")
         for number in range(2):
@@ -154,10 +158,12 @@ class DAMAE(TransformerMixin, BaseEstimator):
             code = code.relu() if number == 0 else code
         return code.numpy()
 
-    def _in_order(self, X: pd.DataFrame | np.ndarray) -> pd.DataFrame | np.ndarray:
-        """Return X with the columns of training, in their order."""
+    def _check_is_fitted(self) -> None:
         if not hasattr(self, "weights_"):
             raise InputError("this DAMAE is not fitted: call fit first")
+
+    def _in_order(self, X: pd.DataFrame | np.ndarray) -> pd.DataFrame | np.ndarray:
+        """Return X with the columns of training, in their order."""
         if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
             missing = [str(gene) for gene in self.feature_names_in_ if gene not in X.columns]
             if missing:
@@ -169,6 +175,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
 
     def save(self, prefix: str | Path) -> Path:
         """Write `prefix`.safetensors (weights) and `prefix`.json (all else); return the latter's path."""
+        self._check_is_fitted()
         weights, sidecar = _paths(prefix)
         with atomic_path(weights) as temporary:
             save_file(self.weights_, temporary)
@@ -176,8 +183,9 @@ class DAMAE(TransformerMixin, BaseEstimator):
         history = {name: column.astype(object).where(column.notna(), None).tolist()
                    for name, column in self.history_.items()}  # fmt: skip
         text = {"format": FORMAT, "configuration": self.get_params(), "best_epoch": self.best_epoch_,
-                "n_features": self.n_features_in_, "weights_sha256": sha256(weights), "versions": versions(),
-                "history": history, "genes": genes}  # fmt: skip
+                "n_features": self.n_features_in_, "precision": self.precision_,
+                "weights_sha256": sha256(weights), "versions": versions(), "history": history,
+                "genes": genes}  # fmt: skip
         return write_text(sidecar, json.dumps(text, indent=1))
 
     @classmethod
@@ -198,8 +206,8 @@ class DAMAE(TransformerMixin, BaseEstimator):
                 raise InputError(f"{weights} is damaged, or of another DAMAE than {sidecar.name}")
             model = cls(**text["configuration"])
             history = pd.DataFrame(text["history"], dtype=float)
-            state = load_file(weights), text["best_epoch"], history, text["genes"], text["n_features"]
-            model._set_fitted(*state)
+            model._set_fitted(load_file(weights), text["best_epoch"], history, text["precision"])
+            model._set_genes(text["genes"], text["n_features"])
         except (OSError, KeyError, TypeError, UnicodeError, json.JSONDecodeError, SafetensorError) as error:
             raise InputError(f"no readable DAMAE at {prefix} (.safetensors, .json): {error}") from error
         if {name: tuple(tensor.shape) for name, tensor in model.weights_.items()} != model._shapes():
@@ -207,9 +215,12 @@ class DAMAE(TransformerMixin, BaseEstimator):
         return model
 
     def _set_fitted(self, weights: dict[str, Tensor], best_epoch: int, history: pd.DataFrame,
-                    genes: Sequence[str] | None, n_features: int) -> None:  # fmt: skip
-        self.weights_, self.best_epoch_, self.n_features_in_ = weights, best_epoch, n_features
+                    precision: str) -> None:  # fmt: skip
+        self.weights_, self.best_epoch_, self.precision_ = weights, best_epoch, precision
         self.history_ = history.astype({"epoch": int})
+
+    def _set_genes(self, genes: Sequence[str] | None, n_features: int) -> None:
+        self.n_features_in_ = n_features
         if genes is not None:
             self.feature_names_in_ = np.asarray(genes, dtype=object)
         elif hasattr(self, "feature_names_in_"):
@@ -275,7 +286,9 @@ def _fit_stack(models: list[DAMAE], X: pd.DataFrame | np.ndarray) -> None:
     genes = X.columns.tolist() if isinstance(X, pd.DataFrame) else None
     for number, model in enumerate(models):
         history = (watched if settings.holdout else final)[number].history()
-        model._set_fitted(final[number].weights, limits[number], history, genes, n_genes)
+        precision = str(samples.dtype).removeprefix("torch.")
+        model._set_fitted(final[number].weights, limits[number], history, precision)
+        model._set_genes(genes, n_genes)
 
 
 @dataclass
@@ -326,6 +339,8 @@ def _train(settings: DAMAE, seeds: list[int], samples: Tensor, rows: Tensor, max
     for epoch in progress(range(max(max_epochs)), "DAMAE"):
         trained = torch.stack([stack.learn(*batch, settings._rate(epoch)) for batch in feed.epoch()]).mean(0)
         watched = torch.full_like(trained, math.nan) if clean is None else stack.loss(clean)
+        if not trained.isfinite().all():
+            raise InputError(f"training diverged in epoch {epoch + 1}: lower learning_rate or raise warm_up")
         losses = zip(here, trained.tolist(), watched.tolist(), strict=True)
         over = [log.over(pair, settings.patience, settings.min_delta) for log, *pair in losses]
         for number in np.flatnonzero(over).tolist():
@@ -378,7 +393,7 @@ class _Stack:
             matrix, bias = self.working[2 * number : 2 * number + 2]
             last = number == len(LAYERS) - 1
             room = self._room(matrix, values) if last else None
-            values = torch.bmm(matrix.mT if number < 2 else matrix, values, out=room).add_(bias)
+            values = torch.baddbmm(bias, matrix.mT if number < 2 else matrix, values, out=room)
             if number in HIDDEN:
                 values.relu_()
                 if drop:
@@ -397,10 +412,14 @@ class _Stack:
         return _mean_square(self.forward(clean)[-1].sub_(clean).float())
 
     def learn(self, clean: Tensor, spoilt: Tensor, drop: Sequence[Tensor], rate: float) -> Tensor:
-        """Take one step of Adam, and return each network's loss before it."""
+        """Take one step of Adam, and return each network's loss before it.
+
+        The slopes are those of half the sum of squares. That of the mean is shorter by a constant, which
+        makes no difference to Adam where its epsilon is longer by the same.
+        """
         *inputs, slope = self.forward(spoilt, drop)
         loss = _mean_square(slope.sub_(clean))
-        slope.mul_(2 / slope[0].numel())
+        self.adam.param_groups[0].update(lr=rate, eps=ADAM_EPSILON * slope[0].numel() / 2)
         for number in reversed(range(len(LAYERS))):
             matrix, values = self.working[2 * number], inputs[number]
             left, right = (values, slope) if number < 2 else (slope, values)
@@ -410,15 +429,14 @@ class _Stack:
                 slope = torch.bmm(matrix if number < 2 else matrix.mT, slope)
             if number - 1 in HIDDEN:  # ReLU and dropout: a unit that was 0 passes nothing back
                 slope.mul_(drop[HIDDEN.index(number - 1)]).mul_(values.sign())
-        self._step(rate)
+        self._step()
         return loss
 
-    def _step(self, rate: float) -> None:
+    def _step(self) -> None:
         """Let Adam move the weights down their slopes."""
         if self.dtype != torch.float32:
             for grad, slope in zip(self.grads, self.slopes, strict=True):
                 grad.copy_(slope)
-        self.adam.param_groups[0]["lr"] = rate
         self.adam.step()
         if self.dtype != torch.float32:
             for weight, copy in zip(self.weights, self.working, strict=True):
@@ -443,52 +461,66 @@ class _Stack:
 class _Feed:
     """Batches for the networks of a stack: clean, spoilt, and the dropout of their hidden units.
 
-    Each network has its own samples, batch order and random numbers. To find donors, think of the samples of
-    a batch as a circle: each gene takes its values from a random number of places further on. That is another
-    sample for every entry, all of them equally likely, and each gene for itself; and it makes a gene's donors
-    a run in memory (of the batch written twice), as its noise is a run of a table of normal numbers.
+    Each network has its own samples, batch order and random numbers. Instead of a random number for every
+    entry, every gene of every batch reads a run of numbers that begins at a random place:
+
+    - Donors. Think of the samples of a batch as a circle: a gene takes its values from a random number of
+      places further on. For each entry that is another sample, all equally likely, and each gene for itself.
+      The run is in the batch, written twice.
+    - Which entries are replaced, the noise, and (for hidden units instead of genes) dropout. The runs are in
+      tables of 2**18 random numbers, drawn once a training, so that the entries of a sample are independent
+      but for the rare genes that meet in a table.
     """
 
     def __init__(self, settings: DAMAE, seeds: list[int], samples: Tensor, rows: Tensor):
-        self.settings, self.samples, self.rows = settings, samples, rows.to(samples.device)
+        self.samples, self.rows, self.n_hidden = samples, rows.to(samples.device), settings.n_hidden
         self.streams = [_stream(seed, "batches", samples.device) for seed in seeds]
         n_rows = rows.shape[1]
         self.n_batches = min(math.ceil(n_rows / settings.batch_size), n_rows // 2)
         self.size = n_rows // self.n_batches
-        self.n_bytes = self.size * (samples.shape[1] + len(HIDDEN) * settings.n_hidden)
-        table = NOISE_TABLE + self.size
-        drawn = [torch.randn(table, generator=own, device=own.device) for own in self.streams]
-        self.normals = torch.stack(drawn).mul_(settings.noise).to(samples.dtype)
+        uniform, again, normal = (self._table(draw) for draw in (torch.rand, torch.rand, torch.randn))
+        self.replaced = (uniform < settings.corruption).to(samples.dtype)
+        self.kept = ((again >= settings.dropout) / (1 - settings.dropout)).to(samples.dtype)
+        self.noise = (normal * settings.noise).to(samples.dtype)
         self._make_buffers()
 
+    def _table(self, draw: Callable[..., Tensor]) -> Tensor:
+        """Return a table of random numbers for each network, from its own stream."""
+        length, device = TABLE + self.size, self.samples.device
+        return torch.stack([draw(length, generator=own, device=device) for own in self.streams])
+
     def _make_buffers(self) -> None:
-        shape = (len(self.streams), self.samples.shape[1], self.size)
-        self.twice = self.samples.new_empty((*shape[:2], 2 * self.size))
-        self.spoilt, self.scratch = self.samples.new_empty(shape), self.samples.new_empty(shape)
-        words = torch.empty((shape[0], -(-self.n_bytes // 8)), dtype=torch.int64, device=self.samples.device)
-        self.words, self.loaded = words, False
+        n_networks, n_genes = len(self.streams), self.samples.shape[1]
+        self.twice = self.samples.new_empty((n_networks, n_genes, 2 * self.size))
+        self.spoilt, self.scratch = (self.samples.new_empty((n_networks, n_genes, self.size)) for _ in range(2))
+        self.drop = [self.samples.new_empty((n_networks, self.n_hidden, self.size)) for _ in HIDDEN]
+        self.loaded = False
 
     def keep(self, stay: list[int]) -> None:
         """Drop all networks but these."""
         self.streams = [self.streams[number] for number in stay]
-        self.rows, self.normals = self.rows[stay], self.normals[stay]
+        self.rows, self.replaced, self.kept, self.noise = (
+            table[stay] for table in (self.rows, self.replaced, self.kept, self.noise))  # fmt: skip
         self._make_buffers()
 
     def epoch(self) -> Iterator[tuple[Tensor, Tensor, list[Tensor]]]:
         """Yield clean batch, spoilt batch and dropout factors, in buffers that the next batch overwrites."""
-        if self.n_batches > 1:
-            n_rows = self.rows.shape[1]
-            orders = [torch.randperm(n_rows, generator=own, device=own.device) for own in self.streams]
-            rows = torch.stack([own[order] for own, order in zip(self.rows, orders, strict=True)])
-        else:
-            rows = self.rows
-        for number in range(self.n_batches):
-            self._load(rows[:, number * self.size : (number + 1) * self.size])
-            coins = self._coins()
-            yield self.twice[:, :, : self.size], self._spoil(coins), self._drop(coins)
+        for rows in self._order().split(self.size, dim=1)[: self.n_batches]:
+            self._load(rows)
+            for factors in self.drop:
+                self._read_runs(self.kept, factors)
+            yield self.twice[:, :, : self.size], self._spoil(), self.drop
+
+    def _order(self) -> Tensor:
+        """Return each network's samples in random order; in a single batch, order means nothing."""
+        if self.n_batches == 1:
+            return self.rows
+        n_rows = self.rows.shape[1]
+        orders = [torch.randperm(n_rows, generator=own, device=own.device) for own in self.streams]
+        return self.rows.gather(1, torch.stack(orders))
 
     def _load(self, rows: Tensor) -> None:
-        """Write the samples of a batch twice, one after the other; a batch of all samples stays."""
+        """Write the samples of a batch twice, one after the other; a single batch is written once and stays."""
         if self.loaded and self.n_batches == 1:
             return
         for page, own in zip(self.twice, rows, strict=True):
@@ -496,52 +528,30 @@ class _Feed:
         self.twice[:, :, self.size :] = self.twice[:, :, : self.size]
         self.loaded = True
 
-    def _coins(self) -> Tensor:
-        """Return random bytes: for each entry, then for each hidden unit of each sample."""
-        for words, stream in zip(self.words, self.streams, strict=True):
-            words.random_(-(2**63), None, generator=stream)
-        return self.words.view(torch.uint8)[:, : self.n_bytes]
-
-    def _spoil(self, coins: Tensor) -> Tensor:
+    def _spoil(self) -> Tensor:
         """Replace a share of the entries by another sample's value of the gene, and add noise."""
-        n_genes, clean = self.samples.shape[1], self.twice[:, :, : self.size]
-        self._read_runs(self.twice, 1, self.size, 2 * self.size, self.spoilt)
-        replaced = coins[:, : n_genes * self.size] < _of_256(self.settings.corruption)
-        # As bytes: converting from bool takes 20 times as long.
-        self.scratch.copy_(replaced.view(torch.uint8).view(clean.shape))
-        torch.lerp(clean, self.spoilt, self.scratch, out=self.spoilt)  # exact, for weights of 0 and 1
-        self._read_runs(self.normals, 0, NOISE_TABLE, 0, self.scratch)
+        self._read_runs(self.twice, self.spoilt, first=1, last=self.size - 1, step=2 * self.size)
+        self._read_runs(self.replaced, self.scratch)
+        torch.lerp(self.twice[:, :, : self.size], self.spoilt, self.scratch, out=self.spoilt)  # exact at 0 and 1
+        self._read_runs(self.noise, self.scratch)
         return self.spoilt.add_(self.scratch)
 
-    def _read_runs(self, source: Tensor, low: int, high: int, step: int, out: Tensor) -> None:
-        """For each network and gene, read `size` numbers that begin `low` to `high - 1` places into its part.
+    def _read_runs(self, source: Tensor, out: Tensor, first: int = 0, last: int = TABLE, step: int = 0) -> None:
+        """Fill the rows of `out`, (S, rows, size), with runs from each network's own part of `source`.
 
-        A network's part of `source` begins where its first index says, a gene's `step` numbers further on.
+        A run begins `first` to `last` places, at random, from the row's place, `step` times its number.
         """
-        n_genes, device = self.samples.shape[1], source.device
-        drawn = [torch.randint(low, high, (n_genes,), generator=own, device=device) for own in self.streams]
-        parts = torch.arange(len(source), device=device)[:, None] * source[0].numel()
-        begin = torch.stack(drawn) + parts + torch.arange(n_genes, device=device) * step
-        runs = source.view(-1).as_strided((source.numel() - self.size + 1, self.size), (1, 1))
-        torch.index_select(runs, 0, begin.view(-1), out=out.view(-1, self.size))
-
-    def _drop(self, coins: Tensor) -> list[Tensor]:
-        """Return, for each hidden layer, 0 for the units dropped and 1 / (share kept) for the others."""
-        threshold = _of_256(self.settings.dropout)
-        n_units = self.settings.n_hidden
-        kept = coins[:, self.samples.shape[1] * self.size :] >= threshold
-        factors = kept.view(torch.uint8).to(self.samples.dtype).mul_(256 / (256 - threshold))
-        return list(factors.view(-1, len(HIDDEN), n_units, self.size).unbind(1))
+        n_networks, n_rows, size = out.shape
+        drawn = [torch.randint(first, last + 1, (n_rows,), generator=own, device=own.device) for own in self.streams]
+        own_part = torch.arange(n_networks, device=out.device)[:, None] * source[0].numel()
+        begin = torch.stack(drawn) + own_part + step * torch.arange(n_rows, device=out.device)
+        runs = source.view(-1).as_strided((source.numel() - size + 1, size), (1, 1))
+        torch.index_select(runs, 0, begin.view(-1), out=out.view(-1, size))
 
 
 def _mean_square(values: Tensor) -> Tensor:
     """Return each network's mean of squares; a gene's sum is rounded to the precision of the values."""
     return torch.linalg.vector_norm(values, dim=2).float().square().sum(1) / values[0].numel()
-
-
-def _of_256(share: float) -> int:
-    """Return a share as the threshold of a random byte."""
-    return round(256 * share)
 
 
 def _stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:

@@ -89,8 +89,9 @@ def test_gradients_are_those_of_autograd(X):
         expected = [weights[name].grad for name in names]
         if number == 0:
             loss = stack.learn(clean, spoilt, drop, 0.0)
-        for slope, gradient in zip(stack.slopes, expected, strict=True):
-            torch.testing.assert_close(slope[number].view_as(gradient), gradient, rtol=1e-4, atol=1e-7)
+        for slope, gradient in zip(stack.slopes, expected, strict=True):  # of half the sum of squares
+            mean = slope[number].view_as(gradient) * 2 / clean[number].numel()
+            torch.testing.assert_close(mean, gradient, rtol=1e-4, atol=1e-7)
         wanted = torch.nn.functional.mse_loss(values, clean[number].T)
         torch.testing.assert_close(loss[number], wanted, rtol=1e-5, atol=0.0)
 
@@ -101,7 +102,8 @@ def test_a_step_is_that_of_adam(X):
     before = [weight.clone() for weight in stack.weights]
     stack.learn(*next(feed.epoch()), 0.01)
     for old, new, slope in zip(before, stack.weights, stack.slopes, strict=True):
-        torch.testing.assert_close(old - new, 0.01 * slope / (slope.abs() + 1e-8), rtol=1e-3, atol=1e-7)
+        gradient = slope * 2 / X.size
+        torch.testing.assert_close(old - new, 0.01 * gradient / (gradient.abs() + 1e-8), rtol=1e-3, atol=1e-7)
 
 
 # The corruption is VIME's.
@@ -210,6 +212,15 @@ def test_validation_loss_is_of_held_out_samples_only(X, monkeypatch):
     assert (second["validation_loss"] > 10 * first["validation_loss"][0]).all()
 
 
+def test_validation_is_on_clean_samples_without_dropout(X):
+    """At a rate of almost 0 the final network is the one that was watched, and its error can be computed."""
+    still = {"max_epochs": 1, "learning_rate": 1e-12, "dropout": 0.5, "corruption": 0.9, "random_state": 4}
+    model = DAMAE(**SMALL | still).fit(X)
+    held = X[torch.randperm(len(X), generator=module._stream(4, "holdout"))[:48]]
+    error = np.mean((reconstruct(model, held) - held) ** 2)
+    np.testing.assert_allclose(model.history_["validation_loss"][0], error, rtol=1e-5)
+
+
 def test_early_stopping_returns_the_best_epoch(X):
     model = DAMAE(**SMALL | {"max_epochs": 400, "learning_rate": 1e-2, "patience": 7}).fit(X)
     loss = model.history_.set_index("epoch")["validation_loss"]
@@ -264,15 +275,16 @@ def test_the_global_generators_are_neither_used_nor_moved(X, fitted):
 
 
 @pytest.mark.parametrize("stream", ["holdout", "weights", "batches"])
-def test_each_random_stream_follows_the_seed(X, fitted, stream, monkeypatch):
-    """With any one stream of another seed, the result is another."""
-    original = module._stream
+def test_each_random_stream_follows_the_seed(X, stream, monkeypatch):
+    """Where any one stream is that of another seed, the training is another."""
+    original, model = module._stream, DAMAE(**SMALL | {"random_state": 3})
+    before = model.fit(X).history_
 
     def altered(seed, purpose, *device):
-        return original(seed + (purpose == stream), purpose, *device)
+        return original(4 if (seed, purpose) == (3, stream) else seed, purpose, *device)
 
     monkeypatch.setattr(module, "_stream", altered)
-    assert not DAMAE(**SMALL).fit(X).history_.equals(fitted.history_)
+    assert not model.fit(X).history_.equals(before)
 
 
 def test_together_is_alone(X):
@@ -340,6 +352,8 @@ def test_it_is_an_estimator_of_scikit_learn(fitted, X):
     np.testing.assert_array_equal(clone(fitted).fit_transform(X), fitted.transform(X))
     with pytest.raises(InputError, match="not fitted"):
         DAMAE().transform(X)
+    with pytest.raises(InputError, match="not fitted"):
+        DAMAE().save("nowhere")
 
 
 # Bad input.
@@ -381,6 +395,11 @@ def test_settings_out_of_range(X, setting):
         DAMAE(**SMALL | setting).fit(X)
 
 
+def test_training_that_diverges_is_said(X):
+    with pytest.raises(InputError, match="diverged"):
+        DAMAE(**SMALL | {"learning_rate": 1e25, "max_epochs": 30}).fit(X)
+
+
 def test_no_seeds(X):
     with pytest.raises(InputError, match="random_states"):
         fit_damaes(X, ())
@@ -413,7 +432,7 @@ def test_saved_and_loaded_is_equal_to_the_bit(saved):
     loaded = DAMAE.load(prefix)
     np.testing.assert_array_equal(loaded.transform(frame), model.transform(frame))
     assert loaded.get_params() == model.get_params()
-    assert loaded.best_epoch_ == model.best_epoch_
+    assert (loaded.best_epoch_, loaded.precision_) == (model.best_epoch_, "float32")
     pd.testing.assert_frame_equal(loaded.history_, model.history_)
     assert loaded.feature_names_in_.tolist() == model.feature_names_in_.tolist()
     assert sorted(path.name for path in prefix.parent.iterdir()) == ["damae_3.json", "damae_3.safetensors"]
