@@ -52,7 +52,7 @@ def reconstruct(model, X):
 def feed_of(X, rows=None, **settings):
     settings = DAMAE(**{**SMALL, "batch_size": 1024, **settings})
     rows = torch.arange(len(X))[None] if rows is None else rows
-    return module._Feed(settings, list(range(len(rows))), torch.from_numpy(X), rows)
+    return module._Feed(settings, list(range(len(rows))), torch.as_tensor(X), rows)
 
 
 # It learns.
@@ -84,7 +84,7 @@ def test_gradients_are_those_of_autograd(X):
             matrix, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
             values = values @ (matrix if layer < 2 else matrix.T) + bias
             if layer in module.HIDDEN:
-                values = values.relu() * drop[module.HIDDEN.index(layer)][number].T
+                values = values.relu() * drop[layer][number].T
         torch.nn.functional.mse_loss(values, clean[number].T).backward()
         expected = [weights[name].grad for name in names]
         if number == 0:
@@ -127,6 +127,24 @@ def test_corruption_keeps_each_genes_values_and_replaces_thirty_percent():
     assert np.mean(pairs) > 0.6  # a sample's entries come from many samples (0.75 expected)
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_replaced_values_are_exact_in_both_precisions(X, precision):
+    samples = torch.from_numpy(X).to(precision)
+    clean, spoilt, _ = next(feed_of(samples, noise=0.0).epoch())
+    assert (spoilt != clean).float().mean() == pytest.approx(0.3, abs=0.03)
+    for gene in range(X.shape[1]):
+        assert torch.isin(spoilt[0, gene], clean[0, gene]).all()
+
+
+def test_entries_are_replaced_independently_of_each_other():
+    """Over many batches, two entries are replaced together as often as chance has it."""
+    feed = feed_of(np.arange(40.0, dtype=np.float32)[:, None].repeat(6, 1), noise=0.0)
+    replaced = torch.stack([(spoilt != clean)[0].flatten() for _ in range(3000) for clean, spoilt, _ in feed.epoch()])
+    between = np.corrcoef(replaced.T.float())[np.triu_indices(240, 1)]
+    assert between.std() == pytest.approx(1 / np.sqrt(3000), rel=0.05)
+    assert abs(between.mean()) < 1e-3
+
+
 def test_marginals_stay_and_correlations_fall():
     X = low_rank(n=600, p=60)
     _, spoilt, _ = next(feed_of(X, noise=0.0).epoch())
@@ -160,12 +178,12 @@ def test_noise_has_its_size_and_is_independent():
 
 def test_dropout_drops_its_share_and_keeps_the_mean(X):
     _, _, drop = next(feed_of(X, dropout=0.2, n_hidden=128).epoch())
-    assert len(drop) == 2
-    for factors in drop:
+    assert set(drop) == {0, 2}
+    for factors in drop.values():
         assert (factors == 0).float().mean() == pytest.approx(0.2, abs=0.01)
         assert factors.mean() == pytest.approx(1, abs=0.02)
         assert factors.unique().numel() == 2
-    assert not torch.equal(drop[0], drop[1])
+    assert not torch.equal(drop[0], drop[2])
 
 
 def test_an_epoch_takes_each_sample_at_most_once_in_new_order():
@@ -239,9 +257,9 @@ def test_the_final_network_had_the_best_number_of_epochs(X):
 
 def test_min_delta_is_what_counts_as_an_improvement():
     log = module._Log(max_epochs=100)
-    assert not log.over([1.0, 1.0], 2, 0.1)
-    assert not log.over([1.0, 0.95], 2, 0.1)
-    assert log.over([1.0, 0.91], 2, 0.1)
+    assert not log.over(1.0, 1.0, 2, 0.1)
+    assert not log.over(1.0, 0.95, 2, 0.1)
+    assert log.over(1.0, 0.91, 2, 0.1)
     assert log.best_epoch == 1
 
 
@@ -298,6 +316,15 @@ def test_together_is_alone(X):
         np.testing.assert_allclose(alone.history_, model.history_, rtol=1e-4)
         scale = alone.transform(X).std()
         np.testing.assert_allclose(model.transform(X), alone.transform(X), atol=1e-3 * scale)
+
+
+def test_together_is_alone_in_bfloat16(X):
+    settings = SMALL | {"precision": "bfloat16", "batch_size": 200}
+    for model in fit_damaes(X, (0, 1, 2), **settings):
+        alone = DAMAE(random_state=model.random_state, **settings).fit(X)
+        np.testing.assert_allclose(alone.history_, model.history_, rtol=1e-3)
+        scale = alone.transform(X).std()
+        np.testing.assert_allclose(model.transform(X), alone.transform(X), atol=0.05 * scale)
 
 
 def test_order_of_seeds_does_not_matter(X):
@@ -396,6 +423,9 @@ def test_settings_out_of_range(X, setting):
 
 
 def test_training_that_diverges_is_said(X):
+    for losses in ((np.nan, 1.0), (1.0, np.inf), (np.inf, None)):
+        with pytest.raises(InputError, match="diverged in epoch 1"):
+            module._Log(max_epochs=9).over(*losses, 2, 0.1)
     with pytest.raises(InputError, match="diverged"):
         DAMAE(**SMALL | {"learning_rate": 1e25, "max_epochs": 30}).fit(X)
 
