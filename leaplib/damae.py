@@ -38,7 +38,7 @@ from leaplib.files import atomic_path, sha256, write_text
 from leaplib.progress import progress
 from leaplib.store import versions
 
-FORMAT = "leaplib.damae/1"
+FORMAT = "leaplib.damae/2"
 LAYERS = ("encoder.0", "encoder.1", "decoder.0", "decoder.1")
 HIDDEN = (0, 2)  # layers with ReLU and dropout; the code and the reconstruction are linear
 ADAM_EPSILON = 1e-8
