@@ -23,6 +23,7 @@ lint: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/damae.py
 	$(BIN)/python benchmarks/lasso.py
 
 # The stamp is written last: an interrupted install starts again.

@@ -8,8 +8,8 @@ numbers of a network come from its own generators: it does not matter which othe
 
 From top to bottom: `DAMAE` (what users see), `fit_damaes` (several at once), `_train` (the loop over epochs),
 `_Stack` (S networks: forward, backward, Adam) and `_Feed` (spoilt batches). Tensors are (S, genes, samples):
-with the samples last, spoiling copies whole runs of memory. Forward and backward pass are written out, since
-with reused buffers and the right layout for each product an epoch takes half the time on a CPU.
+with the samples last, spoiling copies whole runs of memory. Forward and backward pass are written out, so
+that buffers are reused and each product has the layout that is fastest on a CPU.
 
 References
 ----------
@@ -18,7 +18,7 @@ LEAP: arXiv:2502.15646. The corruption: Yoon et al., VIME, NeurIPS 2020. Adam: K
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -38,10 +38,16 @@ from leaplib.files import atomic_path, sha256, write_text
 from leaplib.progress import progress
 from leaplib.store import versions
 
-FORMAT = "leaplib.damae/1"
+FORMAT = "leaplib.damae/2"
 LAYERS = ("encoder.0", "encoder.1", "decoder.0", "decoder.1")
 HIDDEN = (0, 2)  # layers with ReLU and dropout; the code and the reconstruction are linear
-NOISE_TABLE = 2**18  # normal numbers drawn once a network; each gene of each batch reads a random run of them
+ADAM_EPSILON = 1e-8
+TABLE = 2**18  # random numbers in a table, see _Feed
+BOUNDS = {"n_hidden": (1, math.inf), "n_components": (1, math.inf), "dropout": (0, 0.99), "corruption": (0, 0.99),
+          "noise": (0, math.inf), "learning_rate": (0, math.inf), "warm_up": (0, math.inf),
+          "batch_size": (2, math.inf),  # a sample needs a donor beside it
+          "max_epochs": (1, math.inf), "patience": (1, math.inf), "min_delta": (0, math.inf),
+          "holdout": (0, 0.99)}  # fmt: skip
 
 
 class DAMAE(TransformerMixin, BaseEstimator):
@@ -54,7 +60,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
     n_components : int
         Units of the code, which is what `transform` returns.
     dropout : float
-        Share of the outer hidden units set to 0 in training (resolved to 1/256, as is `corruption`).
+        Share of the outer hidden units set to 0 in training.
     corruption : float
         Share of the entries of a batch replaced by the same gene's value in another sample of the batch.
     noise : float
@@ -73,8 +79,8 @@ class DAMAE(TransformerMixin, BaseEstimator):
         Share of the samples held out to find the number of epochs; the network is then trained anew on all
         samples for that number. With 0, it is trained once, on all samples, for `max_epochs`.
     precision : {"auto", "float32", "bfloat16"}
-        Of matrix products and batches; weights and Adam stay in float32. "auto" is bfloat16 on CUDA and on
-        CPUs with matrix units for it (AMX), else float32.
+        Of matrix products and batches (bfloat16 rounds to 1 part in 256); weights and Adam stay in float32.
+        "auto" is bfloat16 on CUDA and on CPUs with matrix units for it (AMX), else float32.
     random_state : int
         Seed of holdout, initial weights, batch order, corruption, noise and dropout.
     device : {"auto", "cpu", "cuda"}
@@ -86,6 +92,8 @@ class DAMAE(TransformerMixin, BaseEstimator):
         with a holdout: mean squared errors, where 1 is no better than the mean if genes have SD 1.
     best_epoch_ : int
         Number of epochs of the final training.
+    precision_ : str
+        What "auto" came to.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Genes, where X was a DataFrame.
@@ -147,17 +155,17 @@ class DAMAE(TransformerMixin, BaseEstimator):
         InputError
             If genes are missing (they are named), or values are missing or infinite.
         """
-        code = torch.from_numpy(_checked(self._in_order(X)))
-        resolve_device("cpu")
-        for number in range(2):
-            code = code @ self.weights_[f"encoder.{number}.weight"] + self.weights_[f"encoder.{number}.bias"]
-            code = code.relu() if number == 0 else code
-        return code.numpy()
+        self._check_is_fitted()
+        values, weights = torch.from_numpy(_checked(self._in_order(X))), self.weights_
+        hidden = (values @ weights["encoder.0.weight"] + weights["encoder.0.bias"]).relu()
+        return (hidden @ weights["encoder.1.weight"] + weights["encoder.1.bias"]).numpy()
+
+    def _check_is_fitted(self) -> None:
+        if not hasattr(self, "weights_"):
+            raise InputError("this DAMAE is not fitted: call fit first")
 
     def _in_order(self, X: pd.DataFrame | np.ndarray) -> pd.DataFrame | np.ndarray:
         """Return X with the columns of training, in their order."""
-        if not hasattr(self, "weights_"):
-            raise InputError("this DAMAE is not fitted: call fit first")
         if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
             missing = [str(gene) for gene in self.feature_names_in_ if gene not in X.columns]
             if missing:
@@ -169,6 +177,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
 
     def save(self, prefix: str | Path) -> Path:
         """Write `prefix`.safetensors (weights) and `prefix`.json (all else); return the latter's path."""
+        self._check_is_fitted()
         weights, sidecar = _paths(prefix)
         with atomic_path(weights) as temporary:
             save_file(self.weights_, temporary)
@@ -176,7 +185,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
         history = {name: column.astype(object).where(column.notna(), None).tolist()
                    for name, column in self.history_.items()}  # fmt: skip
         text = {"format": FORMAT, "configuration": self.get_params(), "best_epoch": self.best_epoch_,
-                "n_features": self.n_features_in_, "weights_sha256": sha256(weights), "versions": versions(),
+                "precision": self.precision_, "weights_sha256": sha256(weights), "versions": versions(),
                 "history": history, "genes": genes}  # fmt: skip
         return write_text(sidecar, json.dumps(text, indent=1))
 
@@ -198,18 +207,19 @@ class DAMAE(TransformerMixin, BaseEstimator):
                 raise InputError(f"{weights} is damaged, or of another DAMAE than {sidecar.name}")
             model = cls(**text["configuration"])
             history = pd.DataFrame(text["history"], dtype=float)
-            state = load_file(weights), text["best_epoch"], history, text["genes"], text["n_features"]
-            model._set_fitted(*state)
+            model._set_fitted(load_file(weights), text["best_epoch"], history, text["precision"], text["genes"])
+            sizes = [len(model.weights_[f"{layer}.bias"]) for layer in LAYERS]
         except (OSError, KeyError, TypeError, UnicodeError, json.JSONDecodeError, SafetensorError) as error:
             raise InputError(f"no readable DAMAE at {prefix} (.safetensors, .json): {error}") from error
-        if {name: tuple(tensor.shape) for name, tensor in model.weights_.items()} != model._shapes():
+        if sizes != model._sizes(model.n_features_in_)[1:]:
             raise InputError(f"{weights} does not fit the configuration in {sidecar.name}")
         return model
 
-    def _set_fitted(self, weights: dict[str, Tensor], best_epoch: int, history: pd.DataFrame,
-                    genes: Sequence[str] | None, n_features: int) -> None:  # fmt: skip
-        self.weights_, self.best_epoch_, self.n_features_in_ = weights, best_epoch, n_features
+    def _set_fitted(self, weights: dict[str, Tensor], best_epoch: int, history: pd.DataFrame, precision: str,
+                    genes: Sequence[str] | None) -> None:  # fmt: skip
+        self.weights_, self.best_epoch_, self.precision_ = weights, best_epoch, precision
         self.history_ = history.astype({"epoch": int})
+        self.n_features_in_ = len(weights["encoder.0.weight"])
         if genes is not None:
             self.feature_names_in_ = np.asarray(genes, dtype=object)
         elif hasattr(self, "feature_names_in_"):
@@ -222,14 +232,6 @@ class DAMAE(TransformerMixin, BaseEstimator):
     def _rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch (from 0)."""
         return self.learning_rate * min(1.0, (epoch + 1) / (self.warm_up + 1))
-
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of `weights_`."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for number, (n_in, n_out) in enumerate(pairwise(self._sizes(self.n_features_in_))):
-            shapes[f"{LAYERS[number]}.weight"] = (n_in, n_out) if number < 2 else (n_out, n_in)
-            shapes[f"{LAYERS[number]}.bias"] = (n_out,)
-        return shapes
 
 
 def fit_damaes(X: pd.DataFrame | np.ndarray, random_states: Sequence[int] = (0, 1, 2, 3, 4),
@@ -259,23 +261,20 @@ def fit_damaes(X: pd.DataFrame | np.ndarray, random_states: Sequence[int] = (0, 
 def _fit_stack(models: list[DAMAE], X: pd.DataFrame | np.ndarray) -> None:
     """Fit models that differ in their seed only: find the number of epochs, then train on all samples."""
     settings, values = models[0], _checked(X)
-    n_samples, n_genes = values.shape
-    _check_settings(settings, n_samples)
+    n_held = _check_settings(settings, len(values))
     device = resolve_device(settings.device)
     samples = torch.from_numpy(values).to(device, _precision(settings.precision, device))
     seeds = [model.random_state for model in models]
-    limits = [settings.max_epochs] * len(models)
-    everything = torch.arange(n_samples).expand(len(seeds), -1)
-    if settings.holdout:
-        n_held = max(1, round(settings.holdout * n_samples))
-        order = torch.stack([torch.randperm(n_samples, generator=_stream(seed, "holdout")) for seed in seeds])
-        watched = _train(settings, seeds, samples, order[:, n_held:], limits, held=order[:, :n_held])
-        limits = [log.best_epoch for log in watched]
-    final = _train(settings, seeds, samples, everything, limits)
+    epochs, watched = [settings.max_epochs] * len(seeds), None
+    if n_held:
+        order = torch.stack([torch.randperm(len(values), generator=_stream(seed, "holdout")) for seed in seeds])
+        watched = _train(settings, seeds, samples, order[:, n_held:], epochs, held=order[:, :n_held])
+        epochs = [log.best_epoch for log in watched]
+    final = _train(settings, seeds, samples, torch.arange(len(values)).expand(len(seeds), -1), epochs)
+    precision = str(samples.dtype).removeprefix("torch.")
     genes = X.columns.tolist() if isinstance(X, pd.DataFrame) else None
-    for number, model in enumerate(models):
-        history = (watched if settings.holdout else final)[number].history()
-        model._set_fitted(final[number].weights, limits[number], history, genes, n_genes)
+    for model, n_epochs, log, told in zip(models, epochs, final, watched or final, strict=True):
+        model._set_fitted(log.weights, n_epochs, told.history(), precision, genes)
 
 
 @dataclass
@@ -283,24 +282,25 @@ class _Log:
     """What happened to one network in training."""
 
     max_epochs: int
-    losses: list[list[float]] = field(default_factory=list)
+    losses: list[tuple[float, float | None]] = field(default_factory=list)
     best: float = math.inf
     best_epoch: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
 
-    def over(self, losses: list[float], patience: int, min_delta: float) -> bool:
-        """Note the losses (training, validation) of an epoch, and tell whether it was the last."""
-        self.losses.append(losses)
+    def over(self, trained: float, watched: float | None, patience: int, min_delta: float) -> bool:
+        """Note the losses of an epoch (`watched` is None with nothing held out), and tell whether it was the last."""
+        self.losses.append((trained, watched))
         epoch = len(self.losses)
-        if math.isnan(losses[1]):  # nothing is held out
-            return epoch >= self.max_epochs
-        if losses[1] < self.best - min_delta:
-            self.best, self.best_epoch = losses[1], epoch
-        return epoch >= self.max_epochs or epoch - self.best_epoch >= patience
+        if not (math.isfinite(trained) and (watched is None or math.isfinite(watched))):
+            raise InputError(f"training diverged in epoch {epoch}: lower learning_rate or raise warm_up")
+        if watched is not None and watched < self.best - min_delta:
+            self.best, self.best_epoch = watched, epoch
+        flat = watched is not None and epoch - self.best_epoch >= patience
+        return flat or epoch >= self.max_epochs
 
     def history(self) -> pd.DataFrame:
         """Return the losses, one row an epoch."""
-        frame = pd.DataFrame(self.losses, columns=["train_loss", "validation_loss"])
+        frame = pd.DataFrame(self.losses, columns=["train_loss", "validation_loss"], dtype=float)
         frame.insert(0, "epoch", range(1, len(frame) + 1))
         return frame
 
@@ -324,10 +324,10 @@ def _train(settings: DAMAE, seeds: list[int], samples: Tensor, rows: Tensor, max
     logs = [_Log(limit) for limit in max_epochs]
     here = logs  # the networks still in the stack
     for epoch in progress(range(max(max_epochs)), "DAMAE"):
-        trained = torch.stack([stack.learn(*batch, settings._rate(epoch)) for batch in feed.epoch()]).mean(0)
-        watched = torch.full_like(trained, math.nan) if clean is None else stack.loss(clean)
-        losses = zip(here, trained.tolist(), watched.tolist(), strict=True)
-        over = [log.over(pair, settings.patience, settings.min_delta) for log, *pair in losses]
+        trained = torch.stack([stack.learn(*batch, settings._rate(epoch)) for batch in feed.epoch()]).mean(0).tolist()
+        watched = [None] * len(here) if clean is None else stack.loss(clean).tolist()
+        over = [log.over(own, held_out, settings.patience, settings.min_delta)
+                for log, own, held_out in zip(here, trained, watched, strict=True)]  # fmt: skip
         for number in np.flatnonzero(over).tolist():
             here[number].weights = stack.weights_of(number)
         stay = np.flatnonzero(np.logical_not(over)).tolist()
@@ -361,68 +361,68 @@ class _Stack:
         self._make_buffers()
 
     def _make_buffers(self) -> None:
-        """Make the copies of the weights that products use, and room for gradients and reconstructions."""
+        """Make what products read and write; in float32, these are the weights and gradients themselves."""
         self.working = [weight.to(self.dtype) for weight in self.weights]
         self.slopes = [torch.empty_like(weight) for weight in self.working]
-        exact = self.dtype == torch.float32
-        self.grads = self.slopes if exact else [torch.empty_like(weight) for weight in self.weights]
+        self.grads = [slope.to(weight.dtype) for slope, weight in zip(self.slopes, self.weights, strict=True)]
         for weight, grad in zip(self.weights, self.grads, strict=True):
             weight.grad = grad
+        first, second, *decoder = self.working[::2]
+        self.maps, self.biases = [first.mT, second.mT, *decoder], self.working[1::2]
         self.rooms: dict[int, Tensor] = {}
 
-    def forward(self, values: Tensor, drop: Sequence[Tensor] = ()) -> list[Tensor]:
-        """Return the input of each layer and, last, the reconstruction; `drop` scales the hidden units."""
+    def forward(self, values: Tensor, drop: Mapping[int, Tensor] | None = None) -> list[Tensor]:
+        """Return the input of each layer and, last, the reconstruction; `drop` scales hidden units, by layer."""
         inputs = []
-        for number in range(len(LAYERS)):
+        for number, (matrix, bias) in enumerate(zip(self.maps, self.biases, strict=True)):
             inputs.append(values)
-            matrix, bias = self.working[2 * number : 2 * number + 2]
-            last = number == len(LAYERS) - 1
-            room = self._room(matrix, values) if last else None
-            values = torch.bmm(matrix.mT if number < 2 else matrix, values, out=room).add_(bias)
+            room = self._room(values.shape[2]) if number == len(LAYERS) - 1 else None
+            values = torch.baddbmm(bias, matrix, values, out=room)
             if number in HIDDEN:
                 values.relu_()
-                if drop:
-                    values *= drop[HIDDEN.index(number)]
+            if drop and number in drop:
+                values.mul_(drop[number])
         return [*inputs, values]
 
-    def _room(self, matrix: Tensor, values: Tensor) -> Tensor:
+    def _room(self, n_samples: int) -> Tensor:
         """Return the buffer for a reconstruction: fresh memory of this size costs as much as the product."""
-        n_samples = values.shape[2]
         if n_samples not in self.rooms:
-            self.rooms[n_samples] = values.new_empty((len(matrix), matrix.shape[1], n_samples))
+            bias = self.biases[-1]
+            self.rooms[n_samples] = bias.new_empty((*bias.shape[:2], n_samples))
         return self.rooms[n_samples]
 
     def loss(self, clean: Tensor) -> Tensor:
         """Return each network's mean squared error on clean samples, without dropout."""
         return _mean_square(self.forward(clean)[-1].sub_(clean).float())
 
-    def learn(self, clean: Tensor, spoilt: Tensor, drop: Sequence[Tensor], rate: float) -> Tensor:
-        """Take one step of Adam, and return each network's loss before it."""
+    def learn(self, clean: Tensor, spoilt: Tensor, drop: Mapping[int, Tensor], rate: float) -> Tensor:
+        """Take one step of Adam, and return each network's loss before it.
+
+        The slopes are those of half the sum of squares. They are larger than those of the mean by a constant
+        factor, which makes no difference to Adam if its epsilon is larger by the same: a pass is saved.
+        """
         *inputs, slope = self.forward(spoilt, drop)
         loss = _mean_square(slope.sub_(clean))
-        slope.mul_(2 / slope[0].numel())
+        self.adam.param_groups[0].update(lr=rate, eps=ADAM_EPSILON * slope[0].numel() / 2)
         for number in reversed(range(len(LAYERS))):
-            matrix, values = self.working[2 * number], inputs[number]
+            values = inputs[number]
             left, right = (values, slope) if number < 2 else (slope, values)
             torch.bmm(left, right.mT, out=self.slopes[2 * number])
             torch.sum(slope, 2, keepdim=True, out=self.slopes[2 * number + 1])
             if number > 0:
-                slope = torch.bmm(matrix if number < 2 else matrix.mT, slope)
+                slope = torch.bmm(self.maps[number].mT, slope)
             if number - 1 in HIDDEN:  # ReLU and dropout: a unit that was 0 passes nothing back
-                slope.mul_(drop[HIDDEN.index(number - 1)]).mul_(values.sign())
-        self._step(rate)
+                slope.mul_(drop[number - 1]).mul_(values.sign())
+        self._step()
         return loss
 
-    def _step(self, rate: float) -> None:
-        """Let Adam move the weights down their slopes."""
-        if self.dtype != torch.float32:
-            for grad, slope in zip(self.grads, self.slopes, strict=True):
-                grad.copy_(slope)
-        self.adam.param_groups[0]["lr"] = rate
+    def _step(self) -> None:
+        """Let Adam move the weights down their slopes (in float32, copies onto themselves, which do nothing)."""
+        for grad, slope in zip(self.grads, self.slopes, strict=True):
+            grad.copy_(slope)
         self.adam.step()
-        if self.dtype != torch.float32:
-            for weight, copy in zip(self.weights, self.working, strict=True):
-                copy.copy_(weight)
+        for weight, copy in zip(self.weights, self.working, strict=True):
+            copy.copy_(weight)
 
     def keep(self, stay: list[int]) -> None:
         """Drop all networks but these."""
@@ -443,52 +443,66 @@ class _Stack:
 class _Feed:
     """Batches for the networks of a stack: clean, spoilt, and the dropout of their hidden units.
 
-    Each network has its own samples, batch order and random numbers. To find donors, think of the samples of
-    a batch as a circle: each gene takes its values from a random number of places further on. That is another
-    sample for every entry, all of them equally likely, and each gene for itself; and it makes a gene's donors
-    a run in memory (of the batch written twice), as its noise is a run of a table of normal numbers.
+    Each network has its own samples, batch order and random numbers. Instead of a random number for every
+    entry, every gene of every batch reads a run of numbers that begins at a random place:
+
+    - Donors. Think of the samples of a batch as a circle: a gene takes its values from a random number of
+      places further on. For each entry that is another sample, all equally likely, and each gene for itself.
+      The run is in the batch, written twice.
+    - Which entries are replaced, the noise, and (for hidden units instead of genes) dropout. The runs are in
+      tables of 2**18 random numbers, drawn once a training. Two genes share the numbers of a sample only if
+      their runs begin at the same place, once in 2**18.
     """
 
     def __init__(self, settings: DAMAE, seeds: list[int], samples: Tensor, rows: Tensor):
-        self.settings, self.samples, self.rows = settings, samples, rows.to(samples.device)
+        self.samples, self.rows, self.n_hidden = samples, rows.to(samples.device), settings.n_hidden
         self.streams = [_stream(seed, "batches", samples.device) for seed in seeds]
         n_rows = rows.shape[1]
         self.n_batches = min(math.ceil(n_rows / settings.batch_size), n_rows // 2)
         self.size = n_rows // self.n_batches
-        self.n_bytes = self.size * (samples.shape[1] + len(HIDDEN) * settings.n_hidden)
-        table = NOISE_TABLE + self.size
-        drawn = [torch.randn(table, generator=own, device=own.device) for own in self.streams]
-        self.normals = torch.stack(drawn).mul_(settings.noise).to(samples.dtype)
+        self.replaced = self._table(torch.rand, lambda uniform: uniform < settings.corruption)
+        self.kept = self._table(torch.rand, lambda uniform: (uniform >= settings.dropout) / (1 - settings.dropout))
+        self.noise = self._table(torch.randn, lambda normal: normal * settings.noise)
         self._make_buffers()
 
+    def _table(self, draw: Callable[..., Tensor], use: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return a table for each network, made of random numbers from its own stream."""
+        length, device = TABLE + self.size, self.samples.device
+        drawn = torch.stack([draw(length, generator=own, device=device) for own in self.streams])
+        return use(drawn).to(self.samples.dtype)
+
     def _make_buffers(self) -> None:
-        shape = (len(self.streams), self.samples.shape[1], self.size)
-        self.twice = self.samples.new_empty((*shape[:2], 2 * self.size))
-        self.spoilt, self.scratch = self.samples.new_empty(shape), self.samples.new_empty(shape)
-        words = torch.empty((shape[0], -(-self.n_bytes // 8)), dtype=torch.int64, device=self.samples.device)
-        self.words, self.loaded = words, False
+        n_networks, n_genes = len(self.streams), self.samples.shape[1]
+        self.twice = self.samples.new_empty((n_networks, n_genes, 2 * self.size))
+        self.spoilt, self.scratch = (self.samples.new_empty((n_networks, n_genes, self.size)) for _ in range(2))
+        self.drop = {layer: self.samples.new_empty((n_networks, self.n_hidden, self.size)) for layer in HIDDEN}
+        self.loaded = False
 
     def keep(self, stay: list[int]) -> None:
         """Drop all networks but these."""
         self.streams = [self.streams[number] for number in stay]
-        self.rows, self.normals = self.rows[stay], self.normals[stay]
+        self.rows, self.replaced, self.kept, self.noise = (
+            table[stay] for table in (self.rows, self.replaced, self.kept, self.noise))  # fmt: skip
         self._make_buffers()
 
-    def epoch(self) -> Iterator[tuple[Tensor, Tensor, list[Tensor]]]:
+    def epoch(self) -> Iterator[tuple[Tensor, Tensor, dict[int, Tensor]]]:
         """Yield clean batch, spoilt batch and dropout factors, in buffers that the next batch overwrites."""
-        if self.n_batches > 1:
-            n_rows = self.rows.shape[1]
-            orders = [torch.randperm(n_rows, generator=own, device=own.device) for own in self.streams]
-            rows = torch.stack([own[order] for own, order in zip(self.rows, orders, strict=True)])
-        else:
-            rows = self.rows
-        for number in range(self.n_batches):
-            self._load(rows[:, number * self.size : (number + 1) * self.size])
-            coins = self._coins()
-            yield self.twice[:, :, : self.size], self._spoil(coins), self._drop(coins)
+        for rows in self._order().split(self.size, dim=1)[: self.n_batches]:
+            self._load(rows)
+            for factors in self.drop.values():
+                self._read_runs(self.kept, factors)
+            yield self.twice[:, :, : self.size], self._spoil(), self.drop
+
+    def _order(self) -> Tensor:
+        """Return each network's samples in random order; in a single batch, order means nothing."""
+        if self.n_batches == 1:
+            return self.rows
+        n_rows = self.rows.shape[1]
+        orders = [torch.randperm(n_rows, generator=own, device=own.device) for own in self.streams]
+        return self.rows.gather(1, torch.stack(orders))
 
     def _load(self, rows: Tensor) -> None:
-        """Write the samples of a batch twice, one after the other; a batch of all samples stays."""
+        """Write the samples of a batch twice, one after the other; a single batch is written once and stays."""
         if self.loaded and self.n_batches == 1:
             return
         for page, own in zip(self.twice, rows, strict=True):
@@ -496,52 +510,30 @@ class _Feed:
         self.twice[:, :, self.size :] = self.twice[:, :, : self.size]
         self.loaded = True
 
-    def _coins(self) -> Tensor:
-        """Return random bytes: for each entry, then for each hidden unit of each sample."""
-        for words, stream in zip(self.words, self.streams, strict=True):
-            words.random_(-(2**63), None, generator=stream)
-        return self.words.view(torch.uint8)[:, : self.n_bytes]
-
-    def _spoil(self, coins: Tensor) -> Tensor:
+    def _spoil(self) -> Tensor:
         """Replace a share of the entries by another sample's value of the gene, and add noise."""
-        n_genes, clean = self.samples.shape[1], self.twice[:, :, : self.size]
-        self._read_runs(self.twice, 1, self.size, 2 * self.size, self.spoilt)
-        replaced = coins[:, : n_genes * self.size] < _of_256(self.settings.corruption)
-        # As bytes: converting from bool takes 20 times as long.
-        self.scratch.copy_(replaced.view(torch.uint8).view(clean.shape))
-        torch.lerp(clean, self.spoilt, self.scratch, out=self.spoilt)  # exact, for weights of 0 and 1
-        self._read_runs(self.normals, 0, NOISE_TABLE, 0, self.scratch)
+        self._read_runs(self.twice, self.spoilt, first=1, last=self.size - 1, step=2 * self.size)
+        self._read_runs(self.replaced, self.scratch)
+        torch.lerp(self.twice[:, :, : self.size], self.spoilt, self.scratch, out=self.spoilt)  # exact at 0 and 1
+        self._read_runs(self.noise, self.scratch)
         return self.spoilt.add_(self.scratch)
 
-    def _read_runs(self, source: Tensor, low: int, high: int, step: int, out: Tensor) -> None:
-        """For each network and gene, read `size` numbers that begin `low` to `high - 1` places into its part.
+    def _read_runs(self, source: Tensor, out: Tensor, first: int = 0, last: int = TABLE, step: int = 0) -> None:
+        """Fill the rows of `out`, (S, rows, size), with runs from each network's own part of `source`.
 
-        A network's part of `source` begins where its first index says, a gene's `step` numbers further on.
+        A run begins `first` to `last` places, at random, from the row's place, `step` times its number.
         """
-        n_genes, device = self.samples.shape[1], source.device
-        drawn = [torch.randint(low, high, (n_genes,), generator=own, device=device) for own in self.streams]
-        parts = torch.arange(len(source), device=device)[:, None] * source[0].numel()
-        begin = torch.stack(drawn) + parts + torch.arange(n_genes, device=device) * step
-        runs = source.view(-1).as_strided((source.numel() - self.size + 1, self.size), (1, 1))
-        torch.index_select(runs, 0, begin.view(-1), out=out.view(-1, self.size))
-
-    def _drop(self, coins: Tensor) -> list[Tensor]:
-        """Return, for each hidden layer, 0 for the units dropped and 1 / (share kept) for the others."""
-        threshold = _of_256(self.settings.dropout)
-        n_units = self.settings.n_hidden
-        kept = coins[:, self.samples.shape[1] * self.size :] >= threshold
-        factors = kept.view(torch.uint8).to(self.samples.dtype).mul_(256 / (256 - threshold))
-        return list(factors.view(-1, len(HIDDEN), n_units, self.size).unbind(1))
+        n_networks, n_rows, size = out.shape
+        drawn = [torch.randint(first, last + 1, (n_rows,), generator=own, device=own.device) for own in self.streams]
+        own_part = torch.arange(n_networks, device=out.device)[:, None] * source[0].numel()
+        begin = torch.stack(drawn) + own_part + step * torch.arange(n_rows, device=out.device)
+        runs = source.view(-1).as_strided((source.numel() - size + 1, size), (1, 1))
+        torch.index_select(runs, 0, begin.view(-1), out=out.view(-1, size))
 
 
 def _mean_square(values: Tensor) -> Tensor:
     """Return each network's mean of squares; a gene's sum is rounded to the precision of the values."""
     return torch.linalg.vector_norm(values, dim=2).float().square().sum(1) / values[0].numel()
-
-
-def _of_256(share: float) -> int:
-    """Return a share as the threshold of a random byte."""
-    return round(256 * share)
 
 
 def _stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
@@ -577,24 +569,16 @@ def _checked(X: pd.DataFrame | np.ndarray) -> np.ndarray:
     return values
 
 
-def _check_settings(settings: DAMAE, n_samples: int) -> None:
-    """Raise InputError for settings out of range, or too few samples for them."""
-    for name in ("n_hidden", "n_components", "max_epochs", "patience"):
-        if getattr(settings, name) < 1:
-            raise InputError(f"{name} must be at least 1, not {getattr(settings, name)}")
-    for name in ("noise", "warm_up", "min_delta"):
-        if not getattr(settings, name) >= 0:
-            raise InputError(f"{name} must not be negative, but is {getattr(settings, name)}")
-    if not settings.learning_rate > 0:
-        raise InputError(f"learning_rate must be positive, not {settings.learning_rate}")
-    for name in ("dropout", "corruption", "holdout"):
-        if not 0 <= getattr(settings, name) < 0.99:
-            raise InputError(f"{name} must lie in [0, 0.99), not {getattr(settings, name)}")
-    if settings.batch_size < 2:
-        raise InputError(f"batch_size must be at least 2, to hold donors, not {settings.batch_size}")
+def _check_settings(settings: DAMAE, n_samples: int) -> int:
+    """Return how many samples are held out; raise InputError for settings or numbers of samples out of range."""
+    for name, (low, high) in BOUNDS.items():
+        value = getattr(settings, name)
+        if not low <= value < high or (name == "learning_rate" and value == 0):
+            raise InputError(f"{name} must be at least {low} and below {high}, not {value}")
     n_held = max(1, round(settings.holdout * n_samples)) if settings.holdout else 0
     if n_samples - n_held < 2:
         raise InputError(f"{n_samples} samples are too few: training needs 2 beside the {n_held} held out")
+    return n_held
 
 
 def _paths(prefix: str | Path) -> tuple[Path, Path]:

@@ -52,7 +52,7 @@ def reconstruct(model, X):
 def feed_of(X, rows=None, **settings):
     settings = DAMAE(**{**SMALL, "batch_size": 1024, **settings})
     rows = torch.arange(len(X))[None] if rows is None else rows
-    return module._Feed(settings, list(range(len(rows))), torch.from_numpy(X), rows)
+    return module._Feed(settings, list(range(len(rows))), torch.as_tensor(X), rows)
 
 
 # It learns.
@@ -84,13 +84,14 @@ def test_gradients_are_those_of_autograd(X):
             matrix, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
             values = values @ (matrix if layer < 2 else matrix.T) + bias
             if layer in module.HIDDEN:
-                values = values.relu() * drop[module.HIDDEN.index(layer)][number].T
+                values = values.relu() * drop[layer][number].T
         torch.nn.functional.mse_loss(values, clean[number].T).backward()
         expected = [weights[name].grad for name in names]
         if number == 0:
             loss = stack.learn(clean, spoilt, drop, 0.0)
-        for slope, gradient in zip(stack.slopes, expected, strict=True):
-            torch.testing.assert_close(slope[number].view_as(gradient), gradient, rtol=1e-4, atol=1e-7)
+        for slope, gradient in zip(stack.slopes, expected, strict=True):  # of half the sum of squares
+            mean = slope[number].view_as(gradient) * 2 / clean[number].numel()
+            torch.testing.assert_close(mean, gradient, rtol=1e-4, atol=1e-7)
         wanted = torch.nn.functional.mse_loss(values, clean[number].T)
         torch.testing.assert_close(loss[number], wanted, rtol=1e-5, atol=0.0)
 
@@ -101,7 +102,8 @@ def test_a_step_is_that_of_adam(X):
     before = [weight.clone() for weight in stack.weights]
     stack.learn(*next(feed.epoch()), 0.01)
     for old, new, slope in zip(before, stack.weights, stack.slopes, strict=True):
-        torch.testing.assert_close(old - new, 0.01 * slope / (slope.abs() + 1e-8), rtol=1e-3, atol=1e-7)
+        gradient = slope * 2 / X.size
+        torch.testing.assert_close(old - new, 0.01 * gradient / (gradient.abs() + 1e-8), rtol=1e-3, atol=1e-7)
 
 
 # The corruption is VIME's.
@@ -123,6 +125,24 @@ def test_corruption_keeps_each_genes_values_and_replaces_thirty_percent():
     assert donors.max() < 2 * donors.mean()
     pairs = [np.unique(row[hit]).size / hit.sum() for row, hit in zip(origin // p, replaced, strict=True)]
     assert np.mean(pairs) > 0.6  # a sample's entries come from many samples (0.75 expected)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_replaced_values_are_exact_in_both_precisions(X, precision):
+    samples = torch.from_numpy(X).to(precision)
+    clean, spoilt, _ = next(feed_of(samples, noise=0.0).epoch())
+    assert (spoilt != clean).float().mean() == pytest.approx(0.3, abs=0.03)
+    for gene in range(X.shape[1]):
+        assert torch.isin(spoilt[0, gene], clean[0, gene]).all()
+
+
+def test_entries_are_replaced_independently_of_each_other():
+    """Over many batches, two entries are replaced together as often as chance has it."""
+    feed = feed_of(np.arange(40.0, dtype=np.float32)[:, None].repeat(6, 1), noise=0.0)
+    replaced = torch.stack([(spoilt != clean)[0].flatten() for _ in range(3000) for clean, spoilt, _ in feed.epoch()])
+    between = np.corrcoef(replaced.T.float())[np.triu_indices(240, 1)]
+    assert between.std() == pytest.approx(1 / np.sqrt(3000), rel=0.05)
+    assert abs(between.mean()) < 1e-3
 
 
 def test_marginals_stay_and_correlations_fall():
@@ -158,12 +178,12 @@ def test_noise_has_its_size_and_is_independent():
 
 def test_dropout_drops_its_share_and_keeps_the_mean(X):
     _, _, drop = next(feed_of(X, dropout=0.2, n_hidden=128).epoch())
-    assert len(drop) == 2
-    for factors in drop:
+    assert set(drop) == {0, 2}
+    for factors in drop.values():
         assert (factors == 0).float().mean() == pytest.approx(0.2, abs=0.01)
         assert factors.mean() == pytest.approx(1, abs=0.02)
         assert factors.unique().numel() == 2
-    assert not torch.equal(drop[0], drop[1])
+    assert not torch.equal(drop[0], drop[2])
 
 
 def test_an_epoch_takes_each_sample_at_most_once_in_new_order():
@@ -210,6 +230,15 @@ def test_validation_loss_is_of_held_out_samples_only(X, monkeypatch):
     assert (second["validation_loss"] > 10 * first["validation_loss"][0]).all()
 
 
+def test_validation_is_on_clean_samples_without_dropout(X):
+    """At a rate of almost 0 the final network is the one that was watched, and its error can be computed."""
+    still = {"max_epochs": 1, "learning_rate": 1e-12, "dropout": 0.5, "corruption": 0.9, "random_state": 4}
+    model = DAMAE(**SMALL | still).fit(X)
+    held = X[torch.randperm(len(X), generator=module._stream(4, "holdout"))[:48]]
+    error = np.mean((reconstruct(model, held) - held) ** 2)
+    np.testing.assert_allclose(model.history_["validation_loss"][0], error, rtol=1e-5)
+
+
 def test_early_stopping_returns_the_best_epoch(X):
     model = DAMAE(**SMALL | {"max_epochs": 400, "learning_rate": 1e-2, "patience": 7}).fit(X)
     loss = model.history_.set_index("epoch")["validation_loss"]
@@ -228,9 +257,9 @@ def test_the_final_network_had_the_best_number_of_epochs(X):
 
 def test_min_delta_is_what_counts_as_an_improvement():
     log = module._Log(max_epochs=100)
-    assert not log.over([1.0, 1.0], 2, 0.1)
-    assert not log.over([1.0, 0.95], 2, 0.1)
-    assert log.over([1.0, 0.91], 2, 0.1)
+    assert not log.over(1.0, 1.0, 2, 0.1)
+    assert not log.over(1.0, 0.95, 2, 0.1)
+    assert log.over(1.0, 0.91, 2, 0.1)
     assert log.best_epoch == 1
 
 
@@ -264,15 +293,16 @@ def test_the_global_generators_are_neither_used_nor_moved(X, fitted):
 
 
 @pytest.mark.parametrize("stream", ["holdout", "weights", "batches"])
-def test_each_random_stream_follows_the_seed(X, fitted, stream, monkeypatch):
-    """With any one stream of another seed, the result is another."""
-    original = module._stream
+def test_each_random_stream_follows_the_seed(X, stream, monkeypatch):
+    """Where any one stream is that of another seed, the training is another."""
+    original, model = module._stream, DAMAE(**SMALL | {"random_state": 3})
+    before = model.fit(X).history_
 
     def altered(seed, purpose, *device):
-        return original(seed + (purpose == stream), purpose, *device)
+        return original(4 if (seed, purpose) == (3, stream) else seed, purpose, *device)
 
     monkeypatch.setattr(module, "_stream", altered)
-    assert not DAMAE(**SMALL).fit(X).history_.equals(fitted.history_)
+    assert not model.fit(X).history_.equals(before)
 
 
 def test_together_is_alone(X):
@@ -286,6 +316,15 @@ def test_together_is_alone(X):
         np.testing.assert_allclose(alone.history_, model.history_, rtol=1e-4)
         scale = alone.transform(X).std()
         np.testing.assert_allclose(model.transform(X), alone.transform(X), atol=1e-3 * scale)
+
+
+def test_together_is_alone_in_bfloat16(X):
+    settings = SMALL | {"precision": "bfloat16", "batch_size": 200}
+    for model in fit_damaes(X, (0, 1, 2), **settings):
+        alone = DAMAE(random_state=model.random_state, **settings).fit(X)
+        np.testing.assert_allclose(alone.history_, model.history_, rtol=1e-3)
+        scale = alone.transform(X).std()
+        np.testing.assert_allclose(model.transform(X), alone.transform(X), atol=0.05 * scale)
 
 
 def test_order_of_seeds_does_not_matter(X):
@@ -340,6 +379,8 @@ def test_it_is_an_estimator_of_scikit_learn(fitted, X):
     np.testing.assert_array_equal(clone(fitted).fit_transform(X), fitted.transform(X))
     with pytest.raises(InputError, match="not fitted"):
         DAMAE().transform(X)
+    with pytest.raises(InputError, match="not fitted"):
+        DAMAE().save("nowhere")
 
 
 # Bad input.
@@ -381,6 +422,14 @@ def test_settings_out_of_range(X, setting):
         DAMAE(**SMALL | setting).fit(X)
 
 
+def test_training_that_diverges_is_said(X):
+    for losses in ((np.nan, 1.0), (1.0, np.inf), (np.inf, None)):
+        with pytest.raises(InputError, match="diverged in epoch 1"):
+            module._Log(max_epochs=9).over(*losses, 2, 0.1)
+    with pytest.raises(InputError, match="diverged"):
+        DAMAE(**SMALL | {"learning_rate": 1e25, "max_epochs": 30}).fit(X)
+
+
 def test_no_seeds(X):
     with pytest.raises(InputError, match="random_states"):
         fit_damaes(X, ())
@@ -413,7 +462,7 @@ def test_saved_and_loaded_is_equal_to_the_bit(saved):
     loaded = DAMAE.load(prefix)
     np.testing.assert_array_equal(loaded.transform(frame), model.transform(frame))
     assert loaded.get_params() == model.get_params()
-    assert loaded.best_epoch_ == model.best_epoch_
+    assert (loaded.best_epoch_, loaded.precision_) == (model.best_epoch_, "float32")
     pd.testing.assert_frame_equal(loaded.history_, model.history_)
     assert loaded.feature_names_in_.tolist() == model.feature_names_in_.tolist()
     assert sorted(path.name for path in prefix.parent.iterdir()) == ["damae_3.json", "damae_3.safetensors"]
