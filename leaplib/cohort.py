@@ -114,8 +114,8 @@ class Cohort:
         """SHA-256 over all values and ids: two cohorts with the same hash give the same results."""
         if not self._hash:
             digest = hashlib.sha256(json.dumps([self.name, self.label, self.unit, self.data]).encode())
-            for frame in (self.expression, self.response, self.samples, self.perturbations):
-                digest.update(hash_frame(frame).encode())
+            for frame in (getattr(self, name) for name in FRAMES):
+                digest.update(b"" if frame is None else hash_frame(frame).encode())
             self._hash.append(digest.hexdigest())
         return self._hash[0]
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from leaplib.cohort import Cohort
 from leaplib.errors import InputError
-from leaplib.fingerprints import morgan
+from leaplib.fingerprints import gene_set_membership, morgan
 from leaplib.sources.screens import DrugScreen, GeneScreen
 from leaplib.splits import largest_tissues
 from leaplib.tasks import Task
@@ -202,6 +202,9 @@ def prepare_dependencies(screen: GeneScreen, task: Task) -> tuple[Cohort, pd.Dat
     count("with a tissue of origin")
     response = response[~response.index.isin(pca_outliers(screen.expression))]
     count("without outliers (PCA)")
+    membership = gene_set_membership(list(response.columns), screen.gene_sets)
+    response = response.loc[:, membership.any(axis=1)]
+    count("genes in a gene set")
     response = response.loc[:, response.std(axis=0) > task.min_sd].rename_axis(index=None, columns=None)
     count(f"genes with SD of the dependency > {task.min_sd:.3f}")
     if not response.size:
@@ -212,6 +215,7 @@ def prepare_dependencies(screen: GeneScreen, task: Task) -> tuple[Cohort, pd.Dat
         response=response,
         samples=screen.samples.loc[response.index].assign(study=branch, disease_model="cell line"),
         perturbations=pd.DataFrame({"kind": "gene", "smiles": None}, index=response.columns),
+        fingerprints=membership.loc[response.columns],
         label=task.label,
         unit=screen.unit,
         data=screen.data,

@@ -51,13 +51,13 @@ def simulate(n_lines: int = 600, n_genes: int = 2000, n_dependencies: int = 90, 
     samples, latent = _latent(rng, lines)
     signal = _expression_signal(rng, n_genes)
     rna = _rna_seq(rng, latent, signal)
-    true_dependency = _dependencies(rng, latent, n_dependencies)
+    true_dependency, gene_weights = _dependencies(rng, latent, n_dependencies)
     potency, weights = _drug_effects(rng, n_drugs)
     true_aac = expit(latent @ weights + potency)
     pdx_expression, pdx_response = _xenografts(rng, signal, weights.iloc[:, :5])
     return Simulation(
         drugs=_drug_screen(rng, rna, samples, true_aac),
-        dependencies=_gene_screen(rng, rna, samples, true_dependency),
+        dependencies=_gene_screen(rng, rna, samples, true_dependency, _gene_sets(gene_weights, seed)),
         pdx_expression=pdx_expression,
         pdx_response=pdx_response,
         true_aac=true_aac,
@@ -93,14 +93,31 @@ def _rna_seq(rng: np.random.Generator, latent: pd.DataFrame, signal: tuple) -> p
     return pd.DataFrame(np.clip(values, 0, None), index=latent.index, columns=genes)
 
 
-def _dependencies(rng: np.random.Generator, latent: pd.DataFrame, n: int) -> pd.DataFrame:
-    """Probability that a line depends on a gene; every third gene is essential in all or in none."""
+def _dependencies(rng: np.random.Generator, latent: pd.DataFrame, n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Probability that a line depends on a gene, and the weights behind it.
+
+    Every third gene is essential in all or in none.
+    """
     weights = rng.normal(size=(N_PROGRAMMES, n)) * (rng.random((N_PROGRAMMES, n)) < 0.3)
     weights /= np.maximum(np.linalg.norm(weights, axis=0), 1e-9)
     score = 2.5 * latent.to_numpy() @ weights
     flat = np.arange(n) % 3 == 2
     score[:, flat] = 0.1 * score[:, flat] + np.where(np.arange(flat.sum()) % 2, 5, -5)
-    return pd.DataFrame(expit(score), index=latent.index, columns=[f"KO{i}" for i in range(n)])
+    genes = [f"KO{i}" for i in range(n)]
+    return pd.DataFrame(expit(score), index=latent.index, columns=genes), pd.DataFrame(weights, columns=genes)
+
+
+def _gene_sets(weights: pd.DataFrame, seed: int) -> dict[str, list[str]]:
+    """Return gene sets as experiments would find them: those up or down with a programme, with errors.
+
+    A fifth of the members is missed, a twentieth of the other genes is taken for one; as many sets mean nothing.
+    """
+    rng = np.random.default_rng([seed, 1])
+    members = np.concatenate([weights.to_numpy() > 0, weights.to_numpy() < 0])
+    found = np.where(members, rng.random(members.shape) < 0.8, rng.random(members.shape) < 0.05)
+    chance = rng.random(members.shape) < found.mean()
+    sets = {f"SET{i}": weights.columns[row].tolist() for i, row in enumerate(np.concatenate([found, chance]))}
+    return {name: genes for name, genes in sets.items() if genes}
 
 
 def _drug_effects(rng: np.random.Generator, n: int) -> tuple[pd.Series, pd.DataFrame]:
@@ -157,8 +174,8 @@ def _smiles(number: int) -> str:
     return "C" * (1 + number // 4 % 8) + "(=O)N" * (number // 32 % 2) + "O" * (number // 64 % 2) + ring
 
 
-def _gene_screen(rng: np.random.Generator, rna: pd.DataFrame, samples: pd.DataFrame,
-                 truth: pd.DataFrame) -> GeneScreen:  # fmt: skip
+def _gene_screen(rng: np.random.Generator, rna: pd.DataFrame, samples: pd.DataFrame, truth: pd.DataFrame,
+                 gene_sets: dict[str, list[str]]) -> GeneScreen:  # fmt: skip
     """CRISPR-like dependencies with noise; some lines without RNA-seq."""
     absent = rng.choice(len(rna) - 2, len(rna) // 20, replace=False)
     observed = (_hidden(rng, truth) + rng.normal(scale=0.05, size=truth.shape)).clip(0, 1)
@@ -166,6 +183,7 @@ def _gene_screen(rng: np.random.Generator, rna: pd.DataFrame, samples: pd.DataFr
         expression=rna.drop(index=rna.index[absent]).astype(np.float32),
         dependency=observed,
         samples=samples,
+        gene_sets=gene_sets,
         unit="log2(TPM+1)",
         platform="simulated RNA-seq",
         data="simulated",

@@ -1,6 +1,6 @@
 """Screens: what the preparation starts from, with one name for each line and each drug."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -70,6 +70,8 @@ class GeneScreen:
         Probability of dependency or gene effect; NaN where not screened.
     samples : DataFrame
         Indexed by line; tissue, cancer_type.
+    gene_sets : mapping of str to sequence of str
+        Sets of genes by name: the fingerprint of a gene tells of which it is a member.
     unit : {"log2(TPM+1)", "z-score"}
     platform : str
         How expression was measured.
@@ -79,6 +81,7 @@ class GeneScreen:
     expression: pd.DataFrame
     dependency: pd.DataFrame
     samples: pd.DataFrame
+    gene_sets: Mapping[str, Sequence[str]]
     unit: str
     platform: str
     data: str
