@@ -6,13 +6,14 @@ import pytest
 from scipy.stats import spearmanr
 
 from leaplib.errors import InputError
-from leaplib.regressors import PSKNN, PSLasso, shuffle_labels
+from leaplib.regressors import PSKNN, PSLasso, PSTcrp, shuffle_labels
 from leaplib.regressors.base import Training
 from leaplib.regressors.tuning import Tuned
 
 MODELS = {
     "PS-KNN": lambda: PSKNN(),
     "PS-LASSO": lambda: PSLasso(device="cpu"),
+    "PS-TCRP": lambda: PSTcrp(n_epochs=30, grid={"meta_rate": [1e-2], "inner_rate": [1e-3, 1e-2]}, device="cpu"),
 }
 """Name -> a small instance of the model."""
 
