@@ -25,6 +25,7 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/damae.py
 	$(BIN)/python benchmarks/lasso.py
+	$(BIN)/python benchmarks/tcrp.py
 
 # The stamp is written last: an interrupted install starts again.
 $(VENV)/ready: requirements.lock pyproject.toml

@@ -4,9 +4,9 @@ The networks are p - H - H - 1 with ReLU. A task is a support set and a query se
 loop takes gradient steps on the support, and the outer loss is the squared error on the query after them.
 B perturbations at G grid points learn in step; the grid points of a perturbation share their tasks.
 
-What makes it fast is that no matrix is ever copied for a task. A gradient step takes M'D from a matrix, M
-being the inputs of its layer (the support) and D the slopes at its output. So a changed layer gives new inputs
-V its old answer minus (V M') D: a task's network is the initial one and what it remembers of its steps, and
+What makes it fast is that no matrix is ever copied for a task. A gradient step adds M'D to a matrix, M being
+the inputs of its layer (the support) and D the moves of its outputs. So a changed layer gives new inputs V its
+old answer plus (V M') D: a task's network is the initial one and what it remembers of its steps, and
 the inner products V M' of a few samples stand in for the changed matrices. For the first layer, by far the
 largest, these are inner products of the features, the same for all grid points. The inner gradient is
 written out, so the outer one, through the inner steps, is a single backward pass.
@@ -32,11 +32,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam
 MIN_LABELS = 4
 """Labelled samples that make a tissue a task: two for the support and two for the query, since the loss of a
 single sample is little but its noise."""
-HIDDEN_ELEMENTS = {"cpu": 100_000, "cuda": 8_000_000}
+HIDDEN_ELEMENTS = {"cpu": 400_000, "cuda": 8_000_000}
 """Size of a hidden layer of a chunk: on a CPU what a core's cache can hold, on a GPU what keeps it busy."""
 
 
@@ -59,12 +58,15 @@ class Tasks(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What N tasks remember of a step on their support: the inputs of layers 2 and 3, the slopes at their outputs."""
+    """What N tasks remember of a step: the inputs of layers 2 and 3 (the support), and the moves of their outputs.
+
+    A move is minus the rate times the slope of the loss.
+    """
 
     hidden: Tensor  # (N, K, H)
     hidden2: Tensor  # (N, K, H)
-    slope2: Tensor  # (N, K, H)
-    slope3: Tensor  # (N, K, 1)
+    move2: Tensor  # (N, K, H)
+    move3: Tensor  # (N, K, 1)
 
 
 @dataclass(frozen=True)
@@ -196,28 +198,28 @@ def as_weights(layers: Sequence[np.ndarray]) -> Weights:
 
 
 class Adam:
-    """Adam with a rate for each grid point."""
+    """Adam with a rate for each grid point.
+
+    Its rate scales the way from the start, and nothing else: so torch's Adam walks at rate 1, and the weights
+    are the start plus the rate times that way.
+    """
 
     def __init__(self, weights: Weights, rates: Tensor):
         B, H = len(weights.first), weights.second.shape[1]
         wide, tall = rates.repeat_interleave(H), rates.repeat(B)[:, None, None]
-        self.weights = [weight.detach() for weight in weights]  # the same memory, out of sight of autograd
         self.rates = [wide, *[tall] * (len(weights) - 1)]
-        self.means = [torch.zeros_like(weight) for weight in self.weights]
-        self.squares = [torch.zeros_like(weight) for weight in self.weights]
-        self.n_steps = 0
+        self.weights = [weight.detach() for weight in weights]  # the same memory, out of sight of autograd
+        self.starts = [weight.clone() for weight in self.weights]
+        self.ways = [torch.zeros_like(weight) for weight in self.weights]
+        self.adam = torch.optim.Adam(self.ways, lr=1.0, fused=True)
 
     def step(self, slopes: Sequence[Tensor]) -> None:
         """Move the weights, in place."""
-        self.n_steps += 1
-        correct, correct2 = (1 - beta**self.n_steps for beta in BETAS)
-        for weight, rate, mean, square, slope in zip(
-            self.weights, self.rates, self.means, self.squares, slopes, strict=True
-        ):
-            mean.lerp_(slope, 1 - BETAS[0])
-            square.mul_(BETAS[1]).addcmul_(slope, slope, value=1 - BETAS[1])
-            size = square.sqrt().add_(EPSILON * correct2**0.5)
-            weight.addcdiv_(mean * rate, size, value=-(correct2**0.5) / correct)
+        for way, slope in zip(self.ways, slopes, strict=True):
+            way.grad = slope
+        self.adam.step()
+        for weight, start, rate, way in zip(self.weights, self.starts, self.rates, self.ways, strict=True):
+            torch.addcmul(start, rate, way, out=weight)
 
 
 def meta_loss(weights: Weights, tasks: Tasks, rates: Tensor, n_steps: int) -> Tensor:
@@ -239,7 +241,7 @@ def meta_loss(weights: Weights, tasks: Tasks, rates: Tensor, n_steps: int) -> Te
     pull = share[:, :, :, :K] * (2 * rates[:, None, None, None])
     into, query = first_layer(weights, tasks.x).flatten(1, 3)
     moved, steps = inner_loop(weights, into, flat(gram[:, :, :, :K]), flat(y[:, :, :, :K]), flat(pull), n_steps)
-    query = torch.baddbmm(query, flat(gram[:, :, :, K:]), moved, alpha=-1)
+    query = torch.baddbmm(query, flat(gram[:, :, :, K:]), moved)
     output = upper_layers(weights, query, steps)[2].view(B, G, S, R - K, 1)
     return (share[:, :, :, K:] * (output - y[:, :, :, K:]) ** 2).sum((2, 3, 4)) / S
 
@@ -276,24 +278,26 @@ def inner_loop(weights: Weights, start: Tensor, gram: Tensor, y: Tensor, pull: T
     Returns
     -------
     moved : Tensor, N x K x H
-        The steps took x'moved from the first matrix, x being the support samples.
+        The steps added x'moved to the first matrix, x being the support samples.
     steps : list of Step
     """
-    moved = torch.zeros_like(start)
+    moved, into = torch.zeros_like(start), start
     steps: list[Step] = []
     for _ in range(n_steps):
-        into = torch.baddbmm(start, gram, moved, alpha=-1)
+        if steps:
+            into = torch.baddbmm(start, gram, moved)
         hidden, hidden2, output = upper_layers(weights, into, steps)
-        slope3 = pull * (output - y)
-        slope2 = times(slope3, weights.third.mT)
+        move3 = pull * (y - output)
+        move2 = times(move3, weights.third.mT)
         for past in steps:
-            slope2 = slope2 - slope3 @ (past.slope3.mT @ past.hidden2)
-        slope2 = slope2 * active(hidden2)
-        slope1 = times(slope2, weights.second.mT)
+            move2 = move2 + move3 @ (past.move3.mT @ past.hidden2)
+        move2 = move2 * active(hidden2)
+        move1 = times(move2, weights.second.mT)
         for past in steps:
-            slope1 = slope1 - (slope2 @ past.slope2.mT) @ past.hidden
-        moved = moved + slope1 * active(hidden)
-        steps.append(Step(hidden, hidden2, slope2, slope3))
+            move1 = move1 + (move2 @ past.move2.mT) @ past.hidden
+        move1 = move1 * active(hidden)
+        moved = moved + move1 if steps else move1
+        steps.append(Step(hidden, hidden2, move2, move3))
     return moved, steps
 
 
@@ -314,29 +318,28 @@ def fine_tuned(weights: Weights, x: Tensor, y: Tensor, pull: Tensor, n_steps: in
     B, G, H = *y.shape[:2], weights.second.shape[1]
     start = (x @ weights.first).view(B, -1, G, H).transpose(1, 2).flatten(0, 1)
     moved, steps = inner_loop(weights, start, (x @ x.T).expand(B * G, -1, -1), flat(y), flat(pull), n_steps)
-    first = weights.first - x.T @ moved.view(B, G, -1, H).transpose(1, 2).flatten(2)
     return Weights(
-        first,
-        weights.second - sum(step.hidden.mT @ step.slope2 for step in steps),
-        weights.second_bias - sum(step.slope2.sum(1, keepdim=True) for step in steps),
-        weights.third - sum(step.hidden2.mT @ step.slope3 for step in steps),
-        weights.third_bias - sum(step.slope3.sum(1, keepdim=True) for step in steps),
+        weights.first + x.T @ moved.view(B, G, -1, H).transpose(1, 2).flatten(2),
+        weights.second + sum(step.hidden.mT @ step.move2 for step in steps),
+        weights.second_bias + sum(step.move2.sum(1, keepdim=True) for step in steps),
+        weights.third + sum(step.hidden2.mT @ step.move3 for step in steps),
+        weights.third_bias + sum(step.move3.sum(1, keepdim=True) for step in steps),
     )
 
 
 def upper_layers(weights: Weights, into: Tensor, steps: Sequence[Step]) -> tuple[Tensor, Tensor, Tensor]:
     """Return both hidden layers (N x K x H) and the output (N x K x 1) of N tasks after their steps.
 
-    `into`, what the first layer answers, is overwritten.
+    `into` is what the first layer answers.
     """
-    hidden = into.relu_()
+    hidden = into.relu()
     into2 = times(hidden, weights.second, weights.second_bias)
     for past in steps:
-        into2 = torch.baddbmm(into2, torch.bmm(hidden, past.hidden.mT).add_(1), past.slope2, alpha=-1)
-    hidden2 = into2.relu_()
+        into2 = torch.baddbmm(into2, torch.bmm(hidden, past.hidden.mT).add_(1), past.move2)
+    hidden2 = into2.relu()
     output = times(hidden2, weights.third, weights.third_bias)
     for past in steps:
-        output = torch.baddbmm(output, torch.bmm(hidden2, past.hidden2.mT).add_(1), past.slope3, alpha=-1)
+        output = torch.baddbmm(output, torch.bmm(hidden2, past.hidden2.mT).add_(1), past.move3)
     return hidden, hidden2, output
 
 

@@ -128,9 +128,9 @@ class PSTcrp(Tuned):
     Scaling
         Features are standardised over the training samples of the fold, labels too, of each perturbation:
         the rates of the grid suit no other scale for all perturbations alike. A perturbation whose training
-        labels are all equal, or that has none, predicts a constant.
+        labels are all equal predicts their value (0 where a fold leaves it none).
     Initial weights
-        Uniform within +- 1 / sqrt(inputs), the default of the library TCRP was written with. Perturbations and
+        Uniform within +- 1 / sqrt(inputs), torch's default for linear layers. Perturbations and
         grid points of a fold start from the same weights and draw from the same tables of random numbers, so
         that grid points differ by their rates only, and a perturbation's model does not depend on the others.
     Tuning
@@ -192,7 +192,9 @@ class PSTcrp(Tuned):
             raise InputError(f"target features: {values.shape[1]} columns, but the model has {self.n_features_in_}")
         if len(values) < self.n_shots:
             raise InputError(f"{len(values)} target samples: {self.n_shots}-shot needs at least {self.n_shots}")
-        frame = Y if isinstance(Y, pd.DataFrame) else pd.DataFrame(np.asarray(Y), columns=self.perturbations_)
+        frame = Y if isinstance(Y, pd.DataFrame) else pd.DataFrame(np.asarray(Y, dtype=np.float64))
+        if not isinstance(Y, pd.DataFrame) and frame.shape[1] == len(self.perturbations_):
+            frame.columns = self.perturbations_
         if isinstance(X, pd.DataFrame) and isinstance(Y, pd.DataFrame) and not X.index.equals(Y.index):
             raise InputError("target features and labels list different samples: align their rows first")
         absent = self.perturbations_.difference(frame.columns, sort=False)

@@ -217,8 +217,10 @@ def test_adapting_leaves_the_original_and_unlabelled_perturbations_as_they_were(
     changed = [drug for drug in after if not np.allclose(after[drug], before[drug])]
     assert changed == ["drug 0", "drug 1", "drug 3"]
     np.testing.assert_allclose(after["drug 2"], before["drug 2"], rtol=1e-12)
-    again = PSTcrp.load(tuned.save(tmp_path / "model"))
+    again = PSTcrp.load(tuned.save(tmp_path / "tuned"))
     pd.testing.assert_frame_equal(again.predict(cohort.X), after, check_exact=True)
+    later = PSTcrp.load(model.save(tmp_path / "model")).adapt(cohort.X.iloc[:10], labels)
+    pd.testing.assert_frame_equal(later.predict(cohort.X), after, check_exact=True)
 
 
 def test_adapting_in_blocks_is_adapting_at_once(cohort, monkeypatch):
@@ -246,6 +248,7 @@ def test_missing_target_labels_never_enter(cohort):
         (lambda X, Y: (X, Y.replace(Y.iloc[0, 0], np.inf)), "finite"),
         (lambda X, Y: (X.iloc[:, :3], Y), "3 columns"),
         (lambda X, Y: (X, Y.drop(columns="drug 1")), "'drug 1' has no column"),
+        (lambda X, Y: (X, Y.to_numpy()[:, :3]), "'drug 0' has no column"),
     ],
 )
 def test_targets_that_cannot_be_used(cohort, change, message):
