@@ -38,11 +38,12 @@ class TcrpModels(FoldModel):
         points = [self._predict_point(inputs, point) for point in range(len(self.first))]
         return np.array(points)
 
-    def _predict_point(self, values: np.ndarray, point: int) -> np.ndarray:
-        for layer in (self.first, self.second, self.third):
-            matrix = layer[point].astype(np.float64)
-            inputs = values if layer is self.first else np.maximum(values, 0)
-            values = inputs @ matrix[:, :-1] + matrix[:, -1:]
+    def _predict_point(self, inputs: np.ndarray, point: int) -> np.ndarray:
+        first, second, third = (layer[point].astype(np.float64) for layer in (self.first, self.second, self.third))
+        # One product for all perturbations: a product for each, 20 columns wide, takes several times as long.
+        values = np.tensordot(inputs, first[:, :-1], (1, 1)).swapaxes(0, 1) + first[:, -1:]
+        for matrix in (second, third):
+            values = np.maximum(values, 0) @ matrix[:, :-1] + matrix[:, -1:]
         return values[..., 0].T * self.y_scale[point] + self.y_mean[point]
 
     def keep(self, points: np.ndarray) -> "TcrpModels":
