@@ -11,7 +11,9 @@ leaplib fits a random subset of the drugs at the paper's settings: five folds, t
 each task takes its inner step by torch.autograd with create_graph, the mean loss goes back through all of them,
 and torch's Adam moves the weights. It runs for a few networks (a drug, fold and grid point each), in parallel
 over networks with joblib; drawing the tasks is not counted. `max_difference` is the largest between the
-predictions of the two for the held-out fold, in SDs of the training labels; both work in single precision.
+predictions of the two for the held-out fold, in SDs of the training labels, `median_difference` the median over
+networks of the largest of each. Both work in single precision: they agree to some 1e-6, but where rounding
+decides on which side of its kink a unit is, a network can come out 1e-2 apart. (The tests compare in double.)
 """
 
 import argparse
@@ -114,8 +116,8 @@ def loop(model: PSTcrp, data: Training, seed: list[int], points: np.ndarray) -> 
     return (time.perf_counter() - start) / len(jobs), networks
 
 
-def compare(model: PSTcrp, data: Training, folds: np.ndarray) -> tuple[float, float]:
-    """Return the loop's seconds a network, and the largest difference of its predictions for fold 0."""
+def compare(model: PSTcrp, data: Training, folds: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the loop's seconds a network, and the largest difference of the predictions for fold 0 of each."""
     points = np.random.default_rng(2).choice(len(model.points()), NETWORKS[1], replace=False)
     training, held = data.rows(folds != 0), data.rows(folds == 0)
     seconds, networks = loop(model, training, [model.random_state, 0], points)
@@ -124,7 +126,7 @@ def compare(model: PSTcrp, data: Training, folds: np.ndarray) -> tuple[float, fl
     x = torch.from_numpy((held.X - fold.x_mean) / fold.x_scale)
     theirs = [forward([weight.double() for weight in network], x).numpy() for network in networks]
     theirs = np.array(theirs).reshape(-1, len(points), len(x)).transpose(1, 2, 0)
-    return seconds, float(np.abs(ours - theirs).max())
+    return seconds, np.abs(ours - theirs).max(axis=1)
 
 
 def main() -> None:
@@ -146,10 +148,11 @@ def main() -> None:
     model.fit(data.X, data.Y[:, order[: options.perturbations]], folds, data.groups)
     ours = (time.perf_counter() - start) / options.perturbations
     few = Training(data.X, data.Y[:, order[: NETWORKS[0]]], data.groups)
-    network, difference = compare(model, few, folds)
+    network, differences = compare(model, few, folds)
     results = {
         "speedup_vs_loop": network * K * len(model.points()) / ours,
-        "max_difference": difference,
+        "max_difference": float(differences.max()),
+        "median_difference": float(np.median(differences)),
         "seconds_per_perturbation": ours,
         "seconds_per_perturbation_loop": network * K * len(model.points()),
         "samples": len(data.X),
