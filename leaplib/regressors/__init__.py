@@ -3,5 +3,6 @@
 from leaplib.regressors.knn import PSKNN
 from leaplib.regressors.lasso import PSLasso
 from leaplib.regressors.naive import TissueMean, TrainingMean, shuffle_labels
+from leaplib.regressors.neural import PPMlp, PPTdnn
 
-__all__ = ["PSKNN", "PSLasso", "TissueMean", "TrainingMean", "shuffle_labels"]
+__all__ = ["PSKNN", "PPMlp", "PPTdnn", "PSLasso", "TissueMean", "TrainingMean", "shuffle_labels"]
