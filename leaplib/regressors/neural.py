@@ -36,7 +36,7 @@ from leaplib.regressors.pairs import fingerprint_components, require_fingerprint
 from leaplib.regressors.tuning import FoldModel, Tuned
 
 HELD_OUT = 0.1  # share of the lines that training is watched on
-BLOCK = 2**15  # pairs that predictions are made for at a time: bounds the memory
+BLOCK = 2**12  # pairs that go through the common layers at a time: their units stay in the cache, memory small
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -129,6 +129,7 @@ class Network:
         self.sizes, self.layers, self.stream = sizes, layers, stream
         self.precision = layers[0][0].dtype if precision is None else precision
         self.threshold = round(256 * dropout)
+        self.scale = 256 / (256 - self.threshold)  # of what follows a layer with dropout
 
     def halves(self, lines: Tensor, components: Tensor) -> tuple[Tensor, Tensor]:
         """Return what lines (n x units) and perturbations (L x units) add to the first common layer."""
@@ -137,35 +138,36 @@ class Network:
         line = self._tower(lines, self.layers[:n_hidden])
         perturbation = self._tower(components, self.layers[n_hidden : 2 * n_hidden])
         ours, theirs = weight.to(self.precision).split(self.sizes.ends)
+        scale = self.scale if n_hidden else 1.0
         # Gradients of a row sum over its pairs, hence the better precision.
-        return (line @ ours).to(bias.dtype), (perturbation @ theirs).to(bias.dtype) + bias
+        return (line @ ours).to(bias.dtype) * scale, (perturbation @ theirs).to(bias.dtype) * scale + bias
 
     def output(self, sums: Tensor) -> Tensor:
-        """Return the output for pairs, given the first common layer's sums (pairs x units)."""
+        """Return the output for pairs, given the first common layer's sums (pairs x units), which are overwritten."""
         *hidden, (weight, bias) = self.layers[2 * len(self.sizes.towers) + 1 :]
-        units = sums.to(self.precision).relu()
+        units = sums.to(self.precision)
         for layer in hidden:
-            units = self._linear(self._drop(units), *layer).relu()
-        return (units.to(bias.dtype) @ weight + bias)[:, 0]
+            units = self._linear(self._drop(units).relu_(), *layer, self.scale)
+        return (units.relu_().to(bias.dtype) @ weight + bias)[:, 0]
 
     def _tower(self, inputs: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
-        units = inputs.to(self.precision)
+        units, scale = inputs.to(self.precision), 1.0
         for layer in layers:
-            units = self._drop(self._linear(units, *layer).relu())
+            units, scale = self._drop(self._linear(units, *layer, scale)).relu_(), self.scale
         return units
 
-    def _linear(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return torch.addmm(bias.to(self.precision), inputs, weight.to(self.precision))
+    def _linear(self, inputs: Tensor, weight: Tensor, bias: Tensor, scale: float) -> Tensor:
+        return torch.addmm(bias.to(self.precision), inputs, weight.to(self.precision), alpha=scale)
 
     def _drop(self, units: Tensor) -> Tensor:
-        """Set units to 0 at random, and scale the others to keep the expectation."""
-        if not self.threshold:
-            return units
-        words = torch.empty(-(-units.numel() // 8), dtype=torch.int64, device=units.device)
-        words.random_(-(2**63), None, generator=self.stream)
-        # As bytes: converting from bool is far slower.
-        kept = (words.view(torch.uint8)[: units.numel()] >= self.threshold).view(torch.uint8)
-        return units * kept.view(units.shape).to(units.dtype).mul_(256 / (256 - self.threshold))
+        """Set units to 0 at random before their ReLU, which then passes nothing of them, neither forth nor back."""
+        if self.threshold:
+            words = torch.empty(-(-units.numel() // 8), dtype=torch.int64, device=units.device)
+            words.random_(-(2**63), None, generator=self.stream)
+            kept = words.view(torch.uint8)[: units.numel()] >= self.threshold
+            # As bytes: converting from bool is far slower. Detached: a product that autograd knows costs another.
+            units.detach().mul_(kept.view(torch.uint8).view(units.shape).to(units.dtype))
+        return units
 
 
 def pick(rows: Tensor, index: Tensor) -> Tensor:

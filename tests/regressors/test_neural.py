@@ -145,13 +145,50 @@ def test_initial_weights_are_as_large_as_those_of_torchs_layers():
         assert weight.numel() < 100 or abs(weight.std() * (3 * n_in) ** 0.5 - 1) < 0.1
 
 
-def test_dropout_keeps_the_share_and_the_mean():
+def test_dropout_takes_its_share():
     stream = torch.Generator().manual_seed(0)
     network = Network(TDNN, TDNN.cut(TDNN.draw(stream)), dropout=0.25, stream=stream)
     dropped = network._drop(torch.ones(400, 250))
+    assert dropped.unique().tolist() == [0, 1]
     assert abs((dropped == 0).float().mean() - 0.25) < 0.005
-    assert abs(dropped.mean() - 1) < 0.01
-    assert dropped.unique().tolist() == pytest.approx([0.0, 256 / 192])
+    assert network.scale == pytest.approx(1 / 0.75)
+
+
+def with_masks(plain, pairs, masks, scale):
+    """Return the output of the plain network on written-out pairs, with given dropout after the ReLUs."""
+    masks = iter(masks)
+    ends = []
+    for tower, rows, index in ((plain.line, pairs.lines, pairs.line),
+                               (plain.perturbation, pairs.components, pairs.perturbation)):  # fmt: skip
+        units = rows[index]
+        for linear in tower[::2]:
+            units = linear(units).relu() * next(masks)[index] * scale
+        ends.append(units)
+    units = torch.cat(ends, dim=1)
+    *hidden, before_last, last = plain.joint[::2]
+    for linear in hidden:
+        units = linear(units).relu() * next(masks) * scale
+    return last(before_last(units).relu())[:, 0]
+
+
+@each_sizes
+def test_with_dropout_too_output_and_gradient_are_those_of_plain_layers(sizes, monkeypatch):
+    masks, drop = [], Network._drop
+    monkeypatch.setattr(Network, "_drop", lambda self, units: masks.append(drop(self, units)) or masks[-1])
+    pairs = Pairs.measured(*tables(4))
+    vector = sizes.draw(torch.Generator().manual_seed(5)).double()
+    learner = Learner(recipe(dropout=0.25), sizes, vector, torch.float64, torch.Generator().manual_seed(6))
+    plain = Plain(sizes, sizes.cut(vector))
+    output = pairs.predict(learner.network)
+    module.squared_error(output, pairs.label).backward()
+    kept = [(mask != 0).double() for mask in masks]
+    expected = with_masks(plain, pairs, kept, 256 / 192)
+    module.squared_error(expected, pairs.label).backward()
+    torch.testing.assert_close(output, expected, atol=1e-10, rtol=1e-10)
+    linears = [step for step in plain.modules() if isinstance(step, nn.Linear)]
+    for (weight, bias), linear in zip(sizes.cut(learner.gradient), linears, strict=True):
+        torch.testing.assert_close(weight, linear.weight.grad.T, atol=1e-10, rtol=1e-10)
+        torch.testing.assert_close(bias, linear.bias.grad, atol=1e-10, rtol=1e-10)
 
 
 @each_sizes
