@@ -32,7 +32,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
-from leaplib.device import resolve_device
+from leaplib.device import resolve_device, resolve_precision
 from leaplib.errors import InputError
 from leaplib.files import atomic_path, sha256, write_text
 from leaplib.progress import progress
@@ -263,7 +263,7 @@ def _fit_stack(models: list[DAMAE], X: pd.DataFrame | np.ndarray) -> None:
     settings, values = models[0], _checked(X)
     n_held = _check_settings(settings, len(values))
     device = resolve_device(settings.device)
-    samples = torch.from_numpy(values).to(device, _precision(settings.precision, device))
+    samples = torch.from_numpy(values).to(device, resolve_precision(settings.precision, device))
     seeds = [model.random_state for model in models]
     epochs, watched = [settings.max_epochs] * len(seeds), None
     if n_held:
@@ -541,16 +541,6 @@ def _stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torc
     number = ("holdout", "weights", "batches").index(purpose)
     mixed = np.random.SeedSequence([seed, number]).generate_state(1)[0]
     return torch.Generator(device).manual_seed(int(mixed))
-
-
-def _precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type of batches and products."""
-    if name not in ("auto", "float32", "bfloat16"):
-        raise InputError(f"precision {name!r} is unknown: use auto, float32 or bfloat16")
-    if name == "auto":
-        fast = device.type == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
-        return torch.bfloat16 if fast else torch.float32
-    return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
 def _checked(X: pd.DataFrame | np.ndarray) -> np.ndarray:

@@ -27,3 +27,25 @@ def resolve_device(device: str = "auto") -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(device)
+
+
+def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+    """Return the type that matrix products of a network are computed in.
+
+    Parameters
+    ----------
+    precision : {"auto", "float32", "bfloat16"}
+        "auto" is bfloat16 on CUDA and on CPUs with matrix units for it (AMX), else float32.
+    device : torch.device
+
+    Raises
+    ------
+    InputError
+        For another name.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise InputError(f"precision {precision!r} is unknown: use auto, float32 or bfloat16")
+    if precision == "auto":
+        fast = device.type == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32

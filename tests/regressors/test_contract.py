@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import spearmanr
 
 from leaplib.errors import InputError
-from leaplib.regressors import PSKNN, PSLasso, PSTcrp, shuffle_labels
+from leaplib.regressors import PSKNN, PPMlp, PPTdnn, PSLasso, PSTcrp, shuffle_labels
 from leaplib.regressors.base import Training
 from leaplib.regressors.tuning import Tuned
 
@@ -14,11 +15,24 @@ MODELS = {
     "PS-KNN": lambda: PSKNN(),
     "PS-LASSO": lambda: PSLasso(device="cpu"),
     "PS-TCRP": lambda: PSTcrp(n_epochs=30, grid={"meta_rate": [1e-2], "inner_rate": [1e-3, 1e-2]}, device="cpu"),
-}
+    "PP-tDNN": lambda: PPTdnn(batch_size=128, max_epochs=12, learning_rate=1e-2, grid={"dropout": [0, 0.1]},
+                              towers=[24, 16], joint=[16, 8], precision="float32", device="cpu"),
+    "PP-MLP": lambda: PPMlp(max_epochs=8, grid={"learning_rate": [1e-2], "batch_size": [128, 256]}, hidden=[32, 16],
+                            precision="float32", device="cpu"),
+}  # fmt: skip
 """Name -> a small instance of the model."""
 
 each_model = pytest.mark.parametrize("name", MODELS)
 each_tuned = pytest.mark.parametrize("name", [name for name, make in MODELS.items() if isinstance(make(), Tuned)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks as small as these are slower on several threads, far slower where cores are busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Study:
