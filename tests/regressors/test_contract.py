@@ -6,13 +6,15 @@ import pytest
 from scipy.stats import spearmanr
 
 from leaplib.errors import InputError
-from leaplib.regressors import PSKNN, PSLasso, shuffle_labels
+from leaplib.regressors import PSKNN, PPLgbm, PSLasso, PSLgbm, shuffle_labels
 from leaplib.regressors.base import Training
 from leaplib.regressors.tuning import Tuned
 
 MODELS = {
     "PS-KNN": lambda: PSKNN(),
     "PS-LASSO": lambda: PSLasso(device="cpu"),
+    "PS-LGBM": lambda: PSLgbm(40, num_leaves=15, grid={"learning_rate": [0.1], "feature_fraction": [0.5, 1.0]}),
+    "PP-LGBM": lambda: PPLgbm(40, num_leaves=40, n_jobs=1, grid={"learning_rate": [0.1, 0.2], "reg_alpha": [1.0]}),
 }
 """Name -> a small instance of the model."""
 
