@@ -24,6 +24,7 @@ lint: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/lasso.py
+	$(BIN)/python benchmarks/lgbm.py
 
 # The stamp is written last: an interrupted install starts again.
 $(VENV)/ready: requirements.lock pyproject.toml
