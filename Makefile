@@ -27,6 +27,7 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/lasso.py
 	$(BIN)/python benchmarks/tcrp.py
 	$(BIN)/python benchmarks/pan_perturbation.py
+	$(BIN)/python benchmarks/lgbm.py
 
 # The stamp is written last: an interrupted install starts again.
 $(VENV)/ready: requirements.lock pyproject.toml

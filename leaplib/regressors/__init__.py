@@ -2,8 +2,11 @@
 
 from leaplib.regressors.knn import PSKNN
 from leaplib.regressors.lasso import PSLasso
+from leaplib.regressors.lgbm import PPLgbm, PSLgbm
 from leaplib.regressors.naive import TissueMean, TrainingMean, shuffle_labels
 from leaplib.regressors.neural import PPMlp, PPTdnn
 from leaplib.regressors.tcrp import PSTcrp
 
-__all__ = ["PSKNN", "PPMlp", "PPTdnn", "PSLasso", "PSTcrp", "TissueMean", "TrainingMean", "shuffle_labels"]
+__all__ = [
+    "PSKNN", "PPLgbm", "PPMlp", "PPTdnn", "PSLasso", "PSLgbm", "PSTcrp", "TissueMean", "TrainingMean", "shuffle_labels",
+]  # fmt: skip

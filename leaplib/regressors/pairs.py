@@ -1,4 +1,4 @@
-"""What pan-perturbation models share: principal components of fingerprints in place of thousands of bits."""
+"""What the pan-perturbation models share: the representation of the perturbations."""
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -15,21 +15,23 @@ def require_fingerprints(data: Training, model: str) -> np.ndarray:
 
 
 def fingerprint_components(fingerprints: np.ndarray, n_components: int = 500) -> np.ndarray:
-    """Return the principal components of fingerprints.
+    """Return the principal components of the perturbations' fingerprints.
 
     Parameters
     ----------
     fingerprints : array, L x bits
     n_components : int
-        At most; there are no more than L - 1, nor than bits.
+        Components wanted. There are no more than the centred fingerprints have dimensions, at most L - 1: what
+        lies beyond is rounding, by which a tree could tell equal fingerprints apart.
 
     Returns
     -------
     array, L x c
-        Largest variance first, centred; signs are fixed, so that the same input gives the same output.
+        Of each component the bit that weighs most weighs positively, so that signs do not depend on the solver.
+        Where all fingerprints are equal, one column of zeros.
     """
-    n, bits = fingerprints.shape
-    if n < 2:
-        raise InputError(f"{n} perturbation(s): fingerprints tell perturbations apart only where there are two")
-    pca = PCA(min(n_components, n - 1, bits), svd_solver="full")
-    return pca.fit_transform(np.asarray(fingerprints, dtype=np.float64))
+    bits = np.asarray(fingerprints, dtype=np.float64)
+    rank = int(np.linalg.matrix_rank(bits - bits.mean(axis=0)))
+    if rank == 0:
+        return np.zeros((len(bits), 1))
+    return PCA(min(n_components, rank), svd_solver="full").fit_transform(bits)

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import spearmanr
 
 from leaplib.errors import InputError
-from leaplib.regressors import PSKNN, PPMlp, PPTdnn, PSLasso, PSTcrp, shuffle_labels
+from leaplib.regressors import PSKNN, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp, shuffle_labels
 from leaplib.regressors.base import Training
 from leaplib.regressors.tuning import Tuned
 
@@ -19,6 +19,8 @@ MODELS = {
                               towers=[24, 16], joint=[16, 8], precision="float32", device="cpu"),
     "PP-MLP": lambda: PPMlp(max_epochs=8, grid={"learning_rate": [1e-2], "batch_size": [128, 256]}, hidden=[32, 16],
                             precision="float32", device="cpu"),
+    "PS-LGBM": lambda: PSLgbm(40, num_leaves=15, grid={"learning_rate": [0.1], "feature_fraction": [0.5, 1.0]}),
+    "PP-LGBM": lambda: PPLgbm(40, num_leaves=40, n_jobs=1, grid={"learning_rate": [0.1, 0.2], "reg_alpha": [1.0]}),
 }  # fmt: skip
 """Name -> a small instance of the model."""
 
