@@ -66,11 +66,12 @@ def run_command(options: argparse.Namespace) -> int:
 
 def _run_tasks(options: argparse.Namespace, profile: Profile) -> int:
     from leaplib import experiment, tables
+    from leaplib.models import MODELS, check_models
     from leaplib.tasks import get_task
 
     if options.notebooks:
         raise InputError("--tasks and --notebooks exclude each other: give one of them")
-    models = experiment.check_models(options.models or tuple(experiment.MODELS))
+    models = check_models(options.models or tuple(MODELS))
     for task in [get_task(name) for name in options.tasks]:
         scores = experiment.run_task(profile, task, models, options.device, options.jobs, options.force)
         print(tables.readable(tables.summary(scores)).to_string())

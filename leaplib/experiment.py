@@ -20,40 +20,25 @@ from joblib import Parallel, delayed
 from leaplib import __version__
 from leaplib.cohort import Cohort
 from leaplib.data import load_cohort, load_task_splits
-from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.leap import average
+from leaplib.models import BY_NAME, CONTROLS, FEW_SHOT, MODELS, N_FEW_SHOT_SETS, check_models, make
 from leaplib.pretraining import Embedding, embed
 from leaplib.profiles import Profile, get_profile
 from leaplib.progress import progress
-from leaplib.regressors import PSKNN, PSLasso, TissueMean, TrainingMean, shuffle_labels
-from leaplib.scores import load_scores, score_split
+from leaplib.regressors import TissueMean, TrainingMean, shuffle_labels
+from leaplib.regressors.base import Regressor
+from leaplib.scores import load_scores, score_few_shot, score_split
 from leaplib.splits import SEED, Split
 from leaplib.store import is_done, key_of, load_frame, save_frame
 from leaplib.tasks import Task, get_task
 
 Job = tuple[Split, str]
 
-# Command-line name -> name in tables and figures.
-MODELS = {"ps-knn": "PS-KNN", "ps-lasso": "PS-LASSO", "leap": "LEAP"}
-CONTROLS = {
-    "training-mean": "Training mean",
-    "tissue-mean": "Tissue mean",
-    "leap-shuffled": "LEAP (shuffled labels)",
-}
-
 
 def member_name(number: int) -> str:
     """Return the name of the PS-LASSO on representation `number`."""
     return f"PS-LASSO r{number}"
-
-
-def check_models(models: Sequence[str]) -> tuple[str, ...]:
-    """Return command-line model names as they are; an unknown one is an InputError that lists the known."""
-    for model in models:
-        if model not in MODELS:
-            raise InputError(f"model {model!r} is unknown: use one of {', '.join(MODELS)}")
-    return tuple(models)
 
 
 @dataclass(frozen=True)
@@ -84,6 +69,7 @@ class TaskRun:
         return {
             "task": asdict(self.task),
             "model": model,
+            "settings": self.settings(model),
             "split": split.name,
             "samples": key_of({"train": list(split.train), "test": list(split.test), "folds": list(split.folds),
                                "left_out": [list(held) for held in split.left_out]}),
@@ -94,32 +80,62 @@ class TaskRun:
             "version": __version__,
         }  # fmt: skip
 
-    def predict(self, split: Split, model: str) -> pd.DataFrame:
-        """Fit a model on the training samples of a split and predict its test samples."""
+    def settings(self, model: str) -> dict:
+        """Return a model's parameters that differ from the paper's; those of PS-LASSO for LEAP too."""
+        name = model.partition(" r")[0].removesuffix(FEW_SHOT)
+        known = BY_NAME.get("PS-LASSO" if name.startswith("LEAP") else name)
+        return dict(self.profile.models.get(known.key, {})) if known else {}
+
+    def predict(self, split: Split, model: str) -> dict[str, pd.DataFrame]:
+        """Fit a model on the training samples of a split and predict its test samples.
+
+        Returns
+        -------
+        dict of str to DataFrame
+            Samples x perturbations by name of the model. A few-shot model gives two: zero-shot, and
+            fine-tuned on each of the first test sets' left-out samples, whose index has the level `test_set` too.
+        """
         labels = self.cohort.response.loc[split.train]
         if model == "LEAP":
-            return average([self.result(split, name, force=False) for name in self.members])
+            return {model: average([self.result(split, name, force=False) for name in self.members])}
         if model == CONTROLS["leap-shuffled"]:
             shuffled = shuffle_labels(labels, seed=SEED)
-            return average([self._lasso(split, shuffled, i) for i in range(len(self.members))])
-        if model.startswith("PS-LASSO"):
-            return self._lasso(split, labels, self.members.index(model))
-        if model == "PS-KNN":
-            codes = self.embedding.codes[0]
-            return PSKNN().fit(codes.loc[split.train], labels).predict(codes.loc[split.test])
-        control = TrainingMean() if model == CONTROLS["training-mean"] else TissueMean()
-        samples = self.cohort.samples
-        return control.fit(samples.loc[split.train], labels).predict(samples.loc[split.test])
+            fitted = [self._fit("PS-LASSO", split, shuffled, i) for i in range(len(self.members))]
+            return {model: average([self._predict(fit, split.test, i) for i, fit in enumerate(fitted)])}
+        if model in (CONTROLS["training-mean"], CONTROLS["tissue-mean"]):
+            control = TrainingMean() if model == CONTROLS["training-mean"] else TissueMean()
+            samples = self.cohort.samples
+            return {model: control.fit(samples.loc[split.train], labels).predict(samples.loc[split.test])}
+        number = self.members.index(model) if model in self.members else 0
+        name = "PS-LASSO" if model in self.members else model
+        fitted = self._fit(name, split, labels, number)
+        found = {model: self._predict(fitted, split.test, number)}
+        return found | ({model + FEW_SHOT: self._few_shot(fitted, split)} if BY_NAME[name].few_shot else {})
+
+    def _fit(self, name: str, split: Split, labels: pd.DataFrame, number: int) -> Regressor:
+        """Fit a model on one representation of the training samples."""
+        model = make(BY_NAME[name], self.settings(name), self.device)
+        codes, tissue = self.embedding.codes[number], self.cohort.samples["tissue"]
+        return model.fit(codes.loc[split.train], labels, split.folds, tissue.loc[split.train], self.cohort.fingerprints)
+
+    def _predict(self, model: Regressor, samples: pd.Index, number: int) -> pd.DataFrame:
+        return model.predict(self.embedding.codes[number].loc[samples])
+
+    def _few_shot(self, model: Regressor, split: Split) -> pd.DataFrame:
+        """Fine-tune on the samples that each of the first test sets leaves out and predict the others."""
+        codes, response = self.embedding.codes[0], self.cohort.response
+        parts = {}
+        for number, (held, rest) in enumerate(zip(split.left_out, split.test_sets(), strict=True)):
+            if number == N_FEW_SHOT_SETS:
+                break
+            adapted = model.adapt(codes.loc[held], response.loc[held])
+            parts[number] = adapted.predict(codes.loc[rest])
+        return pd.concat(parts, names=["test_set", "sample"])
 
     @property
     def members(self) -> list[str]:
         """Names of LEAP's members."""
         return [member_name(number) for number in range(self.profile.n_representations)]
-
-    def _lasso(self, split: Split, labels: pd.DataFrame, number: int) -> pd.DataFrame:
-        codes = self.embedding.codes[number]
-        model = PSLasso(device=self.device).fit(codes.loc[split.train], labels, split.folds)
-        return model.predict(codes.loc[split.test])
 
     def result(self, split: Split, model: str, force: bool = False) -> pd.DataFrame:
         """Return a model's predictions on a split, computed and scored now or before."""
@@ -129,12 +145,19 @@ class TaskRun:
         if not force and is_done(path, configuration) and is_done(scores, configuration):
             return load_frame(path)
         started = time.perf_counter()
-        prediction = self.predict(split, model).astype(np.float32)
-        save_frame(prediction, path, configuration)
-        truth = self.cohort.response.loc[split.test]
-        save_frame(score_split(truth, prediction, split), scores, configuration)
+        found = {name: prediction.astype(np.float32) for name, prediction in self.predict(split, model).items()}
+        for name in reversed(found):  # the model's own last: it tells that all is done
+            self._save(split, name, found[name])
         log(self.profile, task=self.task.id, split=split.name, model=model, seconds=time.perf_counter() - started)
-        return prediction
+        return found[model]
+
+    def _save(self, split: Split, model: str, prediction: pd.DataFrame) -> None:
+        """Save predictions and their scores."""
+        layout, configuration = Layout(self.profile.name), self.configuration(split, model)
+        save_frame(prediction, layout.prediction(self.task.id, split.name, model), configuration)
+        truth = self.cohort.response.loc[split.test]
+        scores = score_split if prediction.index.nlevels == 1 else score_few_shot
+        save_frame(scores(truth, prediction, split), layout.scores(self.task.id, split.name, model), configuration)
 
 
 def log(profile: Profile, **entry: object) -> None:
@@ -147,16 +170,16 @@ def log(profile: Profile, **entry: object) -> None:
 
 def jobs_of(run: TaskRun, models: Sequence[str]) -> tuple[list[Job], list[Job]]:
     """Return the (split, model) jobs of a task, those that others wait for first, then LEAP's averages."""
-    names = [name for name in MODELS if name in models]
+    names = [key for key, model in MODELS.items() if key in models and run.task.design in model.designs]
+    alone = [MODELS[key].name for key in names if key not in ("ps-lasso", "leap")]
     first: list[Job] = []
     last: list[Job] = []
     for number, split in enumerate(run.splits):
         first += [(split, CONTROLS["training-mean"]), (split, CONTROLS["tissue-mean"])]
-        if "ps-knn" in names:
-            first.append((split, MODELS["ps-knn"]))
+        first += [(split, name) for name in alone]
         if "leap" in names:
             first += [(split, member) for member in run.members]
-            last.append((split, MODELS["leap"]))
+            last.append((split, "LEAP"))
             if number < run.profile.n_shuffled:
                 first.append((split, CONTROLS["leap-shuffled"]))
         elif "ps-lasso" in names:
@@ -173,7 +196,7 @@ def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = t
     profile : Profile or str
     task : Task or str
     models : sequence of str
-        Command-line names: ps-knn, ps-lasso, leap. The controls always run.
+        Keys of `leaplib.models.MODELS`. The controls always run, and models only on the designs that they are for.
     device : {"auto", "cpu", "cuda"}
     jobs : int
         Processes; each gets its share of the cores as threads.

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from leaplib.errors import InputError
-from leaplib.regressors import PPLgbm, PPMlp, PPTdnn, PSKNN, PSLasso, PSLgbm, PSTcrp
+from leaplib.regressors import PSKNN, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp
 from leaplib.regressors.base import Regressor
 from leaplib.regressors.tuning import Tuned
 
@@ -64,7 +64,8 @@ FEW_SHOT = " (10-shot)"
 N_FEW_SHOT_SETS = 10
 """Test sets on which few-shot models are fine-tuned (paper, Methods, "Challenge II")."""
 
-NOT_TUNED = ("random_state", "device", "n_jobs", "grid")
+ELSEWHERE = ("random_state", "device", "n_jobs", "precision", "grid")
+"""Parameters that say nothing of the model, or stand in a column of their own."""
 
 
 def names() -> list[str]:
@@ -116,7 +117,7 @@ def _parameters(model: Model, settings: Mapping[str, Any]) -> tuple[str, int, st
         return "as PS-LASSO", 10, "5 representations x 5 folds"
     estimator = model.estimator(**settings)
     parameters = estimator.get_params()
-    fixed = ", ".join(f"{name} {_text(value)}" for name, value in parameters.items() if name not in NOT_TUNED)
+    fixed = ", ".join(f"{name} {_text(value)}" for name, value in parameters.items() if name not in ELSEWHERE)
     if isinstance(estimator, PSLasso):
         return f"penalty: {estimator.n_alphas} from alpha_max to {estimator.eps:g} of it", estimator.n_alphas, ""
     if not isinstance(estimator, Tuned):
@@ -127,4 +128,6 @@ def _parameters(model: Model, settings: Mapping[str, Any]) -> tuple[str, int, st
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return "-".join(map(_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

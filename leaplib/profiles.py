@@ -34,6 +34,8 @@ class Profile:
         DAMAEs in LEAP (5 in the paper).
     damae : mapping
         Settings of the autoencoder that differ from `leaplib.DAMAE`'s defaults (the paper's).
+    models : mapping of str to mapping
+        Parameters of models, by command-line name, that differ from their defaults, which are the paper's.
     simulated_lines : int
         Cell lines of the simulated cohort where it stands in.
     """
@@ -49,6 +51,7 @@ class Profile:
     n_genes: int = 5000
     n_representations: int = 5
     damae: Mapping[str, Any] = field(default_factory=dict)
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     simulated_lines: int = 600
     simulated_genes: int = 2000
 
@@ -68,6 +71,19 @@ PROFILES = {
             n_genes=300,
             n_representations=3,
             damae={"n_hidden": 64, "n_components": 32, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 40},
+            models={
+                "pp-lgbm": {"n_estimators": 20, "num_leaves": 31, "grid": {"learning_rate": [0.1], "reg_alpha": [0.0]}},
+                "pp-tdnn": {
+                    "max_epochs": 4,
+                    "batch_size": 256,
+                    "towers": [64, 32],
+                    "joint": [32, 16],
+                    "grid": {"dropout": [0.1]},
+                },
+                "pp-mlp": {"max_epochs": 4, "grid": {"learning_rate": [5e-3], "batch_size": [512]}},
+                "ps-lgbm": {"n_estimators": 20, "grid": {"learning_rate": [0.1], "feature_fraction": [0.25]}},
+                "ps-tcrp": {"n_epochs": 15, "grid": {"meta_rate": [1e-2], "inner_rate": [1e-2]}},
+            },
             simulated_lines=480,
             simulated_genes=500,
         ),

@@ -36,6 +36,26 @@ def score_split(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> 
     return pd.concat([single, means.assign(perturbation="")], ignore_index=True)[SCORE_COLUMNS]
 
 
+def score_few_shot(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Score predictions that differ from test set to test set (index: test_set, sample).
+
+    Returns
+    -------
+    DataFrame
+        As `score_split`; a perturbation's score is its mean over the test sets.
+    """
+    singles, means = [], []
+    for number in prediction.index.unique("test_set"):
+        part = prediction.loc[number]
+        singles.append(score(truth.loc[part.index], part))
+        rows = np.arange(len(part))[None]
+        observed = truth.loc[part.index, part.columns].to_numpy()
+        means.append(_score_test_sets(observed, part.to_numpy(), rows).assign(test_set=number, perturbation=""))
+    single = pd.concat(singles).groupby(["perturbation", "metric"], sort=False)["value"].mean().reset_index()
+    single = single.assign(level="per_perturbation", test_set=-1)
+    return pd.concat([single, *means], ignore_index=True)[SCORE_COLUMNS]
+
+
 def _score_test_sets(truth: np.ndarray, prediction: np.ndarray, positions: np.ndarray) -> pd.DataFrame:
     """Score several test sets at once; `positions` holds the rows of one test set in each of its rows."""
     part, predicted = truth[positions], prediction[positions]

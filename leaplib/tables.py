@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from leaplib.cohort import Cohort
-from leaplib.experiment import CONTROLS, MODELS
 from leaplib.files import atomic_path
 from leaplib.layout import Layout
+from leaplib.models import CONTROLS, names
 from leaplib.published import published_scores
 from leaplib.scores import models_only, split_values
 from leaplib.tasks import TASKS
 
-ORDER = [*CONTROLS.values(), *MODELS.values()]
+ORDER = [*CONTROLS.values(), *names()]
 
 
 def summary(scores: pd.DataFrame) -> pd.DataFrame:

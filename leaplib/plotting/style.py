@@ -38,6 +38,7 @@ COLOURS = {
     "PS-KNN": "#2F9354",
     "PS-LGBM": "#B47FC9",
     "PS-TCRP": "#F4E253",
+    "PS-TCRP (10-shot)": "#C9B400",
     "PS-LASSO": "#92D1FA",
     "PS-RIDGE": "#43C9C1",
     "LEAP": "#015C9F",
@@ -49,8 +50,8 @@ COLOURS = {
 CONTROLS = ("Training mean", "Tissue mean", "LEAP (shuffled labels)")
 MODELS = tuple(name for name in COLOURS if name not in CONTROLS)
 ORDER = (*CONTROLS, *MODELS)
-SHORT = {"LEAP (shuffled labels)": "LEAP, shuffled"}  # for tick labels
-MARKERS = dict(zip(ORDER, ("_", "|", "x", "s", "D", "^", "v", "P", "<", "h", ">", "o", "*"), strict=True))
+SHORT = {"LEAP (shuffled labels)": "LEAP, shuffled", "PS-TCRP (10-shot)": "PS-TCRP, 10-shot"}  # for tick labels
+MARKERS = dict(zip(ORDER, ("_", "|", "x", "s", "D", "^", "v", "P", "X", "<", "h", ">", "o", "*"), strict=True))
 REPRESENTATIONS = ("#472A7A", "#2A6390", "#1E8F7A", "#63B548", "#D8C21A")
 
 INK, MUTED, FAINT, PALE = "#222222", "#666666", "#BBBBBB", "#F2F2F2"

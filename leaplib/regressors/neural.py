@@ -438,8 +438,8 @@ class PPTdnn(_PairRegressor):
         held out, last fell by more than `min_delta`. The weights of the best epoch are kept.
     grid : mapping, optional
         Values of `dropout` to try; by default the paper's.
-    towers, joint : sequence of int, optional
-        Units of the hidden layers of each subnetwork, and of the common ones; by default the paper's.
+    towers, joint : sequence of int
+        Units of the hidden layers of each subnetwork, and of the common ones.
     random_state : int
         Seed of the lines held out, initial weights, batches and dropout, and of the folds when `fit` is not
         given any.
@@ -456,8 +456,8 @@ class PPTdnn(_PairRegressor):
 
     def __init__(self, n_components: int = 500, learning_rate: float = 1e-3, batch_size: int = 4096,
                  max_epochs: int = 100, patience: int = 20, min_delta: float = 1e-5,
-                 grid: Mapping[str, Sequence[float]] | None = None, towers: Sequence[int] | None = None,
-                 joint: Sequence[int] | None = None, random_state: int = 0, precision: str = "auto",
+                 grid: Mapping[str, Sequence[float]] | None = None, towers: Sequence[int] = (1000, 500, 250),
+                 joint: Sequence[int] = (250, 125, 60, 30), random_state: int = 0, precision: str = "auto",
                  device: str = "auto"):  # fmt: skip
         self.n_components = n_components
         self.learning_rate = learning_rate
@@ -473,7 +473,7 @@ class PPTdnn(_PairRegressor):
         self.device = device
 
     def _widths(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return tuple(self.towers or (1000, 500, 250)), tuple(self.joint or (250, 125, 60, 30))
+        return tuple(self.towers), tuple(self.joint)
 
     def _recipe(self, point: dict[str, Any]) -> Recipe:
         return Recipe(squared_error, point["dropout"], self.learning_rate, self.batch_size, self.max_epochs,
@@ -501,8 +501,8 @@ class PPMlp(_PairRegressor):
     grid : mapping, optional
         Values of `learning_rate` and `batch_size` (measured pairs of a line and a perturbation, at most) to
         try; by default the paper's.
-    hidden : sequence of int, optional
-        Units of the hidden layers; by default the paper's.
+    hidden : sequence of int
+        Units of the hidden layers.
     random_state : int
         As in `PPTdnn`.
     precision : {"auto", "float32", "bfloat16"}
@@ -518,7 +518,7 @@ class PPMlp(_PairRegressor):
 
     def __init__(self, n_components: int = 500, dropout: float = 0.2, weight_decay: float = 1e-5,
                  max_epochs: int = 200, patience: int = 20, min_delta: float = 1e-3,
-                 grid: Mapping[str, Sequence[float]] | None = None, hidden: Sequence[int] | None = None,
+                 grid: Mapping[str, Sequence[float]] | None = None, hidden: Sequence[int] = (512, 256, 128, 64, 32, 16),
                  random_state: int = 0, precision: str = "auto",
                  device: str = "auto"):  # fmt: skip
         self.n_components = n_components
@@ -534,7 +534,7 @@ class PPMlp(_PairRegressor):
         self.device = device
 
     def _widths(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return (), tuple(self.hidden or (512, 256, 128, 64, 32, 16))
+        return (), tuple(self.hidden)
 
     def _recipe(self, point: dict[str, Any]) -> Recipe:
         return Recipe(one_minus_pearson, self.dropout, point["learning_rate"], point["batch_size"], self.max_epochs,
