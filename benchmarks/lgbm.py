@@ -1,6 +1,6 @@
 """PS-LGBM: leaplib against a loop over scikit-learn's interface of LightGBM, on the same cores in one run.
 
-    python benchmarks/lgbm.py [--simulated] [--json out.json] [--perturbations 3] [--budget 25]
+    python benchmarks/lgbm.py [--simulated] [--json out.json] [--perturbations 4] [--budget 25]
 
 Data as in `benchmarks/lasso.py`: the codes of the demo profile's first autoencoder with measured drug responses
 (missing labels) and with noisy gene expression (complete labels), a few random perturbations of each; simulated
@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--simulated", action="store_true")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--perturbations", type=int, default=3, help="of each kind")
+    parser.add_argument("--perturbations", type=int, default=4, help="of each kind")
     parser.add_argument("--budget", type=float, default=25, help="seconds for the loop, of each kind")
     options = parser.parse_args()
     try:
