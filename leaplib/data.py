@@ -110,7 +110,8 @@ def load_task_splits(profile: Profile, task: Task, cohort: Cohort) -> list[Split
     path = folder / f"task_{task.id}-{key_of(identity)[:12]}.parquet"
     if not path.exists():
         save_splits(make_splits(cohort, task, profile.n_splits, profile.n_test_sets), path)
-    return load_splits(path)
+    splits = load_splits(path)
+    return splits[: profile.n_tissues] if task.design == "tissue" else splits
 
 
 def lost(profile: Profile) -> pd.DataFrame:

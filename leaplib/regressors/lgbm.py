@@ -23,9 +23,8 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from leaplib.errors import InputError
 from leaplib.regressors.base import Training
-from leaplib.regressors.pairs import fingerprint_components
+from leaplib.regressors.pairs import fingerprint_components, require_fingerprints
 from leaplib.regressors.trees import Forest, Forests, join, no_forest, predict_pairs, predict_samples, read_forest
 from leaplib.regressors.tuning import FoldModel, Tuned
 
@@ -233,9 +232,7 @@ class PPLgbm(Boosted):
         self.n_jobs = n_jobs
 
     def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
-        if data.fingerprints is None:
-            raise InputError("PP-LGBM needs fingerprints of the perturbations: give them to fit")
-        components = fingerprint_components(data.fingerprints, self.n_components)
+        components = fingerprint_components(require_fingerprints(data, "PP-LGBM"), self.n_components)
         return super()._fit_folds(replace(data, fingerprints=components), folds)
 
     def _fit_fold(self, data: Training, fold: int) -> PairForests:
