@@ -27,16 +27,14 @@ LEAP: arXiv 2502.15646.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
 import torch
 
-from leaplib.device import resolve_device
+from leaplib.device import resolve_device, side_by_side
 from leaplib.errors import InputError
 from leaplib.lasso_newton import INDEPENDENT, Problems, Solutions, solve_paths
 
@@ -116,8 +114,7 @@ def lasso_paths(
     X, Y, folds = _check(X, Y, folds, n_alphas, eps, tol)
     data = _Data.build(X, Y, folds, resolve_device(device))
     fits = _Fits.build(data, n_alphas, eps)
-    with _workers(data.device) as run:
-        run(_tasks(data, fits))
+    side_by_side(lambda task: task(), _tasks(data, fits), data.device)
     paths = fits.result(data)
     _warn(paths.gap, tol)
     return paths
@@ -402,32 +399,3 @@ def _changes(
     samples = (data.X[at] - center) * valid[..., None] / moments.count.sqrt()[:, None, None]
     shift = (moments.mean_x - center)[:, None]
     return torch.cat([samples, shift], 1), torch.cat([sign, -torch.ones_like(shift[:, :, 0])], 1)
-
-
-@contextmanager
-def _workers(device: torch.device) -> Iterator[Callable[[list[Callable[[], None]]], None]]:
-    """Give a function that runs tasks: on a GPU one after the other, else a thread a core.
-
-    The products are small: a core that works alone on data in its cache is faster than all cores on
-    one product.
-    """
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
-        yield _run_in_turn
-        return
-    with ThreadPoolExecutor(threads, initializer=_one_thread) as pool:
-        try:
-            yield lambda tasks: _run_in_turn([pool.submit(task).result for task in tasks])
-        finally:
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(threads)
-
-
-def _run_in_turn(tasks: list[Callable[[], None]]) -> None:
-    for task in tasks:
-        task()
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)  # each thread has its own setting

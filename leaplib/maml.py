@@ -22,8 +22,7 @@ References
 Finn et al., Model-agnostic meta-learning, ICML 2017 (arXiv:1703.03400). Adam: Kingma and Ba, ICLR 2015.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,6 +30,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from leaplib.device import side_by_side
 
 MIN_LABELS = 4
 """Labelled samples that make a tissue a task: two for the support and two for the query, since the loss of a
@@ -131,25 +132,8 @@ def meta_train(x: Tensor, y: Tensor, known: Tensor, tissues: Tensor, settings: S
         sampler = TaskSampler(x, y[part], known[part], tissues, settings, seed)
         return as_arrays(_learn(sampler, settings, seed))
 
-    found = _in_parallel(learn, parts, workers(x.device))
+    found = side_by_side(learn, parts, x.device)
     return [np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True)]
-
-
-def _in_parallel(function: Callable, parts: list[slice], n_threads: int) -> list:
-    """Return function(part) of each part, each worked out by one thread of torch."""
-    if min(n_threads, len(parts)) == 1:
-        return [function(part) for part in parts]
-    try:
-        with ThreadPoolExecutor(n_threads, initializer=_as_worker) as pool:
-            return list(pool.map(function, parts))
-    finally:
-        torch.set_num_threads(n_threads)  # for threads yet to come, which take the number that was set last
-
-
-def _as_worker() -> None:
-    """Set up a thread: both settings are its own, and new threads do not take over the second."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
 
 
 def _learn(sampler: "TaskSampler", settings: Settings, seed: Sequence[int]) -> Weights:

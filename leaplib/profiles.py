@@ -94,7 +94,7 @@ PROFILES = {
             "demo",
             "real GDSC responses at a laptop's pace: fewer splits, unseen tissues and drugs than the paper, an "
             "autoencoder schedule that gets about as far in fewer epochs, one grid point for all models but those on "
-            "the Lasso, smaller forests and fewer epochs for the networks",
+            "the Lasso, smaller forests and networks",
             tasks=("1a", "2a", "4b"),
             n_splits=3,
             n_tissues=4,
@@ -104,12 +104,22 @@ PROFILES = {
             damae={"learning_rate": 1e-3, "batch_size": 256, "max_epochs": 50, "patience": 10, "min_delta": 1e-3},
             models={
                 "pp-lgbm": {
-                    "n_estimators": 60,
-                    "num_leaves": 255,
-                    "grid": {"learning_rate": [0.1], "reg_alpha": [0.0]},
+                    "n_estimators": 30,
+                    "num_leaves": 63,
+                    "grid": {"learning_rate": [0.2], "reg_alpha": [0.0]},
                 },
-                "pp-tdnn": {"max_epochs": 15, "batch_size": 1024, "grid": {"dropout": [0.1]}},
-                "pp-mlp": {"max_epochs": 30, "grid": {"learning_rate": [2e-3], "batch_size": [2048]}},
+                "pp-tdnn": {
+                    "max_epochs": 15,
+                    "batch_size": 1024,
+                    "towers": [256, 128, 64],
+                    "joint": [64, 32, 16, 8],
+                    "grid": {"dropout": [0.1]},
+                },
+                "pp-mlp": {
+                    "max_epochs": 25,
+                    "hidden": [128, 64, 32, 16],
+                    "grid": {"learning_rate": [5e-3], "batch_size": [1024]},
+                },
                 "ps-lgbm": {"n_estimators": 150, "grid": {"learning_rate": [0.03], "feature_fraction": [0.1]}},
                 "ps-tcrp": {"grid": {"meta_rate": [1e-3], "inner_rate": [1e-2]}},
             },

@@ -260,8 +260,8 @@ def test_without_lines_to_hold_out_there_is_no_training():
 
 @each_model
 def test_training_takes_nothing_from_the_labels_of_lines_held_out(name, monkeypatch):
-    """They only tell when to stop: where every epoch counts as the best, absurd ones change no weight."""
-    monkeypatch.setattr(Schedule, "note", lambda self, loss: True)
+    """They only tell when to stop: where no loss is noted, absurd ones change no weight."""
+    monkeypatch.setattr(Schedule, "note", lambda self, loss: None)
     X, Y, _, bits = study()
     held = module.held_out_lines(Y, (0, 3))
     weights = [SMALL[name]()._fit_fold(module.Training(X, labels, fingerprints=bits), 3).weights
@@ -275,11 +275,12 @@ def test_training_takes_nothing_from_the_labels_of_lines_held_out(name, monkeypa
 
 def test_the_rate_is_cut_after_ten_flat_epochs_and_training_ends_after_twenty():
     schedule = Schedule(1e-3, patience=20, min_delta=1e-5, cut_after=10)
-    assert schedule.note(1.0) and schedule.note(0.5)
+    schedule.note(1.0)
+    schedule.note(0.5)
     rates = []
     for epoch in range(20):
         assert not schedule.over
-        assert not schedule.note(0.5 - 1e-6 * (epoch % 2))  # better, but by less than min_delta
+        schedule.note(0.5 - 1e-6 * (epoch % 2))  # better, but by less than min_delta
         rates.append(schedule.rate)
     assert rates[:9] == [1e-3] * 9 and rates[9:19] == pytest.approx([1e-4] * 10)
     assert schedule.over
@@ -290,7 +291,8 @@ def test_an_improvement_starts_the_count_again_and_leaves_the_rate_cut():
     schedule.note(1.0)
     for _ in range(15):
         schedule.note(1.0)
-    assert schedule.note(0.9) and schedule.flat == 0 and schedule.rate == pytest.approx(1e-4)
+    schedule.note(0.9)
+    assert schedule.flat == 0 and schedule.rate == pytest.approx(1e-4)
     for _ in range(19):
         schedule.note(math.nan)
     assert not schedule.over and schedule.rate == pytest.approx(1e-5)
@@ -303,15 +305,16 @@ def test_without_a_cut_the_rate_stays():
     assert schedule.rate == 5e-3 and not schedule.over
 
 
-def test_the_weights_of_the_best_epoch_are_kept(monkeypatch):
-    """With a first epoch that nothing beats, training longer gives what training for one epoch gives."""
+def test_training_ends_after_its_patience_with_the_weights_of_that_epoch(monkeypatch):
+    """A loss that never falls after the first epoch: three flat epochs later it is over, as if four were asked for."""
     X, Y, _, bits = study()
     data = module.Training(X, Y, fingerprints=bits)
     losses = iter([0.1] + [0.5] * 8)
     monkeypatch.setattr(Learner, "loss_on", lambda self, pairs: next(losses))
-    longer = SMALL["PP-MLP"](max_epochs=9)._fit_fold(data, 0)
+    stopped = SMALL["PP-MLP"](max_epochs=9, patience=3)._fit_fold(data, 0)
+    assert len(list(losses)) == 5
     monkeypatch.setattr(Learner, "loss_on", lambda self, pairs: 0.1)
-    np.testing.assert_array_equal(longer.weights, SMALL["PP-MLP"](max_epochs=1)._fit_fold(data, 0).weights)
+    np.testing.assert_array_equal(stopped.weights, SMALL["PP-MLP"](max_epochs=4)._fit_fold(data, 0).weights)
 
 
 # The models.
