@@ -97,19 +97,19 @@ PROFILES = {
             "the Lasso, smaller forests and networks",
             tasks=("1a", "2a", "4b"),
             n_splits=3,
-            n_tissues=4,
+            n_tissues=3,
             n_shuffled=1,
             n_test_sets=100,
             max_perturbations=30,
             damae={"learning_rate": 1e-3, "batch_size": 256, "max_epochs": 50, "patience": 10, "min_delta": 1e-3},
             models={
                 "pp-lgbm": {
-                    "n_estimators": 30,
+                    "n_estimators": 60,
                     "num_leaves": 63,
                     "grid": {"learning_rate": [0.2], "reg_alpha": [0.0]},
                 },
                 "pp-tdnn": {
-                    "max_epochs": 15,
+                    "max_epochs": 25,
                     "batch_size": 1024,
                     "towers": [256, 128, 64],
                     "joint": [64, 32, 16, 8],
