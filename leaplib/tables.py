@@ -1,6 +1,6 @@
 """The paper's tables beside ours, from saved results alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -78,10 +78,19 @@ def verdict(scores: pd.DataFrame, task: str) -> str:
         f"{len(wide)} splits, and PS-KNN reaches {mean['PS-KNN']:.3f}. Of the controls, the tissue mean reaches "
         f"{mean['Tissue mean']:.3f} and LEAP on shuffled labels {mean['LEAP (shuffled labels)']:.3f}."
     )
+    others = [model for model in names() if model in wide and model not in ("LEAP", "PS-LASSO", "PS-KNN")]
+    if others:
+        best = mean[others].idxmax()
+        won = int((wide["LEAP"] > wide[best]).sum())
+        text += f" Other models: {_listed(mean, others)}; LEAP is above {best} in {won} of {len(wide)} splits."
     if len(paper) and part["data"].iloc[0] == "real":
-        text += f" The paper reports {paper['LEAP']:.3f} for LEAP, {paper['PS-LASSO']:.3f} for PS-LASSO and " \
-                f"{paper['PS-KNN']:.3f} for PS-KNN."  # fmt: skip
+        text += f" The paper reports: {_listed(paper, ['LEAP', *paper.index.difference(['LEAP'], sort=False)])}."
     return text
+
+
+def _listed(values: pd.Series, models: Sequence[str]) -> str:
+    """Return "LEAP 0.350, PS-LASSO 0.339"."""
+    return ", ".join(f"{model} {values[model]:.3f}" for model in models)
 
 
 def mean_sd(mean: float, sd: float) -> str:
