@@ -1,6 +1,6 @@
 """LEAP: the average of perturbation-specific Lassos over several DAMAE representations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from leaplib.damae import DAMAE, fit_damaes
 from leaplib.errors import InputError
 from leaplib.expression import ExpressionScaler
 from leaplib.regressors import PSLasso
+from leaplib.regressors.base import seen
 from leaplib.splits import tuning_folds
 
 
@@ -131,9 +132,11 @@ class LEAP(BaseEstimator):
         ]
         return self
 
-    def predict(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Return predicted responses, samples x perturbations."""
-        return average(self.predict_members(X))
+    def predict(self, X: pd.DataFrame, perturbations: Sequence[Hashable] | None = None) -> pd.DataFrame:
+        """Return predicted responses, samples x perturbations (all, or those asked for)."""
+        check_is_fitted(self)
+        columns = seen(self.members_[0].perturbations_, perturbations)
+        return average(self.predict_members(X))[columns]
 
     def predict_members(self, X: pd.DataFrame) -> list[pd.DataFrame]:
         """Return the predictions of each representation's PS-LASSO."""

@@ -52,6 +52,14 @@ def test_prediction_is_the_mean_of_the_members(problem, fitted):
     assert all(member.coef_.shape[0] == 5 for member in fitted.members_)
 
 
+def test_some_perturbations_can_be_asked_for_and_unseen_ones_are_named(problem, fitted):
+    new = problem[2]
+    names = fitted.predict(new).columns
+    pd.testing.assert_frame_equal(fitted.predict(new, [names[2], names[0]]), fitted.predict(new)[[names[2], names[0]]])
+    with pytest.raises(InputError, match="'KO-X' was not among"):
+        fitted.predict(new, ["KO-X"])
+
+
 def test_shuffled_labels_score_nothing(problem):
     x, y, new, truth = problem
     model = small(n_representations=2).fit(x, shuffle_labels(y, 0), unlabelled=new)

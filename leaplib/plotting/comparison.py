@@ -126,10 +126,8 @@ def _fewer(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], splits: int, our
         if name in ours and counts.get(name, 0) == 0:
             ax.annotate("no data", (place, 0.02), xycoords=("data", "axes fraction"), rotation=90, **small)
         elif counts.get(name, splits) < splits:
-            # Below a negative value, or the zero line would run through the words.
-            beside = {**small, "va": "top"} if tops[name] < 0 else small
-            shift = (0, -3) if tops[name] < 0 else (0, 3)
-            ax.annotate(f"n = {counts[name]}", (place, tops[name]), shift, textcoords="offset points", **beside)
+            at = (place, max(tops[name], 0.0))  # never under the zero line, which would run through the words
+            ax.annotate(f"n = {counts[name]}", at, (0, 3), textcoords="offset points", **small)
 
 
 def _reference_lines(ax: Axes, names: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """What all regressors share: checked input, frames in and frames out, and files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,19 @@ def as_fingerprints(fingerprints: Any, perturbations: pd.Index) -> np.ndarray | 
     return values
 
 
+def seen(known: pd.Index, wanted: Sequence[Hashable] | None) -> pd.Index:
+    """Return the perturbations that are asked for (None: all); one that is not known is an InputError."""
+    if wanted is None:
+        return known
+    unknown = pd.Index(wanted).difference(known, sort=False)
+    if len(unknown):
+        raise InputError(
+            f"perturbation {unknown[0]!r} was not among those that the model was fitted on ({len(unknown)} such): "
+            "fit it with labels of this perturbation, or leave it out"
+        )
+    return pd.Index(wanted)
+
+
 @dataclass(frozen=True)
 class Training:
     """What a model is fitted on, as arrays.
@@ -148,14 +161,27 @@ class Regressor(BaseEstimator):
         self._fit(data, None if folds is None else np.asarray(folds))
         return self
 
-    def predict(self, X: Any) -> pd.DataFrame:
-        """Return predictions, samples x perturbations."""
+    def predict(self, X: Any, perturbations: Sequence[Hashable] | None = None) -> pd.DataFrame:
+        """Return predictions, samples x perturbations.
+
+        Parameters
+        ----------
+        X : DataFrame or array, samples x features
+        perturbations : sequence, optional
+            Some of those that the model was fitted on; by default all.
+
+        Raises
+        ------
+        InputError
+            For a perturbation that the model has not seen, or features that it cannot take.
+        """
         check_is_fitted(self)
+        columns = seen(self.perturbations_, perturbations)
         values = as_matrix(X, "features")
         if values.shape[1] != self.n_features_in_:
             raise InputError(f"features: {values.shape[1]} columns, but the model was fitted on {self.n_features_in_}")
         index = X.index if isinstance(X, pd.DataFrame) else None
-        return pd.DataFrame(self._predict(values), index=index, columns=self.perturbations_)
+        return pd.DataFrame(self._predict(values), index=index, columns=self.perturbations_)[columns]
 
     def save(self, folder: str | Path) -> Path:
         """Write the fitted model: `model.safetensors` and, last, `model.json`; no pickle."""

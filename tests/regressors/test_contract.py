@@ -140,6 +140,16 @@ def test_predictions_carry_names_and_all_are_finite(name, study, predictions):
 
 
 @each_model
+def test_some_perturbations_can_be_asked_for_and_unseen_ones_are_named(name, study, predictions):
+    model = study.fit(MODELS[name]())
+    wanted = ["drug 7", "drug 2"]
+    some = model.predict(study.X.loc[study.test], wanted)
+    pd.testing.assert_frame_equal(some, predictions(name)[wanted], check_exact=True)
+    with pytest.raises(InputError, match="'drug 99' was not among those that the model was fitted on"):
+        model.predict(study.X.loc[study.test], ["drug 1", "drug 99"])
+
+
+@each_model
 def test_the_order_of_new_samples_does_not_matter(name, study, predictions):
     model = study.fit(MODELS[name]())
     turned = model.predict(study.X.loc[study.test[::-1]])
