@@ -38,7 +38,7 @@ COLOURS = {
     "PS-KNN": "#2F9354",
     "PS-LGBM": "#B47FC9",
     "PS-TCRP": "#F4E253",
-    "PS-TCRP (10-shot)": "#C9B400",
+    "PS-TCRP (10-shot)": "#FFF3B8",
     "PS-LASSO": "#92D1FA",
     "PS-RIDGE": "#43C9C1",
     "LEAP": "#015C9F",
