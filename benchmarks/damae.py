@@ -31,9 +31,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaplib.damae import DAMAE, _Feed, _precision, _Stack, _stream, fit_damaes
+from leaplib.damae import DAMAE, _Feed, _Stack, _stream, fit_damaes
 from leaplib.data import screen_of
-from leaplib.device import resolve_device
+from leaplib.device import resolve_device, resolve_precision
 from leaplib.errors import InputError
 from leaplib.expression import ExpressionScaler
 from leaplib.preparation import pca_outliers
@@ -160,7 +160,7 @@ def epoch_and_products(X: np.ndarray, batch_size: int, device: str, precision: s
     """Return the ms of an epoch on all samples, of its matrix products alone, and their GFLOP/s."""
     where = resolve_device(device)
     settings = DAMAE(batch_size=batch_size)
-    samples = torch.from_numpy(X).to(where, _precision(precision, where))
+    samples = torch.from_numpy(X).to(where, resolve_precision(precision, where))
     model = _Stack(settings, list(SEEDS), samples)
     feed = _Feed(settings, list(SEEDS), samples, torch.arange(len(X)).expand(len(SEEDS), -1))
     *inputs, output = model.forward(next(feed.epoch())[1])
@@ -209,7 +209,7 @@ def machine(device: str) -> dict[str, object]:
              ] if cpuinfo.exists() else []  # fmt: skip
     return {
         "device": torch.cuda.get_device_name() if where.type == "cuda" else "cpu",
-        "precision": str(_precision("auto", where)).removeprefix("torch."),
+        "precision": str(resolve_precision("auto", where)).removeprefix("torch."),
         "processor": names[0] if names else platform.processor() or platform.machine(),
         "cores": torch.get_num_threads(),
         "torch": torch.__version__,
