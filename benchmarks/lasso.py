@@ -205,8 +205,8 @@ def main() -> None:
     seconds = stage([e[rows] for e in embeddings], complete[rows], options.device)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"task 1a's regression, one split: {seconds:.1f} s, peak memory {memory:.2f} GB")
-    full = case("complete", embeddings[0][rows], complete[rows], options.device, (40, 6, 200))
-    nan = case("missing", embeddings[0], drugs, options.device, (40, 10, 150))
+    full = case("complete", embeddings[0][rows], complete[rows], options.device, (40, 6, 150))
+    nan = case("missing", embeddings[0], drugs, options.device, (40, 10, 120))
     results = {
         "speedup_vs_sklearn_complete": full["sklearn"],
         "speedup_vs_skglm_complete": full["skglm"],
