@@ -1,6 +1,6 @@
 """LEAP: the average of perturbation-specific Lassos over several DAMAE representations."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,7 @@ class LEAP(BaseEstimator):
         ]
         return self
 
-    def predict(self, X: pd.DataFrame, perturbations: Sequence[Hashable] | None = None) -> pd.DataFrame:
+    def predict(self, X: pd.DataFrame, perturbations: Sequence[Any] | None = None) -> pd.DataFrame:
         """Return predicted responses, samples x perturbations (all, or those asked for)."""
         check_is_fitted(self)
         columns = seen(self.members_[0].perturbations_, perturbations)

@@ -1,7 +1,7 @@
 """What all regressors share: checked input, frames in and frames out, and files."""
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def as_fingerprints(fingerprints: Any, perturbations: pd.Index) -> np.ndarray | 
     return values
 
 
-def seen(known: pd.Index, wanted: Sequence[Hashable] | None) -> pd.Index:
+def seen(known: pd.Index, wanted: Sequence[Any] | None) -> pd.Index:
     """Return the perturbations that are asked for (None: all); one that is not known is an InputError."""
     if wanted is None:
         return known
@@ -161,7 +161,7 @@ class Regressor(BaseEstimator):
         self._fit(data, None if folds is None else np.asarray(folds))
         return self
 
-    def predict(self, X: Any, perturbations: Sequence[Hashable] | None = None) -> pd.DataFrame:
+    def predict(self, X: Any, perturbations: Sequence[Any] | None = None) -> pd.DataFrame:
         """Return predictions, samples x perturbations.
 
         Parameters
