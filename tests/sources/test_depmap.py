@@ -1,6 +1,7 @@
 """DepMap's formats in small, each as its release wrote it."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from leaplib import data
 from leaplib.errors import InputError
+from leaplib.experiment import run_task
 from leaplib.profiles import get_profile
 from leaplib.sources import depmap, manifest, read_gene_screen
 from leaplib.tasks import get_task
@@ -292,6 +294,13 @@ def test_task_1a_is_real_where_the_files_are(depmap_world: World) -> None:
     assert flow["samples"].tolist()[:2] == [N_LINES, N_LINES - 10]
     assert set(flow["branch"]) == {"DepMap 23Q4"}
     assert data.load_cohort(get_profile("paper"), get_task("1a"))[0].hash == cohort.hash
+
+
+def test_scores_of_task_1a_say_real(depmap_world: World) -> None:
+    damae = {"n_hidden": 8, "n_components": 4, "batch_size": 64, "max_epochs": 2}
+    tiny = replace(get_profile("demo"), n_splits=1, n_representations=1, damae=damae)
+    scores = run_task(tiny, get_task("1a"), models=("ps-knn",), device="cpu")
+    assert set(scores["data"]) == {"real"} and {"PS-KNN", "Tissue mean"} <= set(scores["model"])
 
 
 def test_task_1a_is_simulated_where_a_file_is_absent_or_the_profile_says_so(depmap_world: World) -> None:
