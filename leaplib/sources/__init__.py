@@ -1,5 +1,6 @@
 """Where the files come from, how they are verified, how they are read. Nothing else."""
 
+from leaplib.sources.depmap import read_gene_screen
 from leaplib.sources.gdsc import read_expression, read_response, read_smiles
 from leaplib.sources.gene_sets import read_cgp, read_gmt
 from leaplib.sources.identifiers import DrugIndex, LineIndex, normalise_drug, normalise_line
@@ -21,6 +22,7 @@ __all__ = [
     "read_cgp",
     "read_drug_screen",
     "read_expression",
+    "read_gene_screen",
     "read_gmt",
     "read_passports",
     "read_response",

@@ -257,6 +257,19 @@ def path(name: str) -> Path:
     return source.target
 
 
+def checksum(name: str) -> str:
+    """Return the SHA-256 of a source as it lies here; raises as `path`."""
+    target = path(name)
+    stat = target.stat()
+    return _sha256(target, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _sha256(target: Path, size: int, modified: int) -> str:
+    """Remember checksums of files, of which some are large; see `_matches`."""
+    return sha256(target)
+
+
 def _wrong(source: Source) -> str:
     """Say that a file is not what its provider published, and what to do."""
     return (f"{source.target}: wrong checksum (truncated or altered): "

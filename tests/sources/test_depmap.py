@@ -1,0 +1,322 @@
+"""DepMap's formats in small, each as its release wrote it."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaplib import data
+from leaplib.errors import InputError
+from leaplib.experiment import run_task
+from leaplib.profiles import get_profile
+from leaplib.sources import depmap, manifest, read_gene_screen
+from leaplib.tasks import get_task
+
+from .conftest import World
+
+SYMBOLS = ["TP53 (7157)", "RET (5979)", "CALCA (796)", "PTPRC (5788)", "MIR1 (nan)", "A1BG (1)"]
+REAL_MODELS = Path(__file__).parents[3] / "shared" / "data" / "Model.csv"
+OLD = "Broad_ID,CCLE_Name,Aliases,COSMIC_ID,Sanger ID,Primary Disease,Subtype Disease,Gender,Source\n"
+SAMPLE_INFO = OLD + (
+    "ACH-000001,NIHOVCAR3_OVARY,NIH:OVCAR-3;OVCAR3,905933,2201,Ovarian Cancer,Adenocarcinoma,Female,ATCC\n"
+    "ACH-000002,HL60_HAEMATOPOIETIC_AND_LYMPHOID_TISSUE,,,,Leukemia,AML,Female,ATCC\n"
+    "ACH-000003,[MERGED_TO_ACH-000009]CACO2_LARGE_INTESTINE,CACO2,,,Colon Cancer,,Male,\n"
+)
+
+
+def ids(n: int) -> list[str]:
+    return [f"ACH-{i + 1:06d}" for i in range(n)]
+
+
+def matrix(n: int, low: float, high: float, seed: int = 0) -> pd.DataFrame:
+    values = np.random.default_rng(seed).uniform(low, high, (n, len(SYMBOLS)))
+    return pd.DataFrame(values.round(4), index=pd.Index(ids(n), name="ModelID"), columns=SYMBOLS)
+
+
+def models(n: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "ModelID": ids(n),
+            "PatientID": "PT-x",
+            "CellLineName": [f"Line {i}" for i in range(n)],
+            "OncotreeLineage": np.where(np.arange(n) % 2, "Lung", "CNS/Brain"),
+            "OncotreePrimaryDisease": "NA",
+            "OncotreeSubtype": "",
+            "CCLEName": [f"LINE{i}_LUNG" for i in range(n)],
+            "SangerModelID": "SIDM1",
+            "COSMICID": "905933.0",
+        }
+    )
+
+
+def write(folder: Path, text: str | pd.DataFrame, name: str = "file.csv") -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text if isinstance(text, str) else text.to_csv(), encoding="utf-8")
+    return path
+
+
+# Lists of lines
+
+
+def test_the_list_of_lines(tmp_path: Path) -> None:
+    frame = depmap.read_models(write(tmp_path, models(3).to_csv(index=False)))
+    assert frame.index.tolist() == ids(3) and frame.index.name == "line"
+    line = frame.loc["ACH-000002"]
+    assert line[["name", "ccle_name", "tissue"]].tolist() == ["Line 1", "LINE1_LUNG", "Lung"]
+    assert line[["depmap_id", "model_id", "cosmic_id"]].tolist() == ["ACH-000002", "SIDM1", "905933"]
+    assert line["cancer_type"] == "NA" and pd.isna(line["cancer_type_detail"])
+
+
+def test_the_list_of_2018_has_its_tissue_in_the_ccle_name(tmp_path: Path) -> None:
+    for text in (SAMPLE_INFO, SAMPLE_INFO.replace("CCLE_Name", "CCLE_name")):
+        frame = depmap.read_models(write(tmp_path, text))
+        assert frame["tissue"].tolist() == ["Ovary", "Haematopoietic and lymphoid tissue", "Large intestine"]
+        assert frame["name"].tolist() == ["NIH:OVCAR-3", "HL60", "CACO2"]
+        assert frame["cancer_type"].tolist() == ["Ovarian Cancer", "Leukemia", "Colon Cancer"]
+        assert frame["model_id"].isna().all()
+
+
+def test_the_real_list() -> None:
+    if not REAL_MODELS.is_file():
+        pytest.skip("no Model.csv of DepMap beside the checkout")
+    frame = depmap.read_models(REAL_MODELS)
+    assert frame.shape == (1959, 8) and frame.index.is_unique
+    assert frame["tissue"].value_counts().head(3).to_dict() == {"Lung": 254, "Lymphoid": 219, "Skin": 123}
+    assert frame["tissue"].isna().sum() == 5 and frame["name"].notna().all()
+    assert frame.loc["ACH-000001", ["name", "model_id", "cosmic_id"]].tolist() == ["NIH:OVCAR-3", "SIDM00105", "905933"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.drop(columns="OncotreeLineage"), "lacks the column 'OncotreeLineage'"),
+        (lambda f: f.drop(columns="ModelID"), "lacks the column 'ModelID'"),
+        (lambda f: f.assign(ModelID=ids(1)[0]), "'ACH-000001' is there more than once"),
+        (lambda f: f.assign(ModelID=[None, *ids(2)]), "nan in the column of lines is no ModelID"),
+    ],
+)
+def test_a_bad_list(tmp_path: Path, change, message: str) -> None:
+    path = write(tmp_path, change(models(3)).to_csv(index=False))
+    with pytest.raises(InputError, match=message) as caught:
+        depmap.read_models(path)
+    assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
+
+
+def test_a_matrix_is_no_list_of_lines(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no list of cell lines: lacks .*'OncotreeLineage'.* \(has 'ModelID', 'TP53"):
+        depmap.read_models(write(tmp_path, matrix(3, 0, 9)))
+
+
+# Matrices
+
+
+def test_expression_with_one_row_a_line(tmp_path: Path) -> None:
+    wanted = matrix(4, 0, 12)
+    for name in ("ModelID", ""):
+        frame = depmap.read_expression(write(tmp_path, wanted.rename_axis(name)))
+        assert frame.columns.tolist() == ["TP53", "RET", "CALCA", "PTPRC", "MIR1", "A1BG"]
+        assert frame.index.name == "ModelID" and set(frame.dtypes) == {np.dtype("float32")}
+        np.testing.assert_array_equal(frame, wanted.astype("float32"))
+
+
+@pytest.mark.parametrize(("yes", "no"), [("Yes", "No"), (True, False)])
+def test_expression_with_one_row_a_sequencing_keeps_the_default_entries(tmp_path: Path, yes, no) -> None:
+    wanted = matrix(3, 0, 12)
+    rows = wanted.iloc[[0, 0, 1, 2, 2]].to_numpy() + np.array([[0], [5], [0], [5], [0]])
+    table = pd.DataFrame(rows, columns=SYMBOLS)
+    table.insert(0, "SequencingID", [f"CDS-{i}" for i in range(5)])
+    table.insert(1, "ModelID", [ids(3)[i] for i in (0, 0, 1, 2, 2)])
+    table.insert(2, "IsDefaultEntryForModel", [yes, no, yes, no, yes])
+    table.insert(3, "ModelConditionID", "MC-1")
+    table["IsDefaultEntryForMC"] = "Yes"
+    frame = depmap.read_expression(write(tmp_path, table))
+    assert frame.index.tolist() == ids(3)
+    np.testing.assert_array_equal(frame, wanted.astype("float32"))
+    with pytest.raises(InputError, match="holds no line that is a default entry"):
+        depmap.read_expression(write(tmp_path, table.assign(IsDefaultEntryForModel="No")))
+    with pytest.raises(InputError, match="'ACH-000001' is there more than once"):
+        depmap.read_expression(write(tmp_path, table.drop(columns="IsDefaultEntryForModel")))
+
+
+def test_of_two_genes_with_one_symbol_the_lowest_entrez_number_stays(tmp_path: Path) -> None:
+    table = matrix(3, 1, 9).set_axis(["A (30)", "A (4)", "A (nan)", "B (nan)", "B (100)", "C (2)"], axis=1)
+    for order in (list(table), list(table)[::-1]):
+        frame = depmap.read_expression(write(tmp_path, table[order]))
+        kept = table[["A (4)", "B (100)", "C (2)"]].set_axis(["A", "B", "C"], axis=1).astype("float32")
+        np.testing.assert_array_equal(frame[["A", "B", "C"]], kept)
+
+
+def test_dependency_and_effect_keep_their_gaps(tmp_path: Path) -> None:
+    table = matrix(4, 0, 1)
+    table.iloc[1, 2] = np.nan
+    frame = depmap.read_dependency(write(tmp_path, table))
+    assert np.isnan(frame.iloc[1, 2]) and frame.isna().to_numpy().sum() == 1
+    effect = depmap.read_effect(write(tmp_path, table - 0.7))
+    np.testing.assert_allclose(effect, table - 0.7, atol=1e-6)
+
+
+def test_lines_by_ccle_name_are_named_by_the_list(tmp_path: Path) -> None:
+    lines = depmap.read_models(write(tmp_path, SAMPLE_INFO))
+    names = ["HL60_HAEMATOPOIETIC_AND_LYMPHOID_TISSUE", "NIHOVCAR3_OVARY", "NEW1_LUNG"]
+    frame = depmap.read_effect(write(tmp_path, matrix(3, -2, 1).set_axis(pd.Index(names, name=""), axis=0)))
+    assert frame.index.name == "CCLEName" and frame.index.tolist() == names
+    named = depmap.to_model_ids(frame, lines)
+    assert named.index.tolist() == ["ACH-000002", "ACH-000001", "NEW1_LUNG"] and named.index.name == "ModelID"
+    assert depmap.to_model_ids(named, lines) is named
+
+
+GOOD = "ModelID,TP53 (7157),RET (5979)\nACH-000001,1.5,2\nACH-000002,0,3\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("\n", "is empty"),
+        (GOOD.splitlines()[0] + "\n", "holds no line"),
+        ("<!DOCTYPE html>\n<html><body>403</body></html>", "is a web page"),
+        (models(3).to_csv(index=False), r"no matrix of genes: no column is named like 'TP53 \(7157\)' \(has 'ModelID'"),
+        ("TP53 (7157),RET (5979)\n1,2\n", r"the first column is the gene 'TP53 \(7157\)'"),
+        (GOOD.replace("ACH-000002", "ACH-000001"), "the ModelID 'ACH-000001' is there more than once"),
+        (GOOD.replace("ACH-000002", "HL60_BLOOD"), "'HL60_BLOOD' in the column of lines is no ModelID"),
+        (GOOD.replace("ACH-000002", ""), "'' in the column of lines is no ModelID"),
+        (GOOD.replace("RET (5979)", "TP53 (7157)"), r"the column 'TP53 \(7157\)' is there twice"),
+        (GOOD.replace("1.5", '"1,5"'), r"column 'TP53 \(7157\)': not a CSV table of numbers .*decimal point"),
+        (
+            GOOD.replace(".", ",").replace(",1,5,", ";1,5;").replace(",TP53", ";TP53").replace(",RET", ";RET"),
+            "semicolons",
+        ),
+        (GOOD.replace("3\n", "high\n"), r"column 'RET \(5979\)': not a CSV table of numbers"),
+        (GOOD.replace(",3\n", "\n"), "not a CSV table of numbers .*xpected 3 columns, got 2"),
+        (GOOD.replace("3\n", "-0.5\n"), "'ACH-000002', gene 'RET' is -0.5, and log2"),
+        (GOOD.replace("3\n", "\n"), "'ACH-000002', gene 'RET' is nan, and log2"),
+        (GOOD.replace("3\n", "812.5\n"), "gene 'RET' is 812.5, and log2.* between 0 and 20"),
+        (
+            GOOD.replace("1.5", "1").replace("2\n", "1\n").replace("3\n", "0.5\n"),
+            "probabilities of dependency, not expr",
+        ),
+    ],
+)
+def test_bad_expression(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(InputError, match=message) as caught:
+        depmap.read_expression(path)
+    assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
+
+
+def test_other_matrices_are_no_labels(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a probability of dependency lies between 0 and 1"):
+        depmap.read_dependency(write(tmp_path, matrix(3, -1, 1)))
+    with pytest.raises(InputError, match="these are no gene effects"):
+        depmap.read_effect(write(tmp_path, matrix(3, 0, 1)))
+    with pytest.raises(InputError, match="a gene effect is finite"):
+        depmap.read_effect(write(tmp_path, matrix(3, -1, 1).replace(matrix(3, -1, 1).iloc[0, 0], np.inf)))
+
+
+def test_files_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    with pytest.raises(InputError, match="cannot be read"):
+        depmap.read_expression(path)
+    path.write_bytes(gzip.compress(GOOD.encode()))
+    with pytest.raises(InputError, match="not text, perhaps still compressed"):
+        depmap.read_expression(path)
+
+
+# The screen, and what rests on it
+
+ENTRY = """
+[[source]]
+name = "depmap-{release}-{what}"
+kind = "download"
+file = "depmap-{release}/{what}.csv"
+release = "r"
+licence = "l"
+page = "p"
+enables = ["1a"]
+"""
+N_LINES = 150
+
+
+@pytest.fixture
+def depmap_world(world: World) -> World:
+    """Both releases in small: 150 screened lines, ten of them without expression, five of no known line."""
+    entries = [ENTRY.format(release=release, what=what) for release in ("23q4", "22q4") for what in
+               ("dependency", "expression", "model")]  # fmt: skip
+    with open(world.data / manifest.MANIFEST, "a", encoding="utf-8") as handle:
+        handle.writelines(entries)
+    for release in ("23q4", "22q4"):
+        labels = matrix(N_LINES, 0, 1)
+        labels["CALCA (796)"] = 0.5  # never varies
+        write(world.raw, labels, f"depmap-{release}/dependency.csv")
+        write(world.raw, matrix(N_LINES - 10, 0, 12, seed=1), f"depmap-{release}/expression.csv")
+        write(world.raw, models(N_LINES - 5).to_csv(index=False), f"depmap-{release}/model.csv")
+    return world
+
+
+@pytest.mark.parametrize("release", ["23Q4", "22Q4"])
+def test_the_screen(depmap_world: World, release: str) -> None:
+    screen = read_gene_screen(release)
+    assert screen.expression.shape == (N_LINES - 10, 6) and screen.dependency.shape == (N_LINES, 6)
+    assert (screen.unit, screen.platform, screen.data) == ("log2(TPM+1)", f"RNA-seq (DepMap {release})", "real")
+    assert screen.samples.index.tolist() == ids(N_LINES) and screen.samples["tissue"].isna().sum() == 5
+    assert set(screen.gene_sets) == {"CGP_UP", "CGP_DOWN"}
+
+
+def test_a_release_that_is_unknown() -> None:
+    with pytest.raises(InputError, match="DepMap release '19Q1' is unknown: use one of 23Q4, 22Q4"):
+        read_gene_screen("19Q1")
+
+
+@pytest.mark.parametrize("what", ["expression", "model"])
+def test_files_of_two_releases_do_not_join(depmap_world: World, what: str) -> None:
+    path = depmap_world.raw / "depmap-23q4" / f"{what}.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("ACH-0001", "ACH-0077").replace("ACH-00005", "ACH-00555")
+                    .replace("ACH-00006", "ACH-00666").replace("ACH-00007", "ACH-00777"), encoding="utf-8")  # fmt: skip
+    with pytest.raises(InputError, match=rf"only \d+ of its {N_LINES} lines .*{what}.csv: put files of one release"):
+        read_gene_screen()
+
+
+def test_a_missing_file_is_named(depmap_world: World) -> None:
+    (depmap_world.raw / "depmap-23q4" / "model.csv").unlink()
+    with pytest.raises(InputError, match=r"model.csv is missing from .*leap data fetch depmap-23q4-model"):
+        read_gene_screen()
+
+
+def test_task_1a_is_real_where_the_files_are(depmap_world: World) -> None:
+    cohort, flow = data.load_cohort(get_profile("paper"), get_task("1a"))
+    assert (cohort.data, cohort.platform) == ("real", "RNA-seq (DepMap 23Q4)")
+    assert cohort.response.shape == (N_LINES - 10, 2)  # CALCA does not vary, the others are in no gene set
+    assert set(cohort.response.columns) == {"TP53", "RET"}
+    assert flow["samples"].tolist()[:2] == [N_LINES, N_LINES - 10]
+    assert set(flow["branch"]) == {"DepMap 23Q4"}
+    assert data.load_cohort(get_profile("paper"), get_task("1a"))[0].hash == cohort.hash
+
+
+def test_scores_of_task_1a_say_real(depmap_world: World) -> None:
+    damae = {"n_hidden": 8, "n_components": 4, "batch_size": 64, "max_epochs": 2}
+    tiny = replace(get_profile("demo"), n_splits=1, n_representations=1, damae=damae)
+    scores = run_task(tiny, get_task("1a"), models=("ps-knn",), device="cpu")
+    assert set(scores["data"]) == {"real"} and {"PS-KNN", "Tissue mean"} <= set(scores["model"])
+
+
+def test_task_1a_is_simulated_where_a_file_is_absent_or_the_profile_says_so(depmap_world: World) -> None:
+    task, demo = get_task("1a"), get_profile("demo")
+    assert data.gene_screen(get_profile("smoke")).data == "simulated"
+    assert data.load_cohort(demo, task)[0].data == "real"
+    (depmap_world.raw / "depmap-23q4" / "expression.csv").unlink()
+    cohort, _ = data.load_cohort(demo, task)
+    assert cohort.data == "simulated" and set(cohort.samples["tissue"]) != {"Lung", "CNS/Brain"}
+
+
+def test_the_screen_s_key_follows_the_files(depmap_world: World) -> None:
+    demo = get_profile("demo")
+    before, old = data.screen_key(demo, "dependencies"), data.gene_screen(demo)
+    assert data.screen_key(demo, "dependencies") == before and data.gene_screen(demo) is old
+    write(depmap_world.raw, matrix(N_LINES, 0, 1, seed=5), "depmap-23q4/dependency.csv")
+    assert data.screen_key(demo, "dependencies") != before
+    assert not data.gene_screen(demo).dependency.equals(old.dependency)
+    assert "simulated" in data.screen_key(get_profile("smoke"), "dependencies")
