@@ -252,7 +252,8 @@ def test_bad_prism_cells(tmp_path: Path, rows, parts) -> None:
 def test_bad_prism_files(tmp_path: Path) -> None:
     refused(lambda: read_prism(ccle(tmp_path, ccle_row())), "lacks the column 'broad_id'", "prism-response")
     for content, part in ((b"", "empty"), (HTML.encode(), "web page")):
-        refused(lambda: read_prism(write(tmp_path, "prism.csv", content)), "prism.csv", part, "prism-response")
+        path = write(tmp_path, "prism.csv", content)
+        refused(lambda path=path: read_prism(path), "prism.csv", part, "prism-response")
 
 
 @pytest.mark.parametrize("inside", ["", "CTRPv2.0_2015_ctd2_ExpandedDataset/"])
@@ -302,7 +303,8 @@ def test_bad_ctrp_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     refused(lambda: read_ctrp(ctrp(tmp_path, {CURVES: ""})), CURVES, "not a table")
     whole = ctrp(tmp_path).read_bytes()
     for content, part in ((b"", "empty"), (HTML.encode(), "web page"), (b"text", "no zip"), (whole[:300], "no zip")):
-        refused(lambda: read_ctrp(write(tmp_path, "bad.zip", content)), "bad.zip", part, "leap data fetch ctrp-v2")
+        path = write(tmp_path, "bad.zip", content)
+        refused(lambda path=path: read_ctrp(path), "bad.zip", part, "leap data fetch ctrp-v2")
     monkeypatch.setattr(tabular, "MEMBER_LIMIT", 100)
     refused(lambda: read_ctrp(ctrp(tmp_path)), CURVES, "would unpack to")
 
@@ -349,15 +351,15 @@ def test_real_ccle_equals_the_copy_in_the_wheel(real: Path) -> None:
 
 def test_real_ctrp_areas_give_the_published_approximation(tmp_path: Path) -> None:
     real = pd.read_parquet(real_file("ctrpv2_response.parquet")).iloc[:20_000].reset_index(drop=True)
-    lines = pd.Series(real["cell_name"].unique())
-    drugs = pd.Series(real["drug"].unique())
-    curves = pd.DataFrame({"experiment_id": real.index, "area_under_curve": real["raw"],
-                           "master_cpd_id": real["drug"].map(dict(zip(drugs, drugs.index, strict=True)))})  # fmt: skip
-    runs = pd.DataFrame({"experiment_id": real.index,
-                         "master_ccl_id": real["cell_name"].map(dict(zip(lines, lines.index, strict=True)))})  # fmt: skip
+    line, lines = pd.factorize(real["cell_name"])
+    drug, drugs = pd.factorize(real["drug"])
     smiles = real.drop_duplicates("drug")["smiles"].to_numpy()
-    tables = [curves, runs, pd.DataFrame({"master_ccl_id": lines.index, "ccl_name": lines}),
-              pd.DataFrame({"master_cpd_id": drugs.index, "cpd_name": drugs, "cpd_smiles": smiles})]  # fmt: skip
+    tables = [
+        pd.DataFrame({"experiment_id": real.index, "area_under_curve": real["raw"], "master_cpd_id": drug}),
+        pd.DataFrame({"experiment_id": real.index, "master_ccl_id": line}),
+        pd.DataFrame({"master_ccl_id": range(len(lines)), "ccl_name": lines}),
+        pd.DataFrame({"master_cpd_id": range(len(drugs)), "cpd_name": drugs, "cpd_smiles": smiles}),
+    ]
     text = {name: table.to_csv(sep="\t", index=False) for name, table in zip(CTRP_MEMBERS, tables, strict=True)}
     frame = read_ctrp(ctrp(tmp_path, text))
     assert frame["line"].tolist() == real["cell_name"].tolist() and frame["drug"].tolist() == real["drug"].tolist()
