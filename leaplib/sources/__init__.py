@@ -6,6 +6,8 @@ from leaplib.sources.identifiers import DrugIndex, LineIndex, normalise_drug, no
 from leaplib.sources.manifest import Source, fetch, path, raw_folder, status, verify
 from leaplib.sources.passports import read_passports
 from leaplib.sources.screens import DrugScreen, GeneScreen, read_drug_screen
+from leaplib.sources.studies import read_studies
+from leaplib.sources.xenografts import Xenografts, read_pdx
 
 __all__ = [
     "DrugIndex",
@@ -13,6 +15,7 @@ __all__ = [
     "GeneScreen",
     "LineIndex",
     "Source",
+    "Xenografts",
     "fetch",
     "normalise_drug",
     "normalise_line",
@@ -23,8 +26,10 @@ __all__ = [
     "read_expression",
     "read_gmt",
     "read_passports",
+    "read_pdx",
     "read_response",
     "read_smiles",
+    "read_studies",
     "status",
     "verify",
 ]

@@ -14,11 +14,15 @@ CTRP    area under viability against log2 dose, about 15 without effect: aac = 1
 What falls outside 0 to 1 is clipped. Repeats (several drug ids, batches or experiments) are kept.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from leaplib.errors import InputError
+from leaplib.sources import manifest
 from leaplib.sources.tabular import (
     Place,
     numbers,
@@ -50,6 +54,36 @@ CTRP_AREA = 15.0  # without effect
 CTRP_MIXTURE = "mol/mol"  # in names such as "navitoclax:PLX-4032 (1:1 mol/mol)"
 
 
+def read_studies(studies: Sequence[str] = ("GDSC v2", "GDSC v1", "CCLE", "CTRP")) -> pd.DataFrame:
+    """Read several studies from their places below data/raw into one table.
+
+    Parameters
+    ----------
+    studies : sequence of {"GDSC v2", "GDSC v1", "CCLE", "CTRP", "PRISM"}
+        The first that measured a line and drug has priority in the paper; here all rows are kept, in this order.
+
+    Returns
+    -------
+    DataFrame
+        study, line, drug, aac.
+
+    Raises
+    ------
+    InputError
+        When a study is unknown, or its file is missing or cannot be used; names the file and the command.
+    """
+    unknown = [study for study in studies if study not in READERS]
+    if unknown or not studies:
+        raise InputError(
+            f"study {', '.join(map(repr, unknown)) or 'none'} is unknown: use some of {', '.join(READERS)}"
+        )
+    frames = []
+    for study in studies:
+        source, reader = READERS[study]
+        frames.append(reader(manifest.path(source)))
+    return pd.concat(frames, ignore_index=True)
+
+
 def _tidy(study: str, line: pd.Series, drug: pd.Series, aac: pd.Series) -> pd.DataFrame:
     """Return the four columns, with aac clipped and rows numbered anew."""
     frame = pd.DataFrame({"study": study, "line": line, "drug": drug, "aac": aac.clip(0, 1)})
@@ -57,7 +91,7 @@ def _tidy(study: str, line: pd.Series, drug: pd.Series, aac: pd.Series) -> pd.Da
 
 
 def read_gdsc(path: str | Path, dataset: str) -> pd.DataFrame:
-    """Read the fitted dose responses of GDSC (xlsx; about 20 seconds per 100,000 rows).
+    """Read the fitted dose responses of GDSC (xlsx; some seconds per 100,000 rows).
 
     Parameters
     ----------
@@ -265,3 +299,13 @@ def _translate(frame: pd.DataFrame, key: str, table: pd.DataFrame, value: str, p
         row = frame.index[int(np.asarray(found.isna()).argmax())]
         raise place.error(f"row {row}, column {key!r}: {frame.loc[row, key]} has no {value!r} in the archive")
     return found
+
+
+# By study: the source in the manifest and its reader.
+READERS: dict[str, tuple[str, Callable[[Path], pd.DataFrame]]] = {
+    "GDSC v2": ("gdsc2-8.5", partial(read_gdsc, dataset="GDSC2")),
+    "GDSC v1": ("gdsc1-8.5", partial(read_gdsc, dataset="GDSC1")),
+    "CCLE": ("ccle-response", read_ccle),
+    "CTRP": ("ctrp-v2", read_ctrp),
+    "PRISM": ("prism-response", read_prism),
+}

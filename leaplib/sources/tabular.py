@@ -83,14 +83,9 @@ def read_text_table(place: Place, columns: Sequence[str], sep: str = ",") -> pd.
 def parse_table(data: bytes, place: Place, columns: Sequence[str], sep: str) -> pd.DataFrame:
     """Return columns of a text table given as bytes; as `read_text_table`."""
     try:
-        text = data.decode("utf-8-sig")
+        frame = _parse(data, sep, "utf-8-sig")
     except UnicodeDecodeError:
-        text = data.decode("latin-1")  # older exports hold single letters such as a micro sign
-    try:
-        # Only the empty field is missing: "NA" could be the name of a line or a drug.
-        frame = pd.read_csv(
-            io.StringIO(text), sep=sep, dtype=str, keep_default_na=False, na_values=[""], skip_blank_lines=False
-        )
+        frame = _parse(data, sep, "latin-1")  # older exports hold single letters such as a micro sign
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = " ".join(str(error).split())
         raise place.error(f"not a table, or decimal commas split its rows ({reason})") from error
@@ -100,6 +95,15 @@ def parse_table(data: bytes, place: Place, columns: Sequence[str], sep: str) -> 
     frame.columns = frame.columns.str.strip()
     _check_columns(list(frame.columns), columns, place)
     return _stripped(frame[list(columns)], place)
+
+
+def _parse(data: bytes, sep: str, encoding: str) -> pd.DataFrame:
+    """Return all columns as text; every row is parsed whole, so that surplus fields do not go unseen."""
+    # Only the empty field is missing: "NA" could be the name of a line or a drug.
+    return pd.read_csv(
+        io.BytesIO(data), sep=sep, encoding=encoding, dtype=str, keep_default_na=False, na_values=[""],
+        skip_blank_lines=False,
+    )  # fmt: skip
 
 
 def _check_columns(has: Sequence[str], needed: Sequence[str], place: Place) -> None:

@@ -64,7 +64,7 @@ class Xenografts:
 
 
 def read_pdx(path: str | Path, drugs: Sequence[str] = DRUGS) -> Xenografts:
-    """Read the supplementary workbook of the PDX Encyclopedia (122 MB: some minutes).
+    """Read the supplementary workbook of the PDX Encyclopedia (122 MB: a minute or more).
 
     Parameters
     ----------

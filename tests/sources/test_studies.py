@@ -19,6 +19,7 @@ from leaplib.sources.studies import (
     read_gdsc,
     read_prism,
     read_prism_smiles,
+    read_studies,
 )
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -321,6 +322,31 @@ def test_a_member_that_understates_its_size_is_refused(tmp_path: Path) -> None:
 def test_the_manifest_names_the_files() -> None:
     sources = manifest.load(Path(__file__).resolve().parents[2] / "data" / "sources.toml")
     assert {"gdsc1-8.5", "gdsc2-8.5", "ccle-response", "prism-response", "ctrp-v2", "pdxe"} <= set(sources)
+
+
+def test_studies_in_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEAP_DATA", str(tmp_path))
+    entries = {"ccle-response": ccle(tmp_path, ccle_row()), "ctrp-v2": ctrp(tmp_path)}
+    (tmp_path / "raw").mkdir()
+    text = ""
+    for name, file in entries.items():
+        file.rename(tmp_path / "raw" / file.name)
+        text += f'[[source]]\nname = "{name}"\nkind = "manual"\nfile = "{file.name}"\n'
+        text += 'release = "r"\nlicence = "l"\npage = "p"\nenables = ["2a"]\n'
+    write(tmp_path, manifest.MANIFEST, text)
+    frame = read_studies(["CCLE", "CTRP"])
+    assert frame["study"].tolist() == ["CCLE", *["CTRP"] * 4] and frame.index.tolist() == list(range(5))
+    (tmp_path / "raw" / "ctrp.zip").unlink()
+    with pytest.raises(InputError, match=r"ctrp\.zip is missing from .*leap data fetch ctrp-v2"):
+        read_studies(["CTRP"])
+    with pytest.raises(InputError, match="study 'CGP' is unknown: use some of GDSC v2, GDSC v1, CCLE, CTRP, PRISM"):
+        read_studies(["CCLE", "CGP"])
+
+
+def test_old_letters_are_read(tmp_path: Path) -> None:
+    path = ccle(tmp_path, ccle_row(drug="Drug \u00b5"))
+    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
+    assert read_ccle(path)["drug"].tolist() == ["Drug \u00b5"]
 
 
 def real_file(name: str) -> Path:
