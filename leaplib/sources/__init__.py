@@ -7,6 +7,8 @@ from leaplib.sources.identifiers import DrugIndex, LineIndex, normalise_drug, no
 from leaplib.sources.manifest import Source, fetch, path, raw_folder, status, verify
 from leaplib.sources.passports import read_passports
 from leaplib.sources.screens import DrugScreen, GeneScreen, read_drug_screen
+from leaplib.sources.studies import read_studies
+from leaplib.sources.xenografts import Xenografts, read_pdx
 
 __all__ = [
     "DrugIndex",
@@ -14,6 +16,7 @@ __all__ = [
     "GeneScreen",
     "LineIndex",
     "Source",
+    "Xenografts",
     "fetch",
     "normalise_drug",
     "normalise_line",
@@ -25,8 +28,10 @@ __all__ = [
     "read_gene_screen",
     "read_gmt",
     "read_passports",
+    "read_pdx",
     "read_response",
     "read_smiles",
+    "read_studies",
     "status",
     "verify",
 ]

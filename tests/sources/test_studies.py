@@ -1,0 +1,399 @@
+"""Readers of the studies' own files, on small files in their formats and on real ones where they are at hand."""
+
+import struct
+import zipfile
+from pathlib import Path
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from leaplib.errors import InputError
+from leaplib.sources import manifest, tabular
+from leaplib.sources.identifiers import LineIndex
+from leaplib.sources.studies import (
+    CTRP_MEMBERS,
+    read_ccle,
+    read_ctrp,
+    read_ctrp_smiles,
+    read_gdsc,
+    read_prism,
+    read_prism_smiles,
+    read_studies,
+)
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+HTML = "<!DOCTYPE html><html><body>Access denied</body></html>"
+
+GDSC_HEADER = [
+    "DATASET", "NLME_RESULT_ID", "NLME_CURVE_ID", "COSMIC_ID", "CELL_LINE_NAME", "SANGER_MODEL_ID", "TCGA_DESC",
+    "DRUG_ID", "DRUG_NAME", "PUTATIVE_TARGET", "PATHWAY_NAME", "COMPANY_ID", "WEBRELEASE", "MIN_CONC", "MAX_CONC",
+    "LN_IC50", "AUC", "RMSE", "Z_SCORE",
+]  # fmt: skip
+CCLE_HEADER = (
+    "CCLE Cell Line Name,Primary Cell Line Name,Compound,Target,Doses (uM),Activity Data (median),Activity SD,"
+    "Num Data,FitType,EC50 (uM),IC50 (uM),Amax,ActArea"
+)
+PRISM_HEADER = (
+    "broad_id,depmap_id,ccle_name,screen_id,upper_limit,lower_limit,slope,r2,auc,ec50,ic50,name,moa,target,"
+    "disease.area,indication,smiles,phase,passed_str_profiling,row_name"
+)
+CTRP = {
+    "v20.data.curves_post_qc.txt": (
+        "experiment_id\tconc_pts_fit\tfit_num_param\tarea_under_curve\tmaster_cpd_id\n"
+        "1\t16\t3\t7.5\t10\n1\t16\t3\t18\t11\n2\t16\t3\t3\t10\n3\t16\t3\t6\t10\n1\t16\t3\t9\t12\n"
+    ),
+    "v20.meta.per_experiment.txt": (
+        "experiment_id\trun_id\texperiment_date\tmaster_ccl_id\n1\t1a\t20120501\t100\n1\t1b\t20120502\t100\n"
+        "2\t2\t20120503\t100\n3\t3\t20120504\t101\n"
+    ),
+    "v20.meta.per_cell_line.txt": (
+        "master_ccl_id\tccl_name\tccle_primary_site\n100\tCAL-120\tbreast\n101\tTT\tthyroid\n"
+    ),
+    "v20.meta.per_compound.txt": (
+        "master_cpd_id\tcpd_name\tbroad_cpd_id\tcpd_smiles\n10\terlotinib\tBRD-1\tCCO\n11\t\"BRD5, dimer\"\tBRD-2\t\n"
+        "12\tnavitoclax:PLX-4032 (1:1 mol/mol)\tBRD-3\tCC.CN\n"
+    ),
+}  # fmt: skip
+
+
+def gdsc_row(line="CAL-120", drug_id=1, drug="Erlotinib", auc: object = 0.75, dataset="GDSC2"):
+    known = {"DATASET": dataset, "CELL_LINE_NAME": line, "DRUG_ID": drug_id, "DRUG_NAME": drug, "AUC": auc}
+    return [{"SANGER_MODEL_ID": "SIDM01", "LN_IC50": 2.5, **known}.get(column) for column in GDSC_HEADER]
+
+
+def gdsc(folder: Path, rows, header=GDSC_HEADER) -> Path:
+    book = openpyxl.Workbook()
+    book.active.title = "Fitted dose response"
+    for row in [header, *rows]:
+        book.active.append(row)
+    book.save(folder / "GDSC2.xlsx")
+    return folder / "GDSC2.xlsx"
+
+
+def write(folder: Path, name: str, text: str | bytes) -> Path:
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder / name
+
+
+def ccle(folder: Path, *rows: str, header: str = CCLE_HEADER) -> Path:
+    return write(folder, "ccle.csv", "\n".join([header, *rows]) + "\n")
+
+
+def ccle_row(line="22RV1_PROSTATE", name="22Rv1", drug="AEW541", area="2") -> str:
+    return f'{line},{name},{drug},IGF1R,".0025,8",".94,-71","1,2",8,Sigmoid,,2.3,-71.6,{area}'
+
+
+def prism(folder: Path, *rows: str, header: str = PRISM_HEADER) -> Path:
+    return write(folder, "prism.csv", "\n".join([header, *rows]) + "\n")
+
+
+def prism_row(broad="BRD-1", line="ACH-000001", screen="HTS002", auc="0.6", name="erlotinib", passed="TRUE") -> str:
+    middle = f'{auc},,,{name},"EGFR inhibitor","EGFR, ERBB2",oncology,,"CCO, CCO.Cl",Launched'
+    return f"{broad},{line},CAL120_BREAST,{screen},1,0.2,1,0.9,{middle},{passed},{line}"
+
+
+def ctrp(folder: Path, changes: dict[str, str | bytes | None] | None = None, inside: str = "") -> Path:
+    with zipfile.ZipFile(folder / "ctrp.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in {"README.txt": "other", **CTRP, **(changes or {})}.items():
+            if text is not None:
+                archive.writestr(inside + name, text)
+    return folder / "ctrp.zip"
+
+
+def refused(reader, *parts: str) -> None:
+    """Expect an InputError of one line that holds all parts and a remedy."""
+    with pytest.raises(InputError) as error:
+        reader()
+    text = str(error.value)
+    assert "\n" not in text and all(part in text for part in parts), text
+    assert "leap data fetch" in text or "as published" in text or "use one of" in text, text
+
+
+def test_gdsc(tmp_path: Path) -> None:
+    rows = [gdsc_row(), gdsc_row(drug_id=2, auc=0.5), gdsc_row(line="T-T", drug=123, auc=1), [None] * 19]
+    frame = read_gdsc(gdsc(tmp_path, rows), "GDSC2")
+    assert frame.columns.tolist() == ["study", "line", "drug", "aac"]
+    assert frame["aac"].tolist() == [0.25, 0.5, 0]  # both drug ids of the repeat are kept
+    assert frame["line"].tolist() == ["CAL-120", "CAL-120", "T-T"]
+    assert frame["drug"].tolist() == ["Erlotinib", "Erlotinib", "123"]
+    assert set(frame["study"]) == {"GDSC v2"} and frame.index.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        ([gdsc_row(dataset="GDSC1")], ["row 2, column 'DATASET': 'GDSC1' instead of 'GDSC2'"]),
+        ([gdsc_row(), gdsc_row()], ["row 3 repeats an earlier row", "DRUG_NAME Erlotinib"]),
+        ([gdsc_row(auc="0,75")], ["row 2, column 'AUC': '0,75' has a decimal comma", "decimal points"]),
+        ([gdsc_row(), gdsc_row(line="B", auc=1.2)], ["row 3, column 'AUC': '1.2'", "from 0 to 1"]),
+        ([gdsc_row(auc=None)], ["row 2, column 'AUC'"]),
+        ([gdsc_row(line=None)], ["row 2, column 'CELL_LINE_NAME' is empty"]),
+        ([], ["no rows"]),
+    ],
+)
+def test_bad_gdsc_cells(tmp_path: Path, rows, parts) -> None:
+    path = gdsc(tmp_path, rows)
+    refused(lambda: read_gdsc(path, "GDSC2"), str(path), *parts)
+
+
+def test_bad_gdsc_files(tmp_path: Path) -> None:
+    path = gdsc(tmp_path, [gdsc_row()[:-3]], GDSC_HEADER[:-3])
+    refused(lambda: read_gdsc(path, "GDSC2"), "lacks the column 'AUC': has DATASET")
+    refused(lambda: read_gdsc(path, "GDSC3"), "'GDSC3' is unknown", "GDSC1, GDSC2")
+    whole = path.read_bytes()
+    for content, part in ((b"", "empty"), (HTML.encode(), "web page"), (b"A,B\n", "no xlsx"), (whole[:900], "no xlsx")):
+        path.write_bytes(content)
+        refused(lambda: read_gdsc(path, "GDSC2"), str(path), part, "leap data fetch gdsc2-8.5")
+    refused(lambda: read_gdsc(tmp_path / "absent.xlsx", "GDSC1"), "absent.xlsx", "cannot be read", "gdsc1-8.5")
+    refused(lambda: read_gdsc(ctrp(tmp_path), "GDSC2"), "no xlsx workbook")
+
+
+def test_a_workbook_that_states_a_wrong_size_is_read_whole(tmp_path: Path) -> None:
+    path = gdsc(tmp_path, [gdsc_row(), gdsc_row(line="B")])
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    parts[sheet] = parts[sheet].replace(b'<dimension ref="A1:S3"', b'<dimension ref="A1:A1"')
+    assert b"A1:A1" in parts[sheet]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    assert len(read_gdsc(path, "GDSC2")) == 2
+
+
+def test_ccle(tmp_path: Path) -> None:
+    rows = [ccle_row(), ccle_row(drug="Lapatinib", area="8.4"), ccle_row("A_B", "NA", area="-0.1")]
+    frame = read_ccle(ccle(tmp_path, *rows))
+    assert frame.to_numpy().tolist() == [
+        ["CCLE", "22Rv1", "AEW541", 0.25],
+        ["CCLE", "22Rv1", "Lapatinib", 1.0],
+        ["CCLE", "NA", "AEW541", 0.0],
+    ]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
+    text = ccle(tmp_path, ccle_row()).read_text().replace("\n", "\r\n")
+    path = write(tmp_path, "ccle.csv", "\ufeff" + text)
+    assert read_ccle(path)["aac"].tolist() == [0.25]
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        ([ccle_row(), ccle_row(area="3")], ["row 3 repeats an earlier row", "Compound AEW541"]),
+        ([ccle_row(area='"2,5"')], ["row 2, column 'ActArea': '2,5' has a decimal comma"]),
+        ([ccle_row(area="2,5")], ["more fields than the header: decimal commas"]),
+        ([ccle_row(), ccle_row(drug="B", area="2,5")], ["decimal commas"]),
+        ([ccle_row(area="high")], ["'high' is not a finite number"]),
+        ([ccle_row(area="inf")], ["'inf' is not a finite number"]),
+        ([ccle_row(), ccle_row(drug="")], ["row 3, column 'Compound' is empty"]),
+        ([], ["no rows"]),
+    ],
+)
+def test_bad_ccle_cells(tmp_path: Path, rows, parts) -> None:
+    path = ccle(tmp_path, *rows)
+    refused(lambda: read_ccle(path), str(path), *parts)
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"", "the file is empty"),
+        (b"\n \n", "the file is empty"),
+        (HTML.encode(), "a web page"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "a web page"),
+        (b"PK\x03\x04\x00\x00", "a binary file"),
+        (CCLE_HEADER.replace(",", ";").encode() + b"\na;b\n", "lacks the column 'CCLE Cell Line Name'"),
+        (CCLE_HEADER.replace("ActArea", "AUC").encode() + b"\n" + ccle_row().encode(), "lacks the column 'ActArea'"),
+        (PRISM_HEADER.encode() + b"\n" + prism_row().encode(), "has broad_id, depmap_id"),
+    ],
+)
+def test_bad_ccle_files(tmp_path: Path, content: bytes, part: str) -> None:
+    path = write(tmp_path, "ccle.csv", content)
+    refused(lambda: read_ccle(path), str(path), part, "leap data fetch ccle-response")
+
+
+def test_prism(tmp_path: Path) -> None:
+    path = prism(
+        tmp_path,
+        prism_row(auc="0.6"),
+        prism_row(screen="MTS010", auc="0.7"),  # counts instead of the row above
+        prism_row(broad="BRD-2", screen="MTS010", auc="0.5"),  # another batch in the same screen: kept
+        prism_row(line="ACH-000002", auc="1.25"),  # grows faster than without the drug
+        prism_row(line="ACH-000003_FAILED_STR", passed="FALSE"),
+        prism_row(line="ACH-000004", screen="MTS005", name="", auc="0.1"),
+        prism_row(line="ACH-000005", screen="MTS006", auc=""),
+        prism_row(line="ACH-000006", screen="NEW1", auc="0.9"),
+    )
+    frame = read_prism(path)
+    assert frame.columns.tolist() == ["study", "line", "drug", "aac"]
+    assert frame["line"].tolist() == ["ACH-000001", "ACH-000001", "ACH-000002", "ACH-000006"]
+    assert frame["aac"].tolist() == pytest.approx([0.3, 0.5, 0, 0.1])
+    assert set(frame["drug"]) == {"erlotinib"} and set(frame["study"]) == {"PRISM"}
+    assert read_prism_smiles(path).to_dict() == {"erlotinib": "CCO"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        ([prism_row(), prism_row()], ["row 3 repeats an earlier row", "broad_id BRD-1"]),
+        ([prism_row(auc='"0,6"')], ["row 2, column 'auc': '0,6' has a decimal comma"]),
+        ([prism_row(auc="0,6")], ["decimal commas"]),
+        ([prism_row(auc="-0.1")], ["row 2, column 'auc': '-0.1'", "from 0"]),
+        ([prism_row(passed="FALSE")], ["'passed_str_profiling'", "TRUE"]),
+        ([], ["no rows"]),
+    ],
+)
+def test_bad_prism_cells(tmp_path: Path, rows, parts) -> None:
+    path = prism(tmp_path, *rows)
+    refused(lambda: read_prism(path), str(path), *parts)
+
+
+def test_bad_prism_files(tmp_path: Path) -> None:
+    refused(lambda: read_prism(ccle(tmp_path, ccle_row())), "lacks the column 'broad_id'", "prism-response")
+    for content, part in ((b"", "empty"), (HTML.encode(), "web page")):
+        path = write(tmp_path, "prism.csv", content)
+        refused(lambda path=path: read_prism(path), "prism.csv", part, "prism-response")
+
+
+@pytest.mark.parametrize("inside", ["", "CTRPv2.0_2015_ctd2_ExpandedDataset/"])
+def test_ctrp(tmp_path: Path, inside: str) -> None:
+    path = ctrp(tmp_path, inside=inside)
+    before = sorted(tmp_path.iterdir())
+    frame = read_ctrp(path)
+    assert frame.to_numpy().tolist() == [
+        ["CTRP", "CAL-120", "erlotinib", 0.5],
+        ["CTRP", "CAL-120", "BRD5, dimer", 0.0],  # an area of 18 is beyond no effect
+        ["CTRP", "CAL-120", "erlotinib", 0.8],
+        ["CTRP", "TT", "erlotinib", 0.6],
+    ]
+    assert read_ctrp_smiles(path).to_dict() == {"erlotinib": "CCO"}
+    assert sorted(tmp_path.iterdir()) == before  # nothing was unpacked
+
+
+CURVES = "v20.data.curves_post_qc.txt"
+COMPOUNDS = "v20.meta.per_compound.txt"
+
+
+@pytest.mark.parametrize(
+    ("member", "old", "new", "parts"),
+    [
+        (CURVES, "\t7.5\t", "\t7,5\t", ["row 2, column 'area_under_curve': '7,5' has a decimal comma"]),
+        (CURVES, "\t7.5\t", "\t-1\t", ["row 2, column 'area_under_curve': '-1'", "from 0"]),
+        (CURVES, "\t7.5\t10\n", "\t7.5\t10\n1\t16\t3\t7.5\t10\n", ["row 3 repeats an earlier row"]),
+        (CURVES, "\t7.5\t10\n", "\t7.5\t99\n", ["row 2, column 'master_cpd_id': 99 has no 'cpd_name'"]),
+        (CURVES, "\t7.5\t10\n", "\t7.5\t\n", ["row 2, column 'master_cpd_id' is empty"]),
+        (CURVES, "area_under_curve", "area", ["lacks the column 'area_under_curve'"]),
+        ("v20.meta.per_experiment.txt", "1b\t20120502\t100", "1b\t20120502\t101", ["experiment_id 1 stands for two"]),
+        ("v20.meta.per_experiment.txt", "3\t3\t", "4\t3\t", ["column 'experiment_id': 3 has no 'line'"]),
+        ("v20.meta.per_cell_line.txt", "101\tTT", "102\tTT", ["row 5, column 'master_ccl_id': 101 has no 'ccl_name'"]),
+        (COMPOUNDS, "10\terlotinib", "10\t", ["master_cpd_id': 10 has no 'cpd_name'"]),
+    ],
+)
+def test_bad_ctrp_cells(tmp_path: Path, member: str, old: str, new: str, parts) -> None:
+    assert old in CTRP[member]
+    path = ctrp(tmp_path, {member: CTRP[member].replace(old, new, 1)})
+    refused(lambda: read_ctrp(path), str(path), "v20.", *parts)
+
+
+def test_bad_ctrp_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CTRP_MEMBERS:
+        refused(lambda name=name: read_ctrp(ctrp(tmp_path, {name: None})), "ctrp.zip", f"{name} is not in the archive")
+    refused(lambda: read_ctrp(ctrp(tmp_path, {"copy/" + CURVES: "x"})), f"{CURVES} is twice in the archive")
+    refused(lambda: read_ctrp(ctrp(tmp_path, {CURVES: ""})), CURVES, "not a table")
+    whole = ctrp(tmp_path).read_bytes()
+    for content, part in ((b"", "empty"), (HTML.encode(), "web page"), (b"text", "no zip"), (whole[:300], "no zip")):
+        path = write(tmp_path, "bad.zip", content)
+        refused(lambda path=path: read_ctrp(path), "bad.zip", part, "leap data fetch ctrp-v2")
+    monkeypatch.setattr(tabular, "MEMBER_LIMIT", 100)
+    refused(lambda: read_ctrp(ctrp(tmp_path)), CURVES, "would unpack to")
+
+
+def test_a_member_that_understates_its_size_is_refused(tmp_path: Path) -> None:
+    path = ctrp(tmp_path, {CURVES: CTRP[CURVES] + "\n" * 100_000})
+    with zipfile.ZipFile(path) as archive:
+        size = archive.getinfo(CURVES).file_size
+    data = path.read_bytes()
+    path.write_bytes(data.replace(struct.pack("<L", size), struct.pack("<L", 50)))
+    refused(lambda: read_ctrp(path), "damaged")
+
+
+def test_the_manifest_names_the_files() -> None:
+    sources = manifest.load(Path(__file__).resolve().parents[2] / "data" / "sources.toml")
+    assert {"gdsc1-8.5", "gdsc2-8.5", "ccle-response", "prism-response", "ctrp-v2", "pdxe"} <= set(sources)
+
+
+def test_studies_in_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEAP_DATA", str(tmp_path))
+    entries = {"ccle-response": ccle(tmp_path, ccle_row()), "ctrp-v2": ctrp(tmp_path)}
+    (tmp_path / "raw").mkdir()
+    text = ""
+    for name, file in entries.items():
+        file.rename(tmp_path / "raw" / file.name)
+        text += f'[[source]]\nname = "{name}"\nkind = "manual"\nfile = "{file.name}"\n'
+        text += 'release = "r"\nlicence = "l"\npage = "p"\nenables = ["2a"]\n'
+    write(tmp_path, manifest.MANIFEST, text)
+    frame = read_studies(["CCLE", "CTRP"])
+    assert frame["study"].tolist() == ["CCLE", *["CTRP"] * 4] and frame.index.tolist() == list(range(5))
+    (tmp_path / "raw" / "ctrp.zip").unlink()
+    with pytest.raises(InputError, match=r"ctrp\.zip is missing from .*leap data fetch ctrp-v2"):
+        read_studies(["CTRP"])
+    with pytest.raises(InputError, match="study 'CGP' is unknown: use some of GDSC v2, GDSC v1, CCLE, CTRP, PRISM"):
+        read_studies(["CCLE", "CGP"])
+
+
+def test_old_letters_are_read(tmp_path: Path) -> None:
+    path = ccle(tmp_path, ccle_row(drug="Drug \u00b5"))
+    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
+    assert read_ccle(path)["drug"].tolist() == ["Drug \u00b5"]
+
+
+def real_file(name: str) -> Path:
+    path = SHARED / name
+    if not path.is_file():
+        pytest.skip(f"no real data: {name} is absent")
+    return path
+
+
+def test_real_ccle() -> None:
+    path = real_file("CCLE_NP24.2009_Drug_data_2015.02.24.csv")
+    frame = read_ccle(path)
+    assert (len(frame), frame["line"].nunique(), frame["drug"].nunique()) == (11_670, 504, 24)
+    assert frame["aac"].between(0, 1).all() and not frame.duplicated(["line", "drug"]).any()
+    known = frame.set_index(["line", "drug"])["aac"]
+    assert known["1321N1", "AEW541"] == pytest.approx(0.7124 / 8)
+    source = manifest.load(Path(__file__).resolve().parents[2] / "data" / "sources.toml")["ccle-response"]
+    assert manifest.sha256(path) == source.sha256
+
+
+def test_real_ccle_equals_the_copy_in_the_wheel(real: Path) -> None:
+    from leaplib.sources import read_response
+
+    ours = read_ccle(real_file("CCLE_NP24.2009_Drug_data_2015.02.24.csv")).set_index(["line", "drug"])["aac"]
+    wheel = read_response("CCLE").set_index(["line", "drug"])["aac"]
+    pd.testing.assert_series_equal(ours.sort_index(), wheel.sort_index(), check_exact=False)
+
+
+def test_real_ctrp_areas_give_the_published_approximation(tmp_path: Path) -> None:
+    real = pd.read_parquet(real_file("ctrpv2_response.parquet")).iloc[:20_000].reset_index(drop=True)
+    line, lines = pd.factorize(real["cell_name"])
+    drug, drugs = pd.factorize(real["drug"])
+    smiles = real.drop_duplicates("drug")["smiles"].to_numpy()
+    tables = [
+        pd.DataFrame({"experiment_id": real.index, "area_under_curve": real["raw"], "master_cpd_id": drug}),
+        pd.DataFrame({"experiment_id": real.index, "master_ccl_id": line}),
+        pd.DataFrame({"master_ccl_id": range(len(lines)), "ccl_name": lines}),
+        pd.DataFrame({"master_cpd_id": range(len(drugs)), "cpd_name": drugs, "cpd_smiles": smiles}),
+    ]
+    text = {name: table.to_csv(sep="\t", index=False) for name, table in zip(CTRP_MEMBERS, tables, strict=True)}
+    frame = read_ctrp(ctrp(tmp_path, text))
+    assert frame["line"].tolist() == real["cell_name"].tolist() and frame["drug"].tolist() == real["drug"].tolist()
+    assert frame["aac"].tolist() == pytest.approx(real["aac"].tolist(), abs=1e-6)
+
+
+def test_prism_lines_join_the_passports_by_depmap_id(real: Path) -> None:
+    from leaplib.sources import read_passports
+
+    matched = LineIndex(read_passports()).match(["ACH-000212"], "PRISM")
+    assert matched[["canonical", "how"]].iloc[0].tolist() == ["CAL-120", "exact"]
