@@ -232,6 +232,7 @@ ENTRY = """
 [[source]]
 name = "depmap-{release}-{what}"
 kind = "download"
+url = "https://example.org/{release}/{what}"
 file = "depmap-{release}/{what}.csv"
 release = "r"
 licence = "l"
