@@ -114,7 +114,7 @@ def hyper_parameters(settings: Mapping[str, Mapping[str, Any]] | None = None) ->
 def _parameters(model: Model, settings: Mapping[str, Any]) -> tuple[str, int, str]:
     """Return in words what a model tunes, over how many points, and what is fixed."""
     if model.estimator is None:
-        return "as PS-LASSO", 10, "5 representations x 5 folds"
+        return "as PS-LASSO", PSLasso().n_alphas, "mean over representations and folds"
     estimator = model.estimator(**settings)
     parameters = estimator.get_params()
     fixed = ", ".join(f"{name} {_text(value)}" for name, value in parameters.items() if name not in ELSEWHERE)
