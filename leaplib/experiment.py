@@ -139,17 +139,22 @@ class TaskRun:
 
     def result(self, split: Split, model: str, force: bool = False) -> pd.DataFrame:
         """Return a model's predictions on a split, computed and scored now or before."""
-        layout, configuration = Layout(self.profile.name), self.configuration(split, model)
-        path = layout.prediction(self.task.id, split.name, model)
-        scores = layout.scores(self.task.id, split.name, model)
-        if not force and is_done(path, configuration) and is_done(scores, configuration):
-            return load_frame(path)
+        few_shot = model in BY_NAME and BY_NAME[model].few_shot
+        names = (model, model + FEW_SHOT) if few_shot else (model,)
+        if not force and all(self._is_done(split, name) for name in names):
+            return load_frame(Layout(self.profile.name).prediction(self.task.id, split.name, model))
         started = time.perf_counter()
         found = {name: prediction.astype(np.float32) for name, prediction in self.predict(split, model).items()}
-        for name in reversed(found):  # the model's own last: it tells that all is done
+        for name in names:
             self._save(split, name, found[name])
         log(self.profile, task=self.task.id, split=split.name, model=model, seconds=time.perf_counter() - started)
         return found[model]
+
+    def _is_done(self, split: Split, model: str) -> bool:
+        """Tell whether predictions and scores of just this configuration are there."""
+        layout, configuration = Layout(self.profile.name), self.configuration(split, model)
+        files = (layout.prediction(self.task.id, split.name, model), layout.scores(self.task.id, split.name, model))
+        return all(is_done(path, configuration) for path in files)
 
     def _save(self, split: Split, model: str, prediction: pd.DataFrame) -> None:
         """Save predictions and their scores."""

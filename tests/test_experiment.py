@@ -80,6 +80,14 @@ def test_few_shot_models_are_fine_tuned_on_what_a_test_set_leaves_out_and_scored
     assert np.abs(zero - saved).to_numpy().max() > 1e-4
 
 
+def test_few_shot_results_that_are_gone_are_made_again(tissue_scores):
+    path = Layout(TINY.name).scores("4b", TaskRun(TINY, TISSUES).splits[0].name, "PS-TCRP (10-shot)")
+    before = pd.read_parquet(path)
+    path.unlink()
+    run_task(TINY, TISSUES, models=["ps-tcrp"])
+    pd.testing.assert_frame_equal(pd.read_parquet(path), before, rtol=1e-5)
+
+
 @pytest.mark.parametrize("model", [name for name in [*names(), *CONTROLS.values()] if "10-shot" not in name])
 def test_labels_of_test_samples_change_no_prediction(model, tissue_scores, monkeypatch):
     """Absurd responses of the unseen tissue: every model predicts what it predicted before."""
