@@ -95,6 +95,13 @@ def test_perturbations_do_not_depend_on_their_block_or_on_threads(monkeypatch):
     pd.testing.assert_frame_equal(ps(n_jobs=2).fit(x, y, folds).predict(x), one, check_exact=True)
 
 
+def test_the_seed_draws_the_features_of_the_trees():
+    x, y, folds = problem()
+    one, same, other = (ps(random_state=seed).fit(x, y, folds).predict(x) for seed in (0, 0, 1))
+    pd.testing.assert_frame_equal(one, same, check_exact=True)
+    assert not np.allclose(one, other)
+
+
 @pytest.mark.parametrize("labels", [np.full(60, 2.5), np.r_[1.0, 2.0, np.full(58, np.nan)]], ids=["constant", "two"])
 def test_labels_that_cannot_be_split_predict_their_mean(labels):
     x, _, folds = problem(60)
