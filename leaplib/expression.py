@@ -50,6 +50,42 @@ def variable_genes(sources: Mapping[str, pd.DataFrame], n_genes: int) -> pd.Inde
     return pd.Index(sorted(chosen), name="gene")
 
 
+def join_domains(lines: pd.DataFrame, tumours: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """Put cell lines and xenografts into one table of the genes that both have.
+
+    Parameters
+    ----------
+    lines : DataFrame, samples x genes
+        In `unit`.
+    tumours : DataFrame, samples x genes
+        On a log scale.
+    unit : {"log2(TPM+1)", "z-score"}
+        Where cell lines are z-scored over their genes (a microarray), every sample is brought to mean 0 and SD 1
+        over the common genes.
+
+    Returns
+    -------
+    DataFrame, float32
+        Lines first; genes in the order of the lines.
+
+    Raises
+    ------
+    InputError
+        When no gene is common, or a sample does not vary over the common genes.
+    """
+    genes = lines.columns[lines.columns.isin(tumours.columns)]
+    if not len(genes):
+        raise InputError("cell lines and xenografts have no gene in common: use gene symbols as columns in both")
+    joined = pd.concat([lines[genes], tumours[genes]]).rename_axis(index=None).astype(np.float32)
+    if unit != "z-score":
+        return joined
+    spread = joined.std(axis=1, ddof=0)
+    if not (spread > 0).all():
+        raise InputError(f"expression: sample {spread.index[~(spread > 0)][0]!r} does not vary over the "
+                         f"{len(genes)} common genes: drop it")  # fmt: skip
+    return joined.sub(joined.mean(axis=1), axis=0).div(spread, axis=0)
+
+
 class ExpressionScaler(TransformerMixin, BaseEstimator):
     """Choose the variable genes and standardise them; `transform` reuses the training statistics.
 

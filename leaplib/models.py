@@ -36,7 +36,7 @@ class Model:
     name: str
     about: str
     estimator: type[Regressor] | None
-    designs: tuple[str, ...] = ("holdout", "tissue")
+    designs: tuple[str, ...] = ("holdout", "tissue", "xenograft")
     few_shot: bool = False
 
 
@@ -49,7 +49,7 @@ MODELS = {
         Model("ps-knn", "PS-KNN", "mean of the 5 nearest training lines that were measured", PSKNN),
         Model("ps-lgbm", "PS-LGBM", "boosted trees, one model a perturbation", PSLgbm),
         Model("ps-tcrp", "PS-TCRP", "meta-learned network a perturbation; zero-shot and 10-shot", PSTcrp,
-              designs=("tissue",), few_shot=True),
+              designs=("tissue", "xenograft"), few_shot=True),
         Model("ps-lasso", "PS-LASSO", "one Lasso a perturbation on one representation", PSLasso),
         Model("leap", "LEAP", "average of PS-LASSO over the representations", None),
     )

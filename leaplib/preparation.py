@@ -1,20 +1,24 @@
 """From screens to cohorts: the paper's selection rules, each counted (supplementary figure 1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from leaplib.cohort import Cohort
 from leaplib.errors import InputError
+from leaplib.expression import join_domains
 from leaplib.fingerprints import gene_set_membership, morgan
+from leaplib.sources.identifiers import normalise_drug
 from leaplib.sources.screens import DrugScreen, GeneScreen
+from leaplib.sources.xenografts import Xenografts
 from leaplib.splits import largest_tissues
-from leaplib.tasks import Task
+from leaplib.tasks import MIN_EXTERNAL, Task
 
 # A sample that alone carries more than this share of a leading component's variance is an outlier.
 OUTLIER_SHARE = 0.2
 OUTLIER_COMPONENTS = 5
+PDX = "PDX Encyclopedia"
 
 
 class Flow:
@@ -95,7 +99,7 @@ def prepare_drugs(screen: DrugScreen, task: Task, fingerprints: bool = True) -> 
     ----------
     screen : DrugScreen
     task : Task
-        Its studies, in order of priority, and its thresholds.
+        Its studies, in order of priority, and its thresholds. Studies that the screen lacks are left out.
     fingerprints : bool
         Keep only drugs with a structure, so that all models can be compared on them.
 
@@ -107,26 +111,19 @@ def prepare_drugs(screen: DrugScreen, task: Task, fingerprints: bool = True) -> 
         Counts after each rule: branch (study, or "all" once they are united), step, tissues, samples,
         perturbations, pairs. External studies are counted, but not part of the cohort.
     """
+    task = task.with_studies(screen.responses["study"].unique())
     flow = Flow(screen.samples["tissue"])
-    outliers = pca_outliers(screen.expression)
-    studies = [_prepare_study(screen, study, outliers, fingerprints, flow) for study in task.studies]
-    for study in task.external:
-        _prepare_study(screen, study, outliers, fingerprints, flow)
-    records = first_study(pd.concat(studies, ignore_index=True), task.studies)
-    flow.count_records("all", "studies united, first study wins", records)
-    response = records.pivot(index="line", columns="drug", values="aac")
-    response = _select_perturbations(response, screen.samples["tissue"], task, flow)
+    response = _unite_studies(screen, task, fingerprints, flow)
+    response = _select_drugs(response, screen.samples["tissue"], task, flow)
     if task.label == "AUC":
         response = 1 - response
-    samples = screen.samples.loc[response.index].assign(study="/".join(task.studies), disease_model="cell line")
-    drugs = response.columns
-    smiles = screen.smiles.reindex(drugs)
+    smiles = screen.smiles.reindex(response.columns)
     cohort = Cohort(
         name=f"task {task.id}",
         expression=screen.expression.loc[response.index],
         response=response,
-        samples=samples,
-        perturbations=pd.DataFrame({"kind": "drug", "smiles": smiles}, index=drugs),
+        samples=screen.samples.loc[response.index].assign(study="/".join(task.studies), disease_model="cell line"),
+        perturbations=pd.DataFrame({"kind": "drug", "smiles": smiles}, index=response.columns),
         fingerprints=morgan(smiles) if fingerprints else None,
         label=task.label,
         unit=screen.unit,
@@ -136,13 +133,27 @@ def prepare_drugs(screen: DrugScreen, task: Task, fingerprints: bool = True) -> 
     return cohort, flow.frame()
 
 
-def _prepare_study(screen: DrugScreen, study: str, outliers: pd.Index, fingerprints: bool,
-                   flow: Flow) -> pd.DataFrame:  # fmt: skip
-    """Apply the rules of a single study and count after each."""
+def _unite_studies(screen: DrugScreen, task: Task, fingerprints: bool, flow: Flow) -> pd.DataFrame:
+    """Return lines x drugs of the training studies, after the rules of each; external ones are only counted."""
+    outliers = pca_outliers(screen.expression)
+    studies = [prepare_study(screen, study, outliers, fingerprints, flow) for study in task.studies]
+    for study in task.external:
+        prepare_study(screen, study, outliers, fingerprints, flow)
+    records = first_study(pd.concat(studies, ignore_index=True), task.studies)
+    flow.count_records("all", "studies united, first study wins", records)
+    return records.pivot(index="line", columns="drug", values="aac")
+
+
+def prepare_study(screen: DrugScreen, study: str, outliers: pd.Index, fingerprints: bool,
+                  flow: Flow) -> pd.DataFrame:  # fmt: skip
+    """Return the records of a single study that its rules leave, the median of repeats, and count after each rule.
+
+    Returns
+    -------
+    DataFrame
+        study, line, drug, aac.
+    """
     records = screen.responses[screen.responses["study"] == study]
-    if records.empty:
-        known = ", ".join(sorted(screen.responses["study"].unique()))
-        raise InputError(f"study {study!r} has no responses: the data at hand are of {known}")
     flow.count_records(study, "records", records)
     tissue = screen.samples["tissue"]
     rules: list[tuple[str, Callable[[pd.DataFrame], pd.Series]]] = [
@@ -160,7 +171,7 @@ def _prepare_study(screen: DrugScreen, study: str, outliers: pd.Index, fingerpri
     return records
 
 
-def _select_perturbations(response: pd.DataFrame, tissue: pd.Series, task: Task, flow: Flow) -> pd.DataFrame:
+def _select_drugs(response: pd.DataFrame, tissue: pd.Series, task: Task, flow: Flow) -> pd.DataFrame:
     """Keep drugs measured often enough, then the lines that have any response left."""
     measured = response.notna()
     if task.n_tissues:
@@ -179,8 +190,43 @@ def _select_perturbations(response: pd.DataFrame, tissue: pd.Series, task: Task,
     return response
 
 
+def prepare_external(screen: DrugScreen, task: Task, cohort: Cohort) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what the external study measured of a cohort's lines and drugs (paper, supplementary figure 3).
+
+    Drugs measured in fewer than 15 lines are left out.
+
+    Parameters
+    ----------
+    screen : DrugScreen
+    task : Task
+    cohort : Cohort
+        Of the task, as `prepare_drugs` returns it.
+
+    Returns
+    -------
+    DataFrame, lines x drugs
+        In the unit of the cohort's response. Without columns where the screen has no external study.
+    DataFrame
+        Counts after each rule; the branch is the study.
+    """
+    task = task.with_studies(screen.responses["study"].unique())
+    flow = Flow(screen.samples["tissue"])
+    if not task.external:
+        return pd.DataFrame(index=cohort.response.index[:0]), flow.frame()
+    study = task.external[0]
+    records = prepare_study(screen, study, pca_outliers(screen.expression), cohort.fingerprints is not None, flow)
+    for step, column, known in (("lines of the training studies", "line", cohort.response.index),
+                                ("drugs of the training studies", "drug", cohort.response.columns)):  # fmt: skip
+        records = records[records[column].isin(known)]
+        flow.count_records(study, step, records)
+    response = records.pivot(index="line", columns="drug", values="aac").rename_axis(index=None, columns=None)
+    response = response.loc[:, response.notna().sum() >= MIN_EXTERNAL]
+    flow.count_matrix(study, f"drugs in at least {MIN_EXTERNAL} lines", response)
+    return (1 - response if task.label == "AUC" else response), flow.frame()
+
+
 def prepare_dependencies(screen: GeneScreen, task: Task) -> tuple[Cohort, pd.DataFrame]:
-    """Apply the gene-dependency rules of the paper (Methods, "Sample and perturbation selection").
+    """Apply the rules of the paper on gene dependencies and effects (Methods, "Sample and perturbation selection").
 
     Returns
     -------
@@ -188,27 +234,20 @@ def prepare_dependencies(screen: GeneScreen, task: Task) -> tuple[Cohort, pd.Dat
         As `prepare_drugs`.
     """
     flow = Flow(screen.samples["tissue"])
-    branch = task.studies[0]
-    response = screen.dependency
-    tissue = screen.samples["tissue"]
-
-    def count(step: str) -> None:
+    branch, response, tissue = task.studies[0], screen.dependency, screen.samples["tissue"]
+    flow.count_matrix(branch, "screened lines", response)
+    rules = (
+        ("with expression", screen.expression.index),
+        ("with a tissue of origin", tissue.index[tissue.notna()]),
+        ("without outliers (PCA)", response.index.difference(pca_outliers(screen.expression))),
+    )
+    for step, kept in rules:
+        response = response[response.index.isin(kept)]
         flow.count_matrix(branch, step, response)
-
-    count("screened lines")
-    response = response[response.index.isin(screen.expression.index)]
-    count("with expression")
-    response = response[response.index.isin(tissue.index[tissue.notna()])]
-    count("with a tissue of origin")
-    response = response[~response.index.isin(pca_outliers(screen.expression))]
-    count("without outliers (PCA)")
     membership = gene_set_membership(list(response.columns), screen.gene_sets)
     response = response.loc[:, membership.any(axis=1)]
-    count("genes in a gene set")
-    response = response.loc[:, response.std(axis=0) > task.min_sd].rename_axis(index=None, columns=None)
-    count(f"genes with SD of the dependency > {task.min_sd:.3f}")
-    if not response.size:
-        raise InputError(f"task {task.id}: no gene has an SD of the dependency above {task.min_sd}")
+    flow.count_matrix(branch, "genes in a gene set", response)
+    response = _select_genes(response, task, flow).rename_axis(index=None, columns=None)
     cohort = Cohort(
         name=f"task {task.id}",
         expression=screen.expression.loc[response.index],
@@ -222,3 +261,98 @@ def prepare_dependencies(screen: GeneScreen, task: Task) -> tuple[Cohort, pd.Dat
         platform=screen.platform,
     )
     return cohort, flow.frame()
+
+
+def _select_genes(response: pd.DataFrame, task: Task, flow: Flow) -> pd.DataFrame:
+    """Keep genes that vary enough, then those that the task's ranking puts first; genes keep their order."""
+    branch, spread = task.studies[0], response.std(axis=0)
+    if task.min_sd:
+        response = response.loc[:, spread > task.min_sd]
+        flow.count_matrix(
+            branch, f"genes with SD of the {task.label.removeprefix('gene ')} > {task.min_sd:.3f}", response
+        )
+    if not response.size:
+        raise InputError(f"task {task.id}: no gene has an SD of the {task.label} above {task.min_sd}")
+    if task.n_perturbations:
+        spread = spread[response.columns]
+        if task.ranking == "standard score":
+            spread = ((response - response.mean()) / spread).abs().max()
+            step = f"{task.n_perturbations:,} genes with the largest absolute standard score"
+        else:
+            step = f"{task.n_perturbations:,} genes with the largest SD"
+        first = spread.sort_values(ascending=False, kind="stable").index[: task.n_perturbations]
+        response = response.loc[:, response.columns.isin(first)]
+        flow.count_matrix(branch, step if len(first) == task.n_perturbations else f"at most {step}", response)
+    return response
+
+
+def prepare_xenografts(screen: DrugScreen, xenografts: Xenografts, task: Task) -> tuple[Cohort, pd.DataFrame]:
+    """Join cell lines and xenografts treated with the same drugs (paper, Methods, "Challenge III").
+
+    Parameters
+    ----------
+    screen : DrugScreen
+    xenografts : Xenografts
+    task : Task
+        Its `drugs` are kept, with or without a structure: an antibody has none, and its fingerprint is empty.
+
+    Returns
+    -------
+    Cohort
+        Cell lines (response in AAC; for task 5b 1 - AUC, which is the same on GDSC alone) and xenografts (minus
+        the best change of the tumour volume, percent), told apart by `samples["disease_model"]`; the expression is
+        that of `leaplib.expression.join_domains`.
+    DataFrame
+        Counts after each rule, as `prepare_drugs`; the branch of the xenografts is "PDX Encyclopedia".
+    """
+    task = task.with_studies(screen.responses["study"].unique())
+    flow = Flow(pd.concat([screen.samples["tissue"], xenografts.samples["tissue"]]))
+    lines = _drugs_of(_unite_studies(screen, task, False, flow), task, flow)
+    tumours = _treated(xenografts, list(lines.columns), flow)
+    expression = join_domains(screen.expression.loc[lines.index], xenografts.expression.loc[tumours.index], screen.unit)
+    described = xenografts.samples.loc[tumours.index].assign(study=PDX, disease_model="xenograft")
+    samples = screen.samples.loc[lines.index].assign(study="/".join(task.studies), disease_model="cell line")
+    smiles = screen.smiles.rename(index=_spelling(screen.smiles.index, task.drugs)).reindex(lines.columns)
+    bits = morgan(smiles.dropna()).reindex(lines.columns, fill_value=0)
+    cohort = Cohort(
+        name=f"task {task.id}",
+        expression=expression,
+        response=pd.concat([lines, tumours]),
+        samples=pd.concat([samples, described])[["tissue", "study", "disease_model"]],
+        perturbations=pd.DataFrame({"kind": "drug", "smiles": smiles}, index=lines.columns),
+        fingerprints=bits,
+        label=task.label,
+        unit=screen.unit,
+        data="real" if screen.data == xenografts.data == "real" else "simulated",
+        platform=f"{screen.platform}; xenografts: RNA-seq",
+    )
+    return cohort, flow.frame()
+
+
+def _spelling(names: pd.Index, drugs: Sequence[str]) -> dict[str, str]:
+    """Translate names of a screen into the task's spelling of the same drug."""
+    keys = {normalise_drug(drug): drug for drug in drugs}
+    return {name: keys[normalise_drug(name)] for name in names if normalise_drug(name) in keys}
+
+
+def _drugs_of(response: pd.DataFrame, task: Task, flow: Flow) -> pd.DataFrame:
+    """Keep the task's drugs, in its order and spelling, and the lines that any of them was tested in."""
+    response = response.rename(columns=_spelling(response.columns, task.drugs))
+    response = response[[drug for drug in task.drugs if drug in response]]
+    if response.shape[1] == 0:
+        raise InputError(f"task {task.id}: no study tested any of {', '.join(task.drugs)}")
+    response = response[response.notna().any(axis=1)].rename_axis(index=None, columns=None)
+    flow.count_matrix("all", "drugs of the xenografts", response)
+    return response
+
+
+def _treated(xenografts: Xenografts, drugs: Sequence[str], flow: Flow) -> pd.DataFrame:
+    """Return the xenografts with expression and a response to one of the drugs alone."""
+    response = xenografts.response[list(drugs)]
+    flow.count_matrix(PDX, "treated with one of the drugs alone", response[response.notna().any(axis=1)])
+    response = response[response.index.isin(xenografts.expression.index) & response.notna().any(axis=1)]
+    if response.empty:
+        raise InputError(f"{PDX}: no xenograft has both expression and a response to {', '.join(drugs)}")
+    response = response.rename_axis(index=None, columns=None)
+    flow.count_matrix(PDX, "with expression", response)
+    return response

@@ -1,6 +1,7 @@
-"""Pretraining: the DAMAEs of a screen, trained once for all its tasks, saved and found again."""
+"""Pretraining: the DAMAEs of a pool of samples, trained once for all its tasks, saved and found again."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,59 +10,60 @@ from sklearn.neighbors import NearestNeighbors
 
 from leaplib import __version__
 from leaplib.damae import DAMAE
-from leaplib.data import screen_key, screen_of
+from leaplib.data import pool_key, pool_name, pool_of
 from leaplib.layout import Layout
 from leaplib.leap import Representations
-from leaplib.preparation import pca_outliers
 from leaplib.profiles import Profile
 from leaplib.store import is_done, key_of, load_frame, save_frame
+from leaplib.tasks import Task
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """Codes of all samples of a screen under each DAMAE, and the key that identifies them."""
+    """Codes of all samples of a pool under each DAMAE, and the key that identifies them."""
 
     codes: list[pd.DataFrame]
     key: str
 
 
-def embed(profile: Profile, screen_name: str, device: str = "auto", force: bool = False) -> Embedding:
-    """Return the representations of a screen: trained now, or loaded where they are done.
+def embed(profile: Profile, task: Task, device: str = "auto", force: bool = False) -> Embedding:
+    """Return the representations of a task's pool: trained now, or loaded where they are done.
 
-    All samples of the screen with expression take part, outliers aside, labelled or not (transductive;
-    paper, "Representation algorithm"). Weights, scaler, learning curves and codes are saved.
+    All samples of the pool take part, labelled or not (transductive; paper, "Representation algorithm"), and all
+    tasks of a pool share what comes of it. Weights, scaler, learning curves and codes are saved.
     """
-    folder = Layout(profile.name).results / "representations" / screen_name
+    folder = _folder(profile, task)
     settings = DAMAE(**dict(profile.damae)).get_params()
-    configuration = {"screen": screen_key(profile, screen_name), "n_genes": profile.n_genes, "version": __version__,
+    configuration = {"pool": pool_key(profile, task), "n_genes": profile.n_genes, "version": __version__,
                      "damae": {k: v for k, v in settings.items() if k not in ("random_state", "device")},
                      "seeds": list(range(profile.n_representations))}  # fmt: skip
     paths = [folder / f"embedding_{seed}.parquet" for seed in range(profile.n_representations)]
     if force or not all(is_done(path, configuration) for path in paths):
-        _pretrain(profile, screen_name, device, configuration)
+        _pretrain(profile, task, device, configuration)
     return Embedding([load_frame(path) for path in paths], key_of(configuration))
 
 
-def _pretrain(profile: Profile, screen_name: str, device: str, configuration: dict) -> None:
-    """Train the DAMAEs of a screen and save all that came of it, the codes last."""
-    folder = Layout(profile.name).results / "representations" / screen_name
-    expression = screen_of(profile, screen_name).expression
-    expression = expression.drop(index=pca_outliers(expression))
+def _folder(profile: Profile, task: Task) -> Path:
+    return Layout(profile.name).results / "representations" / pool_name(profile, task)
+
+
+def _pretrain(profile: Profile, task: Task, device: str, configuration: dict) -> None:
+    """Train the DAMAEs of a pool and save all that came of it, the codes last."""
+    folder, pool = _folder(profile, task), pool_of(profile, task)
     seeds = range(profile.n_representations)
-    fitted = Representations.fit(expression, seeds, profile.n_genes, device, **dict(profile.damae))
+    fitted = Representations.fit(pool.expression, seeds, profile.n_genes, device, pool.domain, **dict(profile.damae))
     scaler = pd.DataFrame({"mean": fitted.scaler.mean_, "scale": fitted.scaler.scale_})
     save_frame(scaler, folder / "scaler.parquet", configuration)
     for seed, damae in zip(seeds, fitted.damaes, strict=True):
         damae.save(folder / f"damae_{seed}")
         save_frame(damae.history_, folder / f"history_{seed}.parquet", configuration)
-    for seed, codes in zip(seeds, fitted.transform(expression), strict=True):
+    for seed, codes in zip(seeds, fitted.transform(pool.expression), strict=True):
         save_frame(codes.rename(columns=str), folder / f"embedding_{seed}.parquet", configuration)
 
 
-def learning_curves(profile: Profile, screen_name: str) -> pd.DataFrame:
-    """Return the losses of each DAMAE: representation, epoch, train_loss, validation_loss."""
-    folder = Layout(profile.name).results / "representations" / screen_name
-    frames = [load_frame(folder / f"history_{seed}.parquet").assign(representation=seed)
+def learning_curves(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return the losses of each DAMAE of a task's pool: representation, epoch, train_loss, validation_loss."""
+    frames = [load_frame(_folder(profile, task) / f"history_{seed}.parquet").assign(representation=seed)
               for seed in range(profile.n_representations)]  # fmt: skip
     return pd.concat(frames, ignore_index=True)
 

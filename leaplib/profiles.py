@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leaplib.errors import InputError
+from leaplib.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ PROFILES = {
         Profile(
             "smoke",
             "a minute's check that everything works: simulated data, few lines, genes and perturbations",
-            tasks=("1a", "2a", "4b"),
+            tasks=tuple(TASKS),
             simulated=True,
             n_splits=2,
+            n_tissues=2,
             n_shuffled=1,
             n_test_sets=20,
             max_perturbations=12,
@@ -95,7 +97,7 @@ PROFILES = {
             "real GDSC responses at a laptop's pace: fewer splits, unseen tissues and drugs than the paper, an "
             "autoencoder schedule that gets about as far in fewer epochs, one grid point for all models but those on "
             "the Lasso, smaller forests and networks",
-            tasks=("1a", "2a", "4b"),
+            tasks=tuple(TASKS),
             n_splits=3,
             n_tissues=3,
             n_shuffled=1,
@@ -124,7 +126,7 @@ PROFILES = {
                 "ps-tcrp": {"grid": {"meta_rate": [1e-3], "inner_rate": [1e-2]}},
             },
         ),
-        Profile("paper", "the paper's settings in full, on whatever real data is there", tasks=("1a", "2a", "4b")),
+        Profile("paper", "the paper's settings in full, on whatever real data is there", tasks=tuple(TASKS)),
     )
 }
 

@@ -1,7 +1,8 @@
 """Scores: made from predictions, saved, loaded and brought to one value a split or a perturbation."""
 
-from collections.abc import Sequence
-from pathlib import Path
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.metrics import METRICS, score
 from leaplib.profiles import Profile
-from leaplib.splits import Split
+from leaplib.splits import XENOGRAFTS, Split
 from leaplib.store import load_frame, provenance
 
 SCORE_COLUMNS = ["level", "perturbation", "test_set", "metric", "value"]
@@ -24,16 +25,20 @@ def score_split(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> 
     -------
     DataFrame
         Columns level, perturbation, test_set, metric, value. Rows with a perturbation hold its score over
-        all test samples (test_set -1); rows without hold the mean over perturbations (level
-        per_perturbation) or the score over all pairs (overall) of each test set.
+        all test samples (test_set -1) and, on xenografts, over each test set; rows without hold the mean over
+        perturbations (level per_perturbation) or the score over all pairs (overall) of each test set. On
+        xenografts truth and prediction have different units, and there is no MSE.
     """
     single = score(truth, prediction).assign(level="per_perturbation", test_set=-1)
-    positions = np.array([truth.index.get_indexer(samples) for samples in split.test_sets()])
+    test_sets = split.test_sets()
+    positions = np.array([truth.index.get_indexer(samples) for samples in test_sets])
     parts = [_score_test_sets(truth.to_numpy(), prediction.loc[truth.index, truth.columns].to_numpy(), chunk)
              for chunk in np.array_split(positions, max(1, len(positions) // TEST_SETS_AT_ONCE))]  # fmt: skip
     means = pd.concat(parts, ignore_index=True)
     means["test_set"] = means.groupby(["level", "metric"]).cumcount()
-    return pd.concat([single, means.assign(perturbation="")], ignore_index=True)[SCORE_COLUMNS]
+    each = {number: score(truth.loc[samples], prediction.loc[samples])
+            for number, samples in enumerate(test_sets) if split.name == XENOGRAFTS}  # fmt: skip
+    return _joined(single, each, means.assign(perturbation=""))
 
 
 def score_few_shot(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> pd.DataFrame:
@@ -44,16 +49,23 @@ def score_few_shot(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) 
     DataFrame
         As `score_split`; a perturbation's score is its mean over the test sets.
     """
-    singles, means = [], []
+    singles, means = {}, []
     for number in prediction.index.unique("test_set"):
         part = prediction.loc[number]
-        singles.append(score(truth.loc[part.index], part))
+        singles[number] = score(truth.loc[part.index], part)
         rows = np.arange(len(part))[None]
         observed = truth.loc[part.index, part.columns].to_numpy()
         means.append(_score_test_sets(observed, part.to_numpy(), rows).assign(test_set=number, perturbation=""))
     single = pd.concat(singles).groupby(["perturbation", "metric"], sort=False)["value"].mean().reset_index()
     single = single.assign(level="per_perturbation", test_set=-1)
-    return pd.concat([single, *means], ignore_index=True)[SCORE_COLUMNS]
+    return _joined(single, singles if split.name == XENOGRAFTS else {}, pd.concat(means))
+
+
+def _joined(single: pd.DataFrame, each: Mapping[int, pd.DataFrame], means: pd.DataFrame) -> pd.DataFrame:
+    """Put together scores of perturbations, of perturbations in each test set (xenografts alone), and means."""
+    parts = [part.assign(level="per_perturbation", test_set=number) for number, part in each.items()]
+    frame = pd.concat([single, *parts, means], ignore_index=True)[SCORE_COLUMNS]
+    return frame[frame["metric"] != "mse"].reset_index(drop=True) if each else frame
 
 
 def _score_test_sets(truth: np.ndarray, prediction: np.ndarray, positions: np.ndarray) -> pd.DataFrame:
@@ -93,19 +105,34 @@ def load_scores(profile: Profile | str, tasks: Sequence[str] | None = None) -> p
         When there is no result: it says which command makes one.
     """
     name = profile if isinstance(profile, str) else profile.name
-    folder = Layout(name).results / "scores"
+    parts = []
+    for configuration in current_results(name, tasks):
+        path = Layout(name).scores(configuration["task"]["id"], configuration["split"], configuration["model"])
+        parts.append(named(load_frame(path), configuration))
+    return pd.concat(parts, ignore_index=True)
+
+
+def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[dict]:
+    """Return the configurations of saved results, without those of an earlier cohort, representation or version.
+
+    Of each task the newest file tells what is current.
+
+    Parameters
+    ----------
+    profile : str
+    tasks : sequence of str, optional
+        All tasks with results by default.
+
+    Raises
+    ------
+    InputError
+        As `load_scores`.
+    """
+    folder = Layout(profile).results / "scores"
     files = sorted(path for task in (tasks or ["*"]) for path in folder.glob(f"{task}/*/*.parquet"))
     if not files:
         wanted = f"task {', '.join(tasks)}" if tasks else "any task"
-        raise InputError(f"no results of {wanted} in {folder}: run `leap run --profile {name}` first")
-    return pd.concat([_read_scores(path, recorded) for path, recorded in _current(files)], ignore_index=True)
-
-
-def _current(files: Sequence[Path]) -> list[tuple[Path, dict]]:
-    """Pair files with their configurations, without those of an earlier cohort, representation or version.
-
-    Of each task the newest file tells what is current.
-    """
+        raise InputError(f"no results of {wanted} in {folder}: run `leap run --profile {profile}` first")
     newest: dict[str, dict] = {}
     found = []
     for path in sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True):
@@ -116,15 +143,17 @@ def _current(files: Sequence[Path]) -> list[tuple[Path, dict]]:
         kept = newest.setdefault(configuration["task"]["id"], {})
         identity = {key: configuration[key] for key in ("cohort", "version", "representations") if configuration[key]}
         if all(kept.setdefault(key, value) == value for key, value in identity.items()):
-            found.append((path, configuration))
-    return sorted(found, key=lambda pair: str(pair[0]))
+            found.append((str(path), configuration))
+    return [configuration for _, configuration in sorted(found, key=lambda pair: pair[0])]
 
 
-def _read_scores(path: Path, configuration: dict) -> pd.DataFrame:
-    """Read one file and say of what task, model and split it is."""
-    model, _, number = configuration["model"].partition(" r")
-    frame = load_frame(path).assign(task=configuration["task"]["id"], model=model, split=configuration["split"],
-                                    member=int(number) if number else -1, data=configuration["data"])  # fmt: skip
+def named(scores: pd.DataFrame, configuration: Mapping[str, Any]) -> pd.DataFrame:
+    """Say of which task, model and split scores are."""
+    model, number = configuration["model"], -1
+    if member := re.fullmatch(r"(.+) r(\d+)", model):
+        model, number = member[1], int(member[2])
+    frame = scores.assign(task=configuration["task"]["id"], model=model, split=configuration["split"],
+                          member=number, data=configuration["data"])  # fmt: skip
     return frame[["task", "model", "member", "split", "level", "perturbation", "test_set", "metric", "value", "data"]]
 
 
@@ -136,6 +165,8 @@ def load_predictions(profile: Profile | str, task: str, split: str, model: str) 
 
 def split_values(scores: pd.DataFrame, level: str | None = None, metric: str | None = None) -> pd.DataFrame:
     """Return one value a split: the mean over its test sets of the mean over perturbations.
+
+    On xenografts there is one split, and each of its test sets counts as one: "subset 0" ....
 
     Parameters
     ----------
@@ -152,6 +183,8 @@ def split_values(scores: pd.DataFrame, level: str | None = None, metric: str | N
     rows = scores[scores["perturbation"] == ""]
     rows = rows if level is None else rows[rows["level"] == level]
     rows = rows if metric is None else rows[rows["metric"] == metric]
+    subsets = "subset " + rows["test_set"].astype(str)
+    rows = rows.assign(split=rows["split"].where(rows["split"] != XENOGRAFTS, subsets))
     keys = ["task", "model", "member", "level", "metric", "split", "data"]
     return rows.groupby(keys, sort=False)["value"].mean().reset_index()
 
@@ -164,7 +197,7 @@ def perturbation_values(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
     DataFrame
         task, model, member, perturbation, data, value.
     """
-    rows = scores[(scores["perturbation"] != "") & (scores["metric"] == metric)]
+    rows = scores[(scores["perturbation"] != "") & (scores["test_set"] == -1) & (scores["metric"] == metric)]
     keys = ["task", "model", "member", "perturbation", "data"]
     return rows.groupby(keys, sort=False)["value"].mean().reset_index()
 

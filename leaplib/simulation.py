@@ -2,21 +2,26 @@
 
 Tissue-structured latent programmes drive expression, gene dependencies and drug responses. Every
 selection rule of the preparation has something to do: samples without expression or without a tissue,
-two outliers, perturbations without variation, repeats within a study, missing pairs.
+two outliers, perturbations without variation, repeats within a study, missing pairs, an earlier release with
+fewer lines, xenografts whose expression is shifted against that of cell lines.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
 from leaplib.sources.screens import DrugScreen, GeneScreen
+from leaplib.sources.xenografts import Xenografts
+from leaplib.tasks import XENOGRAFT_DRUGS
 
 TISSUES = ("Lung", "Lymphoid", "Bowel", "Skin", "Breast", "Brain", "Ovary", "Pancreas", "Stomach", "Kidney", "Bone")
 HIDDEN = 1.5  # SD, in logits, of what drives responses but leaves no trace in expression
 N_PROGRAMMES = 16
-STUDIES = {"GDSC v2": (0.75, 0.9), "GDSC v1": (0.85, 0.9), "CCLE": (0.5, 0.3)}  # share of lines, of drugs
+# Share of lines and of drugs in each study.
+STUDIES = {"GDSC v2": (0.75, 0.9), "GDSC v1": (0.85, 0.9), "CCLE": (0.5, 0.3), "CTRP": (0.6, 0.7), "PRISM": (0.5, 0.6)}
+N_XENOGRAFTS = 120
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,13 @@ class Simulation:
     ----------
     drugs : DrugScreen
     dependencies : GeneScreen
-    pdx_expression, pdx_response : DataFrame
-        Xenografts x genes, shifted and stretched against the cell lines; xenografts x drugs, minus the
-        best change of tumour volume in percent (higher is better).
+        Probabilities of dependency, as of 23Q4.
+    earlier : GeneScreen
+        The same of fewer lines, as of 22Q4.
+    effects : GeneScreen
+        Gene effects of still fewer lines, as of 18Q3, with the expression of `dependencies`.
+    xenografts : Xenografts
+        Genes shifted and stretched against the cell lines; responses through the same programmes.
     true_aac, true_dependency : DataFrame, lines x perturbations
         The part of the responses that expression tells, for all lines: its correlation with a measured response
         is the best that any model can reach.
@@ -37,8 +46,9 @@ class Simulation:
 
     drugs: DrugScreen
     dependencies: GeneScreen
-    pdx_expression: pd.DataFrame
-    pdx_response: pd.DataFrame
+    earlier: GeneScreen
+    effects: GeneScreen
+    xenografts: Xenografts
     true_aac: pd.DataFrame
     true_dependency: pd.DataFrame
 
@@ -54,12 +64,15 @@ def simulate(n_lines: int = 600, n_genes: int = 2000, n_dependencies: int = 90, 
     true_dependency, gene_weights = _dependencies(rng, latent, n_dependencies)
     potency, weights = _drug_effects(rng, n_drugs)
     true_aac = expit(latent @ weights + potency)
-    pdx_expression, pdx_response = _xenografts(rng, signal, weights.iloc[:, :5])
+    xenografts = _xenografts(rng, signal, weights[list(XENOGRAFT_DRUGS)])
+    drugs = _drug_screen(rng, rna, samples, true_aac)
+    dependencies = _gene_screen(rng, rna, samples, true_dependency, _gene_sets(gene_weights, seed))
     return Simulation(
-        drugs=_drug_screen(rng, rna, samples, true_aac),
-        dependencies=_gene_screen(rng, rna, samples, true_dependency, _gene_sets(gene_weights, seed)),
-        pdx_expression=pdx_expression,
-        pdx_response=pdx_response,
+        drugs=drugs,
+        dependencies=dependencies,
+        earlier=_earlier(rng, dependencies),
+        effects=_effects(rng, dependencies, true_dependency),
+        xenografts=xenografts,
         true_aac=true_aac,
         true_dependency=true_dependency,
     )
@@ -121,8 +134,11 @@ def _gene_sets(weights: pd.DataFrame, seed: int) -> dict[str, list[str]]:
 
 
 def _drug_effects(rng: np.random.Generator, n: int) -> tuple[pd.Series, pd.DataFrame]:
-    """Draw the potency of each drug and its weights on the programmes; drugs differ in potency, as in reality."""
-    drugs = [f"drug-{i}" for i in range(n)]
+    """Draw the potency of each drug and its weights on the programmes; drugs differ in potency, as in reality.
+
+    The first drugs bear the names of those that xenografts were treated with, so that the two find each other.
+    """
+    drugs = [*XENOGRAFT_DRUGS, *(f"drug-{i}" for i in range(len(XENOGRAFT_DRUGS), n))]
     weights = rng.normal(size=(N_PROGRAMMES, n)) * (rng.random((N_PROGRAMMES, n)) < 0.3)
     weights *= 1.2 / np.maximum(np.linalg.norm(weights, axis=0), 1e-9)
     return pd.Series(rng.normal(-1.5, 0.8, n), index=drugs), pd.DataFrame(weights, columns=drugs)
@@ -130,7 +146,7 @@ def _drug_effects(rng: np.random.Generator, n: int) -> tuple[pd.Series, pd.DataF
 
 def _drug_screen(rng: np.random.Generator, rna: pd.DataFrame, samples: pd.DataFrame,
                  truth: pd.DataFrame) -> DrugScreen:  # fmt: skip
-    """Three studies with repeats and missing pairs; expression as a microarray z-scored over genes."""
+    """Five studies with repeats and missing pairs; expression as a microarray z-scored over genes."""
     gain, offset = rng.uniform(0.6, 1.2, rna.shape[1]), rng.normal(scale=1.0, size=rna.shape[1])
     array = rna * gain + offset + rng.normal(scale=0.3, size=rna.shape)
     array = array.sub(array.mean(axis=1), axis=0).div(array.std(axis=1, ddof=0), axis=0)
@@ -190,17 +206,36 @@ def _gene_screen(rng: np.random.Generator, rna: pd.DataFrame, samples: pd.DataFr
     )
 
 
-def _xenografts(rng: np.random.Generator, signal: tuple,
-                weights: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
-    """Return 60 xenografts with a domain shift, and minus the best volume change (%) for a few drugs.
+def _earlier(rng: np.random.Generator, screen: GeneScreen) -> GeneScreen:
+    """Return an earlier release: five of six lines, and scores that were since corrected a little."""
+    lines = screen.samples.index[rng.random(len(screen.samples)) < 5 / 6]
+    table = screen.dependency.loc[screen.dependency.index.isin(lines)]
+    table = (table + rng.normal(scale=0.03, size=table.shape)).clip(0, 1)
+    expression = screen.expression.loc[screen.expression.index.isin(lines)]
+    return replace(screen, expression=expression, dependency=table, samples=screen.samples.loc[lines])
 
-    The drugs act through the same programmes as in cell lines.
+
+def _effects(rng: np.random.Generator, screen: GeneScreen, truth: pd.DataFrame) -> GeneScreen:
+    """Return gene effects, 0 without effect and negative where a line needs the gene, of three in five lines."""
+    table = truth.loc[rng.random(len(truth)) < 0.6]
+    logits = logit(_hidden(rng, table).clip(1e-6, 1 - 1e-6)) + rng.normal(scale=0.3, size=table.shape)
+    return replace(screen, dependency=-0.25 * (logits + 2))
+
+
+def _xenografts(rng: np.random.Generator, signal: tuple, weights: pd.DataFrame) -> Xenografts:
+    """Return xenografts with a domain shift, and minus the best volume change (%) for a few drugs.
+
+    The drugs act through the same programmes as in cell lines; each was given to some of the xenografts.
     """
     base, loadings, genes = signal
-    names = pd.Index([f"PDX-{i:03d}" for i in range(60)], name="pdx")
+    names = pd.Index([f"PDX-{i:03d}" for i in range(N_XENOGRAFTS)], name="pdx")
     latent = rng.normal(size=(len(names), N_PROGRAMMES))
     shift = rng.normal(scale=1.0, size=len(genes))
     values = 0.8 * (base + latent @ loadings) + shift + rng.normal(scale=0.8, size=(len(names), len(genes)))
-    expression = pd.DataFrame(np.clip(values, 0, None), index=names, columns=genes)
-    change = 30 * latent @ weights.to_numpy() + rng.normal(scale=15, size=(len(names), weights.shape[1]))
-    return expression, pd.DataFrame(change, index=names, columns=weights.columns)
+    expression = pd.DataFrame(np.clip(values, 0, None), index=names, columns=genes).astype(np.float32)
+    change = 30 * latent @ weights.to_numpy() + rng.normal(scale=25, size=(len(names), weights.shape[1]))
+    given = rng.random(change.shape) < rng.uniform(0.3, 0.7, weights.shape[1])
+    response = pd.DataFrame(np.where(given, np.minimum(change, 100), np.nan), index=names, columns=weights.columns)
+    samples = pd.DataFrame({"tumor_type": "simulated", "tissue": rng.choice(TISSUES[:5], len(names)),
+                            "expression": True, "response": response.notna().any(axis=1)}, index=names)  # fmt: skip
+    return Xenografts(expression, response, samples, data="simulated")

@@ -16,6 +16,8 @@ from leaplib.tasks import Task
 N_FOLDS = 5
 SEED = 0  # of holdouts, folds, left-out samples and shuffled labels
 N_LEFT_OUT = 10
+N_SUBSETS = 10  # of the xenografts
+XENOGRAFTS = "PDX"
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,13 @@ class Split:
     Parameters
     ----------
     name : str
-        "holdout-0" ..., or the unseen tissue.
+        "holdout-0" ..., the unseen tissue, or "PDX".
     train, test : Index
         Sample ids, disjoint.
     folds : Series
         Tuning fold (0 to 4) of each training sample.
     left_out : list of Index
-        Challenge ii: for each test set, the samples of the target tissue that it leaves out (those
+        Challenges ii and iii: for each test set, the samples of the target that it leaves out (those
         that a few-shot model is fine-tuned on, withheld from all models). Empty: one test set, all of `test`.
 
     Raises
@@ -111,10 +113,21 @@ def holdouts(cohort: Cohort, n_splits: int, seed: int = SEED) -> list[Split]:
     return splits
 
 
-def largest_tissues(samples: pd.DataFrame, n_tissues: int) -> list[str]:
-    """Return the tissues with most samples, largest first; ties go by name."""
+def largest_tissues(samples: pd.DataFrame, n_tissues: int = 0, min_samples: int = 0) -> list[str]:
+    """Return the tissues with most samples, largest first; ties go by name.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        With the column tissue.
+    n_tissues : int
+        How many; 0: all.
+    min_samples : int
+        Samples that a tissue needs.
+    """
     counts = samples["tissue"].value_counts().rename_axis("tissue").reset_index(name="n")
-    return counts.sort_values(["n", "tissue"], ascending=[False, True])["tissue"].head(n_tissues).tolist()
+    counts = counts[counts["n"] >= min_samples].sort_values(["n", "tissue"], ascending=[False, True])
+    return counts["tissue"].head(n_tissues or len(counts)).tolist()
 
 
 def unseen_tissues(cohort: Cohort, tissues: Sequence[str], n_test_sets: int, seed: int = SEED) -> list[Split]:
@@ -135,11 +148,30 @@ def unseen_tissues(cohort: Cohort, tissues: Sequence[str], n_test_sets: int, see
     return splits
 
 
+def unseen_disease_model(cohort: Cohort, seed: int = SEED) -> Split:
+    """All cell lines as the training set, all xenografts as the test set (challenge iii).
+
+    The split carries 10 test sets, each without 10 random xenografts.
+    """
+    model = cohort.samples["disease_model"]
+    train, test = model.index[model == "cell line"], model.index[model != "cell line"]
+    if len(test) <= N_LEFT_OUT:
+        raise InputError(f"{cohort.name}: {len(test)} xenografts: more than {N_LEFT_OUT} are needed")
+    rng = np.random.default_rng(seed)
+    held = tuple(test[np.sort(rng.choice(len(test), N_LEFT_OUT, replace=False))] for _ in range(N_SUBSETS))
+    return Split(XENOGRAFTS, train, test, tuning_folds(train, seed), held)
+
+
 def make_splits(cohort: Cohort, task: Task, n_splits: int, n_test_sets: int, seed: int = SEED) -> list[Split]:
     """Return the splits that a task's design asks for."""
     if task.design == "holdout":
         return holdouts(cohort, n_splits, seed)
-    return unseen_tissues(cohort, largest_tissues(cohort.samples, task.n_tissues), n_test_sets, seed)
+    if task.design == "xenograft":
+        return [unseen_disease_model(cohort, seed)]
+    tissues = largest_tissues(cohort.samples, task.n_tissues, task.min_tissue)
+    if not tissues:
+        raise InputError(f"task {task.id}: no tissue has {task.min_tissue} samples")
+    return unseen_tissues(cohort, tissues, n_test_sets, seed)
 
 
 def save_splits(splits: Sequence[Split], path: str | Path) -> Path:

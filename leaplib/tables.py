@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from leaplib.cohort import Cohort
+from leaplib.external import REPRODUCIBILITY
 from leaplib.files import atomic_path
 from leaplib.layout import Layout
 from leaplib.models import CONTROLS, names
@@ -13,7 +14,7 @@ from leaplib.published import published_scores
 from leaplib.scores import models_only, split_values
 from leaplib.tasks import TASKS
 
-ORDER = [*CONTROLS.values(), *names()]
+ORDER = [REPRODUCIBILITY, *CONTROLS.values(), *names()]
 
 
 def summary(scores: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +48,8 @@ def readable(table: pd.DataFrame, level: str = "per_perturbation") -> pd.DataFra
         paper=[mean_sd(mean, sd) for mean, sd in zip(part["published_mean"], part["published_sd"], strict=True)],
     )
     text["paper"] = text["paper"].where(text["data"] == "real", "")  # nothing to compare simulated data with
-    wide = text.pivot(index=["task", "model"], columns="metric", values="ours")[["spearman", "pearson", "mse"]]
+    wide = text.pivot(index=["task", "model"], columns="metric", values="ours")
+    wide = wide.reindex(columns=["spearman", "pearson", "mse"]).fillna("").loc[:, lambda t: (t != "").any()]
     spearman = text[text["metric"] == "spearman"].set_index(["task", "model"])
     wide = wide.assign(paper=spearman["paper"], splits=spearman["n_splits"], data=spearman["data"])
     names = {"spearman": "Spearman", "pearson": "Pearson", "mse": "MSE", "paper": "Spearman in the paper"}

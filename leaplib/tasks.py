@@ -1,8 +1,13 @@
 """The tasks of the paper, as data (Table 1 and Methods, "Tasks")."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from leaplib.errors import InputError
+
+DRUG_STUDIES = ("GDSC v2", "GDSC v1", "CCLE", "CTRP")
+XENOGRAFT_DRUGS = ("Cetuximab", "Erlotinib", "Tamoxifen", "Trametinib", "Paclitaxel")
+MIN_EXTERNAL = 15
 
 
 @dataclass(frozen=True)
@@ -17,31 +22,48 @@ class Task:
         Unseen cell lines, unseen tissue, unseen disease model.
     title : str
         A few words for headings and figures.
-    screen : {"drugs", "dependencies"}
-        Which screen it draws on; all tasks of a screen share expression and representations.
+    screen : {"dependencies", "dependencies-22q4", "effects-18q3", "drugs", "xenografts"}
+        Where its labels come from (`leaplib.data.screen_of`).
+    pool : {"dependencies", "dependencies-22q4", "drugs", "xenografts"}
+        Whose expression the autoencoders see; all tasks of a pool share their representations.
     label : str
-        "AAC" (area above the dose-response curve, 0 to 1), "AUC" (1 - AAC) or "gene dependency".
+        "AAC" (area above the dose-response curve, 0 to 1), "AUC" (1 - AAC), "gene dependency" (probability) or
+        "gene effect". On xenografts the response is minus the published best change of the tumour volume, in
+        percent: 100 is a tumour that vanished. As for AAC, high means that the drug works.
     studies : tuple of str
         Studies in order of priority: where two measured the same pair, the first wins.
+    design : {"holdout", "tissue", "xenograft"}
+        Random 80/20 holdouts by cell line, each of the largest tissues in turn, or all cell lines for training
+        and the xenografts, less 10 at a time, for the test.
+    paper_samples, paper_perturbations, paper_pairs : int
+        Counts of the paper's Table 1.
     external : tuple of str
-        Studies held out for external validation: counted, never trained on.
-    design : {"holdout", "tissue"}
-        Random 80/20 holdouts by cell line, or each of the largest tissues in turn.
+        Studies for external validation; the first one that is there is held out, and never trained on.
     min_samples : int
         Perturbations measured in fewer samples are left out (holdout tasks).
     min_sd : float
         Perturbations whose SD over samples is not above this are left out.
-    n_tissues, min_samples_per_tissue : int
-        Tissue tasks: how many of the largest tissues take their turn, and how many samples of each
-        a perturbation needs.
-    paper_samples, paper_perturbations, paper_pairs : int
-        Counts of the paper's Table 1.
+    n_perturbations : int
+        Perturbations kept, those that `ranking` puts first; 0 keeps all.
+    ranking : {"sd", "standard score"}
+        By the SD over samples, or by the largest absolute standard score of any sample.
+    n_tissues : int
+        Tissue tasks: how many of the largest tissues take their turn; 0: all that are large enough.
+    min_tissue : int
+        Samples that a tissue needs to take its turn.
+    min_samples_per_tissue : int
+        Tested samples of each of these tissues that a perturbation needs.
+    drugs : tuple of str
+        The only drugs of the task; empty: all.
+    harmonise : {"together", "per domain", "combat"}
+        How cell lines and xenografts are brought together (`leaplib.expression.harmonise`).
     """
 
     id: str
     challenge: int
     title: str
     screen: str
+    pool: str
     label: str
     studies: tuple[str, ...]
     design: str
@@ -51,19 +73,52 @@ class Task:
     external: tuple[str, ...] = ()
     min_samples: int = 0
     min_sd: float = 0.0
+    n_perturbations: int = 0
+    ranking: str = "sd"
     n_tissues: int = 0
+    min_tissue: int = 0
     min_samples_per_tissue: int = 0
+    drugs: tuple[str, ...] = ()
+    harmonise: str = "together"
+
+    def with_studies(self, known: Collection[str]) -> "Task":
+        """Return the task with the studies that are there: the external one held out, the others trained on.
+
+        Raises
+        ------
+        InputError
+            When no study is left to train on.
+        """
+        external = tuple(study for study in self.external if study in known)[:1]
+        studies = tuple(study for study in self.studies if study in known and study not in external)
+        if not studies:
+            raise InputError(f"task {self.id}: none of its studies ({', '.join(self.studies)}) is at hand: "
+                             f"the data are of {', '.join(sorted(known)) or 'no study'}")  # fmt: skip
+        return replace(self, studies=studies, external=external)
 
 
 TASKS = {
     task.id: task
     for task in (
-        Task("1a", 1, "Gene dependency, unseen cell lines", "dependencies", "gene dependency", ("DepMap 23Q4",),
-             "holdout", 1019, 1539, 1_568_222, min_sd=0.210),
-        Task("2a", 1, "Drug response, unseen cell lines", "drugs", "AAC", ("GDSC v2", "GDSC v1"),
-             "holdout", 1399, 649, 551_024, external=("CCLE",), min_samples=75),
-        Task("4b", 2, "Drug response, unseen tissue", "drugs", "AUC", ("GDSC v1",),
+        Task("1a", 1, "Gene dependency, unseen cell lines", "dependencies", "dependencies", "gene dependency",
+             ("DepMap 23Q4",), "holdout", 1019, 1539, 1_568_222, min_sd=0.210),
+        Task("1b", 1, "Gene dependency (22Q4), unseen cell lines", "dependencies-22q4", "dependencies-22q4",
+             "gene dependency", ("DepMap 22Q4",), "holdout", 893, 1223, 1_092_139, n_perturbations=1223),
+        Task("2a", 1, "Drug response, unseen cell lines", "drugs", "drugs", "AAC", DRUG_STUDIES,
+             "holdout", 1399, 649, 551_024, external=("PRISM", "CCLE"), min_samples=75),
+        Task("3a", 2, "Gene dependency, unseen tissue", "dependencies", "dependencies", "gene dependency",
+             ("DepMap 23Q4",), "tissue", 1019, 1539, 1_568_222, min_sd=0.210, min_tissue=26),
+        Task("3b", 2, "Gene effect (18Q3), unseen tissue", "effects-18q3", "dependencies", "gene effect",
+             ("DepMap 18Q3",), "tissue", 335, 469, 157_115, n_perturbations=469, ranking="standard score",
+             min_tissue=26),
+        Task("4a", 2, "Drug response, unseen tissue", "drugs", "drugs", "AAC", DRUG_STUDIES,
+             "tissue", 1399, 580, 528_463, n_tissues=10, min_samples_per_tissue=25),
+        Task("4b", 2, "Drug response (GDSC v1), unseen tissue", "drugs", "drugs", "AUC", ("GDSC v1",),
              "tissue", 951, 194, 166_848, n_tissues=10, min_samples_per_tissue=25),
+        Task("5a", 3, "Drug response, xenografts", "xenografts", "xenografts", "AAC", DRUG_STUDIES,
+             "xenograft", 1390, 5, 6_129, drugs=XENOGRAFT_DRUGS),
+        Task("5b", 3, "Drug response (GDSC), xenografts", "xenografts", "xenografts", "AUC", ("GDSC v2", "GDSC v1"),
+             "xenograft", 0, 5, 0, drugs=XENOGRAFT_DRUGS),
     )
 }  # fmt: skip
 

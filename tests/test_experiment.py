@@ -178,7 +178,7 @@ def test_results_carry_their_provenance(scores, shared_home):
     configuration = recorded["configuration"]
     assert configuration["seed"] == 0
     assert configuration["cohort"] == TaskRun(TINY, DRUGS).cohort.hash
-    assert configuration["task"]["studies"] == ["GDSC v2", "GDSC v1"]
+    assert configuration["task"]["studies"] == ["GDSC v2", "GDSC v1", "CCLE", "CTRP"]
     assert {"torch", "numpy", "leaplib"} <= set(recorded["versions"])
 
 

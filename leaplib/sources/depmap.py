@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,24 +47,27 @@ REQUIRED = ("ModelID", "CellLineName", "OncotreeLineage", "OncotreePrimaryDiseas
 
 @dataclass(frozen=True)
 class Release:
-    """The names of a release's files in the manifest."""
+    """The names of a release's files in the manifest, and what its labels are."""
 
-    dependency: str
+    labels: str
     expression: str
     models: str
+    label: str = "gene dependency"
 
 
 RELEASES = {
-    release: Release(*(f"depmap-{release.lower()}-{what}" for what in ("dependency", "expression", "model")))
-    for release in ("23Q4", "22Q4")
+    "23Q4": Release("depmap-23q4-dependency", "depmap-23q4-expression", "depmap-23q4-model"),
+    "22Q4": Release("depmap-22q4-dependency", "depmap-22q4-expression", "depmap-22q4-model"),
+    # The first release has no expression of its own: as in the paper, that of 23Q4 serves.
+    "18Q3": Release("depmap-18q3-effect", "depmap-23q4-expression", "depmap-23q4-model", "gene effect"),
 }
 
 
-def files(release: str) -> tuple[str, ...]:
-    """Return the names, in the manifest, of the files that a release's screen is read from."""
+def files(release: str) -> tuple[str, str, str]:
+    """Return the names, in the manifest, of the files that a release's screen is read from: labels first."""
     if release not in RELEASES:
         raise InputError(f"DepMap release {release!r} is unknown: use one of {', '.join(RELEASES)}")
-    return astuple(RELEASES[release])
+    return RELEASES[release].labels, RELEASES[release].expression, RELEASES[release].models
 
 
 def is_here(release: str) -> bool:
@@ -73,19 +76,20 @@ def is_here(release: str) -> bool:
 
 
 def read_gene_screen(release: str = "23Q4") -> GeneScreen:
-    """Read a release's RNA-seq, probabilities of dependency and cell lines, and join them.
+    """Read a release's RNA-seq, labels and cell lines, and join them.
 
     Lines are named by ModelID ("ACH-000001"), which all files of all releases share. The drug screen names
     lines as the Cell Model Passports do: its samples' column depmap_id holds the ModelID.
 
     Parameters
     ----------
-    release : {"23Q4", "22Q4"}
+    release : {"23Q4", "22Q4", "18Q3"}
+        The labels of 18Q3 are gene effects, and its lines have the expression and lineages of 23Q4.
 
     Returns
     -------
     GeneScreen
-        `samples` has every line with expression or dependency; its columns are those of `read_models`,
+        `samples` has every line with expression or labels; its columns are those of `read_models`,
         all missing for a line that Model.csv does not list.
 
     Raises
@@ -95,7 +99,8 @@ def read_gene_screen(release: str = "23Q4") -> GeneScreen:
     """
     labels, rna, lines = (manifest.path(name) for name in files(release))
     models, expression = read_models(lines), read_expression(rna)
-    dependency = to_model_ids(read_dependency(labels), models)
+    read = read_effect if RELEASES[release].label == "gene effect" else read_dependency
+    dependency = to_model_ids(read(labels), models)
     for known, where in ((expression.index, rna), (models.index, lines)):
         _check_shared(dependency.index, labels, known, where)
     return GeneScreen(
@@ -104,7 +109,7 @@ def read_gene_screen(release: str = "23Q4") -> GeneScreen:
         samples=models.reindex(expression.index.union(dependency.index)).rename_axis("line"),
         gene_sets=read_cgp(),
         unit="log2(TPM+1)",
-        platform=f"RNA-seq (DepMap {release})",
+        platform=f"RNA-seq (DepMap {RELEASES[release].expression.split('-')[1].upper()})",
         data="real",
     )
 

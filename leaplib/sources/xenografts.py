@@ -22,8 +22,9 @@ from leaplib.sources.tabular import (
     refuse_repeats,
     sheet_rows,
 )
+from leaplib.tasks import XENOGRAFT_DRUGS
 
-DRUGS = ("Cetuximab", "Erlotinib", "Tamoxifen", "Trametinib", "Paclitaxel")  # of tasks 5a and 5b
+DRUGS = XENOGRAFT_DRUGS
 EXPRESSION, METRICS, VOLUMES = "RNAseq_fpkm", "PCT curve metrics", "PCT raw data"
 ARMS = ["Model", "Treatment", "BestResponse"]
 TYPE = "Tumor Type"
@@ -56,11 +57,13 @@ class Xenografts:
     samples : DataFrame
         Indexed by PDX, all of the above: tumor_type (code of the file), tissue (missing where unknown), and
         whether it has expression and response.
+    data : {"real", "simulated"}
     """
 
     expression: pd.DataFrame
     response: pd.DataFrame
     samples: pd.DataFrame
+    data: str = "real"
 
 
 def read_pdx(path: str | Path, drugs: Sequence[str] = DRUGS) -> Xenografts:

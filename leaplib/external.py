@@ -1,0 +1,104 @@
+"""External validation: predictions of unseen lines against a study that no model was trained on.
+
+The paper (Results, "LEAP outperforms...", supplementary figure 3) holds predictions and the training studies' own
+measurements against PRISM: two studies agree only so far, which bounds what a model can reach. Split by split the
+pairs of the training set are left out, and models and measurements are scored on the same pairs.
+"""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from leaplib.cohort import Cohort
+from leaplib.data import load_cohort, load_external, load_task_splits
+from leaplib.errors import InputError
+from leaplib.layout import Layout
+from leaplib.metrics import score
+from leaplib.profiles import Profile
+from leaplib.scores import current_results, named, score_split
+from leaplib.splits import Split
+from leaplib.store import load_frame
+from leaplib.tasks import MIN_EXTERNAL, Task
+
+SUFFIX = " external"
+REPRODUCIBILITY = "Label reproducibility"
+
+
+def unseen_pairs(external: pd.DataFrame, cohort: Cohort, split: Split) -> pd.DataFrame:
+    """Return what the external study measured of a split's test lines, where the training studies did too.
+
+    Parameters
+    ----------
+    external : DataFrame, lines x drugs
+        As `leaplib.data.load_external` returns it.
+    cohort : Cohort
+    split : Split
+
+    Returns
+    -------
+    DataFrame, test lines x drugs
+        NaN where not measured by both; drugs with fewer than 15 such lines are left out.
+    """
+    lines = split.test[split.test.isin(external.index)]
+    shared = external.loc[lines].where(cohort.response.loc[lines, external.columns].notna())
+    return shared.loc[:, shared.notna().sum() >= MIN_EXTERNAL]
+
+
+def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return the scores of a task's saved predictions against the external study.
+
+    Parameters
+    ----------
+    profile : Profile
+    task : Task
+        One with results and an external study, such as 2a.
+
+    Returns
+    -------
+    DataFrame
+        As `leaplib.scores.load_scores`, of the task "2a external". The model "Label reproducibility" is the
+        training studies' own measurement.
+
+    Raises
+    ------
+    InputError
+        When there is no external study, no result, or no drug with 15 unseen lines.
+    """
+    cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
+    if not external.shape[1]:
+        raise InputError(f"task {task.id}: no external study is at hand: `leap data status` lists {task.external}")
+    splits = {split.name: split for split in load_task_splits(profile, task, cohort)}
+    truths = {name: unseen_pairs(external, cohort, split) for name, split in splits.items()}
+    if not any(truth.shape[1] for truth in truths.values()):
+        raise InputError(f"task {task.id}: no drug of the external study has {MIN_EXTERNAL} unseen lines in any split")
+    label = {"task": {"id": task.id + SUFFIX}, "data": cohort.data}
+    parts = []
+    for name, truth in truths.items():
+        scores = _score(truth, cohort.response, splits[name])
+        parts.append(named(scores, {**label, "model": REPRODUCIBILITY, "split": name}))
+    for configuration in current_results(profile.name, [task.id]):
+        name = configuration["split"]
+        path = Layout(profile.name).prediction(task.id, name, configuration["model"])
+        parts.append(named(_score(truths[name], load_frame(path), splits[name]), {**configuration, **label}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _score(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Score on the lines of the truth; a split refuses lines that it trained on."""
+    return score_split(truth, prediction, replace(split, test=truth.index, left_out=()))
+
+
+def reproducibility(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return how far training studies and external study agree, drug by drug, over all lines that both tested.
+
+    Returns
+    -------
+    DataFrame
+        perturbation, n (lines), spearman, pearson; drugs with fewer than 15 such lines are left out.
+    """
+    cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
+    measured = cohort.response.loc[external.index, external.columns]
+    both = external.where(measured.notna())
+    both = both.loc[:, both.notna().sum() >= MIN_EXTERNAL]
+    table = score(both, measured).pivot(index=["perturbation", "n"], columns="metric", values="value")
+    return table.reset_index().rename_axis(columns=None)[["perturbation", "n", "spearman", "pearson"]]
