@@ -56,7 +56,7 @@ def load_data(device: str) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Return the embeddings, the complete labels and the labels with NaN; all on the same samples."""
     profile = get_profile("demo")
     cohort, _ = prepare_drugs(drug_screen(profile), get_task("2a"), fingerprints=False)
-    codes = embed(profile, "drugs", device).codes
+    codes = embed(profile, get_task("2a"), device).codes
     genes = np.random.default_rng(0).choice(cohort.expression.shape[1], COMPLETE[1], replace=False)
     signal = cohort.expression.to_numpy(dtype=float)[:, genes]
     print(

@@ -44,7 +44,7 @@ NETWORKS = 3, 2  # that the loop learns: drugs x grid points
 def load_data(device: str) -> Training:
     profile = get_profile("demo")
     cohort, _ = prepare_drugs(drug_screen(profile), get_task("4b"), fingerprints=False)
-    codes = embed(profile, "drugs", device).codes[0].loc[cohort.samples.index]
+    codes = embed(profile, get_task("2a"), device).codes[0].loc[cohort.samples.index]
     print(f"GDSC v1: {len(codes)} lines, {cohort.response.shape[1]} drugs")
     return Training(codes.to_numpy(float), cohort.response.to_numpy(), cohort.samples["tissue"].to_numpy(str))
 
