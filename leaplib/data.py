@@ -9,7 +9,7 @@ import pandas as pd
 
 from leaplib import __version__
 from leaplib.cohort import Cohort
-from leaplib.expression import join_domains
+from leaplib.expression import by_source, harmonise, join_domains, variable_genes
 from leaplib.files import atomic_path, write_text
 from leaplib.layout import Layout
 from leaplib.preparation import (
@@ -156,6 +156,8 @@ class Pool:
     expression : DataFrame, samples x genes
     domain : Series
         Source of each sample; genes are chosen in each source and united.
+    n_genes : int
+        Most variable genes to be kept of each source.
     key : dict
         What identifies the content.
     data : {"real", "simulated"}
@@ -164,6 +166,7 @@ class Pool:
     name: str
     expression: pd.DataFrame
     domain: pd.Series
+    n_genes: int
     key: dict
     data: str
 
@@ -187,11 +190,15 @@ def pool_of(profile: Profile, task: Task) -> Pool:
     screen = screen_of(profile, task.screen)
     expression = screen.expression.drop(index=pca_outliers(screen.expression))
     domain = pd.Series("cell lines", index=expression.index)
+    n_genes = profile.n_genes
     if task.pool == "xenografts":
         tumours = xenograft_screen(profile)[1].expression
         domain = pd.concat([domain, pd.Series(PDX, index=tumours.index)])
         expression = join_domains(expression, tumours, screen.unit)
-    return Pool(pool_name(profile, task), expression, domain, pool_key(profile, task), screen.data)
+    if task.harmonise != "together":  # otherwise the scaler does it
+        genes = variable_genes(by_source(expression, domain), n_genes)  # before variances are made equal
+        expression, n_genes = harmonise(expression[genes], domain, task.harmonise), len(genes)
+    return Pool(pool_name(profile, task), expression, domain, n_genes, pool_key(profile, task), screen.data)
 
 
 def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:

@@ -86,6 +86,11 @@ def join_domains(lines: pd.DataFrame, tumours: pd.DataFrame, unit: str) -> pd.Da
     return joined.sub(joined.mean(axis=1), axis=0).div(spread, axis=0)
 
 
+def by_source(expression: pd.DataFrame, sources: pd.Series) -> dict[str, pd.DataFrame]:
+    """Return the samples of each source."""
+    return {str(name): expression.loc[samples] for name, samples in sources.groupby(sources).groups.items()}
+
+
 class ExpressionScaler(TransformerMixin, BaseEstimator):
     """Choose the variable genes and standardise them; `transform` reuses the training statistics.
 
@@ -115,11 +120,7 @@ class ExpressionScaler(TransformerMixin, BaseEstimator):
         sources : Series, optional
             Source of each sample; genes are then chosen in each source and united.
         """
-        groups = (
-            {"expression": X}
-            if sources is None
-            else {str(k): X.loc[i] for k, i in sources.groupby(sources).groups.items()}
-        )
+        groups = {"expression": X} if sources is None else by_source(X, sources)
         self.genes_ = variable_genes(groups, self.n_genes)
         values = X[self.genes_]
         self.mean_ = values.mean(axis=0)

@@ -5,12 +5,13 @@ measurements against PRISM: two studies agree only so far, which bounds what a m
 pairs of the training set are left out, and models and measurements are scored on the same pairs.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pandas as pd
 
 from leaplib.cohort import Cohort
-from leaplib.data import load_cohort, load_external, load_task_splits
+from leaplib.data import drug_screen, load_cohort, load_external, load_task_splits
 from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.metrics import score
@@ -102,3 +103,25 @@ def reproducibility(profile: Profile, task: Task) -> pd.DataFrame:
     both = both.loc[:, both.notna().sum() >= MIN_EXTERNAL]
     table = score(both, measured).pivot(index=["perturbation", "n"], columns="metric", values="value")
     return table.reset_index().rename_axis(columns=None)[["perturbation", "n", "spearman", "pearson"]]
+
+
+def counts(profile: Profile, task: Task) -> str:
+    """Return, in two sentences, what the external study shares with the training studies, and what a split leaves."""
+    cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
+    drugs = reproducibility(profile, task)
+    both = external[drugs["perturbation"]].where(cohort.response.loc[external.index, drugs["perturbation"]].notna())
+    truths = [unseen_pairs(external, cohort, split) for split in load_task_splits(profile, task, cohort)]
+    study = task.with_studies(drug_screen(profile).responses["study"].unique()).external[0]
+    return (
+        f"**{study}** ({cohort.data} data) and the training studies both tested {len(drugs)} drugs, in "
+        f"{both.notna().any(axis=1).sum():,} lines and {both.notna().to_numpy().sum():,} pairs; Spearman's correlation "
+        f"of the two is {drugs['spearman'].mean():.3f}, in the mean over drugs. Unseen in a split are "
+        f"{_range(truth.shape[1] for truth in truths)} drugs, {_range(len(truth) for truth in truths)} lines and "
+        f"{_range(int(truth.notna().to_numpy().sum()) for truth in truths)} pairs."
+    )
+
+
+def _range(numbers: Iterable[int]) -> str:
+    """Return "3 to 5", or "4" where all are the same."""
+    low, *_, high = (*(found := sorted(numbers)), found[-1])
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -20,9 +20,10 @@ from leaplib.tasks import Task
 
 @dataclass(frozen=True)
 class Embedding:
-    """Codes of all samples of a pool under each DAMAE, and the key that identifies them."""
+    """Codes of all samples of a pool under each DAMAE, the source of each sample, and the key that identifies all."""
 
     codes: list[pd.DataFrame]
+    domain: pd.Series
     key: str
 
 
@@ -40,7 +41,8 @@ def embed(profile: Profile, task: Task, device: str = "auto", force: bool = Fals
     paths = [folder / f"embedding_{seed}.parquet" for seed in range(profile.n_representations)]
     if force or not all(is_done(path, configuration) for path in paths):
         _pretrain(profile, task, device, configuration)
-    return Embedding([load_frame(path) for path in paths], key_of(configuration))
+    domain = load_frame(folder / "domain.parquet")["domain"]
+    return Embedding([load_frame(path) for path in paths], domain, key_of(configuration))
 
 
 def _folder(profile: Profile, task: Task) -> Path:
@@ -51,9 +53,10 @@ def _pretrain(profile: Profile, task: Task, device: str, configuration: dict) ->
     """Train the DAMAEs of a pool and save all that came of it, the codes last."""
     folder, pool = _folder(profile, task), pool_of(profile, task)
     seeds = range(profile.n_representations)
-    fitted = Representations.fit(pool.expression, seeds, profile.n_genes, device, pool.domain, **dict(profile.damae))
+    fitted = Representations.fit(pool.expression, seeds, pool.n_genes, device, pool.domain, **dict(profile.damae))
     scaler = pd.DataFrame({"mean": fitted.scaler.mean_, "scale": fitted.scaler.scale_})
     save_frame(scaler, folder / "scaler.parquet", configuration)
+    save_frame(pool.domain.rename("domain").to_frame(), folder / "domain.parquet", configuration)
     for seed, damae in zip(seeds, fitted.damaes, strict=True):
         damae.save(folder / f"damae_{seed}")
         save_frame(damae.history_, folder / f"history_{seed}.parquet", configuration)

@@ -13,6 +13,7 @@ from leaplib.metrics import METRICS, score
 from leaplib.profiles import Profile
 from leaplib.splits import XENOGRAFTS, Split
 from leaplib.store import load_frame, provenance
+from leaplib.tasks import TASKS
 
 SCORE_COLUMNS = ["level", "perturbation", "test_set", "metric", "value"]
 TEST_SETS_AT_ONCE = 50  # bounds the memory
@@ -91,7 +92,7 @@ def load_scores(profile: Profile | str, tasks: Sequence[str] | None = None) -> p
     ----------
     profile : Profile or str
     tasks : sequence of str, optional
-        All tasks with results by default.
+        By default all of the paper that have results.
 
     Returns
     -------
@@ -121,7 +122,7 @@ def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[di
     ----------
     profile : str
     tasks : sequence of str, optional
-        All tasks with results by default.
+        By default all of the paper that have results.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[di
         As `load_scores`.
     """
     folder = Layout(profile).results / "scores"
-    files = sorted(path for task in (tasks or ["*"]) for path in folder.glob(f"{task}/*/*.parquet"))
+    files = sorted(path for task in (tasks or TASKS) for path in folder.glob(f"{task}/*/*.parquet"))
     if not files:
         wanted = f"task {', '.join(tasks)}" if tasks else "any task"
         raise InputError(f"no results of {wanted} in {folder}: run `leap run --profile {profile}` first")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from leaplib.cohort import Cohort
@@ -10,8 +11,10 @@ from leaplib.external import REPRODUCIBILITY
 from leaplib.files import atomic_path
 from leaplib.layout import Layout
 from leaplib.models import CONTROLS, names
-from leaplib.published import published_scores
+from leaplib.preparation import PDX
+from leaplib.published import published_scores, published_xenografts
 from leaplib.scores import models_only, split_values
+from leaplib.splits import XENOGRAFTS
 from leaplib.tasks import TASKS
 
 ORDER = [REPRODUCIBILITY, *CONTROLS.values(), *names()]
@@ -71,20 +74,21 @@ def verdict(scores: pd.DataFrame, task: str) -> str:
     singles = split_values(part, "per_perturbation", "spearman").query("model == 'PS-LASSO'")
     members = singles.groupby("member")["value"].mean()
     won = int((wide["LEAP"] > wide["PS-LASSO"]).sum())
+    splits = {"tissue": "unseen tissues", "xenograft": "overlapping subsets"}.get(TASKS[task].design, "holdouts")
     published = published_scores().query("task == @task and metric == 'spearman' and level == 'per_perturbation'")
     paper = published.set_index("model")["mean"]
     text = (
-        f"**Task {task}** ({part['data'].iloc[0]} data, {len(wide)} splits). LEAP reaches a mean per-perturbation "
+        f"**Task {task}** ({part['data'].iloc[0]} data, {len(wide)} {splits}). LEAP reaches a mean per-perturbation "
         f"Spearman correlation of {mean['LEAP']:.3f}. Its {len(members)} members alone reach {members.min():.3f} to "
         f"{members.max():.3f} (PS-LASSO in the tables: {mean['PS-LASSO']:.3f}); LEAP is above PS-LASSO in {won} of "
-        f"{len(wide)} splits, and PS-KNN reaches {mean['PS-KNN']:.3f}. Of the controls, the tissue mean reaches "
+        f"{len(wide)} {splits}, and PS-KNN reaches {mean['PS-KNN']:.3f}. Of the controls, the tissue mean reaches "
         f"{mean['Tissue mean']:.3f} and LEAP on shuffled labels {mean['LEAP (shuffled labels)']:.3f}."
     )
     others = [model for model in names() if model in wide and model not in ("LEAP", "PS-LASSO", "PS-KNN")]
     if others:
         best = mean[others].idxmax()
         won = int((wide["LEAP"] > wide[best]).sum())
-        text += f" Other models: {_listed(mean, others)}; LEAP is above {best} in {won} of {len(wide)} splits."
+        text += f" Other models: {_listed(mean, others)}; LEAP is above {best} in {won} of {len(wide)} {splits}."
     if len(paper) and part["data"].iloc[0] == "real":
         text += f" The paper reports: {_listed(paper, ['LEAP', *paper.index.difference(['LEAP'], sort=False)])}."
     return text
@@ -100,6 +104,30 @@ def mean_sd(mean: float, sd: float) -> str:
     if pd.isna(mean):
         return ""
     return f"{mean:.4f}" if pd.isna(sd) else f"{mean:.4f} ({sd:.4f})"
+
+
+def supplementary_table_7(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores on xenografts drug by drug: mean and SD over the subsets, beside the paper's (task 5b).
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `leaplib.scores.load_scores`; other tasks than 5a and 5b are left out.
+
+    Returns
+    -------
+    DataFrame
+        task, drug, model, level, metric, mean, sd, n_splits, data, published_mean, published_sd.
+    """
+    rows = scores[(scores["perturbation"] != "") & (scores["test_set"] >= 0) & (scores["split"] == XENOGRAFTS)]
+    keys = ["task", "perturbation", "model", "level", "metric", "data"]
+    values = models_only(rows).groupby(keys, sort=False)["value"].agg(mean="mean", sd="std", n_splits="count")
+    table = pd.DataFrame(values).reset_index().rename(columns={"perturbation": "drug"})
+    table = table.merge(published_xenografts(), how="left", on=["task", "model", "drug", "metric"])
+    simulated = table["data"] != "real"
+    table.loc[simulated, ["published_mean", "published_sd"]] = np.nan
+    return table[["task", "drug", "model", "level", "metric", "mean", "sd", "n_splits", "data", "published_mean",
+                  "published_sd"]]  # fmt: skip
 
 
 def table_1(cohorts: Mapping[str, Cohort]) -> pd.DataFrame:
@@ -119,10 +147,15 @@ def table_1(cohorts: Mapping[str, Cohort]) -> pd.DataFrame:
 
 # Supplementary table 1 of the paper: samples, perturbations, pairs.
 STUDIES = {
-    "DepMap 23Q4": ("gene dependency", 1019, 1539, 1_568_222),
-    "GDSC v1": ("AAC", 976, 343, 284_823),
-    "GDSC v2": ("AAC", 800, 176, 127_053),
-    "CCLE": ("AAC", 473, 24, 10_757),
+    "DepMap 23Q4": ("cell line", "gene dependency", 1019, 1539, 1_568_222),
+    "DepMap 22Q4": ("cell line", "gene dependency", 893, 1223, 1_092_139),
+    "DepMap 18Q3": ("cell line", "gene effect", 335, 469, 156_646),
+    "GDSC v1": ("cell line", "AAC", 976, 343, 284_823),
+    "GDSC v2": ("cell line", "AAC", 800, 176, 127_053),
+    "CTRP": ("cell line", "AAC", 820, 544, 346_032),
+    "CCLE": ("cell line", "AAC", 473, 24, 10_757),
+    "PRISM": ("cell line", "AAC", 476, 254, 644_437),
+    PDX: ("xenograft", "minus best change of tumour volume (%)", 140, 5, 227),
 }
 
 
@@ -137,13 +170,13 @@ def supplementary_table_1(flows: Mapping[str, pd.DataFrame], data: Mapping[str, 
     """
     rows: dict[str, dict] = {}
     for task, flow in flows.items():
-        for study, (label, samples, perturbations, pairs) in STUDIES.items():
+        for study, (model, label, samples, perturbations, pairs) in STUDIES.items():
             steps = flow[flow["branch"] == study]
             if steps.empty or study in rows:
                 continue
             last = steps.iloc[-1]
             rows[study] = {
-                "study": study, "disease_model": "cell line", "label": label,
+                "study": study, "disease_model": model, "label": label,
                 "role": "external" if study in TASKS[task].external else "training", "last_rule": last["step"],
                 "tissues": last["tissues"], "samples": last["samples"], "perturbations": last["perturbations"],
                 "pairs": last["pairs"], "paper_samples": samples, "paper_perturbations": perturbations,
