@@ -49,7 +49,8 @@ def write_effects(lines: int | None = None, genes: int | None = None) -> None:
     lines, genes : int, optional
         Only the first so many lines with expression, and genes of either table; all by default.
     """
-    effect, rna = pd.read_parquet(DEMETER2).set_index("ModelID").drop(columns="tissue"), pd.read_parquet(RNA_SEQ)
+    effect, rna = pd.read_parquet(DEMETER2).dropna(subset="ModelID"), pd.read_parquet(RNA_SEQ)
+    effect = effect[effect["ModelID"] != ""].set_index("ModelID").drop(columns="tissue")
     if lines:
         kept = effect.index.intersection(rna.index)[:lines]
         effect, rna = effect.loc[kept], rna.loc[kept.append(rna.index.difference(kept)[:lines])]
