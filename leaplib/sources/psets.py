@@ -131,7 +131,7 @@ def _open(path: str | Path, study: str) -> Node:
         raise pset.place.error(f"holds no PharmacoSet but an object of R's {' '.join(pset.classes) or pset.kind}")
     name = pset.child("annotation").child("name")
     found = str(name.vector()[0]) if len(name.vector()) else ""
-    if not re.fullmatch(wanted, found, re.IGNORECASE):
+    if not re.fullmatch(wanted, found):
         raise name.place.error(f"the PSet is {found!r}, not that of {study}")
     return pset
 
@@ -145,10 +145,8 @@ def _responses(pset: Node, study: str) -> pd.DataFrame:
     info, profiles = experiments.child("info"), experiments.child("profiles")
     ids = _table(info, LINE_IDS, DRUG_IDS).set_axis(["line", "drug"], axis=1)
     areas = profiles.table([AAC])
-    if not areas.index.equals(ids.index):
-        if set(areas.index) != set(ids.index):
-            raise profiles.place.error("its rows are not the experiments of info")
-        areas = areas.loc[ids.index]
+    if set(areas.index) != set(ids.index):
+        raise profiles.place.error("its rows are not the experiments of info")
     frame = ids.assign(study=study).join(areas.astype(object)).dropna()
     frame = frame[~frame["drug"].str.contains(MIXTURE)]
     if frame.empty:
@@ -209,8 +207,9 @@ def _expression(pset: Node) -> pd.DataFrame | None:
     _check_unit(values, assay.place)
     logs = np.log2(np.maximum(np.exp2(values) - PSEUDOCOUNT, 0) + 1)
     frame = pd.DataFrame(logs.T, index=pd.Index(runs, name="line"), columns=pd.Index(genes, name="gene"))
-    frame = frame.loc[frame.index.notna(), frame.columns.notna() & (frame.columns != "")]
-    return _loudest(frame.groupby(level="line").mean()).astype(np.float32)
+    frame = frame.loc[:, frame.columns.notna() & (frame.columns != "")]
+    means = frame.groupby(level="line").mean()  # runs of no known line are left out
+    return _loudest(means).astype(np.float32)
 
 
 def _experiment(node: Node) -> tuple[Node, pd.Series, pd.Series]:

@@ -39,6 +39,7 @@ class S4:
 @dataclass
 class Environment:
     members: Mapping[str, object]
+    hashed: bool = True
 
 
 @dataclass
@@ -138,10 +139,14 @@ class Writer:
             self.integers(self.known[id(value)] << 8 | REFERENCE)
             return
         self.known[id(value)] = len(self.known) + 1
-        self.integers(ENVIRONMENT, 0, EMPTY_ENVIRONMENT, NULL)
-        self.integers(LIST, len(value.members) + 1, NULL)  # the hash table; its first bucket is empty
-        for name, member in value.members.items():
-            self.pairs({name: member})
+        self.integers(ENVIRONMENT, 0, EMPTY_ENVIRONMENT)
+        if value.hashed:
+            self.integers(NULL, LIST, len(value.members) + 1, NULL)  # no frame, and a table whose first bucket is empty
+            for name, member in value.members.items():
+                self.pairs({name: member})
+        else:
+            self.pairs(value.members)
+            self.integers(NULL)
         self.integers(NULL)
 
     def write(self, value: object) -> None:

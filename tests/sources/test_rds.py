@@ -80,6 +80,12 @@ def test_lists_and_environments(tmp_path: Path) -> None:
     assert node.child("none", "text").place.part == "text"
 
 
+@pytest.mark.parametrize("hashed", [True, False])
+def test_environments_of_both_kinds(tmp_path: Path, hashed: bool) -> None:
+    node = read(tmp_path, Environment({"one": "x", "two": "y"}, hashed))
+    assert list(node.members) == ["one", "two"] and node.child("two").vector().tolist() == ["y"]
+
+
 def test_an_object_that_stands_in_two_places_is_found_in_both(tmp_path: Path) -> None:
     shared = Environment({"text": "y"})
     node = read(tmp_path, {"one": shared, "two": shared})
