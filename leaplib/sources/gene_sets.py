@@ -1,5 +1,6 @@
-"""Gene sets of MSigDB in the GMT format."""
+"""Gene sets of MSigDB, in its formats GMT and JSON."""
 
+import json
 from pathlib import Path
 
 from leaplib.errors import InputError
@@ -45,13 +46,74 @@ def parse_gmt(text: str, where: str) -> dict[str, list[str]]:
     return sets
 
 
-def read_gmt(file: str | Path) -> dict[str, list[str]]:
-    """Read a GMT file of your own; see `parse_gmt`."""
+def parse_msigdb_json(text: str, where: str) -> dict[str, list[str]]:
+    """Parse MSigDB's JSON: {"SET": {"geneSymbols": ["TP53", ...], ...}, ...}.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    dict of set name to list of gene symbols, both in the order of the file
+
+    Raises
+    ------
+    InputError
+        When it is no JSON of this form, a set has no gene, or a set is there twice.
+    """
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        found = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, where))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{where}: not JSON, or cut off ({error}): get MSigDB's JSON file") from error
+    if not isinstance(found, dict) or not found:
+        raise InputError(f"{where}: holds no gene set: get MSigDB's JSON file")
+    return {name: _symbols(name, entry, where) for name, entry in found.items()}
+
+
+def _unique(pairs: list[tuple[str, object]], where: str) -> dict[str, object]:
+    """Make a dict of an object's pairs; JSON itself would let the last of equal names win in silence."""
+    names = [name for name, _ in pairs]
+    repeated = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else []
+    if repeated:
+        raise InputError(f"{where}: {repeated[0]!r} is there twice: remove one of the two")
+    return dict(pairs)
+
+
+def _symbols(name: str, entry: object, where: str) -> list[str]:
+    """Return the genes of a set."""
+    genes = entry.get("geneSymbols") if isinstance(entry, dict) else None
+    if not isinstance(genes, list) or not genes or not all(isinstance(gene, str) and gene for gene in genes):
+        raise InputError(f"{where}: the gene set {name!r} has no list of symbols 'geneSymbols': get MSigDB's JSON file")
+    return genes
+
+
+def read_gene_sets(file: str | Path) -> dict[str, list[str]]:
+    """Read gene sets from a GMT file or from MSigDB's JSON; the content tells which it is.
+
+    Parameters
+    ----------
+    file : str or Path
+
+    Returns
+    -------
+    dict of set name to list of gene symbols, both in the order of the file
+
+    Raises
+    ------
+    InputError
+        When the file is missing, no text, a web page or empty, or as `parse_gmt` and `parse_msigdb_json`.
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as text: check the path of the GMT file") from error
-    return parse_gmt(text, str(file))
+        raise InputError(f"{file}: cannot be read as text: check the path of the GMT or JSON file") from error
+    start = text.lstrip()[:1]
+    if start == "<":
+        raise InputError(f"{file}: a web page, not gene sets: get a GMT or JSON file from MSigDB")
+    return parse_msigdb_json(text, str(file)) if start in ("{", "[") else parse_gmt(text, str(file))
 
 
 def read_cgp(release: str = "7.1") -> dict[str, list[str]]:
@@ -73,7 +135,7 @@ def read_cgp(release: str = "7.1") -> dict[str, list[str]]:
         When the file is missing or not as it should be, or the release is unknown.
     """
     if release == "6.2":
-        return read_gmt(path("msigdb-6.2"))
+        return read_gene_sets(path("msigdb-6.2"))
     if release != "7.1":
         raise InputError(f"MSigDB release {release!r} is unknown: use 7.1 or 6.2")
     archive = path("cy")

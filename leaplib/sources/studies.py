@@ -1,8 +1,9 @@
-"""The drug studies' own response tables, as their providers publish them.
+"""The drug studies' responses: as a PSet where one is there, else the table that the study's provider publishes.
 
 Each reader returns one row a measurement with the columns of `DrugScreen.responses`: study, line, drug (names
 of the file) and aac, the area above the dose-response curve as a share of the largest possible one (0 = no
-effect, 1 = full effect at all doses). The studies state different areas:
+effect, 1 = full effect at all doses). In PSets it is that (`leaplib/sources/psets.py`); the tables state
+different areas:
 
 GDSC    area under the curve over the tested doses, 0 to 1: aac = 1 - AUC.
 CCLE    activity area, a sum over eight doses, 0 to 8: aac = ActArea / 8.
@@ -23,6 +24,7 @@ import pandas as pd
 
 from leaplib.errors import InputError
 from leaplib.sources import manifest
+from leaplib.sources.psets import read_pset_responses
 from leaplib.sources.tabular import (
     Place,
     numbers,
@@ -65,23 +67,46 @@ def read_studies(studies: Sequence[str] = ("GDSC v2", "GDSC v1", "CCLE", "CTRP")
     Returns
     -------
     DataFrame
-        study, line, drug, aac.
+        study, line, drug, aac. Each study is read from its first source that is there, see `available`.
 
     Raises
     ------
     InputError
-        When a study is unknown, or its file is missing or cannot be used; names the file and the command.
+        When a study is unknown, none of its files is there, or the one that is cannot be used; names the file
+        and the command.
     """
-    unknown = [study for study in studies if study not in READERS]
-    if unknown or not studies:
-        raise InputError(
-            f"study {', '.join(map(repr, unknown)) or 'none'} is unknown: use some of {', '.join(READERS)}"
-        )
+    if not studies:
+        raise InputError(f"no study is named: use some of {', '.join(READERS)}")
     frames = []
     for study in studies:
-        source, reader = READERS[study]
-        frames.append(reader(manifest.path(source)))
+        source = available(study)
+        if source is None:
+            ways = [f"`leap data fetch {name}` for {manifest.get_source(name).target}" for name in READERS[study]]
+            raise InputError(f"study {study!r} has no file: run {' or '.join(ways)}, or put one of them there by hand")
+        frames.append(READERS[study][source](manifest.path(source)))
     return pd.concat(frames, ignore_index=True)
+
+
+def available(study: str) -> str | None:
+    """Return the source, by its name in the manifest, that a study is read from.
+
+    Parameters
+    ----------
+    study : {"GDSC v2", "GDSC v1", "CCLE", "CTRP", "PRISM"}
+
+    Returns
+    -------
+    str or None
+        The PSet if its file lies in data/raw, else the study's own table if that does.
+
+    Raises
+    ------
+    InputError
+        When the study is unknown.
+    """
+    if study not in READERS:
+        raise InputError(f"study {study!r} is unknown: use some of {', '.join(READERS)}")
+    return next((source for source in READERS[study] if manifest.get_source(source).target.is_file()), None)
 
 
 def _tidy(study: str, line: pd.Series, drug: pd.Series, aac: pd.Series) -> pd.DataFrame:
@@ -301,11 +326,17 @@ def _translate(frame: pd.DataFrame, key: str, table: pd.DataFrame, value: str, p
     return found
 
 
-# By study: the source in the manifest and its reader.
-READERS: dict[str, tuple[str, Callable[[Path], pd.DataFrame]]] = {
-    "GDSC v2": ("gdsc2-8.5", partial(read_gdsc, dataset="GDSC2")),
-    "GDSC v1": ("gdsc1-8.5", partial(read_gdsc, dataset="GDSC1")),
-    "CCLE": ("ccle-response", read_ccle),
-    "CTRP": ("ctrp-v2", read_ctrp),
-    "PRISM": ("prism-response", read_prism),
+# By study: its sources in the manifest, the first of which counts, and their readers.
+READERS: dict[str, dict[str, Callable[[Path], pd.DataFrame]]] = {
+    "GDSC v2": {
+        "pset-gdsc2": partial(read_pset_responses, study="GDSC v2"),
+        "gdsc2-8.5": partial(read_gdsc, dataset="GDSC2"),
+    },
+    "GDSC v1": {
+        "pset-gdsc1": partial(read_pset_responses, study="GDSC v1"),
+        "gdsc1-8.5": partial(read_gdsc, dataset="GDSC1"),
+    },
+    "CCLE": {"pset-ccle": partial(read_pset_responses, study="CCLE"), "ccle-response": read_ccle},
+    "CTRP": {"pset-ctrpv2": partial(read_pset_responses, study="CTRP"), "ctrp-v2": read_ctrp},
+    "PRISM": {"pset-prism": partial(read_pset_responses, study="PRISM"), "prism-response": read_prism},
 }

@@ -93,7 +93,7 @@ def parse_table(data: bytes, place: Place, columns: Sequence[str], sep: str) -> 
         raise place.error("rows have more fields than the header: decimal commas, or a shifted header")
     frame.index = pd.RangeIndex(2, len(frame) + 2)
     frame.columns = frame.columns.str.strip()
-    _check_columns(list(frame.columns), columns, place)
+    check_columns(list(frame.columns), columns, place)
     return _stripped(frame[list(columns)], place)
 
 
@@ -106,7 +106,7 @@ def _parse(data: bytes, sep: str, encoding: str) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _check_columns(has: Sequence[str], needed: Sequence[str], place: Place) -> None:
+def check_columns(has: Sequence[str], needed: Sequence[str], place: Place) -> None:
     """Raise when a column is missing or there twice; say which ones there are."""
     missing = [column for column in needed if column not in has]
     if missing:
@@ -164,7 +164,7 @@ def read_sheet(book: openpyxl.Workbook, sheet: str, place: Place, columns: Seque
     """
     place = place.within(f"sheet {sheet!r}") if sheet in book.sheetnames else place
     header = header_of(book, sheet, place)
-    _check_columns(header, columns, place)
+    check_columns(header, columns, place)
     positions = [header.index(column) for column in columns]
     rows = sheet_rows(book, sheet, place)
     next(rows)

@@ -4,6 +4,7 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ from leaplib.sources import manifest, tabular
 from leaplib.sources.identifiers import LineIndex
 from leaplib.sources.studies import (
     CTRP_MEMBERS,
+    available,
     read_ccle,
     read_ctrp,
     read_ctrp_smiles,
@@ -21,6 +23,8 @@ from leaplib.sources.studies import (
     read_prism_smiles,
     read_studies,
 )
+
+from .rds import S4, Frame, write_rds
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 HTML = "<!DOCTYPE html><html><body>Access denied</body></html>"
@@ -324,23 +328,75 @@ def test_the_manifest_names_the_files() -> None:
     assert {"gdsc1-8.5", "gdsc2-8.5", "ccle-response", "prism-response", "ctrp-v2", "pdxe"} <= set(sources)
 
 
-def test_studies_in_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of raw files, under the manifest of the checkout without its checksums."""
+    text = (Path(__file__).resolve().parents[2] / "data" / "sources.toml").read_text()
+    sums = ("sha256", "md5")
+    write(tmp_path, manifest.MANIFEST, "\n".join(line for line in text.splitlines() if not line.startswith(sums)))
     monkeypatch.setenv("LEAP_DATA", str(tmp_path))
-    entries = {"ccle-response": ccle(tmp_path, ccle_row()), "ctrp-v2": ctrp(tmp_path)}
     (tmp_path / "raw").mkdir()
-    text = ""
-    for name, file in entries.items():
-        file.rename(tmp_path / "raw" / file.name)
-        text += f'[[source]]\nname = "{name}"\nkind = "manual"\nfile = "{file.name}"\n'
-        text += 'release = "r"\nlicence = "l"\npage = "p"\nenables = ["2a"]\n'
-    write(tmp_path, manifest.MANIFEST, text)
+    return tmp_path / "raw"
+
+
+def pset(folder: Path, name: str, aac: float) -> None:
+    """Put a PSet with one experiment into its place."""
+    info = Frame({"sampleid": ["CAL-120"], "treatmentid": ["Erlotinib"]}, ["1"])
+    responses = {"info": info, "profiles": Frame({"aac_recomputed": np.array([aac])}, ["1"])}
+    target = {"CCLE": "CCLE", "CTRPv2": "CTRPv2", "GDSC_v2": "GDSC2"}[name]
+    value = S4("PharmacoSet", {"annotation": {"name": name}, "treatmentResponse": responses})
+    write_rds(folder / "psets" / f"{target}.rds", value)
+
+
+def test_studies_in_one_table(raw: Path) -> None:
+    ccle(raw, ccle_row()).rename(raw / "CCLE_NP24.2009_Drug_data_2015.02.24.csv")
+    ctrp(raw).rename(raw / "CTRPv2.0_2015_ctd2_ExpandedDataset.zip")
+    assert available("CCLE") == "ccle-response" and available("PRISM") is None
     frame = read_studies(["CCLE", "CTRP"])
     assert frame["study"].tolist() == ["CCLE", *["CTRP"] * 4] and frame.index.tolist() == list(range(5))
-    (tmp_path / "raw" / "ctrp.zip").unlink()
-    with pytest.raises(InputError, match=r"ctrp\.zip is missing from .*leap data fetch ctrp-v2"):
-        read_studies(["CTRP"])
-    with pytest.raises(InputError, match="study 'CGP' is unknown: use some of GDSC v2, GDSC v1, CCLE, CTRP, PRISM"):
-        read_studies(["CCLE", "CGP"])
+
+
+def test_a_pset_goes_before_the_study_s_own_table(raw: Path) -> None:
+    table = ccle(raw, ccle_row()).rename(raw / "CCLE_NP24.2009_Drug_data_2015.02.24.csv")
+    pset(raw, "CCLE", 0.75)
+    pset(raw, "GDSC_v2", 0.5)
+    assert available("CCLE") == "pset-ccle" and available("GDSC v2") == "pset-gdsc2" and available("GDSC v1") is None
+    expected = [["GDSC v2", "CAL-120", "Erlotinib", 0.5], ["CCLE", "CAL-120", "Erlotinib", 0.75]]
+    assert read_studies(["GDSC v2", "CCLE"]).to_numpy().tolist() == expected
+    table.unlink()
+    assert read_studies(["CCLE"])["aac"].tolist() == [0.75]
+
+
+def test_a_damaged_pset_is_an_error_even_where_the_table_is_there(raw: Path) -> None:
+    ccle(raw, ccle_row()).rename(raw / "CCLE_NP24.2009_Drug_data_2015.02.24.csv")
+    pset(raw, "CTRPv2", 0.75)
+    (raw / "psets" / "CTRPv2.rds").rename(raw / "psets" / "CCLE.rds")
+    refused(lambda: read_studies(["CCLE"]), "CCLE.rds", "the PSet is 'CTRPv2', not that of CCLE", "pset-ccle")
+
+
+@pytest.mark.parametrize(
+    ("study", "sources", "files"),
+    [
+        ("GDSC v2", ("pset-gdsc2", "gdsc2-8.5"), ("psets/GDSC2.rds", "GDSC2_fitted_dose_response_27Oct23.xlsx")),
+        ("GDSC v1", ("pset-gdsc1", "gdsc1-8.5"), ("psets/GDSC1.rds", "GDSC1_fitted_dose_response_27Oct23.xlsx")),
+        ("CCLE", ("pset-ccle", "ccle-response"), ("psets/CCLE.rds", "CCLE_NP24.2009_Drug_data_2015.02.24.csv")),
+        ("CTRP", ("pset-ctrpv2", "ctrp-v2"), ("psets/CTRPv2.rds", "CTRPv2.0_2015_ctd2_ExpandedDataset.zip")),
+        ("PRISM", ("pset-prism", "prism-response"), ("psets/PRISM.rds", "secondary-screen-dose-response")),
+    ],
+)
+def test_a_study_without_a_file_names_both_ways(raw: Path, study: str, sources, files) -> None:
+    ways = [f"leap data fetch {source}` for {raw}" for source in sources]
+    refused(lambda: read_studies([study]), f"study {study!r} has no file", *ways, *files)
+
+
+def test_unknown_studies(raw: Path) -> None:
+    message = "study 'CGP' is unknown: use some of GDSC v2, GDSC v1, CCLE, CTRP, PRISM"
+    with pytest.raises(InputError, match=message):
+        read_studies(["CGP", "CCLE"])
+    with pytest.raises(InputError, match=message):
+        available("CGP")
+    with pytest.raises(InputError, match="no study is named: use some of GDSC v2"):
+        read_studies([])
 
 
 def test_old_letters_are_read(tmp_path: Path) -> None:
