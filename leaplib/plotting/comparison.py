@@ -15,8 +15,9 @@ BOX, SHIFT = 0.46, 0.14  # width of a box, and how far box and published mark st
 
 
 def counted(number: int, plural: str) -> str:
-    """Return "1 split" or "1,539 genes"."""
-    return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
+    """Return "1 split", "1,539 genes" or "1 subset of PDX"."""
+    noun, of, rest = plural.partition(" of ")
+    return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}{of}{rest}"
 
 
 def _counts(splits: int, split_name: str, n_perturbations: int | None, perturbation_name: str) -> str:

@@ -72,6 +72,16 @@ def test_counts_are_written(ax, values):
     assert texts(ax) == ["n = 1"]
 
 
+@pytest.mark.parametrize(("number", "plural", "text"), [
+    (1, "genes", "1 gene"),
+    (1539, "genes", "1,539 genes"),
+    (1, "subsets of PDX", "1 subset of PDX"),
+    (10, "subsets of PDX", "10 subsets of PDX"),
+])  # fmt: skip
+def test_counted(number, plural, text):
+    assert comparison.counted(number, plural) == text
+
+
 @pytest.mark.parametrize("frame", [pd.DataFrame(), "nan"])
 def test_nothing_to_draw_says_no_data(ax, values, frame):
     frame = values.assign(value=np.nan) if isinstance(frame, str) else frame
