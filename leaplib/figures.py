@@ -17,7 +17,12 @@ from leaplib.layout import Layout
 from leaplib.plotting import representation as pretraining
 from leaplib.plotting import scheme, style
 from leaplib.scores import models_only, split_values
-from leaplib.supplementary_figures import supplementary_figure_1, supplementary_figure_5
+from leaplib.supplementary_figures import (
+    supplementary_figure_1,
+    supplementary_figure_2,
+    supplementary_figure_3,
+    supplementary_figure_5,
+)
 
 __all__ = [
     "best_other_model",
@@ -28,6 +33,8 @@ __all__ = [
     "representation",
     "save",
     "supplementary_figure_1",
+    "supplementary_figure_2",
+    "supplementary_figure_3",
     "supplementary_figure_5",
 ]
 
@@ -66,9 +73,8 @@ def figure_1(*, size: pages.Size = (style.TWO_COLUMNS, scheme.HEIGHT)) -> pages.
 
 def best_other_model(values: pd.DataFrame) -> str | None:
     """Return the model with the highest mean that is not LEAP, one of its members or a control."""
-    known = values[
-        ~values["model"].isin(style.CONTROLS) & ~values["model"].astype(str).str.startswith(("LEAP", "PS-LASSO"))
-    ]
+    no_models = [*style.CONTROLS, style.REPRODUCIBILITY]
+    known = values[~values["model"].isin(no_models) & ~values["model"].astype(str).str.startswith(("LEAP", "PS-LASSO"))]
     means = known.groupby("model")["value"].mean().dropna()
     return str(means.idxmax()) if len(means) else None
 

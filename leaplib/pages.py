@@ -74,7 +74,8 @@ def scatter(ax: Axes, part: pd.DataFrame, task: str, rival: str) -> pd.DataFrame
     names = words(task)
     n_splits = split_values(part, "per_perturbation", "spearman")["split"].nunique()
     splits = comparison.counted(n_splits, names["split_name"])
-    title = f"Task {task.removesuffix(EXTERNAL)}: LEAP against {rival}"
+    against = rival.lower() if rival == style.REPRODUCIBILITY else rival
+    title = f"Task {task.removesuffix(EXTERNAL)}: LEAP against {against}"
     comparison.perturbation_scatter(ax, wide, rival, "LEAP", title=title, mean_over=splits,
                                     perturbation_name=names["perturbation_name"])  # fmt: skip
     letter_and_note(ax, "B", data_of(part))

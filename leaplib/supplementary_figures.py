@@ -91,6 +91,66 @@ def _level_titles(row: Sequence[Axes]) -> None:
 
 
 @style.styled
+def supplementary_figure_2(scores: pd.DataFrame, task: str = "1b", published: pd.DataFrame | None = None, *,
+                           reported_only: bool = False,
+                           size: pages.Size = (style.TWO_COLUMNS, 76)) -> pages.Drawn:  # fmt: skip
+    """Draw all models on one task: A per perturbation, B over all pairs at once.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `leaplib.scores.load_scores`.
+    task : str
+    published : DataFrame, optional
+        task, model, level, metric, mean, sd.
+    reported_only : bool
+        Show published models too that were not run here.
+    size : tuple of float
+        Width and height in mm.
+
+    Returns
+    -------
+    Figure, DataFrame
+    """
+    part = style.checked(scores, pages.COLUMNS)
+    fig, axes = style.figure(*size, ncols=2)
+    levels = ("per_perturbation", "overall")
+    drawn = [pages.boxes(ax, part, task, letter, published, reported_only, level).assign(level=level)
+             for ax, letter, level in zip(axes, "AB", levels, strict=True)]  # fmt: skip
+    return fig, pages.plotted(drawn)
+
+
+@style.styled
+def supplementary_figure_3(scores: pd.DataFrame, published: pd.DataFrame | None = None, *, task: str = "2a",
+                           size: pages.Size = (style.TWO_COLUMNS, 82)) -> pages.Drawn:  # fmt: skip
+    """Draw the external validation: A models against the labels' reproducibility, B LEAP against it by drug.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `leaplib.scores.load_scores`, task "2a external"; the reproducibility (the training studies' own
+        measurements of the same pairs) is the model "Label reproducibility".
+    published : DataFrame, optional
+        task, model, level, metric, mean, sd.
+    task : str
+        The task that the models were trained for.
+    size : tuple of float
+        Width and height in mm.
+
+    Returns
+    -------
+    Figure, DataFrame
+    """
+    name = task + pages.EXTERNAL
+    part = style.checked(scores, pages.COLUMNS)
+    part = part[part["task"] == name]
+    fig, axes = style.figure(*size, ncols=2, width_ratios=(1.5, 1))
+    boxes = pages.boxes(axes[0], part, name, "A", published, reported_only=False)
+    points = pages.scatter(axes[1], part, name, style.REPRODUCIBILITY)
+    return fig, pages.plotted([boxes, points])
+
+
+@style.styled
 def supplementary_figure_5(scores: pd.DataFrame, task: str = "1a", *,
                            size: pages.Size = (style.ONE_COLUMN, 70)) -> pages.Drawn:  # fmt: skip
     """Draw PS-LASSO on each representation against LEAP, which averages them.
