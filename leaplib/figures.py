@@ -22,6 +22,9 @@ from leaplib.supplementary_figures import (
     supplementary_figure_2,
     supplementary_figure_3,
     supplementary_figure_5,
+    supplementary_figure_6,
+    supplementary_figure_7,
+    supplementary_figure_8,
 )
 
 __all__ = [
@@ -36,6 +39,9 @@ __all__ = [
     "supplementary_figure_2",
     "supplementary_figure_3",
     "supplementary_figure_5",
+    "supplementary_figure_6",
+    "supplementary_figure_7",
+    "supplementary_figure_8",
 ]
 
 PANELS = {"1a": "A", "2a": "B", "3a": "C", "4a": "D", "5a": "E"}  # letters of the paper's figure 3
