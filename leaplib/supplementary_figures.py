@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from leaplib import pages
-from leaplib.plotting import comparison, flowchart, groups, style
+from leaplib.plotting import ablation, comparison, flowchart, groups, style
 from leaplib.scores import models_only, split_values
 from leaplib.tasks import TASKS
 
 METRIC_NAMES = {"spearman": comparison.RHO, "pearson": "Pearson's r"}
+STEPS_WIDE, STEPS_FRAME = 140, 26  # mm: width of the page of an ablation, height of a panel without its rows
 MIN_COLUMNS, MAX_COLUMNS = 2, 5  # of flowcharts side by side
 
 
@@ -151,6 +152,48 @@ def supplementary_figure_3(scores: pd.DataFrame, published: pd.DataFrame | None 
     boxes = pages.boxes(axes[0], part, name, "A", published, reported_only=False)
     points = pages.scatter(axes[1], part, name, style.REPRODUCIBILITY)
     return fig, pages.plotted([boxes, points])
+
+
+@style.styled
+def supplementary_figure_4(steps: pd.DataFrame, *, size: pages.Size | None = None) -> pages.Drawn:
+    """Draw the steps of the ablation, a panel a task: splits, mean, SD, and the change against the step before.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        Columns task, step (1, 2, ...), name, split, value (mean per-perturbation Spearman), data, p_value
+        (paired test against the step before; NaN: none), published_mean, published_sd (NaN: not given).
+        Published values are drawn where a task's data are real.
+    size : tuple of float, optional
+        Width and height in mm; by default the height follows from the number of steps.
+
+    Returns
+    -------
+    Figure, DataFrame
+        The frame: panel, the columns of `steps`, change.
+    """
+    columns = ["task", "step", "name", "split", "value", "data", "p_value", "published_mean", "published_sd"]
+    rows = style.checked(steps, columns)
+    tasks = list(dict.fromkeys(rows["task"])) or [""]
+    parts = [rows[rows["task"] == task] for task in tasks]
+    heights = [STEPS_FRAME + ablation.row_height(part["name"]) * max(part["step"].nunique(), 1) for part in parts]
+    page = size or (STEPS_WIDE, min(sum(heights), style.MAX_HEIGHT))
+    fig, axes = style.figure(*page, nrows=len(tasks), height_ratios=heights, squeeze=False)
+    drawn = [_steps(ax, part, task) for ax, part, task in zip(axes.flat, parts, tasks, strict=True)]
+    letters = pages.LETTERS if len(tasks) > 1 else [""]
+    for ax, part, letter in zip(axes.flat, parts, letters, strict=False):
+        pages.letter_and_note(ax, letter, pages.data_of(part), offset=-9)
+    return fig, pages.plotted([part.assign(panel=letter)
+                               for part, letter in zip(drawn, pages.LETTERS, strict=False)])  # fmt: skip
+
+
+def _steps(ax: Axes, steps: pd.DataFrame, task: str) -> pd.DataFrame:
+    """Draw one task's steps with their title; return what is drawn."""
+    names = pages.words(task)
+    n = comparison.counted(steps.dropna(subset=["value"])["split"].nunique(), names["split_name"])
+    title = f"{names['title']}\nn = {n}; bars: means; lines: SD" if task else ""
+    ablation.steps(ax, steps, published=pages.data_of(steps) == "real", title=title)
+    return steps.assign(change=steps["step"].map(ablation.changes(steps)))
 
 
 @style.styled

@@ -217,6 +217,47 @@ def test_drugs_of_one_subset_or_simulated():
     assert "no data" in written(none) and drawn.empty
 
 
+@pytest.fixture
+def ablation():
+    """Two tasks of three steps on four splits; the second on simulated data."""
+    rng = np.random.default_rng(1)
+    rows = [(task, step, name, f"holdout-{i}", 0.3 + 0.01 * step + rng.normal(0, 0.01), data, np.nan, 0.3, 0.01)
+            for task, data in (("1a", "real"), ("2a", "simulated"))
+            for step, name in enumerate(("PP-LGBM", "PS-LASSO", "LEAP"), start=1) for i in range(4)]  # fmt: skip
+    columns = ["task", "step", "name", "split", "value", "data", "p_value", "published_mean", "published_sd"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_steps_have_a_panel_a_task(ablation):
+    fig, drawn = figures.supplementary_figure_4(ablation)
+    assert [text for text in written(fig) if len(text) == 1] == ["A", "B"]
+    titles = [ax.get_title(loc="left").split("\n") for ax in fig.axes]
+    assert titles[0] == ["Task 1a: gene dependency, unseen cell lines", "n = 4 splits; bars: means; lines: SD"]
+    assert [len(ax.containers) for ax in fig.axes] == [1, 0]  # nothing published beside simulated data
+    assert [[t.get_text() for t in ax.texts].count("simulated data") for ax in fig.axes] == [0, 1]
+    means = ablation.groupby(["task", "step"])["value"].mean().unstack()
+    got = drawn.groupby(["task", "step"])["change"].first().unstack()
+    np.testing.assert_allclose(got.to_numpy(), means.diff(axis=1).to_numpy())
+    for ax, letter in zip(fig.axes, "AB", strict=True):
+        rows = drawn[(drawn["panel"] == letter) & (drawn["step"] == 2)]
+        assert sorted(points(ax, "2  PS-LASSO")[:, 0]) == sorted(rows["value"])
+
+
+@pytest.mark.parametrize("case", ["bare", "one task", "one split", "nan"])
+def test_odd_steps_do_not_break_the_figure(ablation, case):
+    frame = {
+        "bare": pd.DataFrame(),
+        "one task": ablation[ablation["task"] == "1a"],
+        "one split": ablation[ablation["split"] == "holdout-1"],
+        "nan": ablation.assign(value=np.nan),
+    }[case]
+    fig, drawn = figures.supplementary_figure_4(frame)
+    assert ("no data" in written(fig)) == (case in ("bare", "nan"))
+    assert len(drawn) == len(frame) and ("A" in written(fig)) == (case in ("one split", "nan"))
+    with pytest.raises(InputError, match="'p_value'"):
+        figures.supplementary_figure_4(ablation.drop(columns="p_value"))
+
+
 def test_missing_columns_are_named(scores):
     for name in ("2", "3", "5", "6", "7", "8"):
         with pytest.raises(InputError, match="'test_set'"):

@@ -158,8 +158,8 @@ def legend(fig: Figure, models: Sequence[str], widest: float = 0, *, absent: Seq
         return
     handles = [_handle(f"{name} (no data)" if name in absent else name, style.colour(name), 16) for name in names]
     widths = _round_widths(widest)
-    place, columns = ("outside lower left", 4) if len(widths) else ("outside lower center", 6)
-    fig.legend(handles=handles, loc=place, ncols=columns)
+    fig.legend(handles=handles, loc="outside lower left" if len(widths) else "outside lower center",
+               ncols=4 if len(widths) else 6)  # fmt: skip
     if len(widths):
         sizes = [_handle(f"{width:g}", "white", area)
                  for width, area in zip(widths, areas(widths, widest), strict=True)]  # fmt: skip
