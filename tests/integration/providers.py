@@ -26,7 +26,7 @@ def write_pdx(path: Path) -> None:
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("RNAseq_fpkm")
     sheet.append(["Sample", *expression.index])
-    for gene, values in (2.0**expression.astype(float) - 1).clip(lower=0).T.iterrows():
+    for gene, values in (2.0 ** expression.astype(float) - 1).clip(lower=0).T.iterrows():
         sheet.append([gene, *values.tolist()])
     sheet = book.create_sheet("PCT curve metrics")
     sheet.append(list(arms))

@@ -18,7 +18,8 @@ from leaplib.sources import (
     read_response,
     read_smiles,
 )
-from leaplib.sources.screens import EXPRESSION, DrugScreen
+from leaplib.sources.drugs import EXPRESSION
+from leaplib.sources.screens import DrugScreen
 from leaplib.sources.tensors import read_tensors
 from leaplib.sources.wheels import read_member
 

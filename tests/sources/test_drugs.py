@@ -2,7 +2,7 @@ import pytest
 
 from leaplib.errors import InputError
 from leaplib.sources import gdsc, read_drug_screen
-from leaplib.sources.screens import EXPRESSION
+from leaplib.sources.drugs import EXPRESSION
 
 from .conftest import World, expression, tensors
 

