@@ -38,6 +38,8 @@ SIDM10,MY-M12,,Haematopoietic and Lymphoid,Other Blood Carcinomas,Acute Biphenot
 SIDM11,HC-1,,Haematopoietic and Lymphoid,Other Blood Carcinomas,Hairy Cell Leukemia,,,,True,
 SIDM12,NA,,Unknown,Unknown,,,,,False,
 """
+STUDY_GROUPS = ("psets", "gdsc-8.5", "depmap-23q4")
+STUDY_FILES = ("ccle-response", "ctrp-v2", "prism-response")
 GMT_ALL = "CGP_UP\tnote\tTP53\tRET\nPATHWAY\tnote\tRET\nCGP_DOWN\tnote\tCALCA\n"
 GMT_CP = "PATHWAY\tnote\tRET\n"
 
@@ -85,6 +87,17 @@ def write_wheel(target: Path, name: str, version: str, content: dict[str, bytes 
     return target
 
 
+def study_entries() -> list[str]:
+    """Entries of the drug studies' own files, without checksums."""
+    checkout = Path(__file__).resolve().parents[2] / "data" / manifest.MANIFEST
+    return [
+        f'[[source]]\nname = "{source.name}"\nkind = "download"\nfile = "{source.file}"\n'
+        f'url = "{source.url}"\nrelease = "r"\nlicence = "l"\npage = "p"\nenables = ["2a"]\n'
+        for source in manifest.load(checkout).values()
+        if source.group in STUDY_GROUPS or source.name in STUDY_FILES
+    ]
+
+
 @dataclass
 class World:
     """A data folder of small wheels; `shop` is where pip finds them."""
@@ -123,7 +136,7 @@ class World:
             '[[source]]\nname = "free"\nkind = "manual"\nfile = "free.txt"\n'
             'release = "r"\nlicence = "l"\npage = "the page"\nenables = ["1a"]\n'
         )
-        (self.data / manifest.MANIFEST).write_text("\n".join(entries))
+        (self.data / manifest.MANIFEST).write_text("\n".join([*study_entries(), *entries]))
 
 
 @pytest.fixture

