@@ -38,8 +38,8 @@ SIDM10,MY-M12,,Haematopoietic and Lymphoid,Other Blood Carcinomas,Acute Biphenot
 SIDM11,HC-1,,Haematopoietic and Lymphoid,Other Blood Carcinomas,Hairy Cell Leukemia,,,,True,
 SIDM12,NA,,Unknown,Unknown,,,,,False,
 """
-STUDY_GROUPS = ("psets", "gdsc-8.5", "depmap-23q4")
-STUDY_FILES = ("ccle-response", "ctrp-v2", "prism-response")
+STUDY_GROUPS = ("psets", "gdsc-8.5", "depmap-23q4", "depmap-22q4", "depmap-18q3")
+STUDY_FILES = ("ccle-response", "ctrp-v2", "prism-response", "pdxe")
 GMT_ALL = "CGP_UP\tnote\tTP53\tRET\nPATHWAY\tnote\tRET\nCGP_DOWN\tnote\tCALCA\n"
 GMT_CP = "PATHWAY\tnote\tRET\n"
 
@@ -88,13 +88,14 @@ def write_wheel(target: Path, name: str, version: str, content: dict[str, bytes 
 
 
 def study_entries() -> list[str]:
-    """Entries of the drug studies' own files, without checksums."""
+    """Entries of the studies' own files, without checksums; DepMap's files have short names."""
     checkout = Path(__file__).resolve().parents[2] / "data" / manifest.MANIFEST
+    sources = [s for s in manifest.load(checkout).values() if s.group in STUDY_GROUPS or s.name in STUDY_FILES]
+    files = {s.name: f"{s.group}/{s.name.split('-')[-1]}.csv" for s in sources if s.group.startswith("depmap")}
     return [
-        f'[[source]]\nname = "{source.name}"\nkind = "download"\nfile = "{source.file}"\n'
+        f'[[source]]\nname = "{source.name}"\nkind = "download"\nfile = "{files.get(source.name, source.file)}"\n'
         f'url = "{source.url}"\nrelease = "r"\nlicence = "l"\npage = "p"\nenables = ["2a"]\n'
-        for source in manifest.load(checkout).values()
-        if source.group in STUDY_GROUPS or source.name in STUDY_FILES
+        for source in sources
     ]
 
 

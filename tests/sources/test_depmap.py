@@ -12,7 +12,7 @@ from leaplib import data
 from leaplib.errors import InputError
 from leaplib.experiment import run_task
 from leaplib.profiles import get_profile
-from leaplib.sources import depmap, manifest, read_gene_screen
+from leaplib.sources import depmap, read_gene_screen
 from leaplib.tasks import get_task
 
 from .conftest import World
@@ -228,27 +228,12 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
 
 # The screen, and what rests on it
 
-ENTRY = """
-[[source]]
-name = "depmap-{release}-{what}"
-kind = "download"
-url = "https://example.org/{release}/{what}"
-file = "depmap-{release}/{what}.csv"
-release = "r"
-licence = "l"
-page = "p"
-enables = ["1a"]
-"""
 N_LINES = 150
 
 
 @pytest.fixture
 def depmap_world(world: World) -> World:
     """Both releases in small: 150 screened lines, ten of them without expression, five of no known line."""
-    entries = [ENTRY.format(release=release, what=what) for release in ("23q4", "22q4") for what in
-               ("dependency", "expression", "model")]  # fmt: skip
-    with open(world.data / manifest.MANIFEST, "a", encoding="utf-8") as handle:
-        handle.writelines(entries)
     for release in ("23q4", "22q4"):
         labels = matrix(N_LINES, 0, 1)
         labels["CALCA (796)"] = 0.5  # never varies

