@@ -13,6 +13,7 @@ from leaplib.files import atomic_path, write_text
 
 SAMPLE_COLUMNS = ("tissue", "study", "disease_model")
 FRAMES = ("expression", "response", "samples", "perturbations", "fingerprints")
+LINE_IDS = ("model_id", "depmap_id", "cosmic_id")
 UNITS = ("log2(TPM+1)", "z-score")
 
 
@@ -46,7 +47,8 @@ class Cohort:
     Raises
     ------
     InputError
-        When ids repeat, frames do not share their index, or values are infinite, missing or negative.
+        When ids repeat, two samples are one cell line, frames do not share their index, or values are
+        infinite, missing or negative.
     """
 
     name: str
@@ -70,8 +72,19 @@ class Cohort:
             (self.perturbations, "index", "perturbation in the perturbation table"),
         ):
             check_unique(getattr(frame, axis), what, self.name)
+        self._check_lines()
         self._check_alignment()
         self._check_values()
+
+    def _check_lines(self) -> None:
+        """Refuse a cell line that stands under two names: it could be on both sides of a split."""
+        for column in self.samples.columns.intersection(LINE_IDS):
+            known = self.samples[column].dropna()
+            repeated = known[known.duplicated(keep=False)]
+            if len(repeated):
+                same = repeated.index[repeated == repeated.iloc[0]]
+                raise InputError(f"{self.name}: samples {same[0]!r} and {same[1]!r} are one cell line ({column} "
+                                 f"{repeated.iloc[0]}): give both the same name")  # fmt: skip
 
     def _check_alignment(self) -> None:
         for frame, what in ((self.response, "response"), (self.samples, "sample table")):
