@@ -5,10 +5,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from leaplib import figures
 from leaplib.errors import InputError
-from leaplib.plotting import groups
+from leaplib.plotting import groups, style
 from tests.frames import COLUMNS, make_scores, make_subset_scores, points, written
 
 matplotlib.use("Agg")
@@ -133,6 +134,7 @@ def by_tissue():
             values = rng.normal(middle, 0.02 * (1 + place), 40)
             rows += [(*key, "", i, metric, value, "real") for i, value in enumerate(values)]
             rows += [(*key, f"p{p}", -1, metric, 5.0, "real") for p in range(7)]
+            rows += [(task, "PS-LASSO", 1, *key[3:], "", i, metric, 7.0, "real") for i in range(40)]  # a member of LEAP
             rows += [(*key[:4], "overall", "", 0, metric, 9.0, "real")]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -140,6 +142,7 @@ def by_tissue():
 def expected_interval(scores, task, tissue, model, metric):
     rows = scores[(scores["task"] == task) & (scores["split"] == tissue) & (scores["model"] == model)]
     rows = rows[(rows["metric"] == metric) & (rows["level"] == "per_perturbation") & (rows["perturbation"] == "")]
+    rows = rows[rows["member"] <= 0]
     low, middle, high = np.percentile(rows["value"], [2.5, 50, 97.5])
     return middle, high - low
 
@@ -191,6 +194,32 @@ def test_tissues_with_few_test_sets_or_values(by_tissue):
     assert drawn[drawn["model"] == "PS-LASSO"]["value"].isna().all()
     fig, drawn = figures.supplementary_figure_6(by_tissue[by_tissue["test_set"] <= 0], ("3a",))
     assert drawn["width"].isna().all() and len(fig.legends) == 1
+
+
+LONG_TISSUES = ["Lung", "Central Nervous System", "Ovary/Fallopian Tube", "Peripheral Nervous System", "Skin", "Bowel",
+                "Esophagus/Stomach", "Bladder/Urinary Tract", "Head and Neck",
+                *(f"Tissue {i}" for i in range(9))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "n_tissues"), [("6", 18), ("7", 10)])
+def test_twelve_models_and_all_tissues_fit_the_page(name, n_tissues):
+    rng = np.random.default_rng(0)
+    rows = [(task, model, -1, tissue, "per_perturbation", "", i, metric, rng.normal(0.2, 0.1), "simulated")
+            for task in ("3a", "4b") for model in [*style.ORDER][:12] for tissue in LONG_TISSUES[:n_tissues]
+            for i in range(3) for metric in ("spearman", "pearson")]  # fmt: skip
+    scores = pd.DataFrame(rows, columns=COLUMNS)
+    fig, _ = getattr(figures, f"supplementary_figure_{name}")(scores, ("3a", "4b"))
+    fig.canvas.draw()
+    assert min(text.get_fontsize() for text in fig.findobj(Text) if text.get_text().strip()) >= 6
+    models, sizes = (legend.get_window_extent() for legend in fig.legends)
+    assert models.x1 < sizes.x0 and models.x0 >= 0 and sizes.x1 <= fig.bbox.x1
+    for ax in fig.axes:
+        assert max(models.y1, sizes.y1) <= ax.get_tightbbox().y0 and ax.get_tightbbox().x0 >= 0
+        labels = ax.get_xticklabels()
+        slope = np.sin(np.radians(labels[0].get_rotation()))
+        for label in labels:
+            label.set_rotation(0)
+            assert label.get_window_extent().height <= ax.bbox.width / n_tissues * slope, label.get_text()
 
 
 def test_drugs_show_mean_and_sd_over_subsets():
