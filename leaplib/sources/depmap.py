@@ -98,6 +98,8 @@ def read_gene_screen(release: str = "23Q4") -> GeneScreen:
         When a file is missing, damaged, not what its name says, or of another release.
     """
     labels, rna, lines = (manifest.path(name) for name in files(release))
+    if "OncotreeLineage" not in _header(lines):
+        raise InputError(f"{lines}: lacks the column 'OncotreeLineage': the list of another release: {MEND}")
     models, expression = read_models(lines), read_expression(rna)
     read = read_effect if RELEASES[release].label == "gene effect" else read_dependency
     dependency = to_model_ids(read(labels), models)
@@ -141,7 +143,8 @@ def read_models(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        When the file is missing or no CSV, lacks a column, or a ModelID is empty or repeated.
+        When the file is missing or no CSV, lacks or repeats a column, holds no line, or a ModelID is empty or
+        repeated.
     """
     columns = _model_columns(path, _header(path))
     try:
@@ -149,6 +152,8 @@ def read_models(path: str | Path) -> pd.DataFrame:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV table ({str(error).strip()}): {MEND}") from error
+    if frame.empty:
+        raise InputError(f"{path}: holds no line: {MEND}")
     frame = frame[list(columns)].rename(columns=columns).reindex(columns=list(MODEL_FILE)).astype("str")
     frame = frame.apply(lambda column: column.str.strip())
     frame.index = _line_index(frame["depmap_id"], path).rename("line")
@@ -167,7 +172,11 @@ def _model_columns(path: str | Path, header: list[str]) -> dict[str, str]:
     if missing:
         raise InputError(f"{path}: no list of cell lines: lacks the column {', '.join(map(repr, missing))} "
                          f"(has {_some(header)}): {MEND}")  # fmt: skip
-    return {there[theirs.lower()]: ours for ours, theirs in scheme.items() if theirs.lower() in there}
+    found = {there[theirs.lower()]: ours for ours, theirs in scheme.items() if theirs.lower() in there}
+    repeated = [name for name in found if header.count(name) > 1]
+    if repeated:
+        raise InputError(f"{path}: the column {repeated[0]!r} is there twice: {MEND}")
+    return found
 
 
 def _from_ccle_name(frame: pd.DataFrame) -> pd.DataFrame:
@@ -228,6 +237,8 @@ def read_dependency(path: str | Path) -> pd.DataFrame:
     frame = _read_matrix(path)
     values = frame.to_numpy()
     _refuse((values < 0) | (values > 1), frame, path, "a probability of dependency lies between 0 and 1")
+    if np.isnan(values).all():
+        raise InputError(f"{path}: no cell holds a value: {MEND}")
     return frame
 
 

@@ -49,7 +49,7 @@ def read_rds(place: Place) -> "Node":
             found = parse_data(place.path.read_bytes(), extension=".rds")
     except DAMAGE as error:
         reason = " ".join(f"{type(error).__name__} {error}".split())[:150]
-        raise place.error(f"no .rds file of R, or a damaged one ({reason})") from error
+        raise place.error(f"no .rds file of R that can be read, or a damaged one ({reason})") from error
     return Node(found.object, place)
 
 

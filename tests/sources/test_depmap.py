@@ -97,10 +97,31 @@ def test_the_real_list() -> None:
         (lambda f: f.drop(columns="ModelID"), "lacks the column 'ModelID'"),
         (lambda f: f.assign(ModelID=ids(1)[0]), "'ACH-000001' is there more than once"),
         (lambda f: f.assign(ModelID=[None, *ids(2)]), "nan in the column of lines is no ModelID"),
+        (lambda f: f.rename(columns={"PatientID": "ModelID"}), "the column 'ModelID' is there twice"),
+        (lambda f: f.iloc[:0], "holds no line"),
     ],
 )
 def test_a_bad_list(tmp_path: Path, change, message: str) -> None:
     path = write(tmp_path, change(models(3)).to_csv(index=False))
+    with pytest.raises(InputError, match=message) as caught:
+        depmap.read_models(path)
+    assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("<html><body>403</body></html>", "is a web page"),
+        (models(2).to_csv(index=False, sep=";"), "semicolons or tabs between fields"),
+        (models(2).to_csv(index=False) + "a,b,c,d,e,f,g,h,i,j,k\n", "not a CSV table .*Expected 9 fields in line 4"),
+        (OLD, "holds no line"),
+        (SAMPLE_INFO.replace("ACH-000002", "ACH-000001"), "'ACH-000001' is there more than once"),
+        (SAMPLE_INFO.replace("CCLE_Name", "Name"), "lacks the column 'CCLE_name'"),
+    ],
+)
+def test_files_that_are_no_list(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
     with pytest.raises(InputError, match=message) as caught:
         depmap.read_models(path)
     assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
@@ -208,13 +229,48 @@ def test_bad_expression(tmp_path: Path, text: str, message: str) -> None:
     assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
 
 
-def test_other_matrices_are_no_labels(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a probability of dependency lies between 0 and 1"):
-        depmap.read_dependency(write(tmp_path, matrix(3, -1, 1)))
-    with pytest.raises(InputError, match="these are no gene effects"):
-        depmap.read_effect(write(tmp_path, matrix(3, 0, 1)))
-    with pytest.raises(InputError, match="a gene effect is finite"):
-        depmap.read_effect(write(tmp_path, matrix(3, -1, 1).replace(matrix(3, -1, 1).iloc[0, 0], np.inf)))
+EXPRESSION, DEPENDENCY, EFFECT = matrix(3, 0, 12), matrix(3, 0, 1), matrix(3, -2, 1)
+
+
+@pytest.mark.parametrize(
+    ("read", "table", "message"),
+    [
+        (depmap.read_expression, DEPENDENCY, "probabilities of dependency, not expression"),
+        (depmap.read_expression, EFFECT, r"log2\(TPM \+ 1\) lies between"),
+        (depmap.read_dependency, EXPRESSION, "a probability of dependency lies between 0 and 1"),
+        (depmap.read_dependency, EFFECT, "a probability of dependency lies between 0 and 1"),
+        (depmap.read_dependency, DEPENDENCY * np.nan, "no cell holds a value"),
+        (depmap.read_effect, EXPRESSION, "these are no gene effects"),
+        (depmap.read_effect, DEPENDENCY, "these are no gene effects"),
+        (depmap.read_effect, EFFECT * np.nan, "these are no gene effects"),
+        (depmap.read_effect, EFFECT.replace(EFFECT.iloc[0, 0], np.inf), "a gene effect is finite"),
+    ],
+)
+def test_a_matrix_in_another_s_place(tmp_path: Path, read, table: pd.DataFrame, message: str) -> None:
+    path = write(tmp_path, table)
+    with pytest.raises(InputError, match=message) as caught:
+        read(path)
+    assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
+
+
+@pytest.mark.parametrize("read", [depmap.read_dependency, depmap.read_effect])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        (EFFECT.iloc[:0].to_csv(), "holds no line"),
+        (EFFECT.to_csv(decimal=","), "numbers need a decimal point, not a comma"),
+        (EFFECT.to_csv(sep=";", decimal=","), "semicolons or tabs between fields"),
+        (EFFECT.set_axis(ids(1) * 3).to_csv(), "the ModelID 'ACH-000001' is there more than once"),
+        (EFFECT.T.to_csv(), "no matrix of genes"),
+        (EFFECT.reset_index(drop=True).to_csv(), "'0' in the column of lines is no "),
+    ],
+)
+def test_bad_labels(tmp_path: Path, read, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(InputError, match=message) as caught:
+        read(path)
+    assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
 
 
 def test_files_that_are_no_text(tmp_path: Path) -> None:
@@ -263,6 +319,13 @@ def test_files_of_two_releases_do_not_join(depmap_world: World, what: str) -> No
     path.write_text(path.read_text(encoding="utf-8").replace("ACH-0001", "ACH-0077").replace("ACH-00005", "ACH-00555")
                     .replace("ACH-00006", "ACH-00666").replace("ACH-00007", "ACH-00777"), encoding="utf-8")  # fmt: skip
     with pytest.raises(InputError, match=rf"only \d+ of its {N_LINES} lines .*{what}.csv: put files of one release"):
+        read_gene_screen()
+
+
+def test_the_list_of_2018_is_not_that_of_a_later_release(depmap_world: World) -> None:
+    rows = [f"{line},LINE{i}_LUNG,,,,Lung Cancer,,Male,ATCC\n" for i, line in enumerate(ids(N_LINES))]
+    write(depmap_world.raw, OLD + "".join(rows), "depmap-23q4/model.csv")
+    with pytest.raises(InputError, match=r"model.csv: lacks the column 'OncotreeLineage': the list of another release"):
         read_gene_screen()
 
 

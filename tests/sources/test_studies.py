@@ -385,7 +385,7 @@ def test_a_damaged_pset_is_an_error_even_where_the_table_is_there(raw: Path) -> 
     ],
 )
 def test_a_study_without_a_file_names_both_ways(raw: Path, study: str, sources, files) -> None:
-    ways = [f"leap data fetch {source}` for {raw}" for source in sources]
+    ways = [f"{word} `leap data fetch {name}` for {raw}" for word, name in zip(("run", "or"), sources, strict=True)]
     refused(lambda: read_studies([study]), f"study {study!r} has no file", *ways, *files)
 
 
