@@ -13,7 +13,8 @@ from leaplib.files import atomic_path, write_text
 
 SAMPLE_COLUMNS = ("tissue", "study", "disease_model")
 FRAMES = ("expression", "response", "samples", "perturbations", "fingerprints")
-LINE_IDS = ("model_id", "depmap_id", "cosmic_id")
+# Not the ids of other providers: DepMap gives NCI-H322 and its derivative NCI-H322M the same one of Sanger.
+LINE_ID = "depmap_id"
 UNITS = ("log2(TPM+1)", "z-score")
 
 
@@ -78,13 +79,12 @@ class Cohort:
 
     def _check_lines(self) -> None:
         """Refuse a cell line that stands under two names: it could be on both sides of a split."""
-        for column in self.samples.columns.intersection(LINE_IDS):
-            known = self.samples[column].dropna()
-            repeated = known[known.duplicated(keep=False)]
-            if len(repeated):
-                same = repeated.index[repeated == repeated.iloc[0]]
-                raise InputError(f"{self.name}: samples {same[0]!r} and {same[1]!r} are one cell line ({column} "
-                                 f"{repeated.iloc[0]}): give both the same name")  # fmt: skip
+        known = self.samples[LINE_ID].dropna() if LINE_ID in self.samples else pd.Series(dtype=str)
+        repeated = known[known.duplicated(keep=False)]
+        if len(repeated):
+            same = repeated.index[repeated == repeated.iloc[0]]
+            raise InputError(f"{self.name}: samples {same[0]!r} and {same[1]!r} are one cell line ({LINE_ID} "
+                             f"{repeated.iloc[0]}): give both the same name")  # fmt: skip
 
     def _check_alignment(self) -> None:
         for frame, what in ((self.response, "response"), (self.samples, "sample table")):

@@ -45,7 +45,7 @@ def test_test_sets_are_averaged_within_a_split_first():
 
 def test_verdict_counts_the_splits_that_leap_wins(scores):
     text = tables.verdict(scores, "2a")
-    assert "above PS-LASSO in 2 of 2 splits" in text
+    assert "above PS-LASSO in 2 of 2 holdouts" in text
     assert "0.500" in text
     assert "The paper reports: LEAP 0.350, PP-LGBM 0.335" in text
     assert "Other models" not in text
@@ -56,7 +56,7 @@ def test_verdict_names_the_other_models_and_the_best_of_them(scores):
     others = [rows("2a", model, split, value) for model, values in {"PP-MLP": (0.1, 0.7), "PS-LGBM": (0.3, 0.2)}.items()
               for split, value in zip(("holdout-0", "holdout-1"), values, strict=True)]  # fmt: skip
     text = tables.verdict(pd.concat([scores, pd.DataFrame(others)]), "2a")
-    assert "Other models: PP-MLP 0.400, PS-LGBM 0.250; LEAP is above PP-MLP in 1 of 2 splits." in text
+    assert "Other models: PP-MLP 0.400, PS-LGBM 0.250; LEAP is above PP-MLP in 1 of 2 holdouts." in text
 
 
 def test_mean_sd():

@@ -1,0 +1,77 @@
+"""Tasks on real measurements in their providers' form: xenografts and RNAi gene effects; in small."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaplib import data, tables
+from leaplib.experiment import run_task
+from leaplib.profiles import get_profile
+from leaplib.sources import manifest
+from leaplib.tasks import get_task
+
+from . import providers
+
+SMALL = replace(
+    get_profile("paper"), name="small", n_splits=2, n_shuffled=1, n_test_sets=5, max_perturbations=20, n_genes=400,
+    n_representations=2,
+    damae={"n_hidden": 64, "n_components": 64, "learning_rate": 1e-3, "batch_size": 256, "max_epochs": 15},
+)  # fmt: skip
+MODELS = ["ps-knn", "ps-lasso", "leap"]
+
+
+@pytest.fixture(scope="module")
+def pdx(real_home):
+    providers.write_pdx(manifest.get_source("pdxe").target)
+    return run_task(SMALL, "5a", MODELS)
+
+
+def test_xenografts_of_the_encyclopedia_meet_gdsc(pdx):
+    cohort, flow = data.load_cohort(SMALL, get_task("5a"))
+    model = cohort.samples["disease_model"]
+    counts = cohort.response[model == "xenograft"].notna().sum()
+    assert counts.to_dict() == {"Cetuximab": 66, "Erlotinib": 25, "Tamoxifen": 38, "Trametinib": 35, "Paclitaxel": 62}
+    assert cohort.expression.shape[1] == 269 and cohort.data == "real"
+    assert (cohort.response[model == "cell line"].notna().sum() > 800).all()
+    assert flow["pairs"].iloc[-1] == 226
+    published = pd.read_csv(providers.PDX_RESPONSE, sep="\t").query("Treatment == 'erlotinib'").set_index("Model")
+    treated = cohort.response.loc[model == "xenograft", "Erlotinib"].dropna()
+    np.testing.assert_allclose(treated, -published.loc[treated.index, "BestResponse"].astype(float))
+
+
+def test_every_output_on_xenografts_says_real_and_shows_the_controls(pdx):
+    assert set(pdx["data"]) == {"real"}
+    table = tables.supplementary_table_7(pdx)
+    expected = {"PS-KNN", "PS-LASSO", "LEAP", "Training mean", "Tissue mean", "LEAP (shuffled labels)"}
+    assert set(table["model"]) == expected and (table["n_splits"] == 10).all()
+    # Erlotinib was given to lung tumours alone, so that their mean says nothing.
+    erlotinib = table.query("drug == 'Erlotinib' and metric == 'spearman'").set_index("model")["mean"]
+    assert erlotinib["Tissue mean"] == 0 and erlotinib["LEAP"] != 0
+
+
+@pytest.fixture(scope="module")
+def effects(real_home):
+    providers.write_effects(genes=2000)
+    task = replace(get_task("3b"), design="holdout", n_perturbations=60)
+    return task, run_task(SMALL, task, MODELS)
+
+
+def test_gene_effects_of_demeter2_are_read_through_depmap_s_files(effects):
+    task, scores = effects
+    cohort, flow = data.load_cohort(SMALL, task)
+    assert set(scores["data"]) == {"real"} and cohort.data == "real" and cohort.label == "gene effect"
+    assert flow["step"].tolist()[:2] == ["screened lines", "with expression"] and len(cohort.samples) == 115
+    raw = pd.read_parquet(providers.DEMETER2).dropna(subset="ModelID").set_index("ModelID")
+    gene = cohort.response.columns[0]
+    np.testing.assert_allclose(cohort.response[gene], raw.loc[cohort.response.index, gene], rtol=1e-3)
+    assert cohort.samples["tissue"].notna().all()
+
+
+def test_gene_effects_of_unseen_tissues_run_on_the_tissues_that_are_large_enough(effects):
+    task = replace(get_task("3b"), id="3b tissues", n_perturbations=60, min_tissue=13)
+    scores = run_task(SMALL, task, ["ps-knn"])
+    cohort = data.load_cohort(SMALL, task)[0]
+    counts = cohort.samples["tissue"].value_counts()
+    assert set(scores["split"]) == set(counts.index[counts >= 13])
