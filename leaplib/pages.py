@@ -15,7 +15,7 @@ Drawn = tuple[Figure, pd.DataFrame]
 
 EXTERNAL = " external"  # behind a task: its models on the studies held out for external validation
 SPLIT_NAMES = {"holdout": "splits", "tissue": "unseen tissues", "xenograft": "subsets of PDX"}
-PERTURBATION_NAMES = {"drugs": "drugs", "dependencies": "genes"}
+DRUG_SCREENS = ("drugs", "xenografts")
 KEYS = ["task", "model", "member", "split", "data"]
 COLUMNS = [*KEYS, "level", "metric", "perturbation", "test_set", "value"]
 LETTERS = "ABCDEFGHIJKLMN"
@@ -30,7 +30,7 @@ def words(task: str) -> dict[str, str]:
     about = "external validation" if task.endswith(EXTERNAL) else f"{known.title[0].lower()}{known.title[1:]}"
     return {"title": f"Task {known.id}: {about}",
             "split_name": SPLIT_NAMES.get(known.design, "splits"),
-            "perturbation_name": PERTURBATION_NAMES.get(known.screen, "perturbations")}  # fmt: skip
+            "perturbation_name": "drugs" if known.screen in DRUG_SCREENS else "genes"}  # fmt: skip
 
 
 def data_of(frame: pd.DataFrame, otherwise: str = "real") -> str:

@@ -185,6 +185,13 @@ def supplementary_table_1(flows: Mapping[str, pd.DataFrame], data: Mapping[str, 
     return pd.DataFrame(list(rows.values()))
 
 
+def data_preparation(flows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the counts after each selection rule of every task: task, branch, step, tissues, samples, ...."""
+    frames = [flow.assign(task=task) for task, flow in flows.items()]
+    table = pd.concat(frames, ignore_index=True)
+    return table[["task", *(column for column in table if column != "task")]]
+
+
 def save_table(table: pd.DataFrame, profile: str, name: str) -> Path:
     """Write a table to `figures/<profile>/tables/<name>.csv`."""
     path = Layout(profile).tables / f"{name}.csv"
