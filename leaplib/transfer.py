@@ -7,9 +7,10 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from leaplib.experiment import run_task
+from leaplib.models import CONTROLS, MODELS, check_models
 from leaplib.pretraining import Embedding, embed
 from leaplib.profiles import Profile, get_profile
-from leaplib.scores import split_values
+from leaplib.scores import models_only, split_values
 from leaplib.tasks import Task, get_task
 
 HARMONISE = ("together", "per domain", "combat")
@@ -39,11 +40,12 @@ def compare(profile: Profile | str, task_id: str, models: Sequence[str] = ("ps-k
     DataFrame
         harmonise, model, mean, sd (of the mean Spearman correlation over drugs, over subsets of the xenografts), data.
     """
-    parts = []
+    parts, wanted = [], [MODELS[key].name for key in check_models(models)]
     for how in HARMONISE:
         scores = run_task(profile, variant(get_task(task_id), how), models, device, force=force)
-        values = split_values(scores, "per_perturbation", "spearman").query("member <= 0")
-        parts.append(values.assign(harmonise=how))
+        values = split_values(scores, "per_perturbation", "spearman")
+        values = models_only(values)
+        parts.append(values[values["model"].isin([*wanted, *CONTROLS.values()])].assign(harmonise=how))
     values = pd.concat(parts, ignore_index=True)
     return values.groupby(["harmonise", "model", "data"], sort=False)["value"].agg(mean="mean", sd="std").reset_index()
 
