@@ -2,7 +2,8 @@
 
 The network is genes -> 512 -> 256 -> 512 -> genes. Each batch is spoilt (30% of the entries take the same
 gene's value in another sample, and a little Gaussian noise is added) and the network has to give the clean
-batch back; the 256 values in the middle are the representation. LEAP uses several DAMAEs from several seeds,
+batch back; the 256 values in the middle are the representation. Ablations leave out parts of this: corruption, noise,
+the layers of 512, or a donor for each gene. LEAP uses several DAMAEs from several seeds,
 so the unit of work is a stack of S networks that train in step, by batched matrix products. All random
 numbers of a network come from its own generators: it does not matter which others train beside it.
 
@@ -41,9 +42,11 @@ from leaplib.store import versions
 FORMAT = "leaplib.damae/2"
 LAYERS = ("encoder.0", "encoder.1", "decoder.0", "decoder.1")
 HIDDEN = (0, 2)  # layers with ReLU and dropout; the code and the reconstruction are linear
+LINEAR = ("encoder.0", "decoder.0")  # the layers without outer hidden units
+MASKINGS = ("column", "row")
 ADAM_EPSILON = 1e-8
 TABLE = 2**18  # random numbers in a table, see _Feed
-BOUNDS = {"n_hidden": (1, math.inf), "n_components": (1, math.inf), "dropout": (0, 0.99), "corruption": (0, 0.99),
+BOUNDS = {"n_hidden": (0, math.inf), "n_components": (1, math.inf), "dropout": (0, 0.99), "corruption": (0, 0.99),
           "noise": (0, math.inf), "learning_rate": (0, math.inf), "warm_up": (0, math.inf),
           "batch_size": (2, math.inf),  # a sample needs a donor beside it
           "max_epochs": (1, math.inf), "patience": (1, math.inf), "min_delta": (0, math.inf),
@@ -56,13 +59,20 @@ class DAMAE(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     n_hidden : int
-        Units of the two outer hidden layers (ReLU).
+        Units of the two outer hidden layers (ReLU). With 0 there are none: genes -> code -> genes, linear both
+        ways, and dropout has nothing to act on.
     n_components : int
         Units of the code, which is what `transform` returns.
     dropout : float
         Share of the outer hidden units set to 0 in training.
     corruption : float
-        Share of the entries of a batch replaced by the same gene's value in another sample of the batch.
+        Share of the entries of a batch, each chosen for itself, that are replaced by the same gene's value in
+        another sample of the batch, the donor.
+    masking : {"column", "row"}
+        Where the donors of a sample's replaced entries come from, drawn anew for each batch. Samples in a circle,
+        the donor of sample i is sample i + d, with d uniform over 1 to batch size - 1. "column": each gene draws its
+        own d, so that a sample's entries come from many donors. "row": all genes share one d, so that all replaced
+        entries of a sample come from one donor, a piece of a real profile with its correlations.
     noise : float
         SD of the Gaussian noise added to every entry, in the units of X.
     learning_rate : float
@@ -106,14 +116,15 @@ class DAMAE(TransformerMixin, BaseEstimator):
     """
 
     def __init__(self, n_hidden: int = 512, n_components: int = 256, dropout: float = 0.2,
-                 corruption: float = 0.3, noise: float = 0.01, learning_rate: float = 1e-4, warm_up: int = 0,
-                 batch_size: int = 1024, max_epochs: int = 3000, patience: int = 20, min_delta: float = 1e-5,
-                 holdout: float = 0.2, precision: str = "auto", random_state: int = 0,
-                 device: str = "auto"):  # fmt: skip
+                 corruption: float = 0.3, masking: str = "column", noise: float = 0.01,
+                 learning_rate: float = 1e-4, warm_up: int = 0, batch_size: int = 1024, max_epochs: int = 3000,
+                 patience: int = 20, min_delta: float = 1e-5, holdout: float = 0.2, precision: str = "auto",
+                 random_state: int = 0, device: str = "auto"):  # fmt: skip
         self.n_hidden = n_hidden
         self.n_components = n_components
         self.dropout = dropout
         self.corruption = corruption
+        self.masking = masking
         self.noise = noise
         self.learning_rate = learning_rate
         self.warm_up = warm_up
@@ -157,8 +168,10 @@ class DAMAE(TransformerMixin, BaseEstimator):
         """
         self._check_is_fitted()
         values, weights = torch.from_numpy(_checked(self._in_order(X))), self.weights_
-        hidden = (values @ weights["encoder.0.weight"] + weights["encoder.0.bias"]).relu()
-        return (hidden @ weights["encoder.1.weight"] + weights["encoder.1.bias"]).numpy()
+        for number, layer in enumerate(self._layers()[: len(self._layers()) // 2]):
+            values = values @ weights[f"{layer}.weight"] + weights[f"{layer}.bias"]
+            values = values.relu() if number in self._hidden() else values
+        return values.numpy()
 
     def _check_is_fitted(self) -> None:
         if not hasattr(self, "weights_"):
@@ -208,7 +221,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
             model = cls(**text["configuration"])
             history = pd.DataFrame(text["history"], dtype=float)
             model._set_fitted(load_file(weights), text["best_epoch"], history, text["precision"], text["genes"])
-            sizes = [len(model.weights_[f"{layer}.bias"]) for layer in LAYERS]
+            sizes = [len(model.weights_[f"{layer}.bias"]) for layer in model._layers()]
         except (OSError, KeyError, TypeError, UnicodeError, json.JSONDecodeError, SafetensorError) as error:
             raise InputError(f"no readable DAMAE at {prefix} (.safetensors, .json): {error}") from error
         if sizes != model._sizes(model.n_features_in_)[1:]:
@@ -227,7 +240,16 @@ class DAMAE(TransformerMixin, BaseEstimator):
 
     def _sizes(self, n_genes: int) -> list[int]:
         """Return the units of all layers, from genes to genes."""
-        return [n_genes, self.n_hidden, self.n_components, self.n_hidden, n_genes]
+        outer = [self.n_hidden] if self.n_hidden else []
+        return [n_genes, *outer, self.n_components, *outer, n_genes]
+
+    def _layers(self) -> tuple[str, ...]:
+        """Return the names of the layers."""
+        return LAYERS if self.n_hidden else LINEAR
+
+    def _hidden(self) -> tuple[int, ...]:
+        """Return the numbers of the layers with ReLU and dropout."""
+        return HIDDEN if self.n_hidden else ()
 
     def _rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch (from 0)."""
@@ -350,11 +372,12 @@ class _Stack:
     """
 
     def __init__(self, settings: DAMAE, seeds: list[int], samples: Tensor):
-        self.dtype = samples.dtype
+        self.dtype, self.layers, self.hidden = samples.dtype, settings._layers(), settings._hidden()
+        self.n_encoders = len(self.layers) // 2
         self.weights: list[Tensor] = []  # matrix and bias of each layer, float32, seeds first
         streams = [_stream(seed, "weights") for seed in seeds]
         for number, (n_in, n_out) in enumerate(pairwise(settings._sizes(samples.shape[1]))):
-            for shape in ((n_in, n_out) if number < 2 else (n_out, n_in)), (n_out, 1):
+            for shape in ((n_in, n_out) if number < self.n_encoders else (n_out, n_in)), (n_out, 1):
                 drawn = torch.stack([torch.rand(shape, generator=stream) for stream in streams])
                 self.weights.append(((2 * drawn - 1) / math.sqrt(n_in)).to(samples.device))
         self.adam = torch.optim.Adam(self.weights, fused=True)
@@ -367,8 +390,8 @@ class _Stack:
         self.grads = [slope.to(weight.dtype) for slope, weight in zip(self.slopes, self.weights, strict=True)]
         for weight, grad in zip(self.weights, self.grads, strict=True):
             weight.grad = grad
-        first, second, *decoder = self.working[::2]
-        self.maps, self.biases = [first.mT, second.mT, *decoder], self.working[1::2]
+        matrices, self.biases = self.working[::2], self.working[1::2]
+        self.maps = [matrix.mT for matrix in matrices[: self.n_encoders]] + matrices[self.n_encoders :]
         self.rooms: dict[int, Tensor] = {}
 
     def forward(self, values: Tensor, drop: Mapping[int, Tensor] | None = None) -> list[Tensor]:
@@ -376,9 +399,9 @@ class _Stack:
         inputs = []
         for number, (matrix, bias) in enumerate(zip(self.maps, self.biases, strict=True)):
             inputs.append(values)
-            room = self._room(values.shape[2]) if number == len(LAYERS) - 1 else None
+            room = self._room(values.shape[2]) if number == len(self.layers) - 1 else None
             values = torch.baddbmm(bias, matrix, values, out=room)
-            if number in HIDDEN:
+            if number in self.hidden:
                 values.relu_()
             if drop and number in drop:
                 values.mul_(drop[number])
@@ -404,14 +427,14 @@ class _Stack:
         *inputs, slope = self.forward(spoilt, drop)
         loss = _mean_square(slope.sub_(clean))
         self.adam.param_groups[0].update(lr=rate, eps=ADAM_EPSILON * slope[0].numel() / 2)
-        for number in reversed(range(len(LAYERS))):
+        for number in reversed(range(len(self.layers))):
             values = inputs[number]
-            left, right = (values, slope) if number < 2 else (slope, values)
+            left, right = (values, slope) if number < self.n_encoders else (slope, values)
             torch.bmm(left, right.mT, out=self.slopes[2 * number])
             torch.sum(slope, 2, keepdim=True, out=self.slopes[2 * number + 1])
             if number > 0:
                 slope = torch.bmm(self.maps[number].mT, slope)
-            if number - 1 in HIDDEN:  # ReLU and dropout: a unit that was 0 passes nothing back
+            if number - 1 in self.hidden:  # ReLU and dropout: a unit that was 0 passes nothing back
                 slope.mul_(drop[number - 1]).mul_(values.sign())
         self._step()
         return loss
@@ -434,7 +457,7 @@ class _Stack:
 
     def weights_of(self, number: int) -> dict[str, Tensor]:
         """Return a copy of one network's weights, on the CPU."""
-        parts = [f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias")]
+        parts = [f"{layer}.{part}" for layer in self.layers for part in ("weight", "bias")]
         own = [weight[number].clone().cpu() for weight in self.weights]
         return {part: weight.squeeze(1) if part.endswith("bias") else weight
                 for part, weight in zip(parts, own, strict=True)}  # fmt: skip
@@ -447,7 +470,8 @@ class _Feed:
     entry, every gene of every batch reads a run of numbers that begins at a random place:
 
     - Donors. Think of the samples of a batch as a circle: a gene takes its values from a random number of
-      places further on. For each entry that is another sample, all equally likely, and each gene for itself.
+      places further on. For each entry that is another sample, all equally likely, and each gene for itself
+      (or, with whole rows, the same number for all genes).
       The run is in the batch, written twice.
     - Which entries are replaced, the noise, and (for hidden units instead of genes) dropout. The runs are in
       tables of 2**18 random numbers, drawn once a training. Two genes share the numbers of a sample only if
@@ -456,6 +480,7 @@ class _Feed:
 
     def __init__(self, settings: DAMAE, seeds: list[int], samples: Tensor, rows: Tensor):
         self.samples, self.rows, self.n_hidden = samples, rows.to(samples.device), settings.n_hidden
+        self.hidden, self.whole_rows = settings._hidden(), settings.masking == "row"
         self.streams = [_stream(seed, "batches", samples.device) for seed in seeds]
         n_rows = rows.shape[1]
         self.n_batches = min(math.ceil(n_rows / settings.batch_size), n_rows // 2)
@@ -475,7 +500,7 @@ class _Feed:
         n_networks, n_genes = len(self.streams), self.samples.shape[1]
         self.twice = self.samples.new_empty((n_networks, n_genes, 2 * self.size))
         self.spoilt, self.scratch = (self.samples.new_empty((n_networks, n_genes, self.size)) for _ in range(2))
-        self.drop = {layer: self.samples.new_empty((n_networks, self.n_hidden, self.size)) for layer in HIDDEN}
+        self.drop = {layer: self.samples.new_empty((n_networks, self.n_hidden, self.size)) for layer in self.hidden}
         self.loaded = False
 
     def keep(self, stay: list[int]) -> None:
@@ -512,19 +537,22 @@ class _Feed:
 
     def _spoil(self) -> Tensor:
         """Replace a share of the entries by another sample's value of the gene, and add noise."""
-        self._read_runs(self.twice, self.spoilt, first=1, last=self.size - 1, step=2 * self.size)
+        self._read_runs(self.twice, self.spoilt, 1, self.size - 1, 2 * self.size, together=self.whole_rows)
         self._read_runs(self.replaced, self.scratch)
         torch.lerp(self.twice[:, :, : self.size], self.spoilt, self.scratch, out=self.spoilt)  # exact at 0 and 1
         self._read_runs(self.noise, self.scratch)
         return self.spoilt.add_(self.scratch)
 
-    def _read_runs(self, source: Tensor, out: Tensor, first: int = 0, last: int = TABLE, step: int = 0) -> None:
+    def _read_runs(self, source: Tensor, out: Tensor, first: int = 0, last: int = TABLE, step: int = 0,
+                   together: bool = False) -> None:  # fmt: skip
         """Fill the rows of `out`, (S, rows, size), with runs from each network's own part of `source`.
 
-        A run begins `first` to `last` places, at random, from the row's place, `step` times its number.
+        A run begins `first` to `last` places, at random (`together`: the same for all rows of a network), from the
+        row's place, `step` times its number.
         """
         n_networks, n_rows, size = out.shape
-        drawn = [torch.randint(first, last + 1, (n_rows,), generator=own, device=own.device) for own in self.streams]
+        n_drawn = 1 if together else n_rows
+        drawn = [torch.randint(first, last + 1, (n_drawn,), generator=own, device=own.device) for own in self.streams]
         own_part = torch.arange(n_networks, device=out.device)[:, None] * source[0].numel()
         begin = torch.stack(drawn) + own_part + step * torch.arange(n_rows, device=out.device)
         runs = source.view(-1).as_strided((source.numel() - size + 1, size), (1, 1))
@@ -565,6 +593,8 @@ def _check_settings(settings: DAMAE, n_samples: int) -> int:
         value = getattr(settings, name)
         if not low <= value < high or (name == "learning_rate" and value == 0):
             raise InputError(f"{name} must be at least {low} and below {high}, not {value}")
+    if settings.masking not in MASKINGS:
+        raise InputError(f"masking must be one of {', '.join(MASKINGS)}, not {settings.masking!r}")
     n_held = max(1, round(settings.holdout * n_samples)) if settings.holdout else 0
     if n_samples - n_held < 2:
         raise InputError(f"{n_samples} samples are too few: training needs 2 beside the {n_held} held out")

@@ -31,7 +31,7 @@ class Split:
     train, test : Index
         Sample ids, disjoint.
     folds : Series
-        Tuning fold (0 to 4) of each training sample.
+        Tuning fold (from 0) of each training sample.
     left_out : list of Index
         Challenges ii and iii: for each test set, the samples of the target that it leaves out (those
         that a few-shot model is fine-tuned on, withheld from all models). Empty: one test set, all of `test`.
@@ -91,15 +91,44 @@ def tuning_folds(samples: pd.Index, seed: int, groups: pd.Series | None = None) 
     """
     if groups is None:
         return pd.Series(random_folds(len(samples), seed), index=samples, name="fold")
+    labels = _groups_of(samples, groups)
+    folds = pd.Series(-1, index=samples, name="fold")
+    for fold, (_, held) in enumerate(GroupKFold(min(N_FOLDS, labels.nunique())).split(samples, groups=labels)):
+        folds.iloc[held] = fold
+    return folds
+
+
+def tissue_folds(samples: pd.Index, tissue: pd.Series) -> pd.Series:
+    """Assign training samples to one tuning fold a tissue (leave-one-tissue-out; paper, suppl. table 6).
+
+    Parameters
+    ----------
+    samples : Index
+    tissue : Series
+        Tissue of each sample; further samples are ignored.
+
+    Returns
+    -------
+    Series of int, by sample
+        Folds are numbered in the order of the tissues' names.
+
+    Raises
+    ------
+    InputError
+        When a sample has no tissue, or all have the same.
+    """
+    folds = pd.factorize(_groups_of(samples, tissue), sort=True)[0]
+    return pd.Series(folds, index=samples, name="fold")
+
+
+def _groups_of(samples: pd.Index, groups: pd.Series) -> pd.Series:
+    """Return the group of each sample; raise InputError where one has none, or all have the same."""
     labels = groups.reindex(samples)
     if labels.isna().any():
         raise InputError(f"sample {labels.index[labels.isna()][0]!r} has no group: every training sample needs one")
     if labels.nunique() < 2:
         raise InputError("grouped folds need at least 2 groups: leave `groups` out or give more")
-    folds = pd.Series(-1, index=samples, name="fold")
-    for fold, (_, held) in enumerate(GroupKFold(min(N_FOLDS, labels.nunique())).split(samples, groups=labels)):
-        folds.iloc[held] = fold
-    return folds
+    return labels
 
 
 def holdouts(cohort: Cohort, n_splits: int, seed: int = SEED) -> list[Split]:

@@ -71,19 +71,37 @@ def test_reconstruction_beats_the_mean_and_approaches_pca():
     assert error < of_pca + 0.15 * of_mean
 
 
-def test_gradients_are_those_of_autograd(X):
-    settings = DAMAE(**SMALL)
+def test_without_hidden_layers_corruption_and_noise_it_comes_to_pca():
+    """The best linear autoencoder spans the principal components (Baldi and Hornik 1989)."""
+    X = low_rank(n=400)
+    settings = {**SMALL, "n_hidden": 0, "corruption": 0, "noise": 0, "max_epochs": 300, "holdout": 0}
+    model, pca = DAMAE(**settings | {"learning_rate": 3e-3}).fit(X), PCA(8).fit(X)
+    weights = {name: tensor.numpy() for name, tensor in model.weights_.items()}
+    back = model.transform(X) @ weights["decoder.0.weight"].T + weights["decoder.0.bias"]
+    error = np.mean((back - X) ** 2)
+    of_pca = np.mean((pca.inverse_transform(pca.transform(X)) - X) ** 2)
+    assert of_pca < error < 1.05 * of_pca
+    codes = X @ weights["encoder.0.weight"] + weights["encoder.0.bias"]
+    np.testing.assert_allclose(model.transform(X), codes, atol=1e-5)
+    np.testing.assert_allclose(model.history_["train_loss"].iloc[-1], error, rtol=0.02)  # nothing is spoilt or dropped
+
+
+@pytest.mark.parametrize("variant", [{}, {"n_hidden": 0}, {"masking": "row"}, {"corruption": 0, "noise": 0}], ids=str)
+def test_gradients_are_those_of_autograd(X, variant):
+    settings = DAMAE(**SMALL | variant)
     samples = torch.from_numpy(X)
-    stack, feed = module._Stack(settings, [0, 1], samples), feed_of(X, torch.arange(len(X)).expand(2, -1))
+    stack = module._Stack(settings, [0, 1], samples)
+    feed = feed_of(X, torch.arange(len(X)).expand(2, -1), **variant)
+    layers, hidden = (module.LAYERS, (0, 2)) if settings.n_hidden else (("encoder.0", "decoder.0"), ())
     clean, spoilt, drop = next(feed.epoch())
-    names = [f"{layer}.{part}" for layer in module.LAYERS for part in ("weight", "bias")]
+    names = [f"{layer}.{part}" for layer in layers for part in ("weight", "bias")]
     for number in range(2):
         weights = {name: tensor.requires_grad_() for name, tensor in stack.weights_of(number).items()}
         values = spoilt[number].T
-        for layer, name in enumerate(module.LAYERS):
+        for layer, name in enumerate(layers):
             matrix, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-            values = values @ (matrix if layer < 2 else matrix.T) + bias
-            if layer in module.HIDDEN:
+            values = values @ (matrix if name.startswith("encoder") else matrix.T) + bias
+            if layer in hidden:
                 values = values.relu() * drop[layer][number].T
         torch.nn.functional.mse_loss(values, clean[number].T).backward()
         expected = [weights[name].grad for name in names]
@@ -125,6 +143,46 @@ def test_corruption_keeps_each_genes_values_and_replaces_thirty_percent():
     assert donors.max() < 2 * donors.mean()
     pairs = [np.unique(row[hit]).size / hit.sum() for row, hit in zip(origin // p, replaced, strict=True)]
     assert np.mean(pairs) > 0.6  # a sample's entries come from many samples (0.75 expected)
+
+
+def test_whole_rows_take_a_samples_replaced_entries_from_one_donor():
+    n, p = 50, 400
+    X = np.arange(n * p, dtype=np.float32).reshape(n, p)  # a value tells its sample and gene
+    feed, own = feed_of(X, torch.arange(n).expand(2, -1), noise=0.0, masking="row"), np.arange(n)[:, None]
+    donors, shares = [], []
+    for _ in range(300):
+        _, spoilt, _ = next(feed.epoch())
+        origin = spoilt[0].T.numpy().astype(int)
+        assert (origin % p == np.arange(p)).all()  # the same gene
+        replaced = origin // p != own
+        of_each = [np.unique(row[hit]) for row, hit in zip(origin // p, replaced, strict=True)]
+        assert all(len(found) == 1 for found in of_each)
+        donors.append(np.concatenate(of_each))
+        shares.append(replaced.mean(1))
+    assert np.mean(shares) == pytest.approx(0.3, abs=0.01)
+    assert np.std(shares) == pytest.approx(np.sqrt(0.21 / p), rel=0.1)  # each entry for itself
+    counts = np.bincount(np.array(donors)[:, 7], minlength=n)  # those of sample 7 over the batches
+    assert counts[7] == 0 and (counts > 0).sum() > 45 and counts.max() < 20
+    spoilt = next(feed.epoch())[1].numpy()
+    both = [np.unique((page.T.astype(int) // p - own)[page.T.astype(int) // p != own] % n) for page in spoilt]
+    assert len(both[0]) == len(both[1]) == 1 and both[0] != both[1]  # each network draws for itself
+
+
+def test_columns_take_them_from_many_donors_and_train_to_something_else(X, fitted):
+    assert fitted.masking == "column"
+    np.testing.assert_array_equal(DAMAE(**SMALL, masking="column").fit(X).transform(X), fitted.transform(X))
+    other = DAMAE(**SMALL, masking="row").fit(X)
+    assert np.abs(other.transform(X) - fitted.transform(X)).max() > 1e-3
+
+
+def test_nothing_is_spoilt_without_corruption_and_noise(X):
+    clean, spoilt, drop = next(feed_of(X, corruption=0, noise=0).epoch())
+    assert torch.equal(clean, spoilt) and set(drop) == {0, 2}
+    clean, spoilt, _ = next(feed_of(X, corruption=0, noise=0.1).epoch())
+    assert (spoilt - clean).std() == pytest.approx(0.1, rel=0.02)
+    clean, spoilt, drop = next(feed_of(X, noise=0, n_hidden=0).epoch())
+    assert (spoilt != clean).float().mean() == pytest.approx(0.3, abs=0.01)
+    assert drop == {}
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
@@ -305,9 +363,10 @@ def test_each_random_stream_follows_the_seed(X, stream, monkeypatch):
     assert not model.fit(X).history_.equals(before)
 
 
-def test_together_is_alone(X):
+@pytest.mark.parametrize("variant", [{}, {"n_hidden": 0}, {"masking": "row"}], ids=str)
+def test_together_is_alone(X, variant):
     """Networks leave the stack at different epochs, and none notices the others."""
-    settings = SMALL | {"max_epochs": 60, "learning_rate": 1e-2, "patience": 3}
+    settings = SMALL | {"max_epochs": 60, "learning_rate": 1e-2, "patience": 3} | variant
     together = fit_damaes(X, (0, 1, 2, 3), **settings)
     assert len({model.best_epoch_ for model in together}) > 1
     for model in together:
@@ -415,7 +474,8 @@ def test_what_is_not_a_matrix_of_numbers(bad):
 @pytest.mark.parametrize(
     "setting",
     [{"corruption": 1.0}, {"dropout": -0.1}, {"holdout": 1}, {"batch_size": 1}, {"max_epochs": 0},
-     {"n_hidden": 0}, {"precision": "float16"}, {"patience": 0}, {"learning_rate": 0.0}, {"noise": -1.0}],
+     {"n_hidden": -1}, {"masking": "rows"}, {"precision": "float16"}, {"patience": 0},
+     {"learning_rate": 0.0}, {"noise": -1.0}],
 )  # fmt: skip
 def test_settings_out_of_range(X, setting):
     with pytest.raises(InputError, match=next(iter(setting))):
@@ -471,6 +531,27 @@ def test_saved_and_loaded_is_equal_to_the_bit(saved):
     assert sidecar["versions"]["torch"]
 
 
+@pytest.mark.parametrize("variant", [{"n_hidden": 0}, {"masking": "row"}, {"corruption": 0, "noise": 0}], ids=str)
+def test_variants_come_back_and_repeat(X, variant, tmp_path):
+    model = DAMAE(**SMALL | variant).fit(X)
+    model.save(tmp_path / "a")
+    loaded = DAMAE.load(tmp_path / "a")
+    assert loaded.get_params() == model.get_params()
+    np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+    np.testing.assert_array_equal(loaded.fit(X).transform(X), model.transform(X))
+
+
+def test_files_from_before_masking_was_a_choice_are_read(saved):
+    model, frame, prefix = saved
+    sidecar = prefix.with_suffix(".json")
+    text = json.loads(sidecar.read_text())
+    del text["configuration"]["masking"]
+    sidecar.write_text(json.dumps(text))
+    loaded = DAMAE.load(prefix)
+    assert loaded.masking == "column"
+    np.testing.assert_array_equal(loaded.transform(frame), model.transform(frame))
+
+
 def test_a_folder_will_do_and_arrays_have_no_genes(fitted, X, tmp_path):
     fitted.save(tmp_path)
     loaded = DAMAE.load(tmp_path)
@@ -496,7 +577,8 @@ def test_damaged_missing_and_foreign_files_are_refused(saved, X):
     with pytest.raises(InputError, match="another"):
         DAMAE.load(prefix)
     weights.write_bytes(good[0])
-    for edit in ({"format": "else"}, {"configuration": {"n_layers": 3}}, {"configuration": {"n_hidden": 5}}):
+    for edit in ({"format": "else"}, {"configuration": {"n_layers": 3}}, {"configuration": {"n_hidden": 5}},
+                 {"configuration": {"n_hidden": 0}}):  # fmt: skip
         sidecar.write_text(json.dumps(json.loads(good[1]) | edit))
         with pytest.raises(InputError):
             DAMAE.load(prefix)

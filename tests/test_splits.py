@@ -11,6 +11,7 @@ from leaplib.splits import (
     load_splits,
     random_folds,
     save_splits,
+    tissue_folds,
     tuning_folds,
     unseen_tissues,
 )
@@ -95,3 +96,19 @@ def test_folds_need_samples_and_groups():
     assert tuning_folds(ids, 0, pd.Series(list("112233"), index=ids)).nunique() == 3
     with pytest.raises(InputError, match="more than 10"):
         unseen_tissues(Cohort(name="small", **frames()), ["Lung"], 1)
+
+
+def test_tissue_folds_hold_out_one_tissue_each(large):
+    tissue = pd.Series(list("LLSSBx"), index=list("abcdef"))
+    folds = tissue_folds(pd.Index(list("ecdab")), tissue)  # f is not asked for
+    assert folds.to_dict() == {"e": 0, "c": 2, "d": 2, "a": 1, "b": 1}  # in the order of the names B, L, S
+    assert folds.index.tolist() == list("ecdab") and folds.dtype.kind == "i"
+    split = unseen_tissues(large, ["A"], 1)[0]
+    folds = tissue_folds(split.train, large.samples["tissue"])
+    assert sorted(folds.unique()) == list(range(7))
+    again = Split(split.name, split.train, split.test, folds, split.left_out)
+    assert again.folds.groupby(large.samples["tissue"][split.train]).nunique().eq(1).all()
+    with pytest.raises(InputError, match="'z' has no group"):
+        tissue_folds(pd.Index(["a", "z"]), tissue)
+    with pytest.raises(InputError, match="at least 2 groups"):
+        tissue_folds(pd.Index(["a", "b"]), tissue)

@@ -47,10 +47,14 @@ class PSLasso(Tuned):
     random_state : int
         Seed of the folds when `fit` is not given any.
     device : {"auto", "cpu", "cuda"}
+    ensemble : {"folds", "refit"}
+        Predict with the average of the fold models, or (ablations) with one Lasso fitted on the whole training set
+        at the chosen penalty.
 
     Attributes
     ----------
     coef_ : array, folds x features x perturbations
+        With `ensemble` "refit" there is one model instead of the folds', here and below.
     intercept_ : array, folds x perturbations
     alpha_ : array, perturbations
         Penalty chosen.
@@ -63,14 +67,17 @@ class PSLasso(Tuned):
     fold_model: ClassVar = LassoModels
     block: ClassVar = 256
 
-    def __init__(self, n_alphas: int = 10, eps: float = 1e-3, random_state: int = 0, device: str = "auto"):
+    def __init__(self, n_alphas: int = 10, eps: float = 1e-3, random_state: int = 0, device: str = "auto",
+                 ensemble: str = "folds"):  # fmt: skip
         self.n_alphas = n_alphas
         self.eps = eps
         self.random_state = random_state
         self.device = device
+        self.ensemble = ensemble
 
     def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
-        paths = lasso_paths(data.X, data.Y, folds, n_alphas=self.n_alphas, eps=self.eps, device=self.device)
+        held = None if (folds == -1).all() else folds
+        paths = lasso_paths(data.X, data.Y, held, n_alphas=self.n_alphas, eps=self.eps, device=self.device)
         each = zip(paths.coef, paths.intercept, paths.gap, strict=True)
         return [LassoModels(coef, intercept, paths.alphas, gap) for coef, intercept, gap in each]
 
@@ -81,12 +88,12 @@ class PSLasso(Tuned):
 
     @property
     def coef_(self) -> np.ndarray:
-        """Coefficients of the fold models."""
+        """Coefficients of the models that predict."""
         return self._joined("coef")
 
     @property
     def intercept_(self) -> np.ndarray:
-        """Intercepts of the fold models."""
+        """Intercepts of the models that predict."""
         return self._joined("intercept")
 
     @property

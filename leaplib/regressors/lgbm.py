@@ -200,6 +200,9 @@ class PPLgbm(Boosted):
         Seed of the folds when `fit` is not given any; the trees draw nothing at random.
     n_jobs : int, optional
         Threads; by default as many as torch may use. Results do not depend on it.
+    ensemble : {"folds", "refit"}
+        Predict with the average of the fold models, or (ablations) with one model fitted on the whole training set
+        at the chosen grid point.
     """
 
     default_grid: ClassVar[Mapping[str, Any]] = {
@@ -220,6 +223,7 @@ class PPLgbm(Boosted):
         grid: Mapping[str, Any] | None = None,
         random_state: int = 0,
         n_jobs: int | None = None,
+        ensemble: str = "folds",
     ):
         self.n_estimators = n_estimators
         self.max_depth = max_depth
@@ -230,6 +234,7 @@ class PPLgbm(Boosted):
         self.grid = grid
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.ensemble = ensemble
 
     def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
         components = fingerprint_components(require_fingerprints(data, "PP-LGBM"), self.n_components)

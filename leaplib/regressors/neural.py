@@ -33,7 +33,7 @@ from leaplib.errors import InputError
 from leaplib.progress import progress
 from leaplib.regressors.base import Training
 from leaplib.regressors.pairs import fingerprint_components, require_fingerprints
-from leaplib.regressors.tuning import FoldModel, Tuned
+from leaplib.regressors.tuning import FoldModel, Tuned, fold_numbers
 
 HELD_OUT = 0.1  # share of the lines that training is watched on
 BLOCK = 2**12  # pairs that go through the common layers at a time: their units stay in the cache, memory small
@@ -393,8 +393,8 @@ class _PairRegressor(Tuned):
 
     def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
         """Fit the folds side by side: the networks are too small to share one among cores."""
-        numbers = range(folds.max() + 1)
-        return side_by_side(lambda k: self._fit_fold(data.rows(folds != k), k), numbers, resolve_device(self.device))
+        numbers, device = fold_numbers(folds), resolve_device(self.device)
+        return side_by_side(lambda k: self._fit_fold(data.rows(folds != k), k), numbers, device)
 
     def _fit_fold(self, data: Training, fold: int) -> PairModels:
         device, seed = resolve_device(self.device), (self.random_state, fold)

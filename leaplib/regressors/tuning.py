@@ -1,7 +1,7 @@
 """The tuner and the fold ensemble that all models share (paper, Methods, "Hyper-parameter tuning procedure").
 
 A model says how the training set of one fold is fitted at every grid point (`Tuned._fit_fold`); scoring,
-choosing and averaging are done here, once for all.
+choosing and averaging (or, for the ablations, fitting the choice anew on all samples) are done here, once for all.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,9 @@ from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
+from sklearn.base import clone
 
+from leaplib.errors import InputError
 from leaplib.metrics import spearman
 from leaplib.regressors.base import Regressor, Training
 from leaplib.splits import random_folds
@@ -62,6 +64,11 @@ def best_overall(scores: np.ndarray) -> np.ndarray:
     return np.full(scores.shape[2], best)
 
 
+def fold_numbers(folds: np.ndarray) -> range:
+    """Return the numbers of the folds, 0 to K - 1; where all samples are in fold -1, none is held out: one fold, 0."""
+    return range(max(folds.max() + 1, 1))
+
+
 def grid_points(grid: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the points of a grid, the last parameter running fastest."""
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
@@ -91,6 +98,8 @@ class FoldModel:
 class Tuned(Regressor):
     """A model tuned by cross-validation, whose prediction is the mean of the fold models at the best point.
 
+    With `ensemble` "refit" it is that of one model instead, fitted on the whole training set at the best point.
+
     The best grid point has the largest Spearman correlation on the held-out folds (mean over folds): that
     of each perturbation (PS models) or the mean over perturbations (PP models).
 
@@ -104,13 +113,14 @@ class Tuned(Regressor):
     cv_score_ : array, perturbations
         Mean Spearman correlation on the held-out folds at that point.
     parts_ : list of list of FoldModel
-        Of each block of perturbations, the fold models.
+        Of each block of perturbations, the fold models (or the one fitted anew).
     """
 
     fold_model: ClassVar[type[FoldModel]]
     default_grid: ClassVar[Mapping[str, Any]] = {}
     pan_perturbation: ClassVar[bool] = False
     block: ClassVar[int | None] = None  # perturbations tuned at a time: bounds the memory
+    ensemble: str = "folds"
 
     def points(self) -> list[dict[str, Any]]:
         """Return the grid points that are tried, in the order of ties."""
@@ -122,10 +132,14 @@ class Tuned(Regressor):
 
     def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
         """Fit all grid points on the training set of every fold."""
-        return [self._fit_fold(data.rows(folds != fold), fold) for fold in range(folds.max() + 1)]
+        return [self._fit_fold(data.rows(folds != fold), fold) for fold in fold_numbers(folds)]
 
     def _fit(self, data: Training, folds: np.ndarray | None) -> None:
+        if self.ensemble not in ("folds", "refit"):
+            raise InputError(f"ensemble must be 'folds' or 'refit', not {self.ensemble!r}")
         folds = random_folds(len(data.X), self.get_params()["random_state"]) if folds is None else folds
+        if folds.min() < 0:
+            raise InputError(f"tuning folds are numbered from 0, but one is {folds.min()}")
         n = data.Y.shape[1]
         size = self.block or n
         found = [self._tune(data.columns(slice(start, start + size)), folds) for start in range(0, n, size)]
@@ -134,7 +148,7 @@ class Tuned(Regressor):
         self.point_, self.cv_score_ = np.concatenate(points), np.concatenate(scores)
 
     def _tune(self, data: Training, folds: np.ndarray) -> tuple[list[FoldModel], np.ndarray, np.ndarray]:
-        """Return the fold models at the best grid points, these points and their scores."""
+        """Return the models that predict, the best grid points and their scores."""
         models = self._fit_folds(data, folds)
         held = [data.rows(folds == fold) for fold in range(len(models))]
         scores = np.array(
@@ -142,7 +156,17 @@ class Tuned(Regressor):
         )
         points = (best_overall if self.pan_perturbation else best_per_perturbation)(scores)
         chosen = mean_over_folds(scores)[points, np.arange(len(points))]
+        if self.ensemble == "refit":
+            return [self._refit(data, points)], points, chosen
         return [model.keep(points) for model in models], points, chosen
+
+    def _refit(self, data: Training, points: np.ndarray) -> FoldModel:
+        """Fit the best grid points on the whole training set."""
+        model = self
+        if self.pan_perturbation:  # one point for all: the others need not be fitted
+            best = self.points()[points[0]]
+            model, points = clone(self).set_params(grid={name: [best[name]] for name in best}), np.zeros_like(points)
+        return model._fit_folds(data, np.full(len(data.X), -1))[0].keep(points)
 
     def _predict(self, X: np.ndarray) -> np.ndarray:
         parts = [np.mean([model.predict(X)[0] for model in models], axis=0) for models in self.parts_]

@@ -195,6 +195,50 @@ def test_the_prediction_is_the_mean_of_the_fold_models_at_the_best_point(name, s
     np.testing.assert_allclose(model.predict(study.X.loc[study.test]), mean, rtol=1e-6, atol=1e-8)
 
 
+@each_tuned
+def test_one_model_fitted_on_all_samples_predicts_where_it_is_asked_for(name, study, predictions, tmp_path):
+    model, folds = MODELS[name](), study.fit(MODELS[name]())
+    model.ensemble = "refit"
+    prediction = study.predict(model)
+    np.testing.assert_array_equal(model.point_, folds.point_)
+    np.testing.assert_array_equal(model.cv_score_, folds.cv_score_)
+    assert [len(models) for models in model.parts_] == [1]
+    data, new = fold_data(study, study.Y), study.X.loc[study.test].to_numpy()
+    whole = MODELS[name]()._fit_folds(data, np.full(len(data.X), -1))
+    assert len(whole) == 1
+    expected = whole[0].predict(new)[model.point_, :, np.arange(len(model.point_))].T
+    np.testing.assert_allclose(prediction, expected, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(prediction, predictions(name), atol=1e-3)
+    again = type(model).load(model.save(tmp_path))
+    pd.testing.assert_frame_equal(again.predict(study.X.loc[study.test]), prediction, check_exact=True)
+
+
+@each_tuned
+def test_an_ensemble_of_another_kind_is_refused(name, study):
+    model = MODELS[name]()
+    model.ensemble = "mean"
+    with pytest.raises(InputError, match="ensemble must be 'folds' or 'refit', not 'mean'"):
+        study.fit(model)
+
+
+@each_tuned
+def test_more_folds_than_five_some_of_one_or_two_samples(name, study, tmp_path):
+    """A fold without a usable score counts in the prediction, but not in the choice of the grid point."""
+    folds = study.folds.copy()
+    folds.iloc[:4] = [5, 6, 6, 11]
+    folds.iloc[4:40] = np.arange(36) % 4 + 7
+    model = MODELS[name]()
+    rows = study.train
+    bits = study.fingerprints
+    model.fit(study.X.loc[rows], study.Y.loc[rows], folds, study.tissues.loc[rows], bits)
+    assert [len(models) for models in model.parts_] == [12]
+    assert np.isfinite(model.cv_score_).all()
+    prediction = model.predict(study.X.loc[study.test])
+    assert study.score(prediction) > 0.5
+    again = type(model).load(model.save(tmp_path))
+    pd.testing.assert_frame_equal(again.predict(study.X.loc[study.test]), prediction, check_exact=True)
+
+
 def correlation(truth, prediction):
     measured = ~np.isnan(truth)
     return 0.0 if np.ptp(prediction[measured]) == 0 else spearmanr(truth[measured], prediction[measured]).statistic

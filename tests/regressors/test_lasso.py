@@ -4,7 +4,10 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.linear_model import Lasso
 
+from leaplib.errors import InputError
+from leaplib.leap import average
 from leaplib.regressors import PSLasso, shuffle_labels
+from leaplib.splits import tissue_folds, tuning_folds
 
 
 @pytest.fixture(scope="module")
@@ -19,21 +22,24 @@ def problem():
 
 
 def by_hand(x, y, folds, new):
-    """One perturbation's PS-LASSO written with scikit-learn, step by step."""
+    """One perturbation's PS-LASSO written with scikit-learn, step by step; NaN folds have no usable score."""
     measured = ~np.isnan(y)
     x, y, folds = x[measured], y[measured], folds[measured]
     centred = x - x.mean(axis=0)
     largest = np.abs(centred.T @ (y - y.mean())).max() / len(y)
     alphas = np.geomspace(largest, 1e-3 * largest, 10)
-    scores, predictions = np.zeros((5, 10)), np.zeros((5, 10, len(new)))
-    for fold in range(5):
+    n_folds = folds.max() + 1
+    scores, predictions = np.zeros((n_folds, 10)), np.zeros((n_folds, 10, len(new)))
+    for fold in range(n_folds):
         held = folds == fold
         for i, alpha in enumerate(alphas):
             model = Lasso(alpha, tol=1e-10, max_iter=100_000).fit(x[~held], y[~held])
-            if np.abs(model.coef_).max() > 0:
+            if np.unique(y[held]).size < 2:
+                scores[fold, i] = np.nan
+            elif np.abs(model.coef_).max() > 0:
                 scores[fold, i] = spearmanr(y[held], model.predict(x[held])).statistic
             predictions[fold, i] = model.predict(new)
-    best = scores.mean(axis=0).argmax()
+    best = np.nanmean(scores, axis=0).argmax()
     return predictions[:, best].mean(axis=0), alphas[best]
 
 
@@ -78,3 +84,71 @@ def test_default_folds_follow_the_seed(problem):
     one = PSLasso(random_state=1).fit(x, y).predict(new)
     assert PSLasso(random_state=1).fit(x, y).predict(new).equals(one)
     assert not PSLasso(random_state=2).fit(x, y).predict(new).equals(one)
+
+
+def test_a_refit_is_scikit_learns_lasso_on_all_rows(problem):
+    x, y, folds, new, _ = problem
+    model, parts = PSLasso(ensemble="refit").fit(x, y, folds), PSLasso().fit(x, y, folds)
+    predicted = model.predict(new).to_numpy()
+    np.testing.assert_array_equal(model.alpha_, parts.alpha_)
+    assert model.coef_.shape == (1, 20, 6) and model.intercept_.shape == (1, 6) and model.gap_ <= 1e-9
+    for column, alpha in enumerate(parts.alpha_):
+        measured = ~np.isnan(y[:, column])
+        reference = Lasso(alpha, tol=1e-12, max_iter=100_000).fit(x[measured], y[measured, column])
+        np.testing.assert_allclose(predicted[:, column], reference.predict(new), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(model.coef_[0, :, column], reference.coef_, atol=1e-6)
+    assert not np.allclose(predicted, parts.predict(new), atol=1e-3)
+
+
+def test_five_seeds_of_folds_are_25_regressors(problem):
+    """Supplementary table 5: the mean of 5 repeats of 5-fold cross-validation is that of all 25 Lassos."""
+    x, y, _, new, _ = problem
+    frame, new = pd.DataFrame(x), pd.DataFrame(new)
+    models = [PSLasso().fit(frame, pd.DataFrame(y), tuning_folds(frame.index, seed)) for seed in range(5)]
+    predictions = [model.predict(new) for model in models]
+    assert len({prediction.to_numpy().tobytes() for prediction in predictions}) == 5
+    coef = np.concatenate([model.coef_ for model in models])
+    intercept = np.concatenate([model.intercept_ for model in models])
+    assert len(coef) == 25
+    np.testing.assert_allclose(average(predictions), (new.to_numpy() @ coef + intercept[:, None]).mean(axis=0))
+
+
+def test_one_fold_a_tissue_with_tissues_of_one_and_two_lines():
+    rng = np.random.default_rng(8)
+    sizes = [1, 1, 2, 2, *[8] * 23]
+    tissue = pd.Series(np.repeat([f"tissue {i:02}" for i in range(27)], sizes))
+    tissue = tissue.sample(frac=1, random_state=0, ignore_index=True)
+    x = rng.normal(size=(len(tissue), 6))
+    y = x @ rng.normal(size=(6, 2)) + rng.normal(size=(len(tissue), 2))
+    y[np.flatnonzero(tissue == "tissue 26"), 0] = np.nan  # a tissue in which the first was not measured
+    y[np.flatnonzero(tissue == "tissue 03"), 1] = 0.5  # equal labels: no usable score
+    folds, new = tissue_folds(tissue.index, tissue), rng.normal(size=(10, 6))
+    model = PSLasso().fit(x, y, folds)
+    predicted = model.predict(new)
+    for column in range(2):
+        measured = ~np.isnan(y[:, column])
+        kept = pd.factorize(folds[measured], sort=True)[0]
+        reference, alpha = by_hand(x[measured], y[measured, column], kept, new)
+        if column == 0:  # the model that holds out the tissue without labels is fitted on all others
+            whole = Lasso(alpha, tol=1e-10, max_iter=100_000).fit(x[measured], y[measured, 0]).predict(new)
+            reference = (26 * reference + whole) / 27
+        np.testing.assert_allclose(model.alpha_[column], alpha)
+        np.testing.assert_allclose(predicted[column], reference, rtol=1e-6, atol=1e-6)
+    assert model.coef_.shape == (27, 6, 2)
+
+
+def test_folds_without_any_usable_score_leave_the_strongest_penalty():
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(30, 4)), rng.normal(size=(30, 1))
+    model = PSLasso().fit(x, y, np.arange(30))  # one sample a fold
+    assert model.point_.tolist() == [0] and model.cv_score_.tolist() == [0.0]
+    assert np.isfinite(model.predict(x).to_numpy()).all()
+
+
+def test_folds_that_are_not_numbered_from_0_are_refused(problem):
+    x, y, folds, _, _ = problem
+    for wrong in (np.where(folds == 0, -1, folds), np.full(len(x), -1)):
+        with pytest.raises(InputError, match="numbered from 0, but one is -1"):
+            PSLasso().fit(x, y, wrong)
+    with pytest.raises(InputError, match="folds must take each"):
+        PSLasso().fit(x, y, folds + 1)

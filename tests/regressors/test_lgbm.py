@@ -203,3 +203,26 @@ def test_components_keep_distances_and_only_what_is_not_rounding():
     np.testing.assert_allclose(fingerprint_components(bits, 5), z[:, :5], atol=1e-12)
     assert fingerprint_components(np.vstack([bits, bits])).shape == (24, 11)
     np.testing.assert_array_equal(fingerprint_components(bits[[3, 3]]), np.zeros((2, 1)))
+
+
+def test_pp_lgbm_refitted_is_lightgbm_on_all_measured_pairs_at_the_best_point():
+    x, y, folds, bits = pairs()
+    z = fingerprint_components(bits)
+    sample, drug = np.nonzero(~np.isnan(y))
+    matrix = np.hstack([x[sample], z[drug]])
+    everything = np.hstack([np.repeat(x, len(z), axis=0), np.tile(z, (len(x), 1))])
+    grid = {"learning_rate": [0.01, 0.1], "reg_alpha": [0.0, 1.0]}
+    model = pp(ensemble="refit", grid=grid).fit(x, y, folds, fingerprints=bits)
+    point = model.points()[model.point_[0]]
+    assert model.point_[0] > 0 and model.get_params()["grid"] == grid
+    options = settings(point, num_leaves=30, max_depth=20, reg_lambda=0.0)
+    own = lightgbm.train(options, lightgbm.Dataset(matrix, y[sample, drug]), 25)
+    np.testing.assert_array_equal(model.predict(x), own.predict(everything).reshape(len(x), len(z)))
+
+
+def test_pp_lgbm_refits_the_best_point_alone(monkeypatch):
+    x, y, folds, bits = pairs()
+    grown, grow = [], PPLgbm._grow
+    monkeypatch.setattr(PPLgbm, "_grow", lambda self, *given: grown.append(1) or grow(self, *given))
+    pp(ensemble="refit").fit(x, y, folds, fingerprints=bits)
+    assert len(grown) == 5 * 2 + 1
