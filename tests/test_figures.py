@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -5,54 +7,18 @@ import pandas as pd
 import pytest
 
 from leaplib import figures
-from leaplib.plotting import style
+from leaplib.plotting import comparison, style
 from leaplib.scores import split_values
+from leaplib.tasks import TASKS
+from tests.frames import MEANS, SPLITS, make_scores, make_subset_scores, points, written
 
 matplotlib.use("Agg")
-
-SPLITS = ["holdout-0", "holdout-1", "holdout-2"]
-MEANS = {
-    "Training mean": 0.0,
-    "Tissue mean": 0.05,
-    "PS-KNN": 0.2,
-    "PP-MLP": 0.3,
-    "PS-LASSO": 0.32,
-    "LEAP": 0.33,
-}
 
 
 @pytest.fixture(autouse=True)
 def close_figures():
     yield
     plt.close("all")
-
-
-def make_scores(task="1a", data="real", models=tuple(MEANS), splits=tuple(SPLITS)):
-    """Scores as `load_scores` returns them: two test sets a split, 12 perturbations."""
-    rng = np.random.default_rng(len(task))
-    rows = []
-    for model in models:
-        for member in range(3) if model == "PS-LASSO" else [-1]:
-            for split in splits:
-                key = (task, model, member, split, "per_perturbation")
-                rows += [
-                    (*key, "", test_set, "spearman", MEANS[model] + rng.normal(0, 0.01), data) for test_set in (0, 1)
-                ]
-                rows += [(*key, f"p{p}", -1, "spearman", MEANS[model] + rng.normal(0, 0.1), data) for p in range(12)]
-                rows += [(*key, "", 0, "mse", 9.0, data), (*key[:4], "overall", "", 0, "spearman", 0.9, data)]
-    columns = [
-        "task",
-        "model",
-        "member",
-        "split",
-        "level",
-        "perturbation",
-        "test_set",
-        "metric",
-        "value",
-        "data",
-    ]
-    return pd.DataFrame(rows, columns=columns)
 
 
 @pytest.fixture
@@ -73,20 +39,9 @@ def published():
 
 
 @pytest.fixture
-def flow():
-    rows = [
-        ("DepMap 23Q4", "screened lines", 100, 30, 3000),
-        ("DepMap 23Q4", "with expression", 90, 30, 2700),
-    ]
-    return pd.DataFrame(rows, columns=["branch", "step", "samples", "perturbations", "pairs"])
-
-
-def written(fig):
-    return [text.get_text() for ax in fig.axes for text in ax.texts]
-
-
-def points(ax, label):
-    return next(c for c in ax.collections if c.get_label() == f"_{label}").get_offsets()
+def xenografts(monkeypatch):
+    task = replace(TASKS["2a"], id="5a", challenge=3, title="Drug response, xenografts", design="xenograft")
+    monkeypatch.setitem(TASKS, "5a", task)
 
 
 def test_a_split_is_the_mean_over_its_test_sets(scores):
@@ -159,13 +114,23 @@ def test_figure_3_has_a_panel_a_task_and_keeps_the_papers_letters(published):
     assert "3 unseen tissues, 12 drugs" in fig.axes[2].get_title(loc="left")
 
 
+def test_figure_3_counts_subsets_of_xenografts(xenografts):
+    scores = make_subset_scores()
+    fig, drawn = figures.figure_3(scores)
+    values = split_values(scores, "per_perturbation", "spearman")
+    subsets = comparison.counted(values["split"].nunique(), "subsets of PDX")
+    assert fig.axes[0].get_title(loc="left") == f"Task 5a: drug response, xenografts\nn = {subsets}, 5 drugs"
+    assert set(drawn["panel"]) == {"E"} and "E" in written(fig)
+    for model, rows in values.groupby("model"):
+        assert sorted(points(fig.axes[0], model)[:, 1]) == sorted(rows["value"])
+
+
 def test_only_panels_on_simulated_data_say_so():
     scores = pd.concat([make_scores("1a", data="simulated"), make_scores("2a")])
     fig, _ = figures.figure_3(scores)
     notes = [[text.get_text() for text in ax.texts if "simulated" in text.get_text()] for ax in fig.axes]
     assert notes == [["simulated data"], []]
     assert written(figures.figure_2(scores, "1a")[0]).count("simulated data") == 2
-    assert written(figures.supplementary_figure_5(scores, "1a")[0]).count("simulated data") == 1
 
 
 @pytest.mark.parametrize("case", ["empty", "bare", "one model", "one split", "nan"])
@@ -180,37 +145,12 @@ def test_odd_scores_do_not_break_a_figure(scores, case):
     made = [
         figures.figure_2(frame, "1a"),
         figures.figure_3(frame),
-        figures.supplementary_figure_5(frame, "1a"),
     ]
     for fig, drawn in made:
         fig.canvas.draw()
         assert "panel" in drawn
         if case in ("empty", "bare", "nan"):
             assert "no data" in written(fig)
-
-
-def test_members_of_leap(scores):
-    fig, drawn = figures.supplementary_figure_5(scores, "1a")
-    assert list(dict.fromkeys(drawn["name"])) == ["PS-LASSO r1", "PS-LASSO r2", "PS-LASSO r3", "LEAP"]
-    for name, rows in drawn.groupby("name"):
-        assert sorted(points(fig.axes[0], name)[:, 1]) == sorted(rows["value"])
-
-
-def test_flowcharts_of_several_tasks(flow):
-    several = pd.concat([flow.assign(branch=name) for name in ("GDSC v2", "GDSC v1", "CCLE")])
-    union = flow.assign(branch="all", pairs=[5000, 4000])
-    flows = {"1a": flow, "2a": pd.concat([several, union]), "4b": pd.concat([flow, union])}
-    fig, drawn = figures.supplementary_figure_1(flows, data={"1a": "simulated"})
-    assert [len(ax.patches) for ax in fig.axes] == [2, 8, 4]
-    assert len(drawn) == 14 and set(drawn["panel"]) == {"A", "B", "C"}
-    assert written(fig).count("simulated data") == 1
-    assert "CCLE\n(external validation)" in written(fig)
-    assert figures.supplementary_figure_1({"1a": flow})[0].get_size_inches()[0] * 25.4 == pytest.approx(89)
-
-
-@pytest.mark.parametrize("flows", [{}, {"1a": pd.DataFrame()}])
-def test_flowcharts_of_nothing(flows):
-    assert "no data" in written(figures.supplementary_figure_1(flows)[0])
 
 
 def test_figure_1_counts_its_stages():

@@ -15,8 +15,9 @@ BOX, SHIFT = 0.46, 0.14  # width of a box, and how far box and published mark st
 
 
 def counted(number: int, plural: str) -> str:
-    """Return "1 split" or "1,539 genes"."""
-    return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
+    """Return "1 split", "1,539 genes" or "1 subset of PDX"."""
+    noun, of, rest = plural.partition(" of ")
+    return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}{of}{rest}"
 
 
 def _counts(splits: int, split_name: str, n_perturbations: int | None, perturbation_name: str) -> str:
@@ -67,6 +68,7 @@ def model_boxes(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame | None = 
     _published(ax, marks, names, shift, set(drawn["model"]))
     _model_ticks(ax, names, set(values["model"]))
     _reference_lines(ax, names)
+    _reproducibility(ax, drawn.loc[drawn["model"] == style.REPRODUCIBILITY, "value"])
     _fewer(ax, drawn, names, splits, set(values["model"]))
     ax.set_ylabel(ylabel)
     return ax
@@ -121,7 +123,7 @@ def _model_ticks(ax: Axes, names: Sequence[str], ours: set[str]) -> None:
 def _fewer(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], splits: int, ours: set[str]) -> None:
     """Write how many values a model has where it has fewer than the others."""
     counts, tops = drawn.groupby("model")["split"].nunique(), drawn.groupby("model")["value"].max()
-    small: dict[str, Any] = {"fontsize": 5, "color": style.MUTED, "ha": "center", "va": "bottom"}
+    small: dict[str, Any] = {"fontsize": 6, "color": style.MUTED, "ha": "center", "va": "bottom"}
     for place, name in enumerate(names):
         if name in ours and counts.get(name, 0) == 0:
             ax.annotate("no data", (place, 0.02), xycoords=("data", "axes fraction"), rotation=90, **small)
@@ -131,22 +133,26 @@ def _fewer(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], splits: int, our
 
 
 def _reference_lines(ax: Axes, names: Sequence[str]) -> None:
-    """Leave room for the legend, draw zero where it is in range, and part controls from models."""
+    """Leave room for the legend, draw zero where it is in range, and part models from what is none."""
     low, high = ax.get_ylim()
     high += 0.12 * (high - low) if ax.get_legend() else 0
     ax.set_ylim(low, high)
     if low < 0 < high:
         ax.axhline(0, color=style.MUTED, linewidth=0.5, linestyle=(0, (4, 2)), zorder=0, label="_zero")
-    controls = sum(name in style.CONTROLS for name in names)
-    if 0 < controls < len(names):
-        ax.axvline(
-            controls - 0.5,
-            ymax=0.88 if ax.get_legend() else 1,
-            color=style.FAINT,
-            linewidth=0.5,
-            zorder=0,
-            label="_controls",
-        )
+    edges = {sum(name in style.CONTROLS for name in names): "_controls"}
+    if style.REPRODUCIBILITY in names:
+        edges[len(names) - 1] = "_reproducibility"
+    for edge, label in edges.items():
+        if 0 < edge < len(names):
+            top = 0.88 if ax.get_legend() else 1
+            ax.axvline(edge - 0.5, ymax=top, color=style.FAINT, linewidth=0.5, zorder=0, label=label)
+
+
+def _reproducibility(ax: Axes, values: pd.Series) -> None:
+    """Draw the median reproducibility of the labels through the panel, so that models can be held against it."""
+    if len(values):
+        ax.axhline(values.median(), color=style.INK, linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=0,
+                   label="_median reproducibility")  # fmt: skip
 
 
 def perturbation_scatter(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, title: str = "",
@@ -188,15 +194,16 @@ def perturbation_scatter(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, title
             line(0, color=style.FAINT, linewidth=0.5, zorder=0)
     ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"{x}, {RHO}", ylabel=f"{y}, {RHO}")
     ax.yaxis.set_major_locator(ax.xaxis.get_major_locator())
-    _shares(ax, above.mean(), (drawn[y] < drawn[x]).mean(), x, y)
+    _shares(ax, above, drawn[y] < drawn[x], x, y)
     return ax
 
 
-def _shares(ax: Axes, above: float, below: float, x: str, y: str) -> None:
-    """Write the shares of points above and below the diagonal into their corners."""
+def _shares(ax: Axes, above: pd.Series, below: pd.Series, x: str, y: str) -> None:
+    """Write how many points lie above and below the diagonal into their corners."""
     clear = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    ax.text(0.03, 0.97, f"{y} higher\n{above:.0%}", transform=ax.transAxes, ha="left", va="top", bbox=clear)
-    ax.text(0.97, 0.03, f"{x} higher\n{below:.0%}", transform=ax.transAxes, ha="right", va="bottom", bbox=clear)
+    up, down = (f"{name} higher\n{which.sum():,} ({which.mean():.0%})" for name, which in ((y, above), (x, below)))
+    ax.text(0.03, 0.97, up, transform=ax.transAxes, ha="left", va="top", bbox=clear)
+    ax.text(0.97, 0.03, down, transform=ax.transAxes, ha="right", va="bottom", bbox=clear)
 
 
 def members(ax: Axes, frame: pd.DataFrame, *, title: str = "", n_perturbations: int | None = None,

@@ -48,6 +48,7 @@ COLOURS = {
     "LEAP (shuffled labels)": "#8F8F8F",
 }
 CONTROLS = ("Training mean", "Tissue mean", "LEAP (shuffled labels)")
+REPRODUCIBILITY = "Label reproducibility"  # no model: what the training studies' own measurements tell
 MODELS = tuple(name for name in COLOURS if name not in CONTROLS)
 ORDER = (*CONTROLS, *MODELS)
 SHORT = {"LEAP (shuffled labels)": "LEAP, shuffled", "PS-TCRP (10-shot)": "PS-TCRP, 10-shot"}  # for tick labels
@@ -101,10 +102,13 @@ def tint(colour: str, share: float) -> str:
 
 
 def model_order(names: Iterable[str]) -> list[str]:
-    """Return distinct names in the order of every figure: controls, unknown names as they come, models."""
+    """Return distinct names in the order of every figure.
+
+    Controls, unknown names as they come, models, and last the reproducibility of the labels.
+    """
     given = list(dict.fromkeys(names))
-    others = [name for name in given if name not in COLOURS]
-    return [*(n for n in CONTROLS if n in given), *others, *(n for n in MODELS if n in given)]
+    others = [name for name in given if name not in COLOURS and name != REPRODUCIBILITY]
+    return [*(n for n in CONTROLS if n in given), *others, *(n for n in (*MODELS, REPRODUCIBILITY) if n in given)]
 
 
 def figure(width_mm: float = TWO_COLUMNS, height_mm: float = 60, *, mosaic: Any = None,
@@ -185,7 +189,7 @@ def data_note(target: Axes | Figure, data: str) -> Annotation | None:
     ax = target.axes[0] if isinstance(target, Figure) else target
     frame = {"boxstyle": "round,pad=0.25", "facecolor": "#FFF3E6", "edgecolor": NOTE, "linewidth": 0.5}
     return ax.annotate(f"{data} data", (1, 1), (0, _title_top(ax) + 1.5), xycoords="axes fraction",
-                       textcoords="offset points", fontsize=5.5, fontweight="bold", color=NOTE, ha="right",
+                       textcoords="offset points", fontsize=6, fontweight="bold", color=NOTE, ha="right",
                        va="bottom", annotation_clip=False, bbox=frame)  # fmt: skip
 
 

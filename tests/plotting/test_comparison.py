@@ -72,6 +72,16 @@ def test_counts_are_written(ax, values):
     assert texts(ax) == ["n = 1"]
 
 
+@pytest.mark.parametrize(("number", "plural", "text"), [
+    (1, "genes", "1 gene"),
+    (1539, "genes", "1,539 genes"),
+    (1, "subsets of PDX", "1 subset of PDX"),
+    (10, "subsets of PDX", "10 subsets of PDX"),
+])  # fmt: skip
+def test_counted(number, plural, text):
+    assert comparison.counted(number, plural) == text
+
+
 @pytest.mark.parametrize("frame", [pd.DataFrame(), "nan"])
 def test_nothing_to_draw_says_no_data(ax, values, frame):
     frame = values.assign(value=np.nan) if isinstance(frame, str) else frame
@@ -93,6 +103,18 @@ def test_a_model_without_values_keeps_its_place(ax, values):
     assert texts(ax) == ["no data"]
 
 
+def test_label_reproducibility_stands_apart_and_its_median_runs_through(ax, values):
+    labels = values[values["model"] == "LEAP"].assign(model=style.REPRODUCIBILITY, value=[0.1, 0.2, 0.25, np.nan])
+    comparison.model_boxes(ax, pd.concat([labels, values]))
+    assert [label.get_text() for label in ax.get_xticklabels()][-1] == style.REPRODUCIBILITY
+    lines = {line.get_label(): line for line in ax.lines}
+    assert set(lines["_median reproducibility"].get_ydata()) == {0.2}
+    assert set(lines["_controls"].get_xdata()) == {0.5} and set(lines["_reproducibility"].get_xdata()) == {3.5}
+    ax.clear()
+    comparison.model_boxes(ax, values)
+    assert "_median reproducibility" not in {line.get_label() for line in ax.lines}
+
+
 @pytest.fixture
 def pairs():
     return pd.DataFrame({"perturbation": list("abcde"), "PS-KNN": [0.1, 0.2, 0.3, 0.4, np.nan],
@@ -102,7 +124,7 @@ def pairs():
 def test_scatter_draws_pairs_and_says_how_many_lie_above(ax, pairs):
     comparison.perturbation_scatter(ax, pairs, "PS-KNN", "LEAP", perturbation_name="drugs", mean_over="2 splits")
     np.testing.assert_array_equal(points(ax, "perturbations"), pairs.dropna()[["PS-KNN", "LEAP"]])
-    assert texts(ax) == ["LEAP higher\n75%", "PS-KNN higher\n25%"]
+    assert texts(ax) == ["LEAP higher\n3 (75%)", "PS-KNN higher\n1 (25%)"]
     assert ax.get_title(loc="left") == "n = 4 drugs, mean of 2 splits"
     assert ax.get_xlim() == ax.get_ylim()
     diagonal = next(line for line in ax.lines if line.get_label() == "_diagonal")
@@ -115,7 +137,7 @@ def test_scatter_of_few_or_equal_points(ax, pairs, rows):
     comparison.perturbation_scatter(ax, frame, "PS-KNN", "LEAP")
     assert ("no data" in texts(ax)) == (rows == 0)
     if rows:
-        assert texts(ax) == ["LEAP higher\n0%", "PS-KNN higher\n0%"]
+        assert texts(ax) == ["LEAP higher\n0 (0%)", "PS-KNN higher\n0 (0%)"]
 
 
 def test_members_are_joined_by_split(ax):

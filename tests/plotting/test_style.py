@@ -59,8 +59,8 @@ def test_every_name_has_a_colour_and_a_marker_of_its_own():
 
 
 def test_order_puts_controls_first_and_keeps_unknown_names():
-    names = ["LEAP", "scVI", "PS-KNN", "Tissue mean", "LEAP"]
-    assert style.model_order(names) == ["Tissue mean", "scVI", "PS-KNN", "LEAP"]
+    names = ["Label reproducibility", "LEAP", "scVI", "PS-KNN", "Tissue mean", "LEAP"]
+    assert style.model_order(names) == ["Tissue mean", "scVI", "PS-KNN", "LEAP", "Label reproducibility"]
 
 
 @pytest.mark.parametrize("size", [(184, 60), (89, 248), (0, 60)])
