@@ -1,4 +1,4 @@
-"""Expression as the autoencoders see it: gene choice, then each gene to mean 0 and SD 1."""
+"""Expression as the autoencoders see it: gene choice, each gene to mean 0 and SD 1, domains brought together."""
 
 from collections.abc import Mapping
 
@@ -9,6 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from leaplib.cohort import check_expression, check_unique
 from leaplib.errors import InputError
+
+HARMONISATIONS = ("together", "per domain", "combat")
 
 
 def log_tpm(tpm: pd.DataFrame, where: str = "expression") -> pd.DataFrame:
@@ -152,3 +154,92 @@ class ExpressionScaler(TransformerMixin, BaseEstimator):
             row = X.index[~np.isfinite(values.to_numpy(dtype=float)).all(axis=1)][0]
             raise InputError(f"expression: sample {row!r} has missing or infinite values: mend it or drop the sample")
         return ((values - self.mean_) / self.scale_).astype(np.float32)
+
+
+def harmonise(expression: pd.DataFrame, domain: pd.Series, how: str) -> pd.DataFrame:
+    """Bring the samples of several domains (such as cell lines and xenografts) together, all samples at once.
+
+    Nothing is kept for further samples: this is for transductive use.
+
+    Parameters
+    ----------
+    expression : DataFrame, samples x genes
+        On a log scale.
+    domain : Series
+        Domain of each sample; further samples are ignored.
+    how : {"together", "per domain", "combat"}
+        "together": each gene to mean 0 and SD 1 (population) over all samples. "per domain": over the samples of
+        each domain. "combat": empirical Bayes batch correction with the domains as batches (Johnson et al. 2007,
+        parametric, no covariates; by scanpy), then as "together".
+
+    Returns
+    -------
+    DataFrame of float32, samples x genes
+        A gene that is constant (over all samples, or within a domain) is 0 there; so is, after ComBat, one that
+        is constant within every domain, as nothing but the domain is left in it.
+
+    Raises
+    ------
+    InputError
+        For another way, samples or genes that repeat, values that are missing or infinite, a sample without a
+        domain, and domains with fewer than 2 samples ("per domain" and "combat").
+
+    References
+    ----------
+    Johnson, Li, Rabinovic (2007), Adjusting batch effects in microarray expression data using empirical Bayes
+    methods, Biostatistics 8(1).
+    """
+    if how not in HARMONISATIONS:
+        raise InputError(f"harmonisation {how!r} is unknown: use one of {', '.join(HARMONISATIONS)}")
+    check_expression(expression, "z-score", "expression")  # whose values may be negative
+    values = expression.to_numpy(dtype=float)
+    codes = np.zeros(len(values), dtype=int) if how == "together" else _domains(expression.index, domain)
+    if how == "combat" and codes.any():
+        values = _combat(values, codes)
+    groups = codes if how == "per domain" else np.zeros_like(codes)
+    scaled = np.empty(values.shape, dtype=np.float32)
+    for group in range(groups.max() + 1):
+        rows = groups == group
+        scaled[rows] = _standardised(values[rows])
+    return pd.DataFrame(scaled, index=expression.index, columns=expression.columns)
+
+
+def _domains(samples: pd.Index, domain: pd.Series) -> np.ndarray:
+    """Return the number of each sample's domain; every domain needs 2 samples."""
+    check_unique(domain.index, "sample", "domains")
+    labels = domain.reindex(samples)
+    if labels.isna().any():
+        raise InputError(f"sample {labels.index[labels.isna()][0]!r} has no domain: name one for every sample")
+    sizes = labels.value_counts()
+    if sizes.min() < 2:
+        raise InputError(f"domain {sizes.idxmin()!r} has {sizes.min()} sample: at least 2 are needed for its SD")
+    return pd.factorize(labels, sort=True)[0]
+
+
+def _constant(values: np.ndarray) -> np.ndarray:
+    """Tell which columns are constant but for rounding."""
+    return values.std(axis=0) <= 1e-12 * np.abs(values).max(axis=0)
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Return each column with mean 0 and SD 1; constant ones are 0."""
+    constant = _constant(values)
+    return np.where(constant, 0.0, (values - values.mean(axis=0)) / np.where(constant, 1.0, values.std(axis=0)))
+
+
+def _combat(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the values, samples x genes, less the effects of the batches."""
+    import anndata  # both are slow to load, and few need them
+    import scanpy
+
+    # A gene that varies in no batch is kept from the library: its 0 / 0 would end the search for all genes.
+    varies = ~np.all([_constant(values[codes == code]) for code in np.unique(codes)], axis=0)
+    corrected = np.broadcast_to(values.mean(axis=0), values.shape).copy()
+    batches = pd.DataFrame({"batch": pd.Categorical(codes.astype(str))}, index=np.arange(len(codes)).astype(str))
+    genes = pd.DataFrame(index=np.flatnonzero(varies).astype(str))
+    table = anndata.AnnData(values[:, varies], batches, genes)
+    with np.errstate(divide="ignore"):  # by the variance of a gene that is constant in one batch, at the first step
+        corrected[:, varies] = scanpy.pp.combat(table, key="batch", inplace=False)
+    if not np.isfinite(corrected).all():
+        raise InputError("ComBat has no solution: it needs at least 2 genes, of different variance within a domain")
+    return corrected
