@@ -14,31 +14,42 @@ from matplotlib.figure import Figure
 
 from leaplib import pages
 from leaplib.layout import Layout
+from leaplib.plotting import ablation, comparison, scheme, style
 from leaplib.plotting import representation as pretraining
-from leaplib.plotting import scheme, style
 from leaplib.scores import models_only, split_values
 from leaplib.supplementary_figures import (
     supplementary_figure_1,
     supplementary_figure_2,
     supplementary_figure_3,
+    supplementary_figure_4,
     supplementary_figure_5,
+    supplementary_figure_6,
+    supplementary_figure_7,
+    supplementary_figure_8,
 )
 
 __all__ = [
+    "ablation_bars",
     "best_other_model",
     "figure_1",
     "figure_2",
     "figure_3",
     "learning_curves",
+    "number_of_representations",
     "representation",
     "save",
     "supplementary_figure_1",
     "supplementary_figure_2",
     "supplementary_figure_3",
+    "supplementary_figure_4",
     "supplementary_figure_5",
+    "supplementary_figure_6",
+    "supplementary_figure_7",
+    "supplementary_figure_8",
 ]
 
 PANELS = {"1a": "A", "2a": "B", "3a": "C", "4a": "D", "5a": "E"}  # letters of the paper's figure 3
+BARS_WIDE, BARS_FRAME = 120, 22  # mm: width of a page of alternatives, height of a panel without its rows
 
 
 def save(fig: Figure, data: pd.DataFrame, profile_name: str, name: str) -> list[Path]:
@@ -200,3 +211,62 @@ def representation(frame: pd.DataFrame, *, data: str = "real", n_groups: int = 1
     pretraining.codes(ax, frame, n_groups=n_groups, title=title)
     style.data_note(ax, pages.data_of(frame, data))
     return fig, frame
+
+
+@style.styled
+def ablation_bars(frame: pd.DataFrame, *, xlabel: str = ablation.XLABEL,
+                  size: pages.Size | None = None) -> pages.Drawn:  # fmt: skip
+    """Draw alternatives under each other, a panel a group: splits, mean and SD.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns group (title of the panel), name, split, value, data; groups and names in the order in which
+        they are drawn.
+    xlabel : str
+    size : tuple of float, optional
+        Width and height in mm; by default the height follows from the number of names.
+
+    Returns
+    -------
+    Figure, DataFrame
+    """
+    rows = style.checked(frame, ["group", "name", "split", "value", "data"])
+    parts = [part for _, part in rows.groupby("group", sort=False)] or [rows]
+    heights = [BARS_FRAME + ablation.row_height(part["name"]) * max(part["name"].nunique(), 1) for part in parts]
+    fig, axes = style.figure(*(size or (BARS_WIDE, min(sum(heights), style.MAX_HEIGHT))), nrows=len(parts),
+                             height_ratios=heights, squeeze=False)  # fmt: skip
+    letters = dict(zip(rows["group"].unique(), pages.LETTERS, strict=False))
+    for ax, part in zip(axes.flat, parts, strict=True):
+        group = part["group"].iloc[0] if len(part) else ""
+        splits = comparison.counted(part.dropna(subset=["value"])["split"].nunique(), "splits")
+        ablation.spread(ax, part, title=f"{group}\nn = {splits}; bars: means; lines: SD", xlabel=xlabel)
+        pages.letter_and_note(ax, letters[group] if len(parts) > 1 else "", pages.data_of(part), offset=-9)
+    return fig, pages.plotted([rows.assign(panel=rows["group"].map(letters))])
+
+
+@style.styled
+def number_of_representations(frame: pd.DataFrame, *, title: str = "LEAP by the number of its representations",
+                              size: pages.Size = (style.ONE_COLUMN, 65)) -> pages.Drawn:  # fmt: skip
+    """Draw how LEAP's score grows with the number of representations that it averages.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns number (1, 2, ...), split, value (mean per-perturbation Spearman), data.
+    title : str
+        The number of splits is written under it.
+    size : tuple of float
+        Width and height in mm.
+
+    Returns
+    -------
+    Figure, DataFrame
+    """
+    rows = style.checked(frame, ["number", "split", "value", "data"])
+    fig, ax = style.figure(*size)
+    splits = comparison.counted(rows.dropna(subset=["value"])["split"].nunique(), "splits")
+    ablation.by_number(ax, rows, title=f"{title}\nn = {splits}", xlabel="Representations (DAMAEs) averaged",
+                       ylabel=comparison.YLABEL)  # fmt: skip
+    style.data_note(ax, pages.data_of(rows))
+    return fig, pages.plotted([rows.assign(panel="A")])

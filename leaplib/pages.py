@@ -89,8 +89,9 @@ def n_perturbations(part: pd.DataFrame) -> int | None:
 
 
 def letter_and_note(ax: Axes, letter: str, data: str, offset: float = -24) -> None:
-    """Write a panel's letter, and the note where its data are not real."""
-    style.panel_letter(ax, letter, offset)
+    """Write a panel's letter ("": it stands alone), and the note where its data are not real."""
+    if letter:
+        style.panel_letter(ax, letter, offset)
     style.data_note(ax, data)
 
 

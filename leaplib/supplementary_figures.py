@@ -4,15 +4,19 @@ As in `leaplib.figures`, where they are found too.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from leaplib import pages
-from leaplib.plotting import comparison, flowchart, style
-from leaplib.scores import split_values
+from leaplib.plotting import ablation, comparison, flowchart, groups, style
+from leaplib.scores import models_only, split_values
 from leaplib.tasks import TASKS
 
+METRIC_NAMES = {"spearman": comparison.RHO, "pearson": "Pearson's r"}
+STEPS_WIDE, STEPS_FRAME = 140, 26  # mm: width of the page of an ablation, height of a panel without its rows
 MIN_COLUMNS, MAX_COLUMNS = 2, 5  # of flowcharts side by side
 
 
@@ -151,6 +155,48 @@ def supplementary_figure_3(scores: pd.DataFrame, published: pd.DataFrame | None 
 
 
 @style.styled
+def supplementary_figure_4(steps: pd.DataFrame, *, size: pages.Size | None = None) -> pages.Drawn:
+    """Draw the steps of the ablation, a panel a task: splits, mean, SD, and the change against the step before.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        Columns task, step (1, 2, ...), name, split, value (mean per-perturbation Spearman), data, p_value
+        (paired test against the step before; NaN: none), published_mean, published_sd (NaN: not given).
+        Published values are drawn where a task's data are real.
+    size : tuple of float, optional
+        Width and height in mm; by default the height follows from the number of steps.
+
+    Returns
+    -------
+    Figure, DataFrame
+        The frame: panel, the columns of `steps`, change.
+    """
+    columns = ["task", "step", "name", "split", "value", "data", "p_value", "published_mean", "published_sd"]
+    rows = style.checked(steps, columns)
+    tasks = list(dict.fromkeys(rows["task"])) or [""]
+    parts = [rows[rows["task"] == task] for task in tasks]
+    heights = [STEPS_FRAME + ablation.row_height(part["name"]) * max(part["step"].nunique(), 1) for part in parts]
+    page = size or (STEPS_WIDE, min(sum(heights), style.MAX_HEIGHT))
+    fig, axes = style.figure(*page, nrows=len(tasks), height_ratios=heights, squeeze=False)
+    drawn = [_steps(ax, part, task) for ax, part, task in zip(axes.flat, parts, tasks, strict=True)]
+    letters = pages.LETTERS if len(tasks) > 1 else [""]
+    for ax, part, letter in zip(axes.flat, parts, letters, strict=False):
+        pages.letter_and_note(ax, letter, pages.data_of(part), offset=-9)
+    return fig, pages.plotted([part.assign(panel=letter)
+                               for part, letter in zip(drawn, pages.LETTERS, strict=False)])  # fmt: skip
+
+
+def _steps(ax: Axes, steps: pd.DataFrame, task: str) -> pd.DataFrame:
+    """Draw one task's steps with their title; return what is drawn."""
+    names = pages.words(task)
+    n = comparison.counted(steps.dropna(subset=["value"])["split"].nunique(), names["split_name"])
+    title = f"{names['title']}\nn = {n}; bars: means; lines: SD" if task else ""
+    ablation.steps(ax, steps, published=pages.data_of(steps) == "real", title=title)
+    return steps.assign(change=steps["step"].map(ablation.changes(steps)))
+
+
+@style.styled
 def supplementary_figure_5(scores: pd.DataFrame, task: str = "1a", *,
                            size: pages.Size = (style.ONE_COLUMN, 70)) -> pages.Drawn:  # fmt: skip
     """Draw PS-LASSO on each representation against LEAP, which averages them.
@@ -177,4 +223,153 @@ def supplementary_figure_5(scores: pd.DataFrame, task: str = "1a", *,
     fig, ax = style.figure(*size)
     comparison.members(ax, values, n_perturbations=pages.n_perturbations(part), **pages.words(task))
     style.data_note(ax, pages.data_of(values))
+    return fig, pages.plotted([values.assign(panel="A")])
+
+
+@style.styled
+def supplementary_figure_6(scores: pd.DataFrame, tasks: Sequence[str] = ("3a", "4a"), *,
+                           size: pages.Size | None = None) -> pages.Drawn:  # fmt: skip
+    """Draw all models by tissue, a panel a task: median over test sets, point size by its 95% interval.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `leaplib.scores.load_scores`; tissues are the splits, from left to right by falling value of LEAP.
+    tasks : sequence of str
+    size : tuple of float, optional
+        Width and height in mm; by default the height follows from the number of tasks.
+
+    Returns
+    -------
+    Figure, DataFrame
+        The frame: panel, task, group (tissue), model, metric, value, width, n (test sets), data.
+    """
+    return _by_tissue(scores, tasks, ("spearman",), size)
+
+
+@style.styled
+def supplementary_figure_7(scores: pd.DataFrame, tasks: Sequence[str] = ("3b", "4b"), *,
+                           size: pages.Size | None = None) -> pages.Drawn:  # fmt: skip
+    """Draw all models by tissue as `supplementary_figure_6`, Spearman's correlation beside Pearson's.
+
+    Both panels of a task have their tissues in the same order, that of LEAP's Spearman correlation.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `leaplib.scores.load_scores`.
+    tasks : sequence of str
+    size : tuple of float, optional
+        Width and height in mm; by default the height follows from the number of tasks.
+
+    Returns
+    -------
+    Figure, DataFrame
+        As `supplementary_figure_6`.
+    """
+    return _by_tissue(scores, tasks, ("spearman", "pearson"), size)
+
+
+def _by_tissue(scores: pd.DataFrame, tasks: Sequence[str], metrics: Sequence[str],
+               size: pages.Size | None) -> pages.Drawn:  # fmt: skip
+    """Draw a row of panels a task that has results, a column a metric."""
+    part = style.checked(scores, pages.COLUMNS)
+    values = test_set_intervals(part[part["task"].isin(tasks) & part["metric"].isin(metrics)])
+    present = [task for task in tasks if (values["task"] == task).any()]
+    rows = max(len(present), 1)
+    fig, axes = style.figure(*(size or (style.TWO_COLUMNS, min(16 + 66 * rows, style.MAX_HEIGHT))), nrows=rows,
+                             ncols=len(metrics), squeeze=False)  # fmt: skip
+    for ax in axes.flat[len(present) * len(metrics) :]:
+        style.no_data(ax)
+    widest = float(values["width"].max()) if values["width"].notna().any() else 0.0
+    letters = dict(zip(product(tasks, metrics), pages.LETTERS, strict=False))
+    drawn = [_tissues(ax, part, values[values["task"] == task], task, metric, widest, letters[task, metric])
+             for ax, (task, metric) in zip(axes.flat, product(present, metrics), strict=False)]  # fmt: skip
+    _group_legend(fig, values, widest)
+    return fig, pages.plotted(drawn)
+
+
+def _tissues(ax: Axes, scores: pd.DataFrame, values: pd.DataFrame, task: str, metric: str, widest: float,
+             letter: str) -> pd.DataFrame:  # fmt: skip
+    """Draw one panel of tissues with letter, title and note; return what is drawn."""
+    order = list(dict.fromkeys([*groups.group_order(values[values["metric"] == "spearman"]), *values["group"]]))
+    rows = values[values["metric"] == metric]
+    groups.sized_points(ax, rows, order, widest, title=_tissue_title(scores, task, rows),
+                        ylabel=f"{METRIC_NAMES[metric]} per perturbation\n(median over test sets)")  # fmt: skip
+    pages.letter_and_note(ax, letter, pages.data_of(values))
+    return rows.assign(panel=letter)
+
+
+def _group_legend(fig: Figure, values: pd.DataFrame, widest: float = 0) -> None:
+    """Name the models under the panels, those without any value too."""
+    present = set(values.dropna(subset=["value"])["model"])
+    if present:
+        groups.legend(fig, list(values["model"]), widest, absent=[m for m in values["model"] if m not in present])
+
+
+def test_set_intervals(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the median over a split's test sets of the mean over perturbations, and its 95% interval's width.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `leaplib.scores.load_scores`.
+
+    Returns
+    -------
+    DataFrame
+        task, group (the split), model, metric, data, value (median), width (97.5th minus 2.5th percentile,
+        NaN for a single test set), n (test sets).
+    """
+    rows = models_only(scores[(scores["perturbation"] == "") & (scores["level"] == "per_perturbation")])
+    sets = rows.rename(columns={"split": "group"}).groupby(["task", "group", "model", "metric", "data"],
+                                                           sort=False)["value"]  # fmt: skip
+    frame = pd.DataFrame({"value": sets.median(), "width": sets.quantile(0.975) - sets.quantile(0.025),
+                          "n": sets.count()})  # fmt: skip
+    return frame.assign(width=frame["width"].where(frame["n"] > 1)).reset_index()
+
+
+def _tissue_title(scores: pd.DataFrame, task: str, values: pd.DataFrame) -> str:
+    """Return a panel's title with the numbers of tissues, perturbations and test sets."""
+    names, known = pages.words(task), values.dropna(subset=["value"])
+    counts = [comparison.counted(known["group"].nunique(), "unseen tissues")]
+    number = pages.n_perturbations(scores[scores["task"] == task])
+    counts += [] if number is None else [comparison.counted(number, names["perturbation_name"])]
+    fewest, most = (known["n"].min(), known["n"].max()) if len(known) else (0, 0)
+    sets = comparison.counted(most, "test sets") if fewest == most else f"{fewest:,} to {most:,} test sets"
+    return f"{names['title']}\nn = {', '.join(counts)}, {sets}"
+
+
+@style.styled
+def supplementary_figure_8(scores: pd.DataFrame, task: str = "5a", *,
+                           size: pages.Size = (style.TWO_COLUMNS, 80)) -> pages.Drawn:  # fmt: skip
+    """Draw all models by drug: mean and standard deviation over subsets of the xenografts.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `leaplib.scores.load_scores`, with a row for each perturbation and test set; drugs stand from
+        left to right by falling value of LEAP.
+    task : str
+    size : tuple of float
+        Width and height in mm.
+
+    Returns
+    -------
+    Figure, DataFrame
+        The frame: panel, task, group (drug), model, data, value (mean), sd, n (subsets).
+    """
+    part = style.checked(scores, pages.COLUMNS)
+    rows = models_only(part[(part["task"] == task) & (part["perturbation"] != "") & (part["test_set"] >= 0)])
+    rows = rows[rows["metric"] == "spearman"].rename(columns={"perturbation": "group"})
+    subsets = rows.groupby(["task", "group", "model", "data"], sort=False)["value"]
+    values = subsets.agg(value="mean", sd="std", n="count").reset_index()
+    known, names = values.dropna(subset=["value"]), pages.words(task)
+    counts = (comparison.counted(int(known["n"].max()) if len(known) else 0, names["split_name"]),
+              comparison.counted(known["group"].nunique(), names["perturbation_name"]))  # fmt: skip
+    fig, ax = style.figure(*size)
+    groups.means(ax, values, groups.group_order(values), title=f"{names['title']}\nn = {', '.join(counts)}",
+                 ylabel=f"{comparison.RHO}\n(mean ± SD over {names['split_name']})")  # fmt: skip
+    style.data_note(ax, pages.data_of(values))
+    _group_legend(fig, values)
     return fig, pages.plotted([values.assign(panel="A")])

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from leaplib import figures
+from leaplib.errors import InputError
 from leaplib.plotting import comparison, style
 from leaplib.scores import split_values
 from leaplib.tasks import TASKS
@@ -171,6 +172,37 @@ def test_pretraining_figures():
         assert "simulated data" in written(make(frame.assign(data="simulated"))[0])
         assert "simulated data" not in written(make(frame)[0])
         assert "no data" in written(make(frame.head(0))[0])
+
+
+def test_alternatives_have_a_panel_a_group():
+    rows = [(group, name, f"holdout-{i}", 0.3 + 0.01 * i, data) for name in ("b", "a") for i in range(3)
+            for group, data in (("Noise", "real"), ("PCA", "simulated"))]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["group", "name", "split", "value", "data"])
+    fig, drawn = figures.ablation_bars(frame)
+    assert [ax.get_title(loc="left").split("\n")[0] for ax in fig.axes] == ["Noise", "PCA"]
+    assert [[label.get_text() for label in ax.get_yticklabels()] for ax in fig.axes] == [["b", "a"]] * 2
+    assert sorted(points(fig.axes[0], "a")[:, 0]) == [0.3, 0.31, 0.32]
+    assert written(fig) == ["A", "B", "simulated data"]
+    pd.testing.assert_frame_equal(drawn.drop(columns="panel"), frame)
+    assert list(drawn["panel"].unique()) == ["A", "B"]
+    assert written(figures.ablation_bars(frame[frame["group"] == "Noise"])[0]) == []
+    assert written(figures.ablation_bars(pd.DataFrame())[0]) == ["no data"]
+    with pytest.raises(InputError, match="'name'"):
+        figures.ablation_bars(frame.drop(columns="name"))
+
+
+def test_number_of_representations():
+    rows = [(number, f"holdout-{i}", 0.3 + number / 100 + i / 10) for number in (1, 2, 3) for i in range(2)]
+    frame = pd.DataFrame(rows, columns=["number", "split", "value"]).assign(data="simulated")
+    fig, drawn = figures.number_of_representations(frame)
+    assert fig.axes[0].get_title(loc="left").endswith("\nn = 2 splits")
+    line = next(line for line in fig.axes[0].lines if line.get_label() == "mean")
+    np.testing.assert_allclose(line.get_ydata(), frame.groupby("number")["value"].mean())
+    assert written(fig) == ["simulated data"]
+    pd.testing.assert_frame_equal(drawn.drop(columns="panel"), frame)
+    assert written(figures.number_of_representations(pd.DataFrame())[0]) == ["no data"]
+    with pytest.raises(InputError, match="'number'"):
+        figures.number_of_representations(frame.drop(columns="number"))
 
 
 def test_a_saved_figure_is_the_same_twice_and_its_csv_is_what_is_drawn(scores, published, tmp_path, monkeypatch):
