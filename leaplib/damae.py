@@ -36,6 +36,7 @@ from torch import Tensor
 from leaplib.device import resolve_device, resolve_precision
 from leaplib.errors import InputError
 from leaplib.files import atomic_path, sha256, write_text
+from leaplib.matrices import finite_matrix, in_order
 from leaplib.progress import progress
 from leaplib.store import versions
 
@@ -167,7 +168,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
             If genes are missing (they are named), or values are missing or infinite.
         """
         self._check_is_fitted()
-        values, weights = torch.from_numpy(_checked(self._in_order(X))), self.weights_
+        values, weights = torch.from_numpy(finite_matrix(in_order(X, self))), self.weights_
         for number, layer in enumerate(self._layers()[: len(self._layers()) // 2]):
             values = values @ weights[f"{layer}.weight"] + weights[f"{layer}.bias"]
             values = values.relu() if number in self._hidden() else values
@@ -176,17 +177,6 @@ class DAMAE(TransformerMixin, BaseEstimator):
     def _check_is_fitted(self) -> None:
         if not hasattr(self, "weights_"):
             raise InputError("this DAMAE is not fitted: call fit first")
-
-    def _in_order(self, X: pd.DataFrame | np.ndarray) -> pd.DataFrame | np.ndarray:
-        """Return X with the columns of training, in their order."""
-        if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
-            missing = [str(gene) for gene in self.feature_names_in_ if gene not in X.columns]
-            if missing:
-                raise InputError(f"{len(missing)} genes of the DAMAE are missing: {', '.join(missing[:10])}")
-            return X.loc[:, list(self.feature_names_in_)]
-        if np.ndim(X) == 2 and np.shape(X)[1] != self.n_features_in_:
-            raise InputError(f"X has {np.shape(X)[1]} genes, the DAMAE was trained on {self.n_features_in_}")
-        return X
 
     def save(self, prefix: str | Path) -> Path:
         """Write `prefix`.safetensors (weights) and `prefix`.json (all else); return the latter's path."""
@@ -282,7 +272,7 @@ def fit_damaes(X: pd.DataFrame | np.ndarray, random_states: Sequence[int] = (0, 
 
 def _fit_stack(models: list[DAMAE], X: pd.DataFrame | np.ndarray) -> None:
     """Fit models that differ in their seed only: find the number of epochs, then train on all samples."""
-    settings, values = models[0], _checked(X)
+    settings, values = models[0], finite_matrix(X)
     n_held = _check_settings(settings, len(values))
     device = resolve_device(settings.device)
     samples = torch.from_numpy(values).to(device, resolve_precision(settings.precision, device))
@@ -569,22 +559,6 @@ def _stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torc
     number = ("holdout", "weights", "batches").index(purpose)
     mixed = np.random.SeedSequence([seed, number]).generate_state(1)[0]
     return torch.Generator(device).manual_seed(int(mixed))
-
-
-def _checked(X: pd.DataFrame | np.ndarray) -> np.ndarray:
-    """Return X as a finite float32 matrix."""
-    try:
-        values = np.array(X, dtype=np.float32, order="C")
-    except (TypeError, ValueError) as error:
-        raise InputError(f"X must hold numbers, samples x genes: {error}") from error
-    if values.ndim != 2 or values.size == 0:
-        raise InputError(f"X must be a matrix, samples x genes, but has the shape {values.shape}")
-    if not np.isfinite(values).all():
-        sample, gene = np.argwhere(~np.isfinite(values))[0]
-        if isinstance(X, pd.DataFrame):
-            sample, gene = X.index[sample], X.columns[gene]
-        raise InputError(f"X has a missing or infinite value (sample {sample}, gene {gene}): drop or fill it")
-    return values
 
 
 def _check_settings(settings: DAMAE, n_samples: int) -> int:

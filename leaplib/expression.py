@@ -234,7 +234,7 @@ def _combat(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
     # A gene that varies in no batch is kept from the library: its 0 / 0 would end the search for all genes.
     varies = ~np.all([_constant(values[codes == code]) for code in np.unique(codes)], axis=0)
-    corrected = np.broadcast_to(values.mean(axis=0), values.shape).copy()
+    corrected = np.zeros_like(values)
     batches = pd.DataFrame({"batch": pd.Categorical(codes.astype(str))}, index=np.arange(len(codes)).astype(str))
     genes = pd.DataFrame(index=np.flatnonzero(varies).astype(str))
     table = anndata.AnnData(values[:, varies], batches, genes)

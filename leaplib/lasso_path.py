@@ -19,6 +19,8 @@ misses at samples of its own; there are three kinds of perturbations:
 
 **Promise.** Every fit comes with its duality gap, which is that of rounding: far below 1e-4 of the null loss.
 
+**Wide tables.** Above `WIDE` features there is no use in G: `leaplib.lasso_wide` fits them, to a gap of `tol`.
+
 References
 ----------
 Friedman, Hastie, Tibshirani (2010), Regularization paths for generalized linear models via coordinate
@@ -37,6 +39,10 @@ import torch
 from leaplib.device import resolve_device, side_by_side
 from leaplib.errors import InputError
 from leaplib.lasso_newton import INDEPENDENT, Problems, Solutions, solve_paths
+from leaplib.lasso_wide import wide_paths
+
+WIDE = 1024
+"""Most features of a table for which matrices of features x features are made."""
 
 SHARED_AT_LEAST = 16
 """So many perturbations that miss at the same samples share their matrices."""
@@ -94,9 +100,9 @@ def lasso_paths(
     eps : float
         The smallest penalty over the largest.
     tol : float
-        Largest duality gap over the null loss that passes without a RuntimeWarning. The coefficients are
-        float64: where there are as many features as samples, rounding them to float32 alone opens a gap of
-        more than 1e-4.
+        Largest duality gap over the null loss that passes without a RuntimeWarning, and at which fits of wide
+        tables end. The coefficients are float64: where there are as many features as samples, rounding them to
+        float32 alone opens a gap of more than 1e-4.
     device : {"auto", "cpu", "cuda"}
 
     Returns
@@ -112,6 +118,10 @@ def lasso_paths(
         0 .. K-1, or n_alphas, eps or tol out of range.
     """
     X, Y, folds = _check(X, Y, folds, n_alphas, eps, tol)
+    if X.shape[1] > WIDE:
+        paths = LassoPaths(*wide_paths(X, Y, folds, n_alphas, eps, tol))
+        _warn(paths.gap, tol)
+        return paths
     data = _Data.build(X, Y, folds, resolve_device(device))
     fits = _Fits.build(data, n_alphas, eps)
     side_by_side(lambda task: task(), _tasks(data, fits), data.device)
