@@ -17,7 +17,7 @@ def problem():
     Y = X[:, :4] @ rng.normal(size=(4, 6)) + rng.normal(size=(90, 6))
     folds = rng.permutation(np.arange(90) % 5)
     Y[rng.random(Y.shape) < 0.1] = np.nan
-    Y[:, 3] = 1.5
+    Y[:, 3] = np.where(folds % 2, 0.3, 0.1 + 0.2)  # equal but for rounding
     Y[folds != 2, 4] = np.nan
     Y[2:, 5] = np.nan
     return X, Y, folds
@@ -54,6 +54,10 @@ def test_gaps_are_below_what_is_asked_for_and_true(problem, monkeypatch):
         rest = y - best.predict(x)
         optimum = rest @ rest / 2 / len(y) + alpha * np.abs(best.coef_).sum()
         assert -1e-9 < (primal - optimum) / (y.var() / 2) <= gap + 1e-9
+        centred, slope = y - y.mean(), np.abs((x - x.mean(0)).T @ residual).max()
+        dual = residual * min(1, alpha * len(y) / slope)  # a feasible point of the dual problem
+        bound = (centred @ dual - dual @ dual / 2) / len(y)
+        np.testing.assert_allclose(gap, (primal - bound) / (y.var() / 2), rtol=1e-5, atol=1e-9)
 
 
 def test_a_bound_on_sweeps_that_is_met_is_told_by_the_gap(problem, monkeypatch):
