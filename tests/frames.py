@@ -42,6 +42,7 @@ def make_subset_scores(task="5a", data="real", models=tuple(MEANS), n_subsets=10
             values = MEANS[model] + 0.1 * drug + rng.normal(0, 0.05, n_subsets)
             rows += [(*key, f"drug {drug}", i, "spearman", value, data) for i, value in enumerate(values)]
             rows += [(*key, f"drug {drug}", -1, "spearman", 9.0, data)]
+            rows += [(*key, f"drug {drug}", i, "pearson", 7.0, data) for i in range(n_subsets)]
         rows += [(*key, "", i, "spearman", rng.normal(MEANS[model], 0.02), data) for i in range(n_subsets)]
     return pd.DataFrame(rows, columns=COLUMNS)
 

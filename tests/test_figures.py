@@ -80,6 +80,9 @@ def test_figure_2_says_what_and_how_many(scores, published):
 
 def test_the_rival_is_neither_member_nor_control(scores):
     assert figures.best_other_model(split_values(scores, "per_perturbation", "spearman")) == "PP-MLP"
+    labels = scores[scores["model"] == "LEAP"].assign(model=style.REPRODUCIBILITY, value=0.9)
+    values = split_values(pd.concat([scores, labels]), "per_perturbation", "spearman")
+    assert figures.best_other_model(values) == "PP-MLP"
     few = scores[scores["model"].isin(["LEAP", "PS-LASSO", "Tissue mean"])]
     assert figures.best_other_model(split_values(few, "per_perturbation", "spearman")) is None
     assert "no data" in written(figures.figure_2(few, "1a")[0])

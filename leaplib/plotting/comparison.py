@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from leaplib.plotting import style
 
@@ -193,7 +194,8 @@ def perturbation_scatter(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, title
         if ends[0] < 0 < ends[1]:
             line(0, color=style.FAINT, linewidth=0.5, zorder=0)
     ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"{x}, {RHO}", ylabel=f"{y}, {RHO}")
-    ax.yaxis.set_major_locator(ax.xaxis.get_major_locator())
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(6))  # few enough that five characters fit under each
     _shares(ax, above, drawn[y] < drawn[x], x, y)
     return ax
 

@@ -57,7 +57,9 @@ def test_steps_stand_in_order_with_their_changes(ax, steps):
     assert ablation.STAR_NOTE in ax.get_xlabel()
 
 
-@pytest.mark.parametrize(("p_value", "stars"), [(0.06, ""), (0.049, " *"), (0.009, " **"), (0.0009, " ***")])
+@pytest.mark.parametrize(("p_value", "stars"), [
+    (0.051, ""), (0.049, " *"), (0.011, " *"), (0.009, " **"), (0.0011, " **"), (0.0009, " ***")
+])  # fmt: skip
 def test_stars(ax, steps, p_value, stars):
     ablation.steps(ax, steps.assign(p_value=p_value))
     assert texts(ax)[1] == "+0.0100" + stars

@@ -127,6 +127,7 @@ def test_scatter_draws_pairs_and_says_how_many_lie_above(ax, pairs):
     assert texts(ax) == ["LEAP higher\n3 (75%)", "PS-KNN higher\n1 (25%)"]
     assert ax.get_title(loc="left") == "n = 4 drugs, mean of 2 splits"
     assert ax.get_xlim() == ax.get_ylim()
+    assert list(ax.get_xticks()) == list(ax.get_yticks()) and len(ax.get_xticks()) <= 8
     diagonal = next(line for line in ax.lines if line.get_label() == "_diagonal")
     np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
 
