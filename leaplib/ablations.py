@@ -7,7 +7,7 @@ its representations are those of `leaplib.experiment`.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,20 +18,22 @@ import pandas as pd
 
 from leaplib import __version__
 from leaplib.damae import DAMAE
+from leaplib.errors import InputError
 from leaplib.experiment import TaskRun, log, member_name
 from leaplib.layout import Layout, slug
 from leaplib.leap import average
 from leaplib.models import BY_NAME, make
 from leaplib.profiles import Profile, get_profile
 from leaplib.progress import progress
-from leaplib.scopes import Source, encode, names_of, sources_of
+from leaplib.scopes import Source, encode, names_of, sources_of, used
 from leaplib.scores import score_split
 from leaplib.splits import SEED, Split, tissue_folds, tuning_folds
 from leaplib.store import is_done, key_of, load_frame, save_frame
 from leaplib.tasks import Task, get_task
-from leaplib.variants import ALL, OWN, SCOPES, Variant, not_run, resolve
+from leaplib.variants import OWN, Variant, not_run, resolve
 
-COLUMNS = ["task", "group", "variant", "split", "level", "perturbation", "test_set", "metric", "value", "data", "note"]
+COLUMNS = ["task", "group", "variant", "model", "member", "split", "level", "perturbation", "test_set", "metric",
+           "value", "data", "note"]  # fmt: skip
 ORDINARY = Variant("", "")
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
 
@@ -75,6 +77,10 @@ class Ablations:
         """Return how many representations a variant averages."""
         return variant.n_representations or self.run.profile.n_representations
 
+    def number_of_kind(self, variant: Variant, variants: Iterable[Variant]) -> int:
+        """Return how many representations of a variant's kind the variants want, to be trained together."""
+        return max(self.number(other) for other in variants if other.recipe() == variant.recipe())
+
     def score(self, variant: Variant, split: Split, n_together: int) -> pd.DataFrame:
         """Return the scores of a resolved variant on a split, made now or before.
 
@@ -89,6 +95,12 @@ class Ablations:
             truth, prediction = self.run.cohort.response.loc[split.test], average(found).astype(np.float32)
             self._save(score_split(truth, prediction, split), path, configuration)
         return load_frame(path)
+
+    def named(self, scores: pd.DataFrame, variant: Variant, split: str = "", note: str = "") -> pd.DataFrame:
+        """Say of which task, variant and split scores are."""
+        model = "LEAP" if self.number(variant) > 1 else variant.model
+        return scores.assign(task=self.run.task.id, group=variant.group, variant=variant.name, model=model, member=-1,
+                             split=split, data=self.run.cohort.data, note=note)[COLUMNS]  # fmt: skip
 
     def member_key(self, variant: Variant, split: Split, number: int, repeat: int) -> str:
         """Return the key of a member's predictions."""
@@ -120,9 +132,10 @@ class Ablations:
         return variant.recipe() == ORDINARY and number < self.run.profile.n_representations
 
     def _member_configuration(self, variant: Variant, split: Split, number: int, repeat: int) -> dict[str, Any]:
-        codes = {"ordinary": self.run.embedding.key} if self._has_codes(variant, number) else self._recipe(variant, split)
+        own = self._has_codes(variant, number)
         return {
-            "codes": codes | {"number": number},
+            "codes": {"own": self.run.embedding.key} if own else self._recipe(variant, split),
+            "number": number,
             "model": variant.model,
             "settings": self.run.settings(variant.model) | {"ensemble": variant.ensemble},
             "train": list(split.train),
@@ -171,12 +184,11 @@ class Ablations:
     def _recipe(self, variant: Variant, split: Split) -> dict[str, Any]:
         """Return all that a representation depends on but its number."""
         recipe = variant.recipe()
-        alone = recipe.genes == OWN and max(map(SCOPES.index, (recipe.scaling, recipe.pretraining))) <= SCOPES.index(OWN)
         settings = DAMAE(**dict(self.run.profile.damae)).get_params()
         return {
             "recipe": asdict(recipe),
             "n_genes": variant.n_genes or self.run.profile.n_genes,
-            "sources": [source.key for source in (self.sources[:1] if alone else self.sources)],
+            "sources": [source.key for source in used(self.sources, recipe)],
             "damae": {name: value for name, value in settings.items() if name not in ("random_state", "device")},
             "split": {"train": list(split.train), "test": list(split.test)} if recipe.inductive else None,
             "version": __version__,
@@ -211,7 +223,7 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Va
     Returns
     -------
     DataFrame
-        Columns task, group, variant (name), split, level, perturbation, test_set, metric, value, data, note.
+        As `leaplib.scores.load_scores`, and the columns group, variant (name) and note; variants in their order.
         `note` is "" but for a variant that cannot be run with the sources at hand: it has one row, without a
         value, whose note says "not run" and why.
 
@@ -222,22 +234,19 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Va
     """
     profile = get_profile(profile) if isinstance(profile, str) else profile
     task = get_task(task) if isinstance(task, str) else task
-    names = names_of(task)
-    ablations = Ablations(TaskRun(profile, task, device), force)
+    _check_names(variants)
+    names, ablations = names_of(task), Ablations(TaskRun(profile, task, device), force)
     left_out = not_run(variants, names, [source.role for source in ablations.sources])
     resolved = {variant: ablations.resolved(variant) for variant in variants if variant not in left_out}
-    together: dict[Variant, int] = {}
-    for variant in resolved.values():
-        together[variant.recipe()] = max(together.get(variant.recipe(), 0), ablations.number(variant))
     jobs = [(variant, split) for split in ablations.splits for variant in resolved]
-    data = ablations.run.cohort.data
-    frames = [_named(ablations.score(resolved[variant], split, together[resolved[variant].recipe()]), variant, task, data,
-                     split=split.name) for variant, split in progress(jobs, f"ablations of task {task.id}")]  # fmt: skip
-    frames += [_named(_NOTHING, variant, task, data, note=note) for variant, note in left_out.items()]
-    frame = pd.concat(frames, ignore_index=True)
-    place = {(variant.group, variant.name): number for number, variant in enumerate(variants)}
-    order = [place[key] for key in zip(frame["group"], frame["variant"], strict=True)]
-    return frame.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    frames = []
+    for variant, split in progress(jobs, f"ablations of task {task.id}"):
+        found = ablations.score(
+            resolved[variant], split, ablations.number_of_kind(resolved[variant], resolved.values())
+        )
+        frames.append(ablations.named(found, variant, split=split.name))
+    frames += [ablations.named(_NOTHING, variant, note=note) for variant, note in left_out.items()]
+    return _in_order(pd.concat(frames, ignore_index=True), variants)
 
 
 _NOTHING = pd.DataFrame(
@@ -246,8 +255,16 @@ _NOTHING = pd.DataFrame(
 )
 
 
-def _named(scores: pd.DataFrame, variant: Variant, task: Task, data: str, split: str = "", note: str = "") -> pd.DataFrame:
-    """Say of which task, variant and split scores are."""
-    return scores.assign(task=task.id, group=variant.group, variant=variant.name, split=split, data=data, note=note)[
-        COLUMNS
-    ]
+def _check_names(variants: Sequence[Variant]) -> None:
+    """Raise InputError where two variants could not be told apart."""
+    names = pd.Index([(variant.group, variant.name) for variant in variants])
+    if not names.is_unique:
+        group, name = names[names.duplicated()][0]
+        raise InputError(f"two variants of group {group!r} have the name {name!r}: give each its own")
+
+
+def _in_order(scores: pd.DataFrame, variants: Sequence[Variant]) -> pd.DataFrame:
+    """Return scores in the order of the variants."""
+    place = {(variant.group, variant.name): number for number, variant in enumerate(variants)}
+    order = [place[key] for key in zip(scores["group"], scores["variant"], strict=True)]
+    return scores.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)

@@ -81,6 +81,7 @@ PROFILES = {
             n_test_sets=20,
             max_perturbations=12,
             n_genes=300,
+            n_identity_genes=100,
             n_representations=3,
             damae={"n_hidden": 64, "n_components": 32, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 40},
             models={

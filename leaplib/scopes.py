@@ -1,4 +1,4 @@
-"""What scaler and autoencoder may see in the ablations: sources of expression, joined, and the guard of test samples."""
+"""What scaler and autoencoder see in the ablations: sources of expression, joined, and the guard of test samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -45,7 +45,8 @@ class Source:
 
     def prefixed(self) -> pd.DataFrame:
         """Return the expression with sample names that no other source has; those of the own source stay."""
-        return self.expression if self.role == OWN else self.expression.rename(index=lambda name: f"{self.name}: {name}")
+        prefix = "" if self.role == OWN else f"{self.name}: "
+        return self.expression.rename(index=lambda name: f"{prefix}{name}")
 
 
 def names_of(task: Task) -> dict[str, str]:
@@ -83,8 +84,10 @@ def check_unseen(samples: pd.Index, split: Split) -> None:
     """Raise InputError when a test sample is among those that something inductive is about to be fitted on."""
     leaked = samples.intersection(split.test)
     if len(leaked):
-        raise InputError(f"split {split.name!r}: test sample {leaked[0]!r} is among those that scaler or autoencoder "
-                         f"would be fitted on ({len(leaked)} such): an inductive variant sees the training set alone")  # fmt: skip
+        raise InputError(
+            f"split {split.name!r}: test sample {leaked[0]!r} is among those that genes, scaler or autoencoder "
+            f"would be learned from ({len(leaked)} such), though the variant is inductive"
+        )
 
 
 def without_test(source: Source, split: Split) -> pd.DataFrame:
@@ -108,10 +111,15 @@ def choose_genes(sources: Sequence[Source], recipe: Variant, n_genes: int, split
     return variable_genes(frames, n_genes)
 
 
-def within(sources: Sequence[Source], scope: str) -> list[Source]:
-    """Return the sources that a scope takes in; the training set is part of the own one."""
-    last = max(SCOPES.index(scope), SCOPES.index(OWN))
+def within(sources: Sequence[Source], recipe: Variant) -> list[Source]:
+    """Return the sources whose samples scaler or autoencoder see; the training set is part of the own one."""
+    last = max(SCOPES.index(scope) for scope in (OWN, recipe.scaling, recipe.pretraining))
     return [source for source in sources if SCOPES.index(source.role) <= last]
+
+
+def used(sources: Sequence[Source], recipe: Variant) -> list[Source]:
+    """Return the sources that a representation depends on, those that only choose genes too."""
+    return list(sources) if recipe.genes == ALL else within(sources, recipe)
 
 
 def joined(sources: Sequence[Source]) -> tuple[pd.DataFrame, pd.Series]:
@@ -167,8 +175,7 @@ def encode(sources: Sequence[Source], recipe: Variant, split: Split, seeds: Sequ
     list of DataFrame, samples x components
     """
     genes = choose_genes(sources, recipe, n_genes, split)
-    widest = max(recipe.scaling, recipe.pretraining, key=SCOPES.index)
-    table, domain = joined(within(sources, widest))
+    table, domain = joined(within(sources, recipe))
     table = table[genes]
     if recipe.correction != "together":  # which is what the scaler does
         table = harmonise(table, domain, recipe.correction)

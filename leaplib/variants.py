@@ -7,6 +7,7 @@ the paper's nine is the step before with the fields replaced that its name tells
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import Any
 
 from leaplib.data import is_real
 from leaplib.errors import InputError
@@ -92,7 +93,7 @@ class Variant:
 
 
 STEPS = "steps"
-_CHANGES = (
+_CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("PS-LASSO instead of PP-LGBM", {"model": "PS-LASSO"}),
     ("genes of all sources", {"genes": ALL}),
     ("scaler sees its whole source", {"scaling": OWN}),
@@ -137,7 +138,7 @@ TUNING = tuple(
 """Supplementary table 6, on tasks of unseen tissues."""
 
 N_DAMAES = 10
-NUMBER = "number of DAMAEs"
+NUMBER = "Number of DAMAEs"
 
 
 def additions_of(profile: Profile) -> tuple[Variant, ...]:
@@ -145,27 +146,36 @@ def additions_of(profile: Profile) -> tuple[Variant, ...]:
     n_genes = profile.n_identity_genes
     genes = f", {n_genes} genes" if n_genes else ""
     return (
-        Variant("representation", f"expression as it is{genes}", representation="identity", n_genes=n_genes),
-        Variant("representation", "PCA", representation="pca"),
-        Variant("representation", "autoencoder", representation="ae"),
-        Variant("representation", "masked autoencoder", representation="masked ae"),
-        Variant("representation", "noise autoencoder", representation="noise ae"),
-        Variant("representation", "DAMAE"),
-        Variant("corruption", "each gene from a sample of its own"),
-        Variant("corruption", "all genes from one sample", representation="damae, row corruption"),
-        Variant("hidden layer", "with hidden layer"),
-        Variant("hidden layer", "without hidden layer", representation="damae, no hidden layer"),
-        Variant("pretraining", "training set alone (inductive)", scaling=TRAINING, pretraining=TRAINING),
-        Variant("pretraining", "all samples (transductive)"),
+        Variant("Representation", f"expression as it is{genes}", representation="identity", n_genes=n_genes),
+        Variant("Representation", "PCA", representation="pca"),
+        Variant("Representation", "autoencoder", representation="ae"),
+        Variant("Representation", "masked autoencoder", representation="masked ae"),
+        Variant("Representation", "noise autoencoder", representation="noise ae"),
+        Variant("Representation", "DAMAE"),
+        Variant("Corruption", "each gene from a sample of its own"),
+        Variant("Corruption", "all genes from one sample", representation="damae, row corruption"),
+        Variant("Hidden layer", "with hidden layer"),
+        Variant("Hidden layer", "without hidden layer", representation="damae, no hidden layer"),
+        Variant("Pretraining", "training set alone (inductive)", scaling=TRAINING, pretraining=TRAINING),
+        Variant("Pretraining", "all samples (transductive)"),
         *(Variant(NUMBER, str(n), n_representations=n) for n in range(1, N_DAMAES + 1)),
     )
+
+
+CORRECTION = "Batch correction"
 
 
 def corrections_of(profile: Profile, task: Task) -> tuple[Variant, ...]:
     """Return the variants that bring the sources together in different ways, before scaler and autoencoder."""
     one = steps_of(profile, task)[-2]
     names = {"together": "none", "per domain": "each source standardised", "combat": "ComBat"}
-    return tuple(replace(one, group="batch correction", name=name, correction=how) for how, name in names.items())
+    return tuple(replace(one, group=CORRECTION, name=name, correction=how) for how, name in names.items())
+
+
+REFERENCES = {"Representation": "DAMAE", "Corruption": "each gene from a sample of its own",
+              "Hidden layer": "with hidden layer", "Pretraining": "all samples (transductive)", NUMBER: "1",
+              CORRECTION: "none"}  # fmt: skip
+"""What the others of a group of additions are compared with; the paper's variants follow on each other."""
 
 
 def resolve(variant: Variant, present: Collection[str]) -> Variant:
@@ -185,11 +195,11 @@ def resolve(variant: Variant, present: Collection[str]) -> Variant:
     )
 
 
-def needed(variant: Variant) -> set[str]:
-    """Return the sources beside its own that a variant makes use of where they are there."""
-    scopes = {SCOPES.index(scope) for scope in (variant.scaling, variant.pretraining)}
-    wanted = set(SCOPES[SCOPES.index(SECOND) : max(scopes) + 1])
-    return wanted | ({SECOND, THIRD} if variant.genes == ALL or variant.correction != "together" else set())
+def needed(variant: Variant) -> list[str]:
+    """Return the sources beside its own that make a variant what it is."""
+    widest = max(SCOPES.index(scope) for scope in (variant.scaling, variant.pretraining))
+    beside = list(SCOPES[SCOPES.index(SECOND) : widest + 1])
+    return beside or ([SECOND, THIRD] if variant.genes == ALL else [])
 
 
 def not_run(variants: Sequence[Variant], names: dict[str, str], present: Collection[str]) -> dict[Variant, str]:
@@ -208,7 +218,7 @@ def not_run(variants: Sequence[Variant], names: dict[str, str], present: Collect
     for variant in variants:
         settings = replace(resolve(variant, present), name="")
         if settings in seen:
-            absent = [names[role] for role in (SECOND, THIRD) if role in needed(variant) and role not in present]
+            absent = [names[role] for role in needed(variant) if role not in present]
             reasons[variant] = f"not run: {' and '.join(absent)} not at hand"
         seen.add(settings)
     return reasons
