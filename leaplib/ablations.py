@@ -87,7 +87,8 @@ class Ablations:
         `n_together` representations of its kind are wanted in all; they are trained together.
         """
         members = [(number, repeat) for number in range(self.number(variant)) for repeat in range(variant.repeats)]
-        configuration = {"members": [self.member_key(variant, split, *member) for member in members],
+        keys = [key_of(self._member_configuration(variant, split, *member)) for member in members]
+        configuration = {"members": keys,
                          "test": list(split.test), "left_out": [list(held) for held in split.left_out]}  # fmt: skip
         path = self._path("scores", split, configuration)
         if not self._is_done(path, configuration):
@@ -102,16 +103,13 @@ class Ablations:
         return scores.assign(task=self.run.task.id, group=variant.group, variant=variant.name, model=model, member=-1,
                              split=split, data=self.run.cohort.data, note=note)[COLUMNS]  # fmt: skip
 
-    def member_key(self, variant: Variant, split: Split, number: int, repeat: int) -> str:
-        """Return the key of a member's predictions."""
-        if self._is_ordinary(variant, number, repeat):
-            return key_of(self.run.configuration(split, member_name(number)))
-        return key_of(self._member_configuration(variant, split, number, repeat))
-
     def member(self, variant: Variant, split: Split, number: int, repeat: int, n_together: int = 1) -> pd.DataFrame:
-        """Return the predictions of one regressor on one representation, made now or before."""
-        if self._is_ordinary(variant, number, repeat):
-            return self.run.result(split, member_name(number))
+        """Return the predictions of one regressor on one representation, made now or before, or by the task's run."""
+        ordinary = Layout(self.run.profile.name).prediction(self.run.task.id, split.name, member_name(number))
+        if self._is_ordinary(variant, number, repeat) and self._is_done(
+            ordinary, self.run.configuration(split, member_name(number))
+        ):
+            return load_frame(ordinary)
         configuration = self._member_configuration(variant, split, number, repeat)
         path = self._path("predictions", split, configuration)
         if not self._is_done(path, configuration):
@@ -218,7 +216,7 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Va
     variants : sequence of Variant
     device : {"auto", "cpu", "cuda"}
     force : bool
-        Compute again what is done, but for the task's own PS-LASSOs and representations.
+        Compute again what is done, but for the task's own representations.
 
     Returns
     -------

@@ -1,5 +1,6 @@
 """The ablations: variants as data, what they may see, and their runner."""
 
+import shutil
 from dataclasses import fields, replace
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from leaplib import ablations, scopes
 from leaplib.ablations import Ablations, run_variants
 from leaplib.errors import InputError
 from leaplib.experiment import TaskRun, run_task
+from leaplib.layout import Layout
 from leaplib.leap import Representations
 from leaplib.metrics import spearman
 from leaplib.profiles import get_profile
@@ -292,9 +294,19 @@ def test_with_one_source_the_last_steps_are_ps_lasso_and_leap(shared_home, alone
     run_task(TINY, DRUGS, ["ps-lasso", "leap"])
     ordinary = split_values(load_scores(TINY, ["2a"]), "per_perturbation", "spearman").query("split == 'holdout-0'")
     ordinary = ordinary[ordinary["member"] <= 0].set_index("model")["value"]
-    assert value(found, "steps", names[-1]) == ordinary["LEAP"]
-    assert value(found, "steps", names[-2]) == ordinary["PS-LASSO"]
+    assert value(found, "steps", names[-1]) == pytest.approx(ordinary["LEAP"], abs=1e-9)
+    assert value(found, "steps", names[-2]) == pytest.approx(ordinary["PS-LASSO"], abs=1e-9)
     assert value(found, "steps", names[4]) != ordinary["PS-LASSO"]  # refit instead of the fold models
+
+
+def test_what_the_tasks_own_run_predicted_is_taken_from_there_and_not_written_there(tmp_path, monkeypatch, alone):
+    monkeypatch.setenv("LEAP_HOME", str(tmp_path))
+    first = run_variants(TINY, DRUGS, steps_of(TINY, DRUGS)[-1:])
+    assert not (Layout(TINY.name).results / "scores").exists()
+    run_task(TINY, DRUGS, ["leap"])
+    shutil.rmtree(Layout(TINY.name).results / "ablations")
+    monkeypatch.setattr(Ablations, "_predict", None)
+    pd.testing.assert_frame_equal(run_variants(TINY, DRUGS, steps_of(TINY, DRUGS)[-1:]), first, rtol=1e-6)
 
 
 def test_refit_and_fold_models_predict_from_the_same_representation(shared_home, alone):
