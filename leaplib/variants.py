@@ -11,7 +11,6 @@ from typing import Any
 
 from leaplib.data import is_real
 from leaplib.errors import InputError
-from leaplib.models import MODELS
 from leaplib.profiles import Profile
 from leaplib.tasks import Task
 
@@ -71,7 +70,7 @@ class Variant:
     def __post_init__(self) -> None:
         allowed = {"genes": (OWN, ALL), "scaling": SCOPES, "pretraining": SCOPES, "ensemble": ("folds", "refit"),
                    "correction": ("together", "per domain", "combat"), "folds": (OWN, "plain", "tissue"),
-                   "model": [model.name for model in MODELS.values() if model.estimator]}  # fmt: skip
+                   "model": ("PS-LASSO", "PP-LGBM")}  # fmt: skip
         for field, known in allowed.items():
             if getattr(self, field) not in known:
                 raise InputError(f"variant {self.name!r}: {field} {getattr(self, field)!r} is unknown: use one of "
