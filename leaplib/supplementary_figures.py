@@ -274,7 +274,7 @@ def _by_tissue(scores: pd.DataFrame, tasks: Sequence[str], metrics: Sequence[str
                size: pages.Size | None) -> pages.Drawn:  # fmt: skip
     """Draw a row of panels a task that has results, a column a metric."""
     part = style.checked(scores, pages.COLUMNS)
-    values = test_set_intervals(part[part["task"].isin(tasks) & part["metric"].isin(metrics)])
+    values = split_intervals(part[part["task"].isin(tasks) & part["metric"].isin(metrics)])
     present = [task for task in tasks if (values["task"] == task).any()]
     rows = max(len(present), 1)
     fig, axes = style.figure(*(size or (style.TWO_COLUMNS, min(16 + 66 * rows, style.MAX_HEIGHT))), nrows=rows,
@@ -307,7 +307,7 @@ def _group_legend(fig: Figure, values: pd.DataFrame, widest: float = 0) -> None:
         groups.legend(fig, list(values["model"]), widest, absent=[m for m in values["model"] if m not in present])
 
 
-def test_set_intervals(scores: pd.DataFrame) -> pd.DataFrame:
+def split_intervals(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the median over a split's test sets of the mean over perturbations, and its 95% interval's width.
 
     Parameters
