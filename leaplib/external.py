@@ -15,11 +15,11 @@ from leaplib.data import drug_screen, load_cohort, load_external, load_task_spli
 from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.metrics import score
-from leaplib.profiles import Profile
-from leaplib.scores import current_results, named, score_split
+from leaplib.profiles import Profile, get_profile
+from leaplib.scores import current_results, load_scores, named, score_split
 from leaplib.splits import Split
 from leaplib.store import load_frame
-from leaplib.tasks import MIN_EXTERNAL, Task
+from leaplib.tasks import MIN_EXTERNAL, TASKS, Task
 
 SUFFIX = " external"
 REPRODUCIBILITY = "Label reproducibility"
@@ -66,12 +66,11 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
         When there is no external study, no result, or no drug with 15 unseen lines.
     """
     cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
-    if not external.shape[1]:
-        raise InputError(f"task {task.id}: no external study is at hand: `leap data status` lists {task.external}")
     splits = {split.name: split for split in load_task_splits(profile, task, cohort)}
     truths = {name: unseen_pairs(external, cohort, split) for name, split in splits.items()}
     if not any(truth.shape[1] for truth in truths.values()):
-        raise InputError(f"task {task.id}: no drug of the external study has {MIN_EXTERNAL} unseen lines in any split")
+        raise InputError(f"task {task.id}: no external study is at hand that tested a drug in {MIN_EXTERNAL} unseen lines: "
+                         "`leap data status` tells how to get one")  # fmt: skip
     label = {"task": {"id": task.id + SUFFIX}, "data": cohort.data}
     parts = []
     for name, truth in truths.items():
@@ -82,6 +81,25 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
         path = Layout(profile.name).prediction(task.id, name, configuration["model"])
         parts.append(named(_score(truths[name], load_frame(path), splits[name]), {**configuration, **label}))
     return pd.concat(parts, ignore_index=True)
+
+
+def all_scores(profile: Profile | str) -> pd.DataFrame:
+    """Return the saved scores of all the paper's tasks, and of their external validation where there is one.
+
+    Parameters
+    ----------
+    profile : Profile or str
+
+    Returns
+    -------
+    DataFrame
+        As `leaplib.scores.load_scores`.
+    """
+    profile = get_profile(profile) if isinstance(profile, str) else profile
+    scores = load_scores(profile)
+    tasks = [TASKS[task] for task in scores["task"].unique() if TASKS[task].external]
+    validated = [task for task in tasks if load_external(profile, task).shape[1]]
+    return pd.concat([scores, *(external_scores(profile, task) for task in validated)], ignore_index=True)
 
 
 def _score(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> pd.DataFrame:
