@@ -65,12 +65,12 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
     InputError
         When there is no external study, no result, or no drug with 15 unseen lines.
     """
-    cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
+    cohort = load_cohort(profile, task)[0]
     splits = {split.name: split for split in load_task_splits(profile, task, cohort)}
-    truths = {name: unseen_pairs(external, cohort, split) for name, split in splits.items()}
-    if not any(truth.shape[1] for truth in truths.values()):
-        raise InputError(f"task {task.id}: no external study is at hand that tested a drug in {MIN_EXTERNAL} unseen lines: "
-                         "`leap data status` tells how to get one")  # fmt: skip
+    truths = _truths(profile, task)
+    if not truths:
+        raise InputError(f"task {task.id}: no external study is at hand that tested a drug in {MIN_EXTERNAL} unseen "
+                         "lines: `leap data status` tells how to get one")  # fmt: skip
     label = {"task": {"id": task.id + SUFFIX}, "data": cohort.data}
     parts = []
     for name, truth in truths.items():
@@ -81,6 +81,14 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
         path = Layout(profile.name).prediction(task.id, name, configuration["model"])
         parts.append(named(_score(truths[name], load_frame(path), splits[name]), {**configuration, **label}))
     return pd.concat(parts, ignore_index=True)
+
+
+def _truths(profile: Profile, task: Task) -> dict[str, pd.DataFrame]:
+    """Return the unseen pairs of each split, and nothing where no split has any."""
+    cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
+    splits = load_task_splits(profile, task, cohort)
+    truths = {split.name: unseen_pairs(external, cohort, split) for split in splits}
+    return truths if any(truth.shape[1] for truth in truths.values()) else {}
 
 
 def all_scores(profile: Profile | str) -> pd.DataFrame:
@@ -98,7 +106,7 @@ def all_scores(profile: Profile | str) -> pd.DataFrame:
     profile = get_profile(profile) if isinstance(profile, str) else profile
     scores = load_scores(profile)
     tasks = [TASKS[task] for task in scores["task"].unique() if TASKS[task].external]
-    validated = [task for task in tasks if load_external(profile, task).shape[1]]
+    validated = [task for task in tasks if _truths(profile, task)]
     return pd.concat([scores, *(external_scores(profile, task) for task in validated)], ignore_index=True)
 
 
@@ -128,7 +136,7 @@ def counts(profile: Profile, task: Task) -> str:
     cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
     drugs = reproducibility(profile, task)
     both = external[drugs["perturbation"]].where(cohort.response.loc[external.index, drugs["perturbation"]].notna())
-    truths = [unseen_pairs(external, cohort, split) for split in load_task_splits(profile, task, cohort)]
+    truths = list(_truths(profile, task).values())
     study = task.with_studies(drug_screen(profile).responses["study"].unique()).external[0]
     return (
         f"**{study}** ({cohort.data} data) and the training studies both tested {len(drugs)} drugs, in "
