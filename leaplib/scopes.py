@@ -1,6 +1,6 @@
 """What scaler and autoencoder see in the ablations: sources of expression, joined, and the guard of test samples."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,9 +90,9 @@ def lines_of(names: pd.Index, samples: pd.DataFrame) -> pd.Series:
     return samples["depmap_id"].reindex(names).fillna(own) if "depmap_id" in samples else own
 
 
-def check_unseen(samples: Iterable[str], hidden: pd.Index, split: Split) -> None:
-    """Raise InputError when test samples (`hidden`) are among those that something inductive would be learned from."""
-    leaked = hidden[hidden.isin(samples)]
+def check_unseen(samples: pd.Index, split: Split) -> None:
+    """Raise InputError when test samples are among those that something inductive would be learned from."""
+    leaked = samples.intersection(split.test)
     if len(leaked):
         raise InputError(
             f"split {split.name!r}: test sample {leaked[0]!r} is among those that genes, scaler or autoencoder "
@@ -107,12 +107,10 @@ def without_test(sources: Sequence[Source], split: Split) -> dict[str, pd.DataFr
     """
     own = sources[0]
     frames = {own.name: own.expression.loc[split.train]}
-    check_unseen(frames[own.name].index, split.test, split)
+    check_unseen(frames[own.name].index, split)
     hidden = pd.Index(own.line.loc[split.test])
     for source in sources[1:]:
-        rows = source.expression[~source.line.isin(hidden).to_numpy()]
-        check_unseen(source.line.loc[rows.index], hidden, split)
-        frames[source.name] = rows
+        frames[source.name] = source.expression[~source.line.isin(hidden).to_numpy()]
     return frames
 
 
@@ -158,7 +156,7 @@ def seen(table: pd.DataFrame, domain: pd.Series, scope: str, split: Split) -> pd
     """Return the rows of a joined table that a scope takes in."""
     if scope == TRAINING:
         rows = table.loc[split.train]
-        check_unseen(rows.index, split.test, split)
+        check_unseen(rows.index, split)
         return rows
     roles = SCOPES[: SCOPES.index(scope) + 1]
     return table[domain.isin(roles).to_numpy()]
