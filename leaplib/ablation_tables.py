@@ -35,7 +35,8 @@ def supplementary_table_4(scores: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         step, name, then `COLUMNS`: mean and sample SD over splits (published ones only beside real data); the
         columns of the paired test (`leaplib.statistics.paired_test`; Holm within the task) on rows of Spearman's
-        correlation per perturbation alone; `note` says why a step was not run.
+        correlation per perturbation alone, and compare over all test samples of a split, where means are those
+        over its test sets; `note` says why a step was not run.
     """
     table = _table(scores, [STEPS])
     return table.rename(columns={"number": "step"})[["step", "name", *COLUMNS]]
