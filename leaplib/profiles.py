@@ -27,12 +27,16 @@ class Profile:
         Tissues that take their turn, largest first; None: as many as the task says.
     n_shuffled : int
         Splits on which LEAP is also run on shuffled labels.
+    n_ablation_splits : int
+        Of the random holdouts, how many the ablations run on.
     n_test_sets : int
         Leave-10-out test sets per unseen tissue (1,000 in the paper).
     max_perturbations : int or None
         Perturbations kept, drawn at random with a fixed seed; None keeps all.
     n_genes : int
         Most variable genes per source (5,000 in the paper).
+    n_identity_genes : int or None
+        The same for the ablation without an autoencoder, whose Lassos take seconds each; None: `n_genes`.
     n_representations : int
         DAMAEs in LEAP (5 in the paper).
     damae : mapping
@@ -50,9 +54,11 @@ class Profile:
     n_splits: int = 10
     n_tissues: int | None = None
     n_shuffled: int = 10
+    n_ablation_splits: int = 10
     n_test_sets: int = 1000
     max_perturbations: int | None = None
     n_genes: int = 5000
+    n_identity_genes: int | None = None
     n_representations: int = 5
     damae: Mapping[str, Any] = field(default_factory=dict)
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -71,9 +77,11 @@ PROFILES = {
             n_splits=2,
             n_tissues=2,
             n_shuffled=1,
+            n_ablation_splits=2,
             n_test_sets=20,
             max_perturbations=12,
             n_genes=300,
+            n_identity_genes=100,
             n_representations=3,
             damae={"n_hidden": 64, "n_components": 32, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 40},
             models={
@@ -101,8 +109,10 @@ PROFILES = {
             n_splits=3,
             n_tissues=3,
             n_shuffled=1,
+            n_ablation_splits=2,
             n_test_sets=100,
             max_perturbations=30,
+            n_identity_genes=500,
             damae={"learning_rate": 1e-3, "batch_size": 256, "max_epochs": 50, "patience": 10, "min_delta": 1e-3},
             models={
                 "pp-lgbm": {

@@ -49,6 +49,23 @@ def published_xenografts() -> pd.DataFrame:
             for metric, values in zip(("spearman", "pearson"), both, strict=True)]  # fmt: skip
     return pd.DataFrame(rows, columns=["task", "model", "drug", "metric", "published_mean", "published_sd"])
 
+# Supplementary tables 4, 5 and 6: mean (SD) over splits per perturbation, in the order of the variants of
+# `leaplib.variants`; Spearman, then Pearson and MSE where they are given.
+STEPS = ((0.2821, 0.0138), (0.3224, 0.0126), (0.3220, 0.0133), (0.3213, 0.0137), (0.3193, 0.0133), (0.3178, 0.0133),
+         (0.3177, 0.0134), (0.3208, 0.0134), (0.3319, 0.0138))  # fmt: skip
+ABLATIONS = {
+    ("steps", "1a"): tuple((step,) for step in STEPS),
+    ("ensembles", "1a"): (((0.3208, 0.0134),),
+                          ((0.3221, 0.0136), (0.3350, 0.0141), (0.0652, 0.0008)),
+                          ((0.3319, 0.0138), (0.3447, 0.0142), (0.0642, 0.0008))),
+    ("tuning", "3a"): (((0.2333, 0.0475), (0.2433, 0.0490), (0.0678, 0.0073)),
+                       ((0.2330, 0.0469), (0.2430, 0.0481), (0.0674, 0.0071)),
+                       ((0.2314, 0.0476), (0.2412, 0.0494), (0.0688, 0.0088))),
+    ("tuning", "4a"): (((0.1645, 0.0422), (0.1749, 0.0496), (0.0118, 0.0053)),
+                       ((0.1695, 0.0390), (0.1794, 0.0467), (0.0107, 0.0035)),
+                       ((0.1627, 0.0402), (0.1719, 0.0468), (0.0112, 0.0042))),
+}  # fmt: skip
+
 
 def published_scores() -> pd.DataFrame:
     """Return published scores as a tidy frame: task, model, level, metric, mean, sd (NaN where not given)."""
@@ -61,3 +78,17 @@ def published_scores() -> pd.DataFrame:
     rows += [(task, "LEAP", "overall", "spearman", mean, None) for task, mean in OVERALL.items()]
     frame = pd.DataFrame(rows, columns=["task", "model", "level", "metric", "mean", "sd"])
     return frame.astype({"mean": float, "sd": float})
+
+
+def published_ablations() -> pd.DataFrame:
+    """Return published ablations as a tidy frame: group, task, number, level, metric, mean, sd.
+
+    `number` counts the variants of a group from 1 (the step of supplementary table 4). Only what the paper gives: for
+    the steps and for 5 regressors on one representation Spearman's correlation alone.
+    """
+    metrics = ("spearman", "pearson", "mse")
+    rows = [(group, task, number, "per_perturbation", metric, *value)
+            for (group, task), variants in ABLATIONS.items()
+            for number, values in enumerate(variants, start=1)
+            for metric, value in zip(metrics, values, strict=False)]  # fmt: skip
+    return pd.DataFrame(rows, columns=["group", "task", "number", "level", "metric", "mean", "sd"])

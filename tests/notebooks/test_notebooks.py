@@ -14,8 +14,10 @@ from leaplib.notebooks import NotebookError, check_parameters, find_notebooks, r
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
 FIGURES = ["figure_1", "figure_2", "figure_3", "supplementary_figure_1", "supplementary_figure_5",
-           "damae_learning_curves", "damae_codes"]  # fmt: skip
-TABLES = ["table_1", "supplementary_table_1", "supplementary_table_3"]
+           "damae_learning_curves", "damae_codes", "supplementary_figure_4", "ablations_additional",
+           "ablations_number_of_damaes"]  # fmt: skip
+TABLES = ["table_1", "supplementary_table_1", "supplementary_table_3", "supplementary_table_4",
+          "supplementary_table_5", "supplementary_table_6", "ablations_additional"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,0 +1,194 @@
+"""What scaler and autoencoder see in the ablations: sources of expression, joined, and the guard of test samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from leaplib.damae import DAMAE, fit_damaes
+from leaplib.data import is_real, pool_of, screen_key, screen_of, xenograft_screen
+from leaplib.errors import InputError
+from leaplib.expression import ExpressionScaler, harmonise, join_domains, variable_genes
+from leaplib.profiles import Profile
+from leaplib.representations import REPRESENTATIONS, make_representation
+from leaplib.splits import Split
+from leaplib.tasks import TASKS, Task
+from leaplib.variants import ALL, OWN, SCOPES, SECOND, THIRD, TRAINING, Variant
+
+DEPMAP, GDSC, PDX = "DepMap", "GDSC", "PDX Encyclopedia"
+NAMES = {"dependencies": {OWN: DEPMAP, SECOND: GDSC, THIRD: PDX}, "drugs": {OWN: GDSC, SECOND: DEPMAP, THIRD: PDX}}
+NAMES["dependencies-22q4"] = NAMES["dependencies"]
+TASK_OF = {DEPMAP: TASKS["1a"], GDSC: TASKS["2a"]}  # whose pool is the source's expression
+
+
+@dataclass(frozen=True)
+class Source:
+    """Expression of one source.
+
+    Parameters
+    ----------
+    role : {"own", "second", "third"}
+    name : str
+    expression : DataFrame, samples x genes
+        In `unit`.
+    unit : str
+    key : dict
+        What identifies the content.
+    """
+
+    role: str
+    name: str
+    expression: pd.DataFrame
+    unit: str
+    key: dict
+
+    def prefixed(self) -> pd.DataFrame:
+        """Return the expression with sample names that no other source has; those of the own source stay."""
+        prefix = "" if self.role == OWN else f"{self.name}: "
+        return self.expression.rename(index=lambda name: f"{prefix}{name}")
+
+
+def names_of(task: Task) -> dict[str, str]:
+    """Return the names of a task's sources by role.
+
+    Raises
+    ------
+    InputError
+        For tasks on xenografts, whose pool holds two sources from the start.
+    """
+    if task.pool not in NAMES:
+        raise InputError(f"task {task.id}: there are no ablations for its pool {task.pool!r}: use tasks 1a to 4b")
+    return NAMES[task.pool]
+
+
+def sources_of(profile: Profile, task: Task) -> list[Source]:
+    """Return a task's sources that are there, its own first; real data are joined with real ones only."""
+    real = is_real(profile, task.screen)
+    kind = profile if real else replace(profile, simulated=True)
+    found = []
+    for role, name in names_of(task).items():
+        whose = task if role == OWN else TASK_OF.get(name)
+        if is_real(kind, whose.screen if whose else "xenografts") != real:
+            continue
+        if whose:
+            pool = pool_of(kind, whose)
+            found.append(Source(role, name, pool.expression, screen_of(kind, whose.screen).unit, pool.key))
+        else:
+            tumours = xenograft_screen(kind)[1]
+            found.append(Source(role, name, tumours.expression, "log2", screen_key(kind, "xenografts")))
+    return found
+
+
+def check_unseen(samples: pd.Index, split: Split) -> None:
+    """Raise InputError when a test sample is among those that something inductive is about to be fitted on."""
+    leaked = samples.intersection(split.test)
+    if len(leaked):
+        raise InputError(
+            f"split {split.name!r}: test sample {leaked[0]!r} is among those that genes, scaler or autoencoder "
+            f"would be learned from ({len(leaked)} such), though the variant is inductive"
+        )
+
+
+def without_test(source: Source, split: Split) -> pd.DataFrame:
+    """Return what an inductive choice of genes may see of a source: nothing of a test sample, by whatever name.
+
+    Of the own source that is the training set; of another all but the lines that are test samples here.
+    """
+    if source.role == OWN:
+        rows = source.expression.loc[split.train]
+    else:
+        rows = source.expression.drop(index=split.test, errors="ignore")
+    check_unseen(rows.index, split)
+    return rows
+
+
+def choose_genes(sources: Sequence[Source], recipe: Variant, n_genes: int, split: Split) -> pd.Index:
+    """Return the most variable genes of the own source, or of each source, united."""
+    chosen = [source for source in sources if source.role == OWN or recipe.genes == ALL]
+    inductive = recipe.scaling == TRAINING
+    frames = {s.name: without_test(s, split) if inductive else s.expression for s in chosen}
+    return variable_genes(frames, n_genes)
+
+
+def within(sources: Sequence[Source], recipe: Variant) -> list[Source]:
+    """Return the sources whose samples scaler or autoencoder see; the training set is part of the own one."""
+    last = max(SCOPES.index(scope) for scope in (OWN, recipe.scaling, recipe.pretraining))
+    return [source for source in sources if SCOPES.index(source.role) <= last]
+
+
+def used(sources: Sequence[Source], recipe: Variant) -> list[Source]:
+    """Return the sources that a representation depends on, those that only choose genes too."""
+    return list(sources) if recipe.genes == ALL else within(sources, recipe)
+
+
+def joined(sources: Sequence[Source]) -> tuple[pd.DataFrame, pd.Series]:
+    """Put sources into one table of their common genes.
+
+    Returns
+    -------
+    DataFrame, samples x genes
+        Where one of several sources is z-scored over its genes (a microarray), every sample is.
+    Series
+        Role of the source of each sample.
+    """
+    unit = "z-score" if any(source.unit == "z-score" for source in sources) else sources[0].unit
+    table, domain = sources[0].prefixed(), pd.Series(sources[0].role, index=sources[0].expression.index)
+    for source in sources[1:]:
+        other = source.prefixed()
+        table = join_domains(table, other, unit)
+        domain = pd.concat([domain, pd.Series(source.role, index=other.index)])
+    return table, domain
+
+
+def seen(table: pd.DataFrame, domain: pd.Series, scope: str, split: Split) -> pd.DataFrame:
+    """Return the rows of a joined table that a scope takes in."""
+    if scope == TRAINING:
+        rows = table.loc[split.train]
+        check_unseen(rows.index, split)
+        return rows
+    roles = SCOPES[: SCOPES.index(scope) + 1]
+    return table[domain.isin(roles).to_numpy()]
+
+
+def encode(sources: Sequence[Source], recipe: Variant, split: Split, seeds: Sequence[int], n_genes: int, device: str,
+           damae: dict[str, Any]) -> list[pd.DataFrame]:  # fmt: skip
+    """Choose genes, standardise, train one representation a seed, and return the codes of the own source.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        The own one first.
+    recipe : Variant
+        As it can be run with these sources (`leaplib.variants.resolve`).
+    split : Split
+        Its training set, where the recipe is inductive; else it plays no part.
+    seeds : sequence of int
+    n_genes : int
+        Most variable genes a source.
+    device : str
+    damae : dict
+        Settings of the autoencoder that differ from its defaults.
+
+    Returns
+    -------
+    list of DataFrame, samples x components
+    """
+    genes = choose_genes(sources, recipe, n_genes, split)
+    table, domain = joined(within(sources, recipe))
+    table = table[genes]
+    if recipe.correction != "together":  # which is what the scaler does
+        table = harmonise(table, domain, recipe.correction)
+    scaler = ExpressionScaler(len(genes)).fit(seen(table, domain, recipe.scaling, split))
+    training = scaler.transform(seen(table, domain, recipe.pretraining, split))
+    models = _fitted(recipe.representation, training, seeds, device, damae)
+    own = scaler.transform(table.loc[sources[0].expression.index])
+    return [pd.DataFrame(model.transform(own), index=own.index).rename(columns=str) for model in models]
+
+
+def _fitted(name: str, training: pd.DataFrame, seeds: Sequence[int], device: str, damae: dict[str, Any]) -> list[Any]:
+    """Fit one representation a seed, autoencoders all in step."""
+    row = REPRESENTATIONS[name]
+    if row.estimator is DAMAE:
+        return fit_damaes(training, tuple(seeds), device=device, **{**damae, **row.settings})
+    return [make_representation(name, seed, **damae).fit(training) for seed in seeds]
