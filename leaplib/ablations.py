@@ -36,6 +36,7 @@ from leaplib.variants import OWN, Variant, not_run, resolve
 COLUMNS = ["task", "group", "variant", "model", "member", "split", "level", "perturbation", "test_set", "metric",
            "value", "data", "note"]  # fmt: skip
 ORDINARY = Variant("", "")
+NOT_YET = "not run yet"
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
 
 
@@ -288,7 +289,7 @@ def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[V
         found = {split.name: ablations.saved(resolved, split) for split in ablations.splits if variant not in notes}
         frames += [ablations.named(part, variant, name) for name, part in found.items() if part is not None]
         if all(part is None for part in found.values()):
-            note = notes.get(variant, "not run yet")
+            note = notes.get(variant, NOT_YET)
             frames.append(ablations.named(_NOTHING, variant, note=note))
     table = pd.concat(frames, ignore_index=True)
     if not (table["split"] != "").any():
