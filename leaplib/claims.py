@@ -11,16 +11,16 @@ Verdicts:
 ======== ========================================================== ====================================================
 rule     holds                                                      holds in direction
 ======== ========================================================== ====================================================
-gain     above 0, and off by at most half of the published gain     above 0
-         (`GAIN_SHARE`), or by `GAIN_LEAST` where that is more
+gain     above 0, and off by at most 50% of the published gain      above 0
+         (`GAIN_SHARE`), or by 0.01 (`GAIN_LEAST`) if that is more
 order    above 0, and so is the 95% interval of every comparison,   above 0
          where there are intervals
-value    off by at most `VALUE`                                     the same sign
-close    at most `CLOSE` from the published value                   never
+value    off by at most 0.03 (`VALUE`)                              the same sign
+close    off by at most 0.05 (`CLOSE`)                              never
 count    off by at most 2% (`COUNT`)                                off by at most 10% (`COUNT_ROUGH`)
 at most  not above the published value                              never
 at least not below the published value                              never
-factor   at least half of the published factor (`FACTOR_SHARE`)     above 1
+factor   at least 50% of the published factor (`FACTOR_SHARE`)      above 1
 share    not below the published share                              above one half
 ======== ========================================================== ====================================================
 
@@ -33,7 +33,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.io.formats.style import Styler
 
 from leaplib.evidence import Evidence
 from leaplib.measures import Finding, UntestedError
@@ -80,10 +79,10 @@ class Claim:
         except UntestedError as reason:
             return row | {"ours": np.nan, "difference": np.nan, "data": "none", "n": "", "verdict": UNTESTED,
                           "note": str(reason)}  # fmt: skip
-        real = found.data == "real"
+        note = found.note if found.data == "real" else f"{found.data} data"
         return row | {"ours": found.value, "difference": found.value - self.published, "data": found.data,
-                      "n": found.n, "verdict": RULES[self.rule](found, self.published) if real else UNTESTED,
-                      "note": "" if real else f"{found.data} data"}  # fmt: skip
+                      "n": found.n, "verdict": UNTESTED if note else RULES[self.rule](found, self.published),
+                      "note": note}  # fmt: skip
 
 
 def _graded(holds: bool, direction: bool = False) -> str:
@@ -171,18 +170,15 @@ def _number(value: float, digits: int, sign: str = "") -> str:
     return f"{value:{sign},.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:{sign}.{digits}f}"
 
 
-def styled(table: pd.DataFrame, digits: int = 3) -> Styler:
-    """Return the claims as notebooks show them, each verdict in its colour."""
-    cells = print_claims(table, digits).cells
-    return cells.style.hide().map(lambda verdict: f"background-color: {COLOURS[verdict]}; color: black", ["verdict"])
-
-
 def conclusion(table: pd.DataFrame) -> str:
     """Return, as Markdown, how many claims hold, which do not and why others cannot be tested."""
     counts = table["verdict"].value_counts()
     tested = table[table["verdict"] != UNTESTED]
-    of = [f"{counts.get(verdict, 0)} {verdict}" for verdict in (HOLDS, DIRECTION, FAILS)]
-    text = f"Of {len(table)} claims, {len(tested)} can be tested on real data: {', '.join(of)}."
+    hold, direction, fail = (counts.get(verdict, 0) for verdict in (HOLDS, DIRECTION, FAILS))
+    text = (
+        f"Of {len(table)} claims, {len(tested)} can be tested on real data: {hold} hold, {direction} hold in direction "
+    )
+    text += f"alone, {fail} do not hold."
     items = [f"- **{row['verdict'].capitalize()}**: {row['claim']} ({row['section']}): {_compared(row)}."
              for row in tested[tested["verdict"] != HOLDS].to_dict("records")]  # fmt: skip
     reasons = table[table["verdict"] == UNTESTED]["note"].value_counts()

@@ -36,12 +36,15 @@ class Finding:
         What it rests on, such as "3 splits, 30 perturbations".
     low : float
         Lower end of a 95% interval, NaN where there is none.
+    note : str
+        Why the number is no test of the claim; "" where it is.
     """
 
     value: float
     data: str
     n: str
     low: float = np.nan
+    note: str = ""
 
 
 def data_of(kinds: Collection[str]) -> str:
@@ -63,19 +66,18 @@ def gain(evidence: Evidence, task: str, model: str, other: str) -> Finding:
     return _found(evidence, task, _relative(means[model], means[other]), means)
 
 
-def margin(evidence: Evidence, task: str, model: str = "LEAP", others: Sequence[str] | None = None,
-           level: str = PER_PERTURBATION) -> Finding:  # fmt: skip
-    """Return how far a model is above the best of others; by default above all of the paper that fit the task.
+def margin(evidence: Evidence, task: str, level: str = PER_PERTURBATION) -> Finding:
+    """Return how far LEAP is above the best of the paper's other models that fit a task.
 
-    The lower end is that of the closest comparison with LEAP, where there is one.
+    Per perturbation, the lower end is the lowest of all comparisons with LEAP.
     """
-    others = list(others) if others is not None else rivals(task)
-    means = _common(evidence, task, [model, *others], level)
-    found = _found(evidence, task, (means[model].mean() - means[others].mean()).min(), means)
+    others = rivals(task)
+    means = _common(evidence, task, ["LEAP", *others], level)
+    found = _found(evidence, task, (means["LEAP"].mean() - means[others].mean()).min(), means)
     table = evidence.comparisons
-    lows = table[(table["task"] == task) & table["model"].isin(others)]["low"] if model == "LEAP" else pd.Series()
-    known = level == PER_PERTURBATION and len(lows) == len(others)
-    return Finding(found.value, found.data, found.n, float(lows.min()) if known else np.nan)
+    lows = table[(table["task"] == task) & table["model"].isin(others)]["low"]
+    known = level == PER_PERTURBATION and lows.notna().all()
+    return replace(found, low=float(lows.min()) if known else np.nan)
 
 
 def rivals(task: str) -> list[str]:
@@ -146,11 +148,13 @@ def step_gain(evidence: Evidence, task: str, group: str, after: int, before: int
     that was run stands.
     """
     rows = _ablation(evidence, task, group)
+    if rows.empty:
+        raise UntestedError(f"task {task} has no ablation ({group})")
     ran = rows[rows["note"] == ""]
     pending = set(rows.loc[rows["note"] == NOT_YET, "number"])
     earlier = max((number for number in set(ran["number"]) if number <= before), default=0)
     if after not in set(ran["number"]) or not earlier or pending & set(range(earlier, before + 1)):
-        raise UntestedError(f"ablation of task {task}, {group}: not all of {before} and {after} were run")
+        raise UntestedError(f"ablation of task {task} ({group}): {before} or {after} was not run")
     means = ran.pivot(index="split", columns="number", values="value")[[after, earlier]].dropna()
     means.attrs["data"] = data_of(ran["data"])
     found = _found(evidence, task, _relative(means[after], means[earlier]), means)
@@ -165,7 +169,7 @@ def step_gap(evidence: Evidence, task: str, group: str, pairs: Sequence[tuple[in
     ran = set(rows.loc[rows["note"] == "", "number"])
     gains = [step_gain(evidence, task, group, *pair).value for pair in others if pair[0] in ran]
     if not gains:
-        raise UntestedError(f"ablation of task {task}, {group}: nothing to compare with was run")
+        raise UntestedError(f"ablation of task {task} ({group}): nothing to compare with was run")
     return Finding(found.value - max(gains), found.data, found.n)
 
 
@@ -174,35 +178,34 @@ def by_drug(evidence: Evidence, task: str, drug: str, metric: str = "spearman") 
     rows = evidence.scores
     rows = rows[(rows["task"] == task) & (rows["perturbation"] == drug) & (rows["model"] == "LEAP")]
     rows = rows[(rows["metric"] == metric) & (rows["test_set"] >= 0)].dropna(subset=["value"])
-    if rows.empty:
-        raise UntestedError(f"task {task} has no score of LEAP on {drug}")
+    _check(task, ["LEAP"], rows["model"])
     return Finding(rows["value"].mean(), data_of(rows["data"]), f"{len(rows)} subsets")
 
 
 def reproducibility(evidence: Evidence, task: str) -> Finding:
-    """Return how far the training studies' own measurements agree with PRISM."""
-    _check_external(evidence, task)
-    return score(evidence, task + SUFFIX, REPRODUCIBILITY)
+    """Return how far the training studies' own measurements agree with the external study."""
+    found = score(evidence, task + SUFFIX, REPRODUCIBILITY)
+    return replace(found, note=_other_study(evidence, task))
 
 
 def above_reproducibility(evidence: Evidence, task: str) -> Finding:
     """Return LEAP's score against the external study less that of the training studies' own measurements."""
-    return difference(evidence, task + SUFFIX, "LEAP", REPRODUCIBILITY)
+    found = difference(evidence, task + SUFFIX, "LEAP", REPRODUCIBILITY)
+    return replace(found, note=_other_study(evidence, task))
 
 
 def count(evidence: Evidence, task: str, column: str) -> Finding:
     """Return how many samples or perturbations a task's selection rules leave, before a profile draws among them."""
     table = evidence.counts[evidence.counts["task"] == task]
     if table.empty:
-        raise UntestedError(f"the cohort of task {task} is not prepared")
+        raise UntestedError(f"task {task} has no cohort")
     data, present = table["data"].item(), table["studies"].item().split(", ")
-    absent = [study for study in TASKS[task].studies if study not in present]
-    if data == "real" and absent:
-        raise UntestedError(f"{', '.join(absent)} not at hand")
+    absent = [study for study in TASKS[task].studies if data == "real" and study not in present]
     flow = evidence.flows[evidence.flows["task"] == task]
     flow = flow[(flow["branch"] != PDX) & ~flow["step"].str.startswith("profile ")]
     flow = flow if (flow["branch"] != "all").all() else flow[flow["branch"] == "all"]
-    return Finding(float(flow[column].iloc[-1]), data, flow["step"].iloc[-1])
+    note = f"without {' and '.join(absent)}" if absent else ""
+    return Finding(float(flow[column].iloc[-1]), data, flow["step"].iloc[-1], note=note)
 
 
 def lost(evidence: Evidence, task: str, step: str) -> Finding:
@@ -210,7 +213,7 @@ def lost(evidence: Evidence, task: str, step: str) -> Finding:
     flow = evidence.flows[evidence.flows["task"] == task].reset_index(drop=True)
     places = flow.index[flow["step"] == step]
     if not len(places) or evidence.counts.empty:
-        raise UntestedError(f"the cohort of task {task} is not prepared")
+        raise UntestedError(f"task {task} has no cohort")
     data = evidence.counts.set_index("task").loc[task, "data"]
     samples = flow["samples"]
     return Finding(float(samples[places[0] - 1] - samples[places[0]]), str(data), step)
@@ -218,13 +221,13 @@ def lost(evidence: Evidence, task: str, step: str) -> Finding:
 
 def hours(evidence: Evidence, task: str, model: str) -> Finding:
     """Return the hours that a model took on a task, in all splits that the log has; LEAP's are those of its members."""
+    data = evidence.scores[evidence.scores["task"] == task]["data"]
+    if data.empty:
+        raise UntestedError(f"task {task} has no results")
     log = evidence.log[evidence.log["task"] == task]
     own = log["model"].str.fullmatch(r"PS-LASSO r\d+|LEAP") if model == "LEAP" else log["model"] == model
     if not own.any():
         raise UntestedError(f"the run log has no {model} on task {task}")
-    data = evidence.scores[evidence.scores["task"] == task]["data"]
-    if data.empty:
-        raise UntestedError(f"task {task} has no results")
     n = f"{log[own]['split'].nunique()} splits, on this machine, without the autoencoders"
     return Finding(log[own]["seconds"].sum() / SECONDS_PER_HOUR, data_of(data), n)
 
@@ -250,16 +253,17 @@ def _values(evidence: Evidence, task: str, models: Sequence[str], level: str, me
 def _check(task: str, models: Sequence[str], present: pd.Series) -> None:
     """Raise UntestedError when a model has no result."""
     absent = [model for model in models if model not in set(present)]
+    if present.empty:
+        raise UntestedError(f"task {task} has no results")
     if absent:
         raise UntestedError(f"task {task} has no results of {', '.join(absent)}")
 
 
-def _check_external(evidence: Evidence, task: str) -> None:
-    """Raise UntestedError when the external study is not that of the paper."""
+def _other_study(evidence: Evidence, task: str) -> str:
+    """Return a note where the external study is not that of the paper."""
     study = TASKS[task].external[0]
     flow = evidence.flows[evidence.flows["task"] == task]
-    if study not in set(flow["branch"]):
-        raise UntestedError(f"{study} not at hand")
+    return "" if study in set(flow["branch"]) else f"another study than {study}"
 
 
 def _common(evidence: Evidence, task: str, models: Sequence[str], level: str) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from leaplib.models import names
 from leaplib.tables import mean_sd
@@ -12,6 +13,8 @@ from leaplib.tables import mean_sd
 LEVELS = {"per_perturbation": "", "overall": "overall "}
 METRICS = {"spearman": "Spearman", "pearson": "Pearson", "mse": "MSE"}
 PAPER = ", paper"
+SIMULATED = "#FBE9D9"
+"""Background of rows on simulated data."""
 DIGITS = 4
 TITLES = {
     "table_1": "Tasks, with the counts of this run beside the paper's",
@@ -52,7 +55,7 @@ class PrintTable:
     data : Series of str
         real, simulated, mixed or none, by row.
     colours : Series of str
-        Background of each row's last cell, "" for none.
+        Background of each row's last cell; empty for none.
     """
 
     name: str
@@ -85,6 +88,18 @@ def print_table(name: str, table: pd.DataFrame, digits: int = DIGITS) -> PrintTa
 def print_tables(tables: Mapping[str, pd.DataFrame], digits: int = DIGITS) -> dict[str, PrintTable]:
     """Lay out all tables, by name."""
     return {name: print_table(name, table, digits) for name, table in tables.items()}
+
+
+def styled(table: PrintTable) -> Styler:
+    """Return a table as notebooks show it: the best in bold, simulated rows shaded, verdicts in their colour."""
+    cells = table.cells.reset_index(drop=True)
+    marked = table.data.isin(["simulated", "mixed"]).to_numpy()[:, None]
+    css = np.where(table.bold, "font-weight: bold;", "").astype(object)
+    css += np.where(marked, f"background-color: {SIMULATED}; color: black;", "").astype(object)
+    for row, colour in enumerate(table.colours):
+        css[row, -1] += f"background-color: {colour}; color: black;"
+    styles = pd.DataFrame(css, cells.index, cells.columns)
+    return cells.style.hide().apply(lambda _: styles, axis=None).format(thousands=",").set_caption(table.title)
 
 
 def titled(name: str, data: pd.Series, about: str = "") -> str:

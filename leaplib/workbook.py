@@ -13,11 +13,10 @@ from openpyxl.worksheet.worksheet import Worksheet
 from leaplib.errors import InputError
 from leaplib.files import atomic_path
 from leaplib.layout import Layout
-from leaplib.print_tables import PrintTable
+from leaplib.print_tables import SIMULATED, PrintTable
 
 FILE = "supplementary_tables.xlsx"
 TITLE_ROW, HEADER_ROW = 1, 2
-SIMULATED = PatternFill("solid", fgColor="FBE9D9")
 WIDEST = 60  # characters
 LINE = 16  # points, of the title
 
@@ -65,7 +64,7 @@ def _fill(sheet: Worksheet, table: PrintTable) -> None:
             cell = _write(sheet, row, number, value)
             cell.font = Font(bold=bool(strong))
             if data in ("simulated", "mixed"):
-                cell.fill = SIMULATED
+                cell.fill = _filled(SIMULATED)
     _colour(sheet, table)
     _title(sheet, table.title, len(columns))
     sheet.freeze_panes = sheet.cell(HEADER_ROW + 1, 1)
@@ -100,5 +99,8 @@ def _width(table: PrintTable, column: str) -> float:
 def _colour(sheet: Worksheet, table: PrintTable) -> None:
     """Colour the last cell of each row that has a colour."""
     for row, colour in enumerate(table.colours, start=HEADER_ROW + 1):
-        if colour:
-            sheet.cell(row, table.cells.shape[1]).fill = PatternFill("solid", fgColor=colour.lstrip("#"))
+        sheet.cell(row, table.cells.shape[1]).fill = _filled(colour)
+
+
+def _filled(colour: str) -> PatternFill:
+    return PatternFill("solid", fgColor=colour.lstrip("#"))
