@@ -33,16 +33,25 @@ def embed(profile: Profile, task: Task, device: str = "auto", force: bool = Fals
     All samples of the pool take part, labelled or not (transductive; paper, "Representation algorithm"), and all
     tasks of a pool share what comes of it. Weights, scaler, learning curves and codes are saved.
     """
-    folder = _folder(profile, task)
-    settings = DAMAE(**dict(profile.damae)).get_params()
-    configuration = {"pool": pool_key(profile, task), "n_genes": profile.n_genes, "version": __version__,
-                     "damae": {k: v for k, v in settings.items() if k not in ("random_state", "device")},
-                     "seeds": list(range(profile.n_representations))}  # fmt: skip
+    folder, configuration = _folder(profile, task), _configuration(profile, task)
     paths = [folder / f"embedding_{seed}.parquet" for seed in range(profile.n_representations)]
     if force or not all(is_done(path, configuration) for path in paths):
         _pretrain(profile, task, device, configuration)
     domain = load_frame(folder / "domain.parquet")["domain"]
     return Embedding([load_frame(path) for path in paths], domain, key_of(configuration))
+
+
+def embedding_key(profile: Profile, task: Task) -> str:
+    """Return the key of a task's representations, whether they are trained or not."""
+    return key_of(_configuration(profile, task))
+
+
+def _configuration(profile: Profile, task: Task) -> dict:
+    """Return all that the representations of a task's pool depend on."""
+    settings = DAMAE(**dict(profile.damae)).get_params()
+    return {"pool": pool_key(profile, task), "n_genes": profile.n_genes, "version": __version__,
+            "damae": {k: v for k, v in settings.items() if k not in ("random_state", "device")},
+            "seeds": list(range(profile.n_representations))}  # fmt: skip
 
 
 def _folder(profile: Profile, task: Task) -> Path:
