@@ -185,8 +185,9 @@ def learning_curves(frame: pd.DataFrame, *, data: str = "real", title: str = "Pr
     """
     fig, ax = style.figure(*size)
     pretraining.learning_curves(ax, frame, title=title)
-    style.data_note(ax, pages.data_of(frame, data))
-    return fig, frame
+    kind = pages.data_of(frame, data)
+    style.data_note(ax, kind)
+    return fig, frame.assign(data=kind)
 
 
 @style.styled
@@ -212,8 +213,9 @@ def representation(frame: pd.DataFrame, *, data: str = "real", n_groups: int = 1
     """
     fig, ax = style.figure(*size)
     pretraining.codes(ax, frame, n_groups=n_groups, title=title)
-    style.data_note(ax, pages.data_of(frame, data))
-    return fig, frame
+    kind = pages.data_of(frame, data)
+    style.data_note(ax, kind)
+    return fig, frame.assign(data=kind)
 
 
 @style.styled

@@ -56,8 +56,8 @@ def published_marks(published: pd.DataFrame | None, task: str, models: Sequence[
     return rows if reported_only else rows[rows["model"].isin(models)]
 
 
-def boxes(ax: Axes, scores: pd.DataFrame, task: str, letter: str, published: pd.DataFrame | None,
-          reported_only: bool, level: str = "per_perturbation") -> pd.DataFrame:  # fmt: skip
+def boxes(ax: Axes, scores: pd.DataFrame, task: str, letter: str, published: pd.DataFrame | None = None,
+          reported_only: bool = False, level: str = "per_perturbation") -> pd.DataFrame:  # fmt: skip
     """Draw one task's box plots with letter, title and note; return what is drawn."""
     part = scores[scores["task"] == task]
     values = models_only(split_values(part, level, "spearman"))

@@ -49,6 +49,7 @@ def published_xenografts() -> pd.DataFrame:
             for metric, values in zip(("spearman", "pearson"), both, strict=True)]  # fmt: skip
     return pd.DataFrame(rows, columns=["task", "model", "drug", "metric", "published_mean", "published_sd"])
 
+
 # Supplementary tables 4, 5 and 6: mean (SD) over splits per perturbation, in the order of the variants of
 # `leaplib.variants`; Spearman, then Pearson and MSE where they are given.
 STEPS = ((0.2821, 0.0138), (0.3224, 0.0126), (0.3220, 0.0133), (0.3213, 0.0137), (0.3193, 0.0133), (0.3178, 0.0133),
