@@ -134,12 +134,13 @@ def figure(name: str, saved: Saved) -> Figure | Markdown:
         fig, drawn = FIGURES[name].draw(saved)
     except InputError as error:
         return _left_out(name, saved, f"{error}. ")
-    if drawn.empty or ("source" in drawn and not (drawn["source"] == "this run").any()):
+    ours = drawn[drawn["source"] == "this run"] if "source" in drawn else drawn
+    if ours.empty:
         return _left_out(name, saved, "")
     paths = figures.save(fig, drawn, saved.name, name)
     saved.log.append({"figure": name, "seconds": time.perf_counter() - started, "file": str(paths[0]),
-                      "tasks": ", ".join(dict.fromkeys(drawn["task"])) if "task" in drawn else "",
-                      "data": data_of(drawn, "")})  # fmt: skip
+                      "tasks": ", ".join(dict.fromkeys(ours["task"])) if "task" in ours else "",
+                      "data": data_of(ours, "")})  # fmt: skip
     return fig
 
 

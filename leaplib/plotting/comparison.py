@@ -13,6 +13,7 @@ from leaplib.plotting import style
 RHO = "Spearman's ρ"  # noqa: RUF001
 YLABEL = f"{RHO} per perturbation\n(mean over perturbations)"
 BOX, POINTS = 0.32, 0.16  # widths of a box and of the points beside it, of the distance between models
+MIN_PLACES = 6  # for models in a panel
 BESIDE = 0.29  # from the middle of a box to that of its points, and to its published mark
 
 
@@ -118,7 +119,8 @@ def _model_ticks(ax: Axes, names: Sequence[str], ours: set[str]) -> None:
     for label, name in zip(ax.get_xticklabels(), names, strict=True):
         label.set_color(style.INK if name in ours else style.MUTED)
         label.set_fontweight("bold" if name == "LEAP" else "normal")
-    ax.set_xlim(-0.6, len(names) - 0.4)
+    room = max(MIN_PLACES - len(names), 0) / 2  # few boxes are no wider for it
+    ax.set_xlim(-0.6 - room, len(names) - 0.4 + room)
 
 
 def _fewer(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], splits: int, ours: set[str]) -> None:
