@@ -17,11 +17,11 @@ from leaplib.data import drug_screen, load_cohort, load_external, load_task_spli
 from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.metrics import score
-from leaplib.profiles import Profile
-from leaplib.scores import current_results, named, score_split
+from leaplib.profiles import Profile, get_profile
+from leaplib.scores import current_results, load_scores, named, score_split
 from leaplib.splits import Split
 from leaplib.store import load_frame, save_frame
-from leaplib.tasks import MIN_EXTERNAL, Task
+from leaplib.tasks import MIN_EXTERNAL, TASKS, Task
 
 SUFFIX = " external"
 REPRODUCIBILITY = "Label reproducibility"
@@ -67,13 +67,12 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
     InputError
         When there is no external study, no result, or no drug with 15 unseen lines.
     """
-    cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
-    if not external.shape[1]:
-        raise InputError(f"task {task.id}: no external study is at hand: `leap data status` lists {task.external}")
+    cohort = load_cohort(profile, task)[0]
     splits = {split.name: split for split in load_task_splits(profile, task, cohort)}
-    truths = {name: unseen_pairs(external, cohort, split) for name, split in splits.items()}
-    if not any(truth.shape[1] for truth in truths.values()):
-        raise InputError(f"task {task.id}: no drug of the external study has {MIN_EXTERNAL} unseen lines in any split")
+    truths = _truths(profile, task)
+    if not truths:
+        raise InputError(f"task {task.id}: no external study is at hand that tested a drug in {MIN_EXTERNAL} unseen "
+                         "lines: `leap data status` tells how to get one")  # fmt: skip
     label = {"task": {"id": task.id + SUFFIX}, "data": cohort.data}
     parts = []
     for name, truth in truths.items():
@@ -98,6 +97,33 @@ def saved_scores(profile: Profile, task: Task) -> pd.DataFrame:
 
 def _path(profile: Profile, task: Task) -> Path:
     return Layout(profile.name).results / "external" / f"{task.id}.parquet"
+
+
+def _truths(profile: Profile, task: Task) -> dict[str, pd.DataFrame]:
+    """Return the unseen pairs of each split, and nothing where no split has any."""
+    cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
+    splits = load_task_splits(profile, task, cohort)
+    truths = {split.name: unseen_pairs(external, cohort, split) for split in splits}
+    return truths if any(truth.shape[1] for truth in truths.values()) else {}
+
+
+def all_scores(profile: Profile | str) -> pd.DataFrame:
+    """Return the saved scores of all the paper's tasks, and of their external validation where there is one.
+
+    Parameters
+    ----------
+    profile : Profile or str
+
+    Returns
+    -------
+    DataFrame
+        As `leaplib.scores.load_scores`.
+    """
+    profile = get_profile(profile) if isinstance(profile, str) else profile
+    scores = load_scores(profile)
+    tasks = [TASKS[task] for task in scores["task"].unique() if TASKS[task].external]
+    validated = [task for task in tasks if _truths(profile, task)]
+    return pd.concat([scores, *(external_scores(profile, task) for task in validated)], ignore_index=True)
 
 
 def _score(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> pd.DataFrame:
@@ -126,7 +152,7 @@ def counts(profile: Profile, task: Task) -> str:
     cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
     drugs = reproducibility(profile, task)
     both = external[drugs["perturbation"]].where(cohort.response.loc[external.index, drugs["perturbation"]].notna())
-    truths = [unseen_pairs(external, cohort, split) for split in load_task_splits(profile, task, cohort)]
+    truths = list(_truths(profile, task).values())
     study = task.with_studies(drug_screen(profile).responses["study"].unique()).external[0]
     return (
         f"**{study}** ({cohort.data} data) and the training studies both tested {len(drugs)} drugs, in "

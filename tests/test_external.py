@@ -94,5 +94,11 @@ def test_reproducibility_and_counts_are_over_all_common_lines(study):
 
 def test_no_external_study_is_an_error_that_names_those_that_would_do(home):
     task = replace(TASK, external=())
-    with pytest.raises(InputError, match="task 2a: no external study is at hand"):
+    with pytest.raises(InputError, match="task 2a: no external study is at hand that tested a drug in 15 unseen lines"):
         external.external_scores(PROFILE, task)
+
+
+def test_all_scores_hold_the_tasks_and_their_validation():
+    scores = external.all_scores(PROFILE)
+    assert set(scores["task"]) == {"2a", "2a external"}
+    assert list(scores) == list(external.external_scores(PROFILE, TASK))
