@@ -19,6 +19,7 @@ from leaplib.tasks import TASKS
 METRIC_NAMES = {"spearman": comparison.RHO, "pearson": "Pearson's r"}
 STEPS_WIDE, STEPS_FRAME = 140, 26  # mm: width of the page of an ablation, height of a panel without its rows
 MEMBERS_TASKS = ("1a", "2a")  # of supplementary figure 5: the first that is real
+LEGEND, TISSUES_HIGH = 16, 88  # mm: room for the legend, height of a panel of tissues with their slanting names
 MIN_COLUMNS, MAX_COLUMNS = 2, 5  # of flowcharts side by side
 
 
@@ -293,8 +294,8 @@ def _by_tissue(scores: pd.DataFrame, tasks: Sequence[str], metrics: Sequence[str
     values = split_intervals(part[part["task"].isin(tasks) & part["metric"].isin(metrics)])
     present = [task for task in tasks if (values["task"] == task).any()]
     rows = max(len(present), 1)
-    fig, axes = style.figure(*(size or (style.TWO_COLUMNS, min(16 + 66 * rows, style.MAX_HEIGHT))), nrows=rows,
-                             ncols=len(metrics), squeeze=False)  # fmt: skip
+    page = size or (style.TWO_COLUMNS, min(LEGEND + TISSUES_HIGH * rows, style.MAX_HEIGHT))
+    fig, axes = style.figure(*page, nrows=rows, ncols=len(metrics), squeeze=False)
     for ax in axes.flat[len(present) * len(metrics) :]:
         style.no_data(ax)
     widest = float(values["width"].max()) if values["width"].notna().any() else 0.0

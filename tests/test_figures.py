@@ -268,3 +268,18 @@ def test_one_line_adapts_every_figure(scores, monkeypatch):
     assert fig.axes[0].yaxis.label.get_fontsize() == 7
     assert fig.get_size_inches()[0] * 25.4 == pytest.approx(120)
     assert len(fig.axes[0].get_xticklabels()) == 2
+
+
+def test_figures_of_nothing_but_missing_values():
+    bars = pd.DataFrame({"group": "PCA", "name": ["a", "b"], "split": "s", "value": np.nan, "data": "real"})
+    curves = pd.DataFrame({"representation": 0, "epoch": [1], "train_loss": np.nan, "validation_loss": np.nan})
+    samples = pd.DataFrame({"x": [np.nan], "y": [1.0], "group": ["lung"]})
+    made = [
+        figures.ablation_bars(bars),
+        figures.number_of_representations(bars.assign(number=1)),
+        figures.learning_curves(curves),
+        figures.representation(samples),
+    ]
+    for fig, drawn in made:
+        fig.canvas.draw()
+        assert written(fig) == ["no data"] and len(drawn)

@@ -306,6 +306,15 @@ def test_drugs_of_one_subset_or_simulated():
     assert "no data" in written(none) and drawn.empty
 
 
+def test_one_model_on_one_drug_or_tissue(by_tissue):
+    fig, drawn = figures.supplementary_figure_8(make_subset_scores(models=("LEAP",), n_drugs=1))
+    assert len(drawn) == 1 and points(fig.axes[0], "LEAP")[:, 1] == drawn["value"].to_numpy()
+    one = by_tissue[(by_tissue["split"] == "Lung") & (by_tissue["model"] == "LEAP")]
+    fig, drawn = figures.supplementary_figure_7(one)
+    assert [points(ax, "LEAP")[:, 1].tolist() for ax in fig.axes] == [[value] for value in drawn["value"]]
+    assert all("1 unseen tissue, 7 drugs" in ax.get_title(loc="left") for ax in fig.axes)
+
+
 @pytest.fixture
 def ablation():
     """Two tasks of three steps on four splits; the second on simulated data."""
