@@ -9,6 +9,7 @@ import pandas as pd
 
 from leaplib import __version__
 from leaplib.cohort import Cohort
+from leaplib.errors import InputError
 from leaplib.expression import by_source, harmonise, join_domains, variable_genes
 from leaplib.files import atomic_path, write_text
 from leaplib.layout import Layout
@@ -222,6 +223,21 @@ def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
             external.to_parquet(temporary)
         write_text(record, json.dumps({"key": key}))
     return Cohort.load(folder), pd.read_csv(folder / "flow.csv")
+
+
+def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
+    """Return a task's counts and whether they are of real or simulated data, as they were saved: nothing is prepared.
+
+    Raises
+    ------
+    InputError
+        When the task's cohort was not prepared.
+    """
+    folder = Layout(profile.name).cohort(task.id)
+    if not (folder / "preparation.json").exists():
+        raise InputError(f"task {task.id}: no cohort in {folder}: run notebook 01 to prepare the data")
+    kind = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))["data"]
+    return pd.read_csv(folder / "flow.csv"), kind
 
 
 def load_external(profile: Profile, task: Task) -> pd.DataFrame:

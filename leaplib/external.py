@@ -7,9 +7,11 @@ pairs of the training set are left out, and models and measurements are scored o
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
+from leaplib import __version__
 from leaplib.cohort import Cohort
 from leaplib.data import drug_screen, load_cohort, load_external, load_task_splits
 from leaplib.errors import InputError
@@ -18,7 +20,7 @@ from leaplib.metrics import score
 from leaplib.profiles import Profile, get_profile
 from leaplib.scores import current_results, load_scores, named, score_split
 from leaplib.splits import Split
-from leaplib.store import load_frame
+from leaplib.store import load_frame, save_frame
 from leaplib.tasks import MIN_EXTERNAL, TASKS, Task
 
 SUFFIX = " external"
@@ -46,7 +48,7 @@ def unseen_pairs(external: pd.DataFrame, cohort: Cohort, split: Split) -> pd.Dat
 
 
 def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
-    """Return the scores of a task's saved predictions against the external study.
+    """Return the scores of a task's saved predictions against the external study, and save them.
 
     Parameters
     ----------
@@ -80,7 +82,21 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
         name = configuration["split"]
         path = Layout(profile.name).prediction(task.id, name, configuration["model"])
         parts.append(named(_score(truths[name], load_frame(path), splits[name]), {**configuration, **label}))
-    return pd.concat(parts, ignore_index=True)
+    scores = pd.concat(parts, ignore_index=True)
+    save_frame(scores, _path(profile, task), {**label, "cohort": cohort.hash, "version": __version__})
+    return scores
+
+
+def saved_scores(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return what `external_scores` saved last; an InputError where it saved nothing."""
+    path = _path(profile, task)
+    if not path.exists():
+        raise InputError(f"task {task.id}: no external validation in {path.parent}: run notebook 03")
+    return load_frame(path)
+
+
+def _path(profile: Profile, task: Task) -> Path:
+    return Layout(profile.name).results / "external" / f"{task.id}.parquet"
 
 
 def _truths(profile: Profile, task: Task) -> dict[str, pd.DataFrame]:

@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 PANELS = {"1a": "A", "2a": "B", "3a": "C", "4a": "D", "5a": "E"}  # letters of the paper's figure 3
+FIGURE_2_TASKS = ("1b", "2a")  # the first that is real
 BARS_WIDE, BARS_FRAME = 120, 22  # mm: width of a page of alternatives, height of a panel without its rows
 
 
@@ -91,7 +92,7 @@ def best_other_model(values: pd.DataFrame) -> str | None:
 
 
 @style.styled
-def figure_2(scores: pd.DataFrame, task: str, published: pd.DataFrame | None = None, *,
+def figure_2(scores: pd.DataFrame, task: str | None = None, published: pd.DataFrame | None = None, *,
              best_rival: str | None = None, reported_only: bool = False,
              size: pages.Size = (style.TWO_COLUMNS, 82)) -> pages.Drawn:  # fmt: skip
     """Draw one task: A all models over splits, B LEAP against the best other model, per perturbation.
@@ -100,7 +101,8 @@ def figure_2(scores: pd.DataFrame, task: str, published: pd.DataFrame | None = N
     ----------
     scores : DataFrame
         As `leaplib.scores.load_scores`.
-    task : str
+    task : str, optional
+        By default 1b, as in the paper, or 2a where 1b is not real.
     published : DataFrame, optional
         task, model, level, metric, mean, sd.
     best_rival : str, optional
@@ -116,6 +118,7 @@ def figure_2(scores: pd.DataFrame, task: str, published: pd.DataFrame | None = N
     Figure, DataFrame
     """
     part = style.checked(scores, pages.COLUMNS)
+    task = task or pages.real_task(part, FIGURE_2_TASKS)
     part = part[part["task"] == task]
     fig, axes = style.figure(*size, ncols=2, width_ratios=(1.5, 1))
     boxes = pages.boxes(axes[0], part, task, "A", published, reported_only)
@@ -182,8 +185,9 @@ def learning_curves(frame: pd.DataFrame, *, data: str = "real", title: str = "Pr
     """
     fig, ax = style.figure(*size)
     pretraining.learning_curves(ax, frame, title=title)
-    style.data_note(ax, pages.data_of(frame, data))
-    return fig, frame
+    kind = pages.data_of(frame, data)
+    style.data_note(ax, kind)
+    return fig, frame.assign(data=kind)
 
 
 @style.styled
@@ -209,8 +213,9 @@ def representation(frame: pd.DataFrame, *, data: str = "real", n_groups: int = 1
     """
     fig, ax = style.figure(*size)
     pretraining.codes(ax, frame, n_groups=n_groups, title=title)
-    style.data_note(ax, pages.data_of(frame, data))
-    return fig, frame
+    kind = pages.data_of(frame, data)
+    style.data_note(ax, kind)
+    return fig, frame.assign(data=kind)
 
 
 @style.styled

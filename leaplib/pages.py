@@ -40,7 +40,14 @@ def data_of(frame: pd.DataFrame, otherwise: str = "real") -> str:
     return next((kind for kind in frame["data"] if kind != "real"), "real")
 
 
-def published_marks(published: pd.DataFrame | None, task: str, models: Sequence[str], reported_only: bool,
+def real_task(scores: pd.DataFrame, tasks: Sequence[str]) -> str:
+    """Return the first of these tasks whose scores rest on real data, else the last one that has scores."""
+    there = [task for task in tasks if (scores["task"] == task).any()]
+    real = [task for task in there if data_of(scores[scores["task"] == task]) == "real"]
+    return (real or there[-1:] or list(tasks[-1:]))[0]
+
+
+def published_marks(published: pd.DataFrame | None, task: str, models: Sequence[str], reported_only: bool = False,
                     level: str = "per_perturbation") -> pd.DataFrame:  # fmt: skip
     """Return the published Spearman correlations of a task."""
     columns = ["task", "model", "level", "metric", "mean", "sd"]
@@ -49,8 +56,8 @@ def published_marks(published: pd.DataFrame | None, task: str, models: Sequence[
     return rows if reported_only else rows[rows["model"].isin(models)]
 
 
-def boxes(ax: Axes, scores: pd.DataFrame, task: str, letter: str, published: pd.DataFrame | None,
-          reported_only: bool, level: str = "per_perturbation") -> pd.DataFrame:  # fmt: skip
+def boxes(ax: Axes, scores: pd.DataFrame, task: str, letter: str, published: pd.DataFrame | None = None,
+          reported_only: bool = False, level: str = "per_perturbation") -> pd.DataFrame:  # fmt: skip
     """Draw one task's box plots with letter, title and note; return what is drawn."""
     part = scores[scores["task"] == task]
     values = models_only(split_values(part, level, "spearman"))
@@ -61,8 +68,13 @@ def boxes(ax: Axes, scores: pd.DataFrame, task: str, letter: str, published: pd.
     comparison.model_boxes(ax, values, marks, n_perturbations=n_perturbations(part), ylabel=ylabel, **words(task))
     letter_and_note(ax, letter, data_of(part))
     ours = values[["task", "data", "model", "split", "value"]].assign(source="this run")
-    theirs = marks.rename(columns={"mean": "value"})[["task", "model", "value", "sd"]].assign(source="published")
-    return pd.concat([ours, theirs], ignore_index=True).assign(panel=letter)
+    return pd.concat([ours, as_drawn(marks)], ignore_index=True).assign(panel=letter)
+
+
+def as_drawn(marks: pd.DataFrame) -> pd.DataFrame:
+    """Return published values as they stand in the frame of what is drawn."""
+    frame = marks.drop(columns=["level", "metric"]).rename(columns={"mean": "value"})
+    return frame.assign(source="published")
 
 
 def scatter(ax: Axes, part: pd.DataFrame, task: str, rival: str) -> pd.DataFrame:

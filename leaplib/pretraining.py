@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from leaplib import __version__
 from leaplib.damae import DAMAE
 from leaplib.data import pool_key, pool_name, pool_of
+from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.leap import Representations
 from leaplib.profiles import Profile
@@ -33,25 +35,43 @@ def embed(profile: Profile, task: Task, device: str = "auto", force: bool = Fals
     All samples of the pool take part, labelled or not (transductive; paper, "Representation algorithm"), and all
     tasks of a pool share what comes of it. Weights, scaler, learning curves and codes are saved.
     """
-    folder, configuration = _folder(profile, task), _configuration(profile, task)
-    paths = [folder / f"embedding_{seed}.parquet" for seed in range(profile.n_representations)]
-    if force or not all(is_done(path, configuration) for path in paths):
+    configuration = _configuration(profile, task)
+    if force or not all(is_done(path, configuration) for path in _files(profile, task, "embedding")):
         _pretrain(profile, task, device, configuration)
-    domain = load_frame(folder / "domain.parquet")["domain"]
-    return Embedding([load_frame(path) for path in paths], domain, key_of(configuration))
+    return saved_embedding(profile, task)
+
+
+def saved_embedding(profile: Profile, task: Task) -> Embedding:
+    """Return the representations of a task's pool as they were saved; an InputError where they were not trained."""
+    codes = [load_frame(path) for path in _saved(profile, task, "embedding")]
+    domain = load_frame(_folder(profile, task) / "domain.parquet")["domain"]
+    return Embedding(codes, domain, key_of(_configuration(profile, task)))
+
+
+def _configuration(profile: Profile, task: Task) -> dict[str, Any]:
+    """Return all that the codes of a pool depend on."""
+    settings = DAMAE(**dict(profile.damae)).get_params()
+    return {"pool": pool_key(profile, task), "n_genes": profile.n_genes, "version": __version__,
+            "damae": {k: v for k, v in settings.items() if k not in ("random_state", "device")},
+            "seeds": list(range(profile.n_representations))}  # fmt: skip
+
+
+def _files(profile: Profile, task: Task, what: str) -> list[Path]:
+    """Return the files of each DAMAE of a pool."""
+    return [_folder(profile, task) / f"{what}_{seed}.parquet" for seed in range(profile.n_representations)]
+
+
+def _saved(profile: Profile, task: Task, what: str) -> list[Path]:
+    """Return the files of each DAMAE of a pool; an InputError where they were not trained."""
+    paths = _files(profile, task, what)
+    if not all(path.exists() for path in paths):
+        raise InputError(f"task {task.id}: no DAMAEs in {paths[0].parent}: run notebook 02 to train them")
+    return paths
 
 
 def embedding_key(profile: Profile, task: Task) -> str:
     """Return the key of a task's representations, whether they are trained or not."""
     return key_of(_configuration(profile, task))
-
-
-def _configuration(profile: Profile, task: Task) -> dict:
-    """Return all that the representations of a task's pool depend on."""
-    settings = DAMAE(**dict(profile.damae)).get_params()
-    return {"pool": pool_key(profile, task), "n_genes": profile.n_genes, "version": __version__,
-            "damae": {k: v for k, v in settings.items() if k not in ("random_state", "device")},
-            "seeds": list(range(profile.n_representations))}  # fmt: skip
 
 
 def _folder(profile: Profile, task: Task) -> Path:
@@ -69,15 +89,15 @@ def _pretrain(profile: Profile, task: Task, device: str, configuration: dict) ->
     for seed, damae in zip(seeds, fitted.damaes, strict=True):
         damae.save(folder / f"damae_{seed}")
         save_frame(damae.history_, folder / f"history_{seed}.parquet", configuration)
-    for seed, codes in zip(seeds, fitted.transform(pool.expression), strict=True):
-        save_frame(codes.rename(columns=str), folder / f"embedding_{seed}.parquet", configuration)
+    for path, codes in zip(_files(profile, task, "embedding"), fitted.transform(pool.expression), strict=True):
+        save_frame(codes.rename(columns=str), path, configuration)
 
 
 def learning_curves(profile: Profile, task: Task) -> pd.DataFrame:
     """Return the losses of each DAMAE of a task's pool: representation, epoch, train_loss, validation_loss."""
-    frames = [load_frame(_folder(profile, task) / f"history_{seed}.parquet").assign(representation=seed)
-              for seed in range(profile.n_representations)]  # fmt: skip
-    return pd.concat(frames, ignore_index=True)
+    paths = _saved(profile, task, "history")
+    return pd.concat([load_frame(path).assign(representation=seed) for seed, path in enumerate(paths)],
+                     ignore_index=True)  # fmt: skip
 
 
 def code_map(embedding: Embedding, tissue: pd.Series, number: int = 0) -> pd.DataFrame:

@@ -93,7 +93,11 @@ PROFILES = {
                     "joint": [32, 16],
                     "grid": {"dropout": [0.1]},
                 },
-                "pp-mlp": {"max_epochs": 4, "grid": {"learning_rate": [5e-3], "batch_size": [512]}},
+                "pp-mlp": {
+                    "max_epochs": 4,
+                    "hidden": [64, 32, 16],
+                    "grid": {"learning_rate": [5e-3], "batch_size": [512]},
+                },
                 "ps-lgbm": {"n_estimators": 20, "grid": {"learning_rate": [0.1], "feature_fraction": [0.25]}},
                 "ps-tcrp": {"n_epochs": 15, "grid": {"meta_rate": [1e-2], "inner_rate": [1e-2]}},
             },

@@ -3,6 +3,7 @@
 As in `leaplib.figures`, where they are found too.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
 
@@ -17,13 +18,15 @@ from leaplib.tasks import TASKS
 
 METRIC_NAMES = {"spearman": comparison.RHO, "pearson": "Pearson's r"}
 STEPS_WIDE, STEPS_FRAME = 140, 26  # mm: width of the page of an ablation, height of a panel without its rows
+MEMBERS_TASKS = ("1a", "2a")  # of supplementary figure 5: the first that is real
+LEGEND, TISSUES_HIGH = 16, 88  # mm: room for the legend, height of a panel of tissues with their slanting names
 MIN_COLUMNS, MAX_COLUMNS = 2, 5  # of flowcharts side by side
 
 
 @style.styled
 def supplementary_figure_1(flows: Mapping[str, pd.DataFrame], *, data: Mapping[str, str] | None = None,
                            size: pages.Size | None = None) -> pages.Drawn:  # fmt: skip
-    """Draw the flowchart of the data preparation of each task.
+    """Draw the flowchart of the data preparation of each task, side by side where they fit.
 
     Parameters
     ----------
@@ -42,8 +45,10 @@ def supplementary_figure_1(flows: Mapping[str, pd.DataFrame], *, data: Mapping[s
     rows = _page_rows(widths)
     mosaic = _mosaic(rows, widths)
     page = size[0] if size else (style.TWO_COLUMNS if len(mosaic[0]) > MIN_COLUMNS else style.ONE_COLUMN)
-    column = (page - 2) / len(mosaic[0]) - 1  # a little less than the layout will give
-    needs = {task: flowchart.page_height(flow, column, pages.words(task)["perturbation_name"])
+    cell = (page - 2) / len(mosaic[0]) - 2  # a little less than the layout will give
+    cells = Counter(task for row in mosaic for task in row)
+    needs = {task: flowchart.page_height(flow, cell * cells[task] / widths[task],
+                                         pages.words(task)["perturbation_name"])
              for task, flow in flows.items()}  # fmt: skip
     heights = [max(needs.get(task, 30) for task in row) for row in rows]
     fig, axes = style.figure(*(size or (page, min(sum(heights) + 2, style.MAX_HEIGHT))), mosaic=mosaic,
@@ -53,37 +58,42 @@ def supplementary_figure_1(flows: Mapping[str, pd.DataFrame], *, data: Mapping[s
         _flow(ax, flows.get(task, pd.DataFrame()), task, tallest[task])
     for row in rows:
         _level_titles([axes[task] for task in row])
-    for letter, (task, ax) in zip(pages.LETTERS, axes.items(), strict=False):
-        pages.letter_and_note(
-            ax, letter, (data or {}).get(task, pages.data_of(flows.get(task, pd.DataFrame()))), offset=-9
-        )
-    drawn = [flow.assign(panel=letter, task=task)
-             for letter, (task, flow) in zip(pages.LETTERS, flows.items(), strict=False)]  # fmt: skip
+    drawn = []
+    for letter, task in zip(pages.LETTERS, (task for row in rows for task in row), strict=False):
+        flow = flows.get(task, pd.DataFrame())
+        rests_on = (data or {}).get(task, pages.data_of(flow))
+        pages.letter_and_note(axes[task], letter, rests_on, offset=-9)
+        drawn.append(flow.assign(panel=letter, task=task, data=rests_on))
     return fig, pages.plotted(drawn)
 
 
 def _page_rows(columns: Mapping[str, int]) -> list[list[str]]:
-    """Put charts side by side as long as their columns fit, then in a new row."""
-    rows: list[list[str]] = [[]]
+    """Put charts side by side: each into the first row where its columns fit."""
+    rows: list[list[str]] = []
     for task, count in columns.items():
-        if rows[-1] and sum(columns[other] for other in rows[-1]) + count > MAX_COLUMNS:
-            rows.append([])
-        rows[-1].append(task)
+        free = [row for row in rows if sum(columns[other] for other in row) + count <= MAX_COLUMNS]
+        if free:
+            free[0].append(task)
+        else:
+            rows.append([task])
     return rows
 
 
 def _mosaic(rows: Sequence[Sequence[str]], columns: Mapping[str, int]) -> list[list[str]]:
-    """Return a mosaic in which a chart is as many cells wide as it has columns; the rest stays free."""
-    full = [[task for task in row for _ in range(columns[task])] for row in rows]
-    widest = max(MIN_COLUMNS, *(len(row) for row in full))
+    """Return a mosaic in which a chart is as many cells wide as it has columns, or a multiple where a row has room."""
+    totals = [sum(columns[task] for task in row) for row in rows]
+    widest = max(MIN_COLUMNS, *totals)
+    full = [[task for task in row for _ in range(columns[task] * (widest // total))]
+            for row, total in zip(rows, totals, strict=True)]  # fmt: skip
     return [row + ["."] * (widest - len(row)) for row in full]
 
 
 def _flow(ax: Axes, flow: pd.DataFrame, task: str, height: float) -> None:
     """Draw one task's flowchart, for `height` millimetres."""
     known, words = TASKS.get(task), pages.words(task)
+    held_out = [study for study in known.external if study in set(flow["branch"])][:1] if known and len(flow) else []
     flowchart.flowchart(ax, flow, perturbation_name=words["perturbation_name"], title=words["title"],
-                        external=known.external if known else (), min_height=height)  # fmt: skip
+                        external=held_out, min_height=height)  # fmt: skip
 
 
 def _level_titles(row: Sequence[Axes]) -> None:
@@ -197,7 +207,7 @@ def _steps(ax: Axes, steps: pd.DataFrame, task: str) -> pd.DataFrame:
 
 
 @style.styled
-def supplementary_figure_5(scores: pd.DataFrame, task: str = "1a", *,
+def supplementary_figure_5(scores: pd.DataFrame, task: str | None = None, published: pd.DataFrame | None = None, *,
                            size: pages.Size = (style.ONE_COLUMN, 70)) -> pages.Drawn:  # fmt: skip
     """Draw PS-LASSO on each representation against LEAP, which averages them.
 
@@ -205,7 +215,10 @@ def supplementary_figure_5(scores: pd.DataFrame, task: str = "1a", *,
     ----------
     scores : DataFrame
         As `leaplib.scores.load_scores`.
-    task : str
+    task : str, optional
+        By default 1a, as in the paper, or 2a where 1a is not real.
+    published : DataFrame, optional
+        task, model, level, metric, mean, sd; the published PS-LASSO stands beside the first representation's.
     size : tuple of float
         Width and height in mm.
 
@@ -214,16 +227,20 @@ def supplementary_figure_5(scores: pd.DataFrame, task: str = "1a", *,
     Figure, DataFrame
     """
     part = style.checked(scores, pages.COLUMNS)
+    task = task or pages.real_task(part, MEMBERS_TASKS)
     part = part[(part["task"] == task) & part["model"].isin(["PS-LASSO", "LEAP"])]
     values = split_values(part, "per_perturbation", "spearman").sort_values(
         ["model", "member"], ascending=[False, True], kind="stable"
     )
     numbers = (values["member"] + 1).astype(int).astype(str)
     values = values.assign(name=values["model"].where(values["model"] == "LEAP", "PS-LASSO r" + numbers))
+    marks = pages.published_marks(published if pages.data_of(values) == "real" else None, task, ["PS-LASSO", "LEAP"])
+    marks = marks.assign(name=marks["model"].replace("PS-LASSO", "PS-LASSO r1"))
     fig, ax = style.figure(*size)
-    comparison.members(ax, values, n_perturbations=pages.n_perturbations(part), **pages.words(task))
+    comparison.members(ax, values, marks, n_perturbations=pages.n_perturbations(part), **pages.words(task))
     style.data_note(ax, pages.data_of(values))
-    return fig, pages.plotted([values.assign(panel="A")])
+    drawn = [values.assign(source="this run"), pages.as_drawn(marks)]
+    return fig, pages.plotted([part.assign(panel="A") for part in drawn if len(part)])
 
 
 @style.styled
@@ -277,8 +294,8 @@ def _by_tissue(scores: pd.DataFrame, tasks: Sequence[str], metrics: Sequence[str
     values = split_intervals(part[part["task"].isin(tasks) & part["metric"].isin(metrics)])
     present = [task for task in tasks if (values["task"] == task).any()]
     rows = max(len(present), 1)
-    fig, axes = style.figure(*(size or (style.TWO_COLUMNS, min(16 + 66 * rows, style.MAX_HEIGHT))), nrows=rows,
-                             ncols=len(metrics), squeeze=False)  # fmt: skip
+    page = size or (style.TWO_COLUMNS, min(LEGEND + TISSUES_HIGH * rows, style.MAX_HEIGHT))
+    fig, axes = style.figure(*page, nrows=rows, ncols=len(metrics), squeeze=False)
     for ax in axes.flat[len(present) * len(metrics) :]:
         style.no_data(ax)
     widest = float(values["width"].max()) if values["width"].notna().any() else 0.0

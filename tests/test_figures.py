@@ -78,6 +78,29 @@ def test_figure_2_says_what_and_how_many(scores, published):
     assert "Spearman" in fig.axes[0].get_ylabel()
 
 
+@pytest.mark.parametrize(("kinds", "task"), [
+    ({"1b": "real", "2a": "real"}, "1b"), ({"1b": "simulated", "2a": "real"}, "2a"), ({"1b": "simulated"}, "1b"),
+    ({"1b": "simulated", "2a": "simulated"}, "2a"), ({"2a": "simulated"}, "2a")])  # fmt: skip
+def test_figure_2_is_of_the_papers_task_where_that_is_real(kinds, task):
+    scores = pd.concat([make_scores(name, data) for name, data in kinds.items()])
+    fig, drawn = figures.figure_2(scores)
+    assert set(drawn["task"]) == {task}
+    assert all(ax.get_title(loc="left").startswith(f"Task {task}") for ax in fig.axes)
+
+
+def test_figure_3_draws_its_frame_on_every_panel(published):
+    tasks = ("1a", "2a", "3a", "4a", "4b")
+    fig, drawn = figures.figure_3(pd.concat([make_scores(task) for task in tasks]), published)
+    for ax, (letter, rows) in zip(fig.axes, drawn.groupby("panel"), strict=False):
+        assert ax.get_title(loc="left")[5:7] == rows["task"].iloc[0] and letter in [t.get_text() for t in ax.texts]
+        ours = rows[rows["source"] == "this run"]
+        for model, values in ours.groupby("model"):
+            assert sorted(points(ax, model)[:, 1]) == sorted(values["value"])
+        theirs = rows[rows["source"] == "published"]["value"].tolist()
+        assert [list(bars[0].get_ydata()) for bars in ax.containers] == ([theirs] if theirs else [])
+    assert list(drawn["panel"].unique()) == list("ABCDF")
+
+
 def test_the_rival_is_neither_member_nor_control(scores):
     assert figures.best_other_model(split_values(scores, "per_perturbation", "spearman")) == "PP-MLP"
     labels = scores[scores["model"] == "LEAP"].assign(model=style.REPRODUCIBILITY, value=0.9)
@@ -170,7 +193,7 @@ def test_pretraining_figures():
     samples = pd.DataFrame({"x": [0.0, 1.0], "y": [1.0, 0.0], "group": ["lung", "skin"]})
     for make, frame in ((figures.learning_curves, curves), (figures.representation, samples)):
         fig, drawn = make(frame, data="simulated")
-        pd.testing.assert_frame_equal(drawn, frame)
+        pd.testing.assert_frame_equal(drawn, frame.assign(data="simulated"))
         assert "simulated data" in written(fig)
         assert "simulated data" in written(make(frame.assign(data="simulated"))[0])
         assert "simulated data" not in written(make(frame)[0])
@@ -245,3 +268,18 @@ def test_one_line_adapts_every_figure(scores, monkeypatch):
     assert fig.axes[0].yaxis.label.get_fontsize() == 7
     assert fig.get_size_inches()[0] * 25.4 == pytest.approx(120)
     assert len(fig.axes[0].get_xticklabels()) == 2
+
+
+def test_figures_of_nothing_but_missing_values():
+    bars = pd.DataFrame({"group": "PCA", "name": ["a", "b"], "split": "s", "value": np.nan, "data": "real"})
+    curves = pd.DataFrame({"representation": 0, "epoch": [1], "train_loss": np.nan, "validation_loss": np.nan})
+    samples = pd.DataFrame({"x": [np.nan], "y": [1.0], "group": ["lung"]})
+    made = [
+        figures.ablation_bars(bars),
+        figures.number_of_representations(bars.assign(number=1)),
+        figures.learning_curves(curves),
+        figures.representation(samples),
+    ]
+    for fig, drawn in made:
+        fig.canvas.draw()
+        assert written(fig) == ["no data"] and len(drawn)

@@ -102,6 +102,26 @@ def test_members_of_leap(scores):
     assert "simulated data" in written(figures.supplementary_figure_5(scores.assign(data="simulated"), "1a")[0])
 
 
+def test_members_beside_published_values_where_real(scores):
+    published = pd.DataFrame({"task": "1a", "model": ["LEAP", "PS-LASSO", "PS-KNN"], "metric": "spearman",
+                              "level": "per_perturbation", "mean": [0.35, 0.32, 0.2], "sd": 0.01})  # fmt: skip
+    fig, drawn = figures.supplementary_figure_5(scores, published=published)
+    assert marks(fig.axes[0]) == [[0.35, 0.32]]
+    theirs = drawn[drawn["source"] == "published"].set_index("name")["value"]
+    assert theirs.to_dict() == {"LEAP": 0.35, "PS-LASSO r1": 0.32}
+    fig, drawn = figures.supplementary_figure_5(scores.assign(data="simulated"), published=published)
+    assert marks(fig.axes[0]) == [] and set(drawn["source"]) == {"this run"}
+
+
+@pytest.mark.parametrize(("kinds", "task"), [
+    ({"1a": "real", "2a": "real"}, "1a"), ({"1a": "simulated", "2a": "real"}, "2a"),
+    ({"1a": "simulated", "2a": "simulated"}, "2a"), ({"1a": "simulated"}, "1a"), ({}, None)])  # fmt: skip
+def test_members_are_those_of_the_papers_task_where_it_is_real(kinds, task):
+    scores = pd.concat([make_scores(name, data) for name, data in kinds.items()] or [make_scores().head(0)])
+    _, drawn = figures.supplementary_figure_5(scores)
+    assert set(drawn.get("task", [])) == ({task} if task else set())
+
+
 def test_flowcharts_of_several_tasks(flow):
     several = pd.concat([flow.assign(branch=name) for name in ("GDSC v2", "GDSC v1", "CCLE")])
     union = flow.assign(branch="all", pairs=[5000, 4000])
@@ -112,6 +132,46 @@ def test_flowcharts_of_several_tasks(flow):
     assert written(fig).count("simulated data") == 1
     assert "CCLE\n(external validation)" in written(fig)
     assert figures.supplementary_figure_1({"1a": flow})[0].get_size_inches()[0] * 25.4 == pytest.approx(89)
+
+
+def test_flowcharts_of_all_screens_fit_a_page(flow):
+    """As many steps and studies as there are with all data at hand."""
+    texts = [
+        "records",
+        "with expression",
+        "with a tissue of origin",
+        "without outliers (PCA)",
+        "drugs with a structure",
+        "median of repeats",
+        "profile demo: 30 drawn at random, 10 of them among those of the external study",
+    ]
+    steps = pd.concat([flow.iloc[[0]].assign(step=text, samples=1019 - i, pairs=1_568_222 - 20_000 * i)
+                       for i, text in enumerate(texts)])  # fmt: skip
+    studies = ["GDSC v2", "GDSC v1", "CCLE", "CTRP", "PRISM"]
+    several = pd.concat([*(steps.head(6).assign(branch=name) for name in studies), steps.tail(3).assign(branch="all")])
+    flows = {"1a": steps, "2a": several, "5a": flow.assign(branch="PDX Encyclopedia")}
+    fig, drawn = figures.supplementary_figure_1(flows)
+    assert drawn.drop_duplicates("panel").set_index("panel")["task"].to_dict() == {"A": "1a", "B": "5a", "C": "2a"}
+    assert fig.get_size_inches()[1] * 25.4 <= 247.001
+    fig.canvas.draw()
+    for ax in fig.axes:
+        boxes = [patch.get_window_extent() for patch in ax.patches]
+        inside = [
+            text.get_window_extent()
+            for text in ax.texts
+            if any(box.containsx(_middle(text)[0]) and box.containsy(_middle(text)[1]) for box in boxes)
+        ]
+        assert len(inside) == 2 * len(boxes)  # rule and counts
+        for extent in inside:
+            box = next(box for box in boxes if box.contains(*(extent.p0 + extent.p1) / 2))
+            assert box.y0 <= extent.y0 + 1 and extent.y1 <= box.y1 + 1 and box.x0 <= extent.x0 and extent.x1 <= box.x1
+    headings = [text for text in written(fig) if "external" in text and "drawn" not in text]
+    assert headings == ["PRISM\n(external validation)"]  # CCLE takes its place only where it is absent
+
+
+def _middle(text):
+    extent = text.get_window_extent()
+    return (extent.p0 + extent.p1) / 2
 
 
 @pytest.mark.parametrize("flows", [{}, {"1a": pd.DataFrame()}])
@@ -244,6 +304,15 @@ def test_drugs_of_one_subset_or_simulated():
     assert drawn["sd"].isna().all() and "simulated data" in written(fig)
     none, drawn = figures.supplementary_figure_8(make_scores("5a"))  # nothing by subset
     assert "no data" in written(none) and drawn.empty
+
+
+def test_one_model_on_one_drug_or_tissue(by_tissue):
+    fig, drawn = figures.supplementary_figure_8(make_subset_scores(models=("LEAP",), n_drugs=1))
+    assert len(drawn) == 1 and points(fig.axes[0], "LEAP")[:, 1] == drawn["value"].to_numpy()
+    one = by_tissue[(by_tissue["split"] == "Lung") & (by_tissue["model"] == "LEAP")]
+    fig, drawn = figures.supplementary_figure_7(one)
+    assert [points(ax, "LEAP")[:, 1].tolist() for ax in fig.axes] == [[value] for value in drawn["value"]]
+    assert all("1 unseen tissue, 7 drugs" in ax.get_title(loc="left") for ax in fig.axes)
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ from leaplib.plotting import style
 
 RHO = "Spearman's ρ"  # noqa: RUF001
 YLABEL = f"{RHO} per perturbation\n(mean over perturbations)"
-BOX, SHIFT = 0.46, 0.14  # width of a box, and how far box and published mark stand from the middle
+BOX, POINTS = 0.32, 0.16  # widths of a box and of the points beside it, of the distance between models
+MIN_PLACES = 6  # for models in a panel
+BESIDE = 0.29  # from the middle of a box to that of its points, and to its published mark
 
 
 def counted(number: int, plural: str) -> str:
@@ -30,10 +32,11 @@ def _counts(splits: int, split_name: str, n_perturbations: int | None, perturbat
 def model_boxes(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame | None = None, *, title: str = "",
                 n_perturbations: int | None = None, split_name: str = "splits",
                 perturbation_name: str = "perturbations", ylabel: str = YLABEL) -> Axes:  # fmt: skip
-    """Draw one box per model and one point per split, with published values beside.
+    """Draw one box per model with one point per split left of it, and published values right of it.
 
-    Boxes show median and quartiles, whiskers reach to the last point within 1.5 interquartile ranges; a
-    model with a single value is a point in its colour.
+    Boxes show median and quartiles, whiskers reach to the last point within 1.5 interquartile ranges. Points stand
+    beside the box, in its colour: a narrow box would vanish under them. A model with a single value is a larger
+    point.
 
     Parameters
     ----------
@@ -64,9 +67,8 @@ def model_boxes(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame | None = 
     if drawn.empty and marks.empty:
         return style.no_data(ax)
     names = style.model_order([*values["model"], *marks["model"]])
-    shift = SHIFT if len(marks) else 0.0
-    _boxes(ax, drawn, names, shift)
-    _published(ax, marks, names, shift, set(drawn["model"]))
+    _boxes(ax, drawn, names, 0 if len(marks) else BESIDE / 2)
+    _published(ax, marks, names, set(drawn["model"]))
     _model_ticks(ax, names, set(values["model"]))
     _reference_lines(ax, names)
     _reproducibility(ax, drawn.loc[drawn["model"] == style.REPRODUCIBILITY, "value"])
@@ -75,18 +77,18 @@ def model_boxes(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame | None = 
     return ax
 
 
-def _boxes(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], shift: float) -> None:
-    """Draw boxes and points; a split keeps its place across within every box."""
+def _boxes(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], right: float) -> None:
+    """Draw boxes, `right` of a model's place, and points; a split keeps its place across beside every box."""
     rank = {split: i for i, split in enumerate(sorted(drawn["split"].unique()))}
-    spread = np.linspace(-0.3, 0.3, len(rank)) * BOX if len(rank) > 1 else np.zeros(1)
+    spread = np.linspace(-0.5, 0.5, len(rank)) * POINTS if len(rank) > 1 else np.zeros(1)
     for place, name in enumerate(names):
         rows = drawn[drawn["model"] == name]
         alone = len(rows) == 1
         if len(rows) > 1:
-            _box(ax, place - shift, rows["value"], name)
-        across = place - shift + (0 if alone else spread[[rank[split] for split in rows["split"]]])
-        ax.scatter(across, rows["value"], s=14 if alone else 3.5, zorder=3, edgecolor=style.INK, linewidth=0.35,
-                   facecolor=style.colour(name) if alone else "white", label=f"_{name}")  # fmt: skip
+            _box(ax, place + right, rows["value"], name)
+        across = place if alone else place + right - BESIDE + spread[[rank[split] for split in rows["split"]]]
+        ax.scatter(np.broadcast_to(across, len(rows)), rows["value"], s=14 if alone else 4, zorder=3,
+                   edgecolor=style.INK, linewidth=0.3, facecolor=style.colour(name), label=f"_{name}")  # fmt: skip
 
 
 def _box(ax: Axes, place: float, values: pd.Series, name: str) -> None:
@@ -98,12 +100,11 @@ def _box(ax: Axes, place: float, values: pd.Series, name: str) -> None:
     box["boxes"][0].set_label(f"_{name}")
 
 
-def _published(ax: Axes, marks: pd.DataFrame, names: Sequence[str], shift: float, ours: set[str]) -> None:
+def _published(ax: Axes, marks: pd.DataFrame, names: Sequence[str], ours: set[str]) -> None:
     """Draw published means and SDs, right of the box where there is one, and the legend that says so."""
     if marks.empty:
         return
-    beside = 2.2 * shift
-    places = [names.index(name) + (beside if name in ours else 0) for name in marks["model"]]
+    places = [names.index(name) + (BESIDE if name in ours else 0) for name in marks["model"]]
     ax.errorbar(places, marks["mean"], yerr=marks["sd"].fillna(0), fmt="D", color=style.INK, markersize=2.6,
                 markerfacecolor="white", markeredgewidth=0.6, elinewidth=0.6, capsize=1.2, capthick=0.5,
                 zorder=4, label="published mean ± SD")  # fmt: skip
@@ -118,13 +119,15 @@ def _model_ticks(ax: Axes, names: Sequence[str], ours: set[str]) -> None:
     for label, name in zip(ax.get_xticklabels(), names, strict=True):
         label.set_color(style.INK if name in ours else style.MUTED)
         label.set_fontweight("bold" if name == "LEAP" else "normal")
-    ax.set_xlim(-0.6, len(names) - 0.4)
+    room = max(MIN_PLACES - len(names), 0) / 2  # few boxes are no wider for it
+    ax.set_xlim(-0.6 - room, len(names) - 0.4 + room)
 
 
 def _fewer(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], splits: int, ours: set[str]) -> None:
     """Write how many values a model has where it has fewer than the others."""
     counts, tops = drawn.groupby("model")["split"].nunique(), drawn.groupby("model")["value"].max()
-    small: dict[str, Any] = {"fontsize": 6, "color": style.MUTED, "ha": "center", "va": "bottom"}
+    clear = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # over the line that parts the controls
+    small: dict[str, Any] = {"fontsize": 6, "color": style.MUTED, "ha": "center", "va": "bottom", "bbox": clear}
     for place, name in enumerate(names):
         if name in ours and counts.get(name, 0) == 0:
             ax.annotate("no data", (place, 0.02), xycoords=("data", "axes fraction"), rotation=90, **small)
@@ -133,11 +136,17 @@ def _fewer(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], splits: int, our
             ax.annotate(f"n = {counts[name]}", at, (0, 3), textcoords="offset points", **small)
 
 
-def _reference_lines(ax: Axes, names: Sequence[str]) -> None:
-    """Leave room for the legend, draw zero where it is in range, and part models from what is none."""
+def _legend_room(ax: Axes) -> tuple[float, float]:
+    """Leave room for the legend, where there is one, and return the limits."""
     low, high = ax.get_ylim()
     high += 0.12 * (high - low) if ax.get_legend() else 0
     ax.set_ylim(low, high)
+    return low, high
+
+
+def _reference_lines(ax: Axes, names: Sequence[str]) -> None:
+    """Draw zero where it is in range, and part models from what is none."""
+    low, high = _legend_room(ax)
     if low < 0 < high:
         ax.axhline(0, color=style.MUTED, linewidth=0.5, linestyle=(0, (4, 2)), zorder=0, label="_zero")
     edges = {sum(name in style.CONTROLS for name in names): "_controls"}
@@ -195,7 +204,7 @@ def perturbation_scatter(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, title
             line(0, color=style.FAINT, linewidth=0.5, zorder=0)
     ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"{x}, {RHO}", ylabel=f"{y}, {RHO}")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(6))  # few enough that five characters fit under each
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))  # few enough that five characters fit under each
     _shares(ax, above, drawn[y] < drawn[x], x, y)
     return ax
 
@@ -208,9 +217,9 @@ def _shares(ax: Axes, above: pd.Series, below: pd.Series, x: str, y: str) -> Non
     ax.text(0.97, 0.03, down, transform=ax.transAxes, ha="right", va="bottom", bbox=clear)
 
 
-def members(ax: Axes, frame: pd.DataFrame, *, title: str = "", n_perturbations: int | None = None,
-            split_name: str = "splits", perturbation_name: str = "perturbations",
-            ylabel: str = YLABEL) -> Axes:  # fmt: skip
+def members(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame | None = None, *, title: str = "",
+            n_perturbations: int | None = None, split_name: str = "splits",
+            perturbation_name: str = "perturbations", ylabel: str = YLABEL) -> Axes:  # fmt: skip
     """Draw each member of LEAP against LEAP: one point a split, a line through each split, bars at means.
 
     Parameters
@@ -218,6 +227,8 @@ def members(ax: Axes, frame: pd.DataFrame, *, title: str = "", n_perturbations: 
     ax : Axes
     frame : DataFrame
         Columns name, split, value; names in the order in which they are drawn.
+    published : DataFrame, optional
+        Columns name (one of those), mean, sd (NaN: not given).
     title : str
         The counts are written under it.
     n_perturbations : int, optional
@@ -241,6 +252,9 @@ def members(ax: Axes, frame: pd.DataFrame, *, title: str = "", n_perturbations: 
         ax.plot(range(len(names)), row, color=style.FAINT, linewidth=0.4, zorder=1, label="_split")
     for place, name in enumerate(names):
         _member(ax, place, name, wide[name].dropna())
+    marks = style.checked(pd.DataFrame() if published is None else published, ("name", "mean", "sd"))
+    _published(ax, marks[marks["name"].isin(names)].rename(columns={"name": "model"}), names, set(names))
+    _legend_room(ax)
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     ax.tick_params(axis="x", length=0)
     ax.set(xlim=(-0.5, len(names) - 0.5), ylabel=ylabel)

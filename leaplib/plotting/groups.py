@@ -158,12 +158,18 @@ def legend(fig: Figure, models: Sequence[str], widest: float = 0, *, absent: Seq
         return
     handles = [_handle(f"{name} (no data)" if name in absent else name, style.colour(name), 16) for name in names]
     widths = _round_widths(widest)
-    fig.legend(handles=handles, loc="outside lower left" if len(widths) else "outside lower center",
-               ncols=4 if len(widths) else 6)  # fmt: skip
+    columns = 4 if len(widths) else 6
+    fig.legend(handles=_by_rows(handles, columns), loc="outside lower left" if len(widths) else "outside lower center",
+               ncols=columns, title="from left to right in each group", alignment="left")  # fmt: skip
     if len(widths):
         sizes = [_handle(f"{width:g}", "white", area)
                  for width, area in zip(widths, areas(widths, widest), strict=True)]  # fmt: skip
         fig.legend(handles=sizes, loc="outside lower right", title="width of the 95% interval", ncols=len(sizes))
+
+
+def _by_rows(handles: Sequence[Line2D], columns: int) -> list[Line2D]:
+    """Return handles so that a legend, which fills column by column, shows them row by row."""
+    return [handle for column in range(columns) for handle in handles[column::columns]]
 
 
 def _handle(name: str, colour: str, area: float) -> Line2D:

@@ -1,13 +1,14 @@
 """What all figures share: page sizes, type, one colour per model, letters, notes and files.
 
 Looks live in `leap.mplstyle`. To adapt every figure, change `SETTINGS` (matplotlib rcParams laid over
-the style) or `COLOURS`, e.g. ``style.SETTINGS["font.size"] = 7`` or ``style.COLOURS["LEAP"] = "black"``.
+the style) or `COLOURS`, e.g. ``style.SETTINGS["font.family"] = "serif"`` or ``style.COLOURS["LEAP"] = "black"``;
+to adapt some, draw them within `adapted`.
 """
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -24,6 +25,8 @@ from leaplib.files import atomic_path
 
 STYLE = Path(__file__).with_name("leap.mplstyle")
 SETTINGS: dict[str, Any] = {}
+TYPE = ("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize",
+        "legend.title_fontsize")  # fmt: skip
 
 MM_PER_INCH = 25.4
 POINTS_PER_MM = 72 / MM_PER_INCH
@@ -65,6 +68,32 @@ R = TypeVar("R")
 def context() -> AbstractContextManager[None]:
     """Return a context in which figures take on the style and `SETTINGS`."""
     return plt.style.context([STYLE, SETTINGS])
+
+
+@contextmanager
+def adapted(settings: Mapping[str, Any] | None = None, colours: Mapping[str, str] | None = None, *,
+            type_size: float | None = None) -> Iterator[None]:  # fmt: skip
+    """Draw figures otherwise within a `with` block: afterwards all is as it was.
+
+    Parameters
+    ----------
+    settings : mapping, optional
+        matplotlib rcParams, laid over `SETTINGS`.
+    colours : mapping, optional
+        Colours by model, in place of those of `COLOURS`.
+    type_size : float, optional
+        Size in points of titles, labels, ticks and legends.
+    """
+    before = dict(SETTINGS), dict(COLOURS)
+    SETTINGS.update({} if type_size is None else dict.fromkeys(TYPE, type_size))
+    SETTINGS.update(settings or {})
+    COLOURS.update(colours or {})
+    try:
+        yield
+    finally:
+        for used, kept in zip((SETTINGS, COLOURS), before, strict=True):
+            used.clear()
+            used.update(kept)
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:

@@ -1,23 +1,26 @@
 """The notebooks: their form, the runner's errors, and a whole run of the smoke profile."""
 
 import ast
+import re
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
 
+from leaplib import redraw
 from leaplib.__main__ import main
 from leaplib.errors import InputError
 from leaplib.notebooks import NotebookError, check_parameters, find_notebooks, run_notebook
+from leaplib.tasks import TASKS
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
-FIGURES = ["figure_1", "figure_2", "figure_3", "supplementary_figure_1", "supplementary_figure_5",
-           "damae_learning_curves", "damae_codes", "supplementary_figure_4", "ablations_additional",
-           "ablations_number_of_damaes"]  # fmt: skip
-TABLES = ["table_1", "supplementary_table_1", "supplementary_table_3", "supplementary_table_4",
-          "supplementary_table_5", "supplementary_table_6", "ablations_additional"]  # fmt: skip
+PAPER = ["figure_1", "figure_2", "figure_3", *(f"supplementary_figure_{number}" for number in range(1, 9))]
+FIGURES = [*PAPER, "damae_learning_curves", "damae_codes", "ablations_additional", "ablations_number_of_damaes"]
+TABLES = ["table_1", *(f"supplementary_table_{number}" for number in range(1, 8)), "ablations_additional",
+          "domain_shift"]  # fmt: skip
+WIDTHS = (89, 120, 140, 183)  # mm
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -88,12 +91,58 @@ def test_every_notebook_has_an_executed_copy(smoke_run):
     assert not list(smoke_run.rglob("*.part*"))
 
 
+def test_all_declared_figures_are_all_there_are(smoke_run):
+    assert sorted(path.stem for path in (smoke_run / "figures/smoke").glob("*.csv")) == sorted(FIGURES)
+    assert set(redraw.FIGURES) == set(FIGURES)
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_there_with_its_data(smoke_run, name):
     folder = smoke_run / "figures/smoke"
     for suffix in ("pdf", "svg", "png"):
         assert (folder / f"{name}.{suffix}").stat().st_size > 2000
-    assert len(pd.read_csv(folder / f"{name}.csv"))
+    drawn = pd.read_csv(folder / f"{name}.csv")
+    assert len(drawn)
+    if name != "figure_1":
+        assert set(drawn["data"].dropna()) == {"simulated"} and ">simulated data</text>" in (folder / f"{name}.svg").read_text()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_fit_for_print(smoke_run, name):
+    """Sizes of the page, text that can be edited, no pixels in vector files, 300 dpi."""
+    files = {suffix: (smoke_run / f"figures/smoke/{name}.{suffix}").read_bytes() for suffix in ("pdf", "svg", "png")}
+    box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", files["pdf"]).groups()
+    width, height = (float(points) / 72 * 25.4 for points in box)
+    assert min(abs(width - wide) for wide in WIDTHS) < 1e-3 and height < 247.001
+    assert b"/Type3" not in files["pdf"] and b"/Subtype /Type0" in files["pdf"]
+    fonts = re.findall(rb"/Subtype /(CIDFontType\d|Type1|TrueType)", files["pdf"])
+    assert fonts and set(fonts) == {b"CIDFontType2"}  # TrueType outlines
+    svg = files["svg"].decode()
+    size = [float(re.search(rf'{side}="([\d.]+)pt"', svg).group(1)) / 72 * 25.4 for side in ("width", "height")]
+    assert size == pytest.approx([width, height], abs=1e-2)
+    assert svg.count("<text") > 5 and not re.search(r"<(image|use[^>]*#[A-Z]\w+Sans)", svg)
+    pixels = int.from_bytes(files["png"][16:20], "big"), int.from_bytes(files["png"][20:24], "big")
+    assert pixels == pytest.approx((width / 25.4 * 300, height / 25.4 * 300), abs=1)
+
+
+@pytest.mark.parametrize("name", ["figure_2", "supplementary_figure_1", "supplementary_figure_3",
+                                  "supplementary_figure_4", "damae_codes"])  # fmt: skip
+def test_the_same_results_give_the_same_bytes(smoke_run, name, monkeypatch):
+    monkeypatch.setenv("LEAP_HOME", str(smoke_run))
+    monkeypatch.delenv("LEAP_DATA", raising=False)
+    paths = [smoke_run / f"figures/smoke/{name}.{suffix}" for suffix in ("pdf", "svg", "png", "csv")]
+    before = [path.read_bytes() for path in paths]
+    redraw.figure(name, redraw.Saved("smoke"))
+    assert [path.read_bytes() for path in paths] == before
+
+
+def test_figures_are_redrawn_in_seconds(smoke_run):
+    cells = nbformat.read(smoke_run / "notebooks/executed/smoke/07_figures.ipynb", as_version=4).cells
+    said = [output["data"]["text/markdown"] for cell in cells for output in cell.get("outputs", [])
+            if "text/markdown" in output.get("data", {})]  # fmt: skip
+    (line,) = said  # nothing was left out
+    number, of, seconds = re.match(r"(\d+) of (\d+) figures in (\d+) seconds", line).groups()
+    assert number == of == str(len(FIGURES)) and int(seconds) < 60  # half of it on an idle machine
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -107,7 +156,7 @@ def test_leap_beats_its_rivals_and_shuffled_labels_are_worth_nothing(smoke_run):
     table = pd.read_csv(smoke_run / "figures/smoke/tables/supplementary_table_3.csv")
     part = table[(table["level"] == "per_perturbation") & (table["metric"] == "spearman")]
     mean = part.pivot(index="task", columns="model", values="mean")
-    assert set(mean.index) == {"1a", "2a", "4b"}
+    assert set(mean.index) == {*TASKS, "2a external"}
     assert (mean["LEAP"] > mean["PS-KNN"]).all()
     assert (mean["LEAP"] > mean["PS-LASSO"] - 0.02).all()
     assert (mean["LEAP"] > mean["Tissue mean"]).all()
@@ -117,7 +166,7 @@ def test_leap_beats_its_rivals_and_shuffled_labels_are_worth_nothing(smoke_run):
 def test_every_saved_figure_is_shown_in_its_notebook(smoke_run):
     for path in (smoke_run / "notebooks/executed/smoke").glob("*.ipynb"):
         for cell in nbformat.read(path, as_version=4).cells:
-            if cell.cell_type == "code" and "figures.save(" in cell.source:
+            if cell.cell_type == "code" and ("figures.save(" in cell.source or "redraw.figure(" in cell.source):
                 shown = [output for output in cell.outputs if "image/png" in output.get("data", {})]
                 assert len(shown) == 1, f"{path.name}: {cell.source}"
 

@@ -166,3 +166,33 @@ def test_members_in_a_colour_of_their_model(ax):
     comparison.members(ax, pd.DataFrame({"name": ["PS-LASSO r1"], "split": ["a"], "value": [0.3]}))
     face = ax.collections[0].get_facecolor()[0]
     assert style.to_hex(face) == style.COLOURS["PS-LASSO"].lower()
+
+
+@pytest.mark.parametrize("published", [None, pd.DataFrame({"model": ["LEAP"], "mean": [0.35], "sd": [0.02]})])
+def test_points_boxes_and_published_marks_stand_beside_each_other(ax, values, published):
+    comparison.model_boxes(ax, values, published)
+    for place, model in enumerate(["Tissue mean", "PS-KNN", "PS-LASSO", "LEAP"]):
+        box = next(patch for patch in ax.patches if patch.get_label() == f"_{model}").get_path().vertices[:, 0]
+        across = points(ax, model)[:, 0]
+        assert place - 0.5 < across.min() and across.max() < box.min() and box.max() < place + 0.5
+        face = next(c for c in ax.collections if c.get_label() == f"_{model}").get_facecolor()
+        assert {style.to_hex(colour) for colour in face} == {style.COLOURS[model].lower()}
+    if published is not None:
+        assert box.max() < ax.containers[0][0].get_xdata()[0] < 3.5
+
+
+def test_few_models_do_not_fill_the_panel(ax, values):
+    comparison.model_boxes(ax, values[values["model"] == "LEAP"])
+    low, high = ax.get_xlim()
+    assert high - low > comparison.MIN_PLACES and (low + high) / 2 == pytest.approx(0, abs=0.2)
+
+
+def test_published_members_stand_beside_theirs(ax):
+    frame = pd.DataFrame(
+        [(name, split, 0.3) for name in ("PS-LASSO r1", "LEAP") for split in "ab"], columns=["name", "split", "value"]
+    )
+    marks = pd.DataFrame({"name": ["LEAP", "scVI"], "mean": [0.35, 0.1], "sd": [0.01, 0.01]})
+    comparison.members(ax, frame, marks)
+    (bars,) = ax.containers
+    assert list(bars[0].get_ydata()) == [0.35] and 1.27 < bars[0].get_xdata()[0] < 1.5
+    assert ax.get_legend().get_texts()[0].get_text() == "published mean ± SD"

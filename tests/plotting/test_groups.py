@@ -97,3 +97,14 @@ def test_nothing_to_draw_and_missing_columns(ax, frame, draw):
     assert [text.get_text() for text in ax.texts] == ["no data"]
     with pytest.raises(InputError, match="'model'"):
         draw(ax, frame.drop(columns="model"))
+
+
+def test_the_legend_reads_row_by_row():
+    fig, _ = style.figure(183, 60)
+    names = list(style.ORDER)[:11]
+    groups.legend(fig, names, 0.1)
+    fig.canvas.draw()
+    texts = fig.legends[0].get_texts()
+    across = sorted(texts, key=lambda t: (-round(t.get_window_extent().y0), t.get_window_extent().x0))
+    assert [text.get_text() for text in across] == names
+    assert fig.legends[0].get_title().get_text() == "from left to right in each group"

@@ -89,6 +89,20 @@ def test_settings_lie_over_the_style(monkeypatch):
         assert matplotlib.rcParams["font.size"] == 7
 
 
+def test_adapted_holds_within_its_block_alone():
+    before = dict(style.SETTINGS), dict(style.COLOURS)
+    with style.adapted({"font.family": ["serif"], "axes.labelsize": 6}, {"LEAP": "#000000", "mine": "#123456"},
+                       type_size=7):  # fmt: skip
+        assert (style.colour("LEAP"), style.colour("mine")) == ("#000000", "#123456")
+        with style.context():
+            assert matplotlib.rcParams["font.family"] == ["serif"]
+            assert [matplotlib.rcParams[key] for key in ("axes.labelsize", "xtick.labelsize")] == [6, 7]
+    assert before == (style.SETTINGS, style.COLOURS) and list(style.COLOURS) == list(before[1])
+    with pytest.raises(ZeroDivisionError), style.adapted(colours={"LEAP": "#000000"}):
+        raise ZeroDivisionError
+    assert before[1] == style.COLOURS
+
+
 def test_letter_is_8_points_bold(ax):
     letter = style.panel_letter(ax, "A")
     assert (letter.get_text(), letter.get_fontsize(), letter.get_fontweight()) == ("A", 8, "bold")
