@@ -35,7 +35,8 @@ def supplementary_table_4(scores: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         step, name, then `COLUMNS`: mean and sample SD over splits (published ones only beside real data); the
         columns of the paired test (`leaplib.statistics.paired_test`; Holm within the task) on rows of Spearman's
-        correlation per perturbation alone; `note` says why a step was not run.
+        correlation per perturbation alone, and compare over all test samples of a split, where means are those
+        over its test sets; `note` says why a step was not run.
     """
     table = _table(scores, [STEPS])
     return table.rename(columns={"number": "step"})[["step", "name", *COLUMNS]]
@@ -144,10 +145,14 @@ def steps_frame(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def bars_frame(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return what `leaplib.figures.ablation_bars` draws: all additions but the number of DAMAEs."""
+    """Return what `leaplib.figures.ablation_bars` draws: the additions that have something to be compared with.
+
+    The number of DAMAEs has a figure of its own.
+    """
     values = split_means(scores[scores["group"].isin(REFERENCES) & (scores["group"] != NUMBER)])
     values = values.query("level == 'per_perturbation' and metric == 'spearman'")
     values = values.assign(group=values["group"] + " (task " + values["task"] + ")")
+    values = values[values.groupby("group")["name"].transform("nunique") > 1]
     return values[["group", "name", "split", "value", "data"]].reset_index(drop=True)
 
 
@@ -215,11 +220,11 @@ def ablation_verdict(table: pd.DataFrame, task: str, group: str | None = None) -
     text += f", {_count(run['n_splits'].max(), 'split')}, {_count(tested['n_perturbations'].max(), 'perturbation')}). "
     text += _ends(run)
     over = [tested[name] < LEVEL for name in ("p_perturbations_holm", "p_splits_holm")]
-    both, one = over[0] & over[1], over[0] ^ over[1]
     kinds = (
-        ("Supported, over perturbations and over splits", both),
-        ("Half supported, by one of the two tests alone", one),
-        ("No evidence of a difference, which is not evidence of none", ~both & ~one),
+        ("Supported over perturbations and over splits", over[0] & over[1]),
+        ("Supported over perturbations, but not shown to hold for other samples", over[0] & ~over[1]),
+        ("Supported over splits, but not in most perturbations", over[1] & ~over[0]),
+        ("No evidence of a difference, which is not evidence of none", ~over[0] & ~over[1]),
     )
     items = [f"{kind}: {_listed(_told(tested[which], run))}." for kind, which in kinds if which.any()]
     items += [_power(tested)] if tested["n_splits"].max() < FEW else []
@@ -232,7 +237,8 @@ def _ends(run: pd.DataFrame) -> str:
     name = REFERENCES.get(run["group"].iloc[0]) if "group" in run else None
     places = (0, -1) if name is None else (run["name"].eq(name).argmax(), run["mean"].argmax())
     first, last = (run.to_dict("records")[place] for place in places)
-    text = f"{_name(first)} scores {first['mean']:.3f}, {_name(last)} {last['mean']:.3f}."
+    rest = "the most of all" if first["name"] == last["name"] else f"{_name(last)} {last['mean']:.3f}"
+    text = f"{_name(first)} scores {first['mean']:.3f}, {rest}."
     return text[0].upper() + text[1:]
 
 

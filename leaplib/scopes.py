@@ -35,6 +35,8 @@ class Source:
     unit : str
     key : dict
         What identifies the content.
+    line : Series
+        Of each sample, what identifies its line in all sources: its DepMap id where it is known, else its name.
     """
 
     role: str
@@ -42,6 +44,7 @@ class Source:
     expression: pd.DataFrame
     unit: str
     key: dict
+    line: pd.Series
 
     def prefixed(self) -> pd.DataFrame:
         """Return the expression with sample names that no other source has; those of the own source stay."""
@@ -72,16 +75,23 @@ def sources_of(profile: Profile, task: Task) -> list[Source]:
         if is_real(kind, whose.screen if whose else "xenografts") != real:
             continue
         if whose:
-            pool = pool_of(kind, whose)
-            found.append(Source(role, name, pool.expression, screen_of(kind, whose.screen).unit, pool.key))
+            pool, screen = pool_of(kind, whose), screen_of(kind, whose.screen)
+            lines = lines_of(pool.expression.index, screen.samples)
+            found.append(Source(role, name, pool.expression, screen.unit, pool.key, lines))
         else:
-            tumours = xenograft_screen(kind)[1]
-            found.append(Source(role, name, tumours.expression, "log2", screen_key(kind, "xenografts")))
+            tumours = xenograft_screen(kind)[1].expression
+            found.append(Source(role, name, tumours, "log2", screen_key(kind, "xenografts"), tumours.index.to_series()))
     return found
 
 
+def lines_of(names: pd.Index, samples: pd.DataFrame) -> pd.Series:
+    """Return what identifies lines in all sources, which name them differently: the DepMap id, else the name."""
+    own = pd.Series(names, index=names)
+    return samples["depmap_id"].reindex(names).fillna(own) if "depmap_id" in samples else own
+
+
 def check_unseen(samples: pd.Index, split: Split) -> None:
-    """Raise InputError when a test sample is among those that something inductive is about to be fitted on."""
+    """Raise InputError when test samples are among those that something inductive would be learned from."""
     leaked = samples.intersection(split.test)
     if len(leaked):
         raise InputError(
@@ -90,25 +100,26 @@ def check_unseen(samples: pd.Index, split: Split) -> None:
         )
 
 
-def without_test(source: Source, split: Split) -> pd.DataFrame:
-    """Return what an inductive choice of genes may see of a source: nothing of a test sample, by whatever name.
+def without_test(sources: Sequence[Source], split: Split) -> dict[str, pd.DataFrame]:
+    """Return, by source, what an inductive choice of genes may see: nothing of a test line, by whatever name.
 
-    Of the own source that is the training set; of another all but the lines that are test samples here.
+    Of the own source, which comes first, that is the training set; of another all but the lines that are tested here.
     """
-    if source.role == OWN:
-        rows = source.expression.loc[split.train]
-    else:
-        rows = source.expression.drop(index=split.test, errors="ignore")
-    check_unseen(rows.index, split)
-    return rows
+    own = sources[0]
+    frames = {own.name: own.expression.loc[split.train]}
+    check_unseen(frames[own.name].index, split)
+    hidden = pd.Index(own.line.loc[split.test])
+    for source in sources[1:]:
+        frames[source.name] = source.expression[~source.line.isin(hidden).to_numpy()]
+    return frames
 
 
 def choose_genes(sources: Sequence[Source], recipe: Variant, n_genes: int, split: Split) -> pd.Index:
-    """Return the most variable genes of the own source, or of each source, united."""
-    chosen = [source for source in sources if source.role == OWN or recipe.genes == ALL]
-    inductive = recipe.scaling == TRAINING
-    frames = {s.name: without_test(s, split) if inductive else s.expression for s in chosen}
-    return variable_genes(frames, n_genes)
+    """Return the most variable genes of the own source (which comes first), or of each source, united."""
+    chosen = sources if recipe.genes == ALL else sources[:1]
+    if recipe.scaling == TRAINING:
+        return variable_genes(without_test(chosen, split), n_genes)
+    return variable_genes({source.name: source.expression for source in chosen}, n_genes)
 
 
 def within(sources: Sequence[Source], recipe: Variant) -> list[Source]:

@@ -139,8 +139,14 @@ def test_no_scores_of_a_group_are_an_error():
         tables.supplementary_table_6(make_scores())
 
 
+BOTH = "Supported over perturbations and over splits"
+PERTURBATIONS = "Supported over perturbations, but not shown to hold for other samples"
+SPLITS_ALONE = "Supported over splits, but not in most perturbations"
+NONE = "No evidence of a difference, which is not evidence of none"
+
+
 def parts_of(text):
-    return {line[2:].split(":")[0].split(",")[0]: line for line in text.splitlines() if line.startswith("- ")}
+    return {line[2:].split(":")[0]: line for line in text.splitlines() if line.startswith("- ")}
 
 
 def test_the_verdict_follows_the_numbers():
@@ -148,26 +154,44 @@ def test_the_verdict_follows_the_numbers():
     text = tables.ablation_verdict(tables.supplementary_table_4(make_scores(gains=gains, sd=0.01)), "1a")
     assert "**Task 1a** (real data, 10 splits, 20 perturbations). Step 1 (PP-LGBM) scores 0." in text
     lines = parts_of(text)
-    supported = lines["Supported"]
+    supported = lines[BOTH]
     assert "step 2 (PS-LASSO instead of PP-LGBM) against PP-LGBM (+0.05" in supported
     assert "better in 20 of 20 perturbations, p < 0.001, and in 10 of 10 splits, p < 0.001" in supported
     assert "in the paper +0.0403" in supported
     assert "step 9 (mean over DAMAEs: LEAP) against mean of the 5 fold models (-0.02" in supported
-    assert "step 5" in lines["No evidence of a difference"]
-    assert "step 2" not in lines["No evidence of a difference"]
+    assert "step 5" in lines[NONE]
+    assert "step 2" not in lines[NONE]
     assert "the test over splits sees" not in text
     # The same gain the other way round turns the sign.
     worse = tables.ablation_verdict(tables.supplementary_table_4(make_scores(gains=[0, -0.05, *[-0.05] * 7])), "1a")
-    assert "against PP-LGBM (-0.0498; better in 0 of 20" in parts_of(worse)["Supported"]
+    assert "against PP-LGBM (-0.0498; better in 0 of 20" in parts_of(worse)[BOTH]
 
 
 def test_with_two_splits_one_test_alone_is_half_a_support():
     scores = make_scores(gains=[0, 0.05, *[0.05] * 7], splits=("holdout-0", "holdout-1"), sd=0.05)
     text = tables.ablation_verdict(tables.supplementary_table_4(scores), "1a")
     lines = parts_of(text)
-    assert "step 2" in lines["Half supported"]
-    assert "Supported" not in lines
+    assert "step 2" in lines[PERTURBATIONS]
+    assert BOTH not in lines
     assert "With 2 splits the test over splits sees little more than large, steady differences." in text
+
+
+def test_a_gain_in_few_perturbations_that_every_split_shows_is_said_to_be_one():
+    scores = make_scores("Hidden layer", ["with hidden layer", "without hidden layer"], task="2a", sd=0)
+    few = (scores["variant"] == "without hidden layer") & scores["perturbation"].isin(["p0", "p1"])
+    split = scores["split"].str[-1:].replace("", "0").astype(int)
+    scores.loc[few, "value"] += 0.2 + 0.01 * split[few]
+    text = tables.ablation_verdict(tables.additional_table(scores), "2a", "Hidden layer")
+    assert list(parts_of(text)) == [SPLITS_ALONE]
+    assert '"without hidden layer" against with hidden layer (+0.02' in text
+    assert "better in 2 of 20 perturbations, p = 0.500, and in 10 of 10 splits, p < 0.001" in text
+
+
+def test_a_reference_that_is_best_is_said_to_be():
+    scores = make_scores("Representation", ["PCA", "autoencoder", "DAMAE"], [0, 0, 0.1], task="2a")
+    text = tables.ablation_verdict(tables.additional_table(scores), "2a", "Representation")
+    assert '10 splits, 20 perturbations). "DAMAE" scores 0.' in text
+    assert ", the most of all." in text
 
 
 def test_a_single_split_has_no_test_over_splits():
@@ -185,7 +209,8 @@ def test_frames_for_figures_hold_every_split():
     assert len(drawn) == len(frame)
     representations = make_scores("Representation", ["PCA", "DAMAE"], task="2a")
     numbers = make_scores(NUMBER, ["1", "2", "10"], task="2a")
-    both = pd.concat([representations, numbers])
+    alone = make_scores("Batch correction", ["none", "ComBat"], task="2a", left_out=("ComBat",))
+    both = pd.concat([representations, numbers, alone])
     assert tables.bars_frame(both)["group"].unique().tolist() == ["Representation (task 2a)"]
     assert tables.number_frame(both)["number"].unique().tolist() == [1, 2, 10]
     value = tables.number_frame(both).query("number == 10 and split == 'holdout-3'")["value"].item()

@@ -183,10 +183,35 @@ def absurd(sources, samples):
     spoilt = []
     for source in sources:
         expression = source.expression.copy()
-        rows = expression.index.intersection(samples)
+        rows = expression.index[source.line.isin(samples)]
         expression.loc[rows] = 1e3 * rng.random((len(rows), expression.shape[1]), dtype=np.float32)
         spoilt.append(replace(source, expression=expression))
     return spoilt
+
+
+def test_a_line_is_known_by_its_depmap_id_where_it_has_one():
+    names = pd.Index(["A549", "HeLa", "new"], name="line")
+    samples = pd.DataFrame({"depmap_id": ["ACH-2", None]}, index=["HeLa", "A549"])
+    assert scopes.lines_of(names, samples).to_dict() == {"A549": "A549", "HeLa": "ACH-2", "new": "new"}
+    assert scopes.lines_of(names, samples.drop(columns="depmap_id")).tolist() == ["A549", "HeLa", "new"]
+
+
+def other_names(sources):
+    """The second source with names of its own for the lines that it shares with the first."""
+    second = sources[1]
+    names = pd.Index([f"ACH-{i:06d}" for i in range(len(second.expression))])
+    renamed = replace(second, expression=second.expression.set_axis(names), line=second.line.set_axis(names))
+    return [sources[0], renamed, *sources[2:]]
+
+
+def test_a_test_line_of_another_name_chooses_no_genes_either(setting):
+    sources, split, recipe = setting
+    sources = other_names(sources)
+    genes = [scopes.choose_genes(s, recipe, 60, split) for s in (sources, absurd(sources, split.test))]
+    assert genes[0].equals(genes[1])
+    shown = replace(recipe, scaling=OWN)
+    genes = [scopes.choose_genes(s, shown, 60, split) for s in (sources, absurd(sources, split.test))]
+    assert not genes[0].equals(genes[1])
 
 
 @pytest.mark.parametrize("genes", ["own", "all"])
