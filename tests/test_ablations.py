@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from leaplib import ablations, scopes
-from leaplib.ablations import Ablations, run_variants
+from leaplib.ablations import Ablations, load_variants, run_variants
 from leaplib.errors import InputError
 from leaplib.experiment import TaskRun, run_task
 from leaplib.layout import Layout
@@ -398,3 +398,35 @@ def test_batch_correction_acts_on_the_joined_sources(setting):
 def test_two_variants_of_one_name_are_refused(shared_home):
     with pytest.raises(InputError, match="two variants of group 'steps' have the name 'PP-LGBM'"):
         run_variants(TINY, GENES, [*steps(), steps()[0]])
+
+
+# ---- saved results alone
+
+
+def test_saved_variants_are_loaded_as_they_were_run_without_computing(scores, monkeypatch):
+    variants = steps_of(TINY, GENES) + ensembles_of(TINY, GENES)
+    for name in ("encode", "score_split"):
+        monkeypatch.setattr(ablations, name, None)
+    monkeypatch.setattr(TaskRun, "embedding", None)
+    found = load_variants(TINY, GENES, variants)
+    order = ["group", "variant", "split", "level", "perturbation", "test_set", "metric"]
+    pd.testing.assert_frame_equal(
+        found.sort_values(order, ignore_index=True), scores.sort_values(order, ignore_index=True)
+    )
+    assert found["variant"].unique().tolist() == scores["variant"].unique().tolist()
+
+
+def test_variants_without_saved_scores_say_so(scores, alone):
+    steps = steps_of(TINY, GENES)
+    wider = replace(TINY, n_ablation_splits=2)  # its second split was not run
+    assert load_variants(wider, GENES, steps[:2])["split"].unique().tolist() == ["holdout-0"]
+    other = replace(steps[1], name="other", n_genes=17)
+    found = load_variants(TINY, GENES, [steps[1], steps[2], other]).groupby("variant")["note"].first()
+    assert found[steps[1].name] == ""
+    assert found[steps[2].name].startswith("not run: ")  # its sources are not at hand
+    assert found["other"] == "not run yet"
+    command = "run `leap run --profile smoke --notebooks 06`"
+    with pytest.raises(InputError, match=f"of task 1a are of other data, settings or version: {command}"):
+        load_variants(TINY, GENES, [other])
+    with pytest.raises(InputError, match=f"no ablations of task 1b in .*: {command}"):
+        load_variants(TINY, get_task("1b"), steps)
