@@ -35,6 +35,10 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
     run.add_argument("--force", action="store_true", help="compute again what is done")
     run.set_defaults(action=run_command)
+    report = commands.add_parser("report", help="show a run's notebooks, figures and tables as linked HTML pages")
+    report.add_argument("--profile", default="demo", help="smoke, demo (default) or paper")
+    report.add_argument("--out", metavar="DIR", help="folder; default: report/<profile>")
+    report.set_defaults(action=report_command)
     data = commands.add_parser("data", help="what data are there, and how to get the rest")
     actions = data.add_subparsers(dest="data_command", required=True)
     actions.add_parser("status", help="what is there, what each file enables").set_defaults(action=data_status)
@@ -99,6 +103,15 @@ def _run_notebooks(options: argparse.Namespace, profile: Profile) -> int:
     print(f"  {sum(seconds.values()):7.1f}  in all\n")
     for what, folder in (("figures", layout.figures), ("tables", layout.tables), ("notebooks", layout.executed)):
         print(f"{what:10s} {folder}")
+    print(f"\nAll of it as linked pages: leap report --profile {profile.name}")
+    return 0
+
+
+def report_command(options: argparse.Namespace) -> int:
+    """Build the report of a run and print where its first page lies."""
+    from leaplib.report import build_report
+
+    print(build_report(options.profile, options.out))
     return 0
 
 

@@ -23,6 +23,7 @@ from leaplib.experiment import TaskRun, log, member_name
 from leaplib.layout import Layout, slug
 from leaplib.leap import average
 from leaplib.models import BY_NAME, make
+from leaplib.pretraining import embedding_key
 from leaplib.profiles import Profile, get_profile
 from leaplib.progress import progress
 from leaplib.scopes import Source, encode, names_of, sources_of, used
@@ -35,6 +36,7 @@ from leaplib.variants import OWN, Variant, not_run, resolve
 COLUMNS = ["task", "group", "variant", "model", "member", "split", "level", "perturbation", "test_set", "metric",
            "value", "data", "note"]  # fmt: skip
 ORDINARY = Variant("", "")
+NOT_YET = "not run yet"
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
 
 
@@ -86,16 +88,28 @@ class Ablations:
 
         `n_together` representations of its kind are wanted in all; they are trained together.
         """
-        members = [(number, repeat) for number in range(self.number(variant)) for repeat in range(variant.repeats)]
-        keys = [key_of(self._member_configuration(variant, split, *member)) for member in members]
-        configuration = {"members": keys,
-                         "test": list(split.test), "left_out": [list(held) for held in split.left_out]}  # fmt: skip
-        path = self._path("scores", split, configuration)
+        path, configuration = self._scores(variant, split)
         if not self._is_done(path, configuration):
-            found = [self.member(variant, split, *member, n_together=n_together) for member in members]
+            found = [self.member(variant, split, *member, n_together=n_together) for member in self._members(variant)]
             truth, prediction = self.run.cohort.response.loc[split.test], average(found).astype(np.float32)
             self._save(score_split(truth, prediction, split), path, configuration)
         return load_frame(path)
+
+    def saved(self, variant: Variant, split: Split) -> pd.DataFrame | None:
+        """Return the scores of a resolved variant on a split where they are done, else None."""
+        path, configuration = self._scores(variant, split)
+        return load_frame(path) if is_done(path, configuration) else None
+
+    def _members(self, variant: Variant) -> list[tuple[int, int]]:
+        """Return number and repeat of each regressor that a variant averages."""
+        return [(number, repeat) for number in range(self.number(variant)) for repeat in range(variant.repeats)]
+
+    def _scores(self, variant: Variant, split: Split) -> tuple[Path, dict[str, Any]]:
+        """Return where the scores of a variant lie, and what they depend on."""
+        keys = [key_of(self._member_configuration(variant, split, *member)) for member in self._members(variant)]
+        configuration = {"members": keys,
+                         "test": list(split.test), "left_out": [list(held) for held in split.left_out]}  # fmt: skip
+        return self._path("scores", split, configuration), configuration
 
     def named(self, scores: pd.DataFrame, variant: Variant, split: str = "", note: str = "") -> pd.DataFrame:
         """Say of which task, variant and split scores are."""
@@ -132,7 +146,7 @@ class Ablations:
     def _member_configuration(self, variant: Variant, split: Split, number: int, repeat: int) -> dict[str, Any]:
         own = self._has_codes(variant, number)
         return {
-            "codes": {"own": self.run.embedding.key} if own else self._recipe(variant, split),
+            "codes": {"own": embedding_key(self.run.profile, self.run.task)} if own else self._recipe(variant, split),
             "number": number,
             "model": variant.model,
             "settings": self.run.settings(variant.model) | {"ensemble": variant.ensemble},
@@ -268,6 +282,42 @@ def saved_variants(profile: Profile, groups: Sequence[str]) -> pd.DataFrame:
 
 def _group_path(profile: Profile, task: Task, group: str) -> Path:
     return Layout(profile.name).results / "ablations" / "groups" / task.id / f"{slug(group)}.parquet"
+
+
+def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[Variant]) -> pd.DataFrame:
+    """Return the saved scores of variants on a task, computing nothing.
+
+    Returns
+    -------
+    DataFrame
+        As `run_variants`. A variant without scores of the current data, settings and version has a note instead,
+        and one with scores on a part of the splits has these.
+
+    Raises
+    ------
+    InputError
+        As `run_variants`, and when no variant has scores: it says which command makes them.
+    """
+    profile = get_profile(profile) if isinstance(profile, str) else profile
+    task = get_task(task) if isinstance(task, str) else task
+    _check_names(variants)
+    names, ablations = names_of(task), Ablations(TaskRun(profile, task))
+    command = f"run `leap run --profile {profile.name} --notebooks 06`"
+    if not (ablations.folder / "scores" / task.id).is_dir():
+        raise InputError(f"no ablations of task {task.id} in {ablations.folder}: {command}")
+    notes = not_run(variants, names, [source.role for source in ablations.sources])
+    frames = []
+    for variant in variants:
+        resolved = ablations.resolved(variant)
+        found = {split.name: ablations.saved(resolved, split) for split in ablations.splits if variant not in notes}
+        frames += [ablations.named(part, variant, name) for name, part in found.items() if part is not None]
+        if all(part is None for part in found.values()):
+            note = notes.get(variant, NOT_YET)
+            frames.append(ablations.named(_NOTHING, variant, note=note))
+    table = pd.concat(frames, ignore_index=True)
+    if not (table["split"] != "").any():
+        raise InputError(f"the ablations of task {task.id} are of other data, settings or version: {command}")
+    return table
 
 
 _NOTHING = pd.DataFrame(

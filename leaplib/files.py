@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,35 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path` and let it take the place of `path` on success.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the folder shall be; missing parent folders are made. A folder that is there is replaced whole.
+
+    Yields
+    ------
+    Path
+        An empty folder to fill. When the block raises, it is removed and `path` stays as it was.
+    """
+    path = Path(path).resolve()
+    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{state}") for state in ("part", "old"))
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            os.replace(path, old)
+        os.replace(temporary, path)
+    finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: str | Path, text: str) -> Path:

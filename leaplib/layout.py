@@ -53,6 +53,11 @@ class Layout:
         """Executed notebooks."""
         return home() / "notebooks" / "executed" / self.profile
 
+    @property
+    def report(self) -> Path:
+        """HTML pages of the run."""
+        return home() / "report" / self.profile
+
     def cohort(self, task: str) -> Path:
         """Folder of a task's cohort."""
         return self.processed / f"task_{task}"

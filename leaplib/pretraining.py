@@ -69,6 +69,11 @@ def _saved(profile: Profile, task: Task, what: str) -> list[Path]:
     return paths
 
 
+def embedding_key(profile: Profile, task: Task) -> str:
+    """Return the key of a task's representations, whether they are trained or not."""
+    return key_of(_configuration(profile, task))
+
+
 def _folder(profile: Profile, task: Task) -> Path:
     return Layout(profile.name).results / "representations" / pool_name(profile, task)
 

@@ -15,7 +15,7 @@ from leaplib.preparation import PDX
 from leaplib.published import published_scores, published_xenografts
 from leaplib.scores import models_only, split_values
 from leaplib.splits import XENOGRAFTS
-from leaplib.tasks import TASKS
+from leaplib.tasks import TASKS, Task
 
 ORDER = [REPRODUCIBILITY, *CONTROLS.values(), *names()]
 
@@ -41,6 +41,17 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
                               if column.name == "model" else column, kind="stable", ignore_index=True)  # fmt: skip
     columns = ["task", "model", "level", "metric", "mean", "sd", "n_splits", "data", "published_mean", "published_sd"]
     return table[columns]
+
+
+def supplementary_table_2(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the summary of task 1b; beside real data with the paper's models that are not among ours (n_splits 0)."""
+    table = summary(scores[scores["task"] == "1b"])
+    if set(table["data"]) != {"real"}:
+        return table
+    published = published_scores().query("task == '1b'")
+    published = published[~published["model"].isin(table["model"])]
+    published = published.rename(columns={"mean": "published_mean", "sd": "published_sd"})
+    return pd.concat([published.assign(n_splits=0, data="real"), table], ignore_index=True)[list(table.columns)]
 
 
 def readable(table: pd.DataFrame, level: str = "per_perturbation") -> pd.DataFrame:
@@ -99,11 +110,11 @@ def _listed(values: pd.Series, models: Sequence[str]) -> str:
     return ", ".join(f"{model} {values[model]:.3f}" for model in models)
 
 
-def mean_sd(mean: float, sd: float) -> str:
+def mean_sd(mean: float, sd: float, digits: int = 4) -> str:
     """Return "0.3504 (0.0119)"; the SD is left out where there is none, and all where there is no mean."""
     if pd.isna(mean):
         return ""
-    return f"{mean:.4f}" if pd.isna(sd) else f"{mean:.4f} ({sd:.4f})"
+    return f"{mean:.{digits}f}" if pd.isna(sd) else f"{mean:.{digits}f} ({sd:.{digits}f})"
 
 
 def supplementary_table_7(scores: pd.DataFrame) -> pd.DataFrame:
@@ -137,12 +148,18 @@ def table_1(cohorts: Mapping[str, Cohort]) -> pd.DataFrame:
         task = TASKS[task_id]
         rows.append({
             "challenge": task.challenge, "task": task.id, "title": task.title, "label": task.label,
-            "studies": ", ".join(task.studies) if cohort.data == "real" else "simulated cohort",
+            "studies": _studies(cohort, task) if cohort.data == "real" else "simulated cohort",
             "samples": len(cohort.samples), "perturbations": cohort.response.shape[1], "pairs": cohort.n_pairs,
             "paper_samples": task.paper_samples, "paper_perturbations": task.paper_perturbations,
             "paper_pairs": task.paper_pairs, "data": cohort.data,
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _studies(cohort: Cohort, task: Task) -> str:
+    """Return the studies that a cohort's labels are of, in the task's order: those at hand that are not held out."""
+    present = {study for names in cohort.samples["study"].unique() for study in names.split("/")}
+    return ", ".join([study for study in (*task.studies, PDX) if study in present])
 
 
 # Supplementary table 1 of the paper: samples, perturbations, pairs.
