@@ -142,7 +142,7 @@ def test_figures_are_redrawn_in_seconds(smoke_run):
             if "text/markdown" in output.get("data", {})]  # fmt: skip
     (line,) = said  # nothing was left out
     number, of, seconds = re.match(r"(\d+) of (\d+) figures in (\d+) seconds", line).groups()
-    assert number == of == str(len(FIGURES)) and int(seconds) < 60  # half of it on an idle machine
+    assert number == of == str(len(FIGURES)) and int(seconds) < 120  # 20 on an idle machine
 
 
 @pytest.mark.parametrize("name", TABLES)
