@@ -3,11 +3,11 @@
 import base64
 import io
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 from urllib.parse import unquote, urlsplit
 
 import nbformat
@@ -20,7 +20,8 @@ from PIL import Image
 
 from leaplib import report
 from leaplib.__main__ import main
-from leaplib.errors import InputError
+from leaplib.errors import InputError, first_line
+from leaplib.files import atomic_folder
 from leaplib.notebook_pages import clean, to_html
 from leaplib.report import build_report, duration
 from leaplib.report_parts import Output, collect, model_times
@@ -66,13 +67,15 @@ def second_notebook():
     failure = new_output("error", ename="ValueError", evalue=EVIL, traceback=[f"ValueError: {EVIL}"])
     mark = new_markdown_cell('<span id="papermill-error-cell">stopped</span>')
     mark.metadata["tags"] = ["papermill-error-cell-tag"]
-    cells = [new_markdown_cell("# Next"), mark, new_code_cell("wide" * 200, outputs=[failure])]
+    wide = shown({"text/html": pd.DataFrame([range(60)]).to_html(), "text/plain": "wide" * 200})
+    table = "|" + "wide column|" * 30 + "\n|" + "-|" * 30 + "\n|" + "x|" * 30
+    cells = [new_markdown_cell(f"# Next\n\n{table}"), mark, new_code_cell("wide" * 200, outputs=[wide, failure])]
     return new_notebook(cells=cells, metadata={"papermill": {"duration": 21.0, "exception": True}})
 
 
 def write_figure(folder, name, frame, svg="<svg xmlns='http://www.w3.org/2000/svg'></svg>"):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.png").write_bytes(png(600, 1200))
+    (folder / f"{name}.png").write_bytes(png(480, 960))
     (folder / f"{name}.svg").write_text(svg)
     (folder / f"{name}.pdf").write_bytes(b"%PDF-1.4")
     frame.to_csv(folder / f"{name}.csv", index=False)
@@ -459,15 +462,42 @@ def test_a_build_that_fails_leaves_the_older_one(run, monkeypatch):
     assert [path.name for path in built.parent.iterdir()] == ["smoke"]
 
 
+def test_an_older_report_comes_back_when_the_last_step_fails(tmp_path, monkeypatch):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/old").touch()
+    replace, calls = os.replace, []
+
+    def second_fails(*paths):
+        calls.append(paths)
+        if len(calls) == 2:
+            raise OSError("disk full")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", second_fails)
+    with pytest.raises(OSError, match="disk full"), atomic_folder(tmp_path / "r") as folder:
+        (folder / "new").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["r", "old"]
+
+
+def test_what_a_killed_build_left_is_no_obstacle(tmp_path):
+    for state in ("part", "old"):
+        (tmp_path / f".r.{os.getpid()}.{state}").mkdir()
+        (tmp_path / f".r.{os.getpid()}.{state}/half").touch()
+    for name in ("first", "second"):
+        with atomic_folder(tmp_path / "r") as folder:
+            (folder / name).touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["r", "second"]
+
+
 def test_a_build_that_is_killed_leaves_the_older_one(run):
     built = build_report("smoke").parent
-    code = (
-        "import os, sys\nfrom leaplib.files import atomic_folder\n"
-        "with atomic_folder(sys.argv[1]) as folder:\n"
-        "    (folder / 'index.html').write_text('half')\n    os.kill(os.getpid(), 9)\n"
-    )
     text = (built / "index.html").read_text()
-    assert subprocess.run([sys.executable, "-c", code, str(built)]).returncode == -signal.SIGKILL
+    child = os.fork()
+    if not child:
+        with atomic_folder(built) as folder:
+            (folder / "index.html").write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert (built / "index.html").read_text() == text
     assert build_report("smoke").read_text()
 
@@ -556,6 +586,11 @@ def test_a_damaged_file_is_named(run, file, content, mend, capsys):
     assert mend in error
     assert error.count("\n") == 1
     assert not (run / "report/smoke").exists()
+
+
+def test_an_error_is_quoted_in_one_line():
+    assert first_line(ValueError(" line 1\nline 2")) == "line 1"
+    assert first_line(KeyError()) == "KeyError"
 
 
 def test_na_is_a_name(tmp_path):
