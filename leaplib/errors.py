@@ -7,3 +7,8 @@ class InputError(ValueError):
     The message is one line that names the culprit and says what to do. The command line prints
     it and exits with code 2; anything else that is raised is a defect of leaplib.
     """
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, else its kind: to be quoted in a message of one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

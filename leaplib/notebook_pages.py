@@ -1,6 +1,7 @@
 """Executed notebooks as HTML: text and outputs in full, code folded away, images as files beside, no network."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -13,7 +14,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
-from leaplib.errors import InputError
+from leaplib.errors import InputError, first_line
 
 TEMPLATES = Path(__file__).with_name("templates")
 # What an output may show, in this order; scripts and widgets, which need a kernel or the network, are left out.
@@ -60,33 +61,34 @@ class NotebookPage:
     images: dict[str, bytes]
 
 
-def read_page(path: Path, known: set[str], profile: str) -> NotebookPage:
-    """Convert an executed notebook.
+def read_pages(paths: Sequence[Path], profile: str) -> list[NotebookPage]:
+    """Convert executed notebooks; where their text names one of them, it links to its page.
 
     Parameters
     ----------
-    path : Path
-    known : set of str
-        Names of the notebooks that have pages: where the text names one, it links there.
+    paths : sequence of Path
     profile : str
         For the command in the error.
 
     Raises
     ------
     InputError
-        When the file is no notebook; the message says which command makes it again.
+        When a file is no notebook; the message says which command makes it again.
     """
-    notebook = _read(path, profile)
+    exporter = Exporter({path.stem for path in paths})
+    return [_page(path.stem, _read(path, profile), exporter) for path in paths]
+
+
+def _page(name: str, notebook: NotebookNode, exporter: "Exporter") -> NotebookPage:
     headings = _label_images(notebook)
-    body, resources = Exporter(known).from_notebook_node(
-        notebook, {"unique_key": path.stem, "output_files_dir": f"{path.stem}_files", "metadata": {"name": path.stem}}
-    )
+    files = {"unique_key": name, "output_files_dir": f"{name}_files", "metadata": {"name": name}}
+    body, resources = exporter.from_notebook_node(notebook, files)
     text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     question = re.search(r"\*\*Question\.\*\*\s*(.+?)(?:\n\s*\n|\Z)", text, re.DOTALL)
     run = notebook.metadata.get("papermill", {})
     return NotebookPage(
-        name=path.stem,
-        title=headings[0] if headings else path.stem,
+        name=name,
+        title=headings[0] if headings else name,
         question=_plain(question[1]) if question else "",
         headings=tuple(headings),
         code="\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code"),
@@ -102,11 +104,8 @@ def _read(path: Path, profile: str) -> NotebookNode:
     try:
         notebook = nbformat.read(path, as_version=4)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, nbformat.ValidationError) as error:
-        number = path.name.split("_")[0]
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"{path}: no readable notebook ({reason}): run `leap run --profile {profile} --notebooks {number}` again"
-        ) from error
+        command = f"leap run --profile {profile} --notebooks {path.name.split('_')[0]}"
+        raise InputError(f"{path}: no readable notebook ({first_line(error)}): run `{command}` again") from error
     marks = {"papermill-error-cell-tag"}
     notebook.cells = [cell for cell in notebook.cells if not marks & set(cell.metadata.get("tags", []))]
     return notebook

@@ -11,7 +11,7 @@ import pandas as pd
 
 from leaplib.errors import InputError
 from leaplib.layout import Layout
-from leaplib.notebook_pages import NotebookPage, read_page
+from leaplib.notebook_pages import NotebookPage, read_pages
 from leaplib.notebooks import find_notebooks
 from leaplib.profiles import Profile, get_profile
 from leaplib.report_tables import data_of, read_csv
@@ -113,8 +113,7 @@ def collect(profile_name: str) -> Run:
     """
     profile, layout = get_profile(profile_name), Layout(profile_name)
     paths = sorted(path for path in layout.executed.glob("*.ipynb") if not path.name.startswith("."))
-    names = {path.stem for path in paths}
-    notebooks = [read_page(path, names, profile_name) for path in paths]
+    notebooks = read_pages(paths, profile_name)
     figures = _outputs(layout.figures, FIGURE_KINDS, notebooks)
     tables = _outputs(layout.tables, TABLE_KINDS, notebooks)
     if not (notebooks or figures or tables):
@@ -123,7 +122,14 @@ def collect(profile_name: str) -> Run:
             f"{layout.figures}: run `leap run --profile {profile_name}` first"
         )
     log = layout.results / "run_log.jsonl"
-    return Run(profile, notebooks, _absent(names), figures, tables, model_times(log) if log.is_file() else None)
+    return Run(
+        profile,
+        notebooks,
+        _absent({path.stem for path in paths}),
+        figures,
+        tables,
+        model_times(log) if log.is_file() else None,
+    )
 
 
 def _absent(executed: set[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.errors import InputError, first_line
 from leaplib.tables import mean_sd
 
 MEASURED = re.compile(r"-?[\d,]*\.?\d+(e[-+]?\d+)?%?( \([\d.]+\))?")
@@ -47,8 +47,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: no readable table ({reason}): delete it and run its notebook again") from error
+        mend = "delete it and run its notebook again"
+        raise InputError(f"{path}: no readable table ({first_line(error)}): {mend}") from error
 
 
 def data_of(frame: pd.DataFrame) -> str:

@@ -3,11 +3,11 @@
 import base64
 import io
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 from urllib.parse import unquote, urlsplit
 
 import nbformat
@@ -20,7 +20,8 @@ from PIL import Image
 
 from leaplib import report
 from leaplib.__main__ import main
-from leaplib.errors import InputError
+from leaplib.errors import InputError, first_line
+from leaplib.files import atomic_folder
 from leaplib.notebook_pages import clean, to_html
 from leaplib.report import build_report, duration
 from leaplib.report_parts import Output, collect, model_times
@@ -66,13 +67,15 @@ def second_notebook():
     failure = new_output("error", ename="ValueError", evalue=EVIL, traceback=[f"ValueError: {EVIL}"])
     mark = new_markdown_cell('<span id="papermill-error-cell">stopped</span>')
     mark.metadata["tags"] = ["papermill-error-cell-tag"]
-    cells = [new_markdown_cell("# Next"), mark, new_code_cell("wide" * 200, outputs=[failure])]
+    wide = shown({"text/html": pd.DataFrame([range(60)]).to_html(), "text/plain": "wide" * 200})
+    table = "|" + "wide column|" * 30 + "\n|" + "-|" * 30 + "\n|" + "x|" * 30
+    cells = [new_markdown_cell(f"# Next\n\n{table}"), mark, new_code_cell("wide" * 200, outputs=[wide, failure])]
     return new_notebook(cells=cells, metadata={"papermill": {"duration": 21.0, "exception": True}})
 
 
 def write_figure(folder, name, frame, svg="<svg xmlns='http://www.w3.org/2000/svg'></svg>"):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.png").write_bytes(png(600, 1200))
+    (folder / f"{name}.png").write_bytes(png(480, 960))
     (folder / f"{name}.svg").write_text(svg)
     (folder / f"{name}.pdf").write_bytes(b"%PDF-1.4")
     frame.to_csv(folder / f"{name}.csv", index=False)
@@ -459,15 +462,42 @@ def test_a_build_that_fails_leaves_the_older_one(run, monkeypatch):
     assert [path.name for path in built.parent.iterdir()] == ["smoke"]
 
 
+def test_an_older_report_comes_back_when_the_last_step_fails(tmp_path, monkeypatch):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/old").touch()
+    replace, calls = os.replace, []
+
+    def second_fails(*paths):
+        calls.append(paths)
+        if len(calls) == 2:
+            raise OSError("disk full")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", second_fails)
+    with pytest.raises(OSError, match="disk full"), atomic_folder(tmp_path / "r") as folder:
+        (folder / "new").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["r", "old"]
+
+
+def test_what_a_killed_build_left_is_no_obstacle(tmp_path):
+    for state in ("part", "old"):
+        (tmp_path / f".r.{os.getpid()}.{state}").mkdir()
+        (tmp_path / f".r.{os.getpid()}.{state}/half").touch()
+    for name in ("first", "second"):
+        with atomic_folder(tmp_path / "r") as folder:
+            (folder / name).touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["r", "second"]
+
+
 def test_a_build_that_is_killed_leaves_the_older_one(run):
     built = build_report("smoke").parent
-    code = (
-        "import os, sys\nfrom leaplib.files import atomic_folder\n"
-        "with atomic_folder(sys.argv[1]) as folder:\n"
-        "    (folder / 'index.html').write_text('half')\n    os.kill(os.getpid(), 9)\n"
-    )
     text = (built / "index.html").read_text()
-    assert subprocess.run([sys.executable, "-c", code, str(built)]).returncode == -signal.SIGKILL
+    child = os.fork()
+    if not child:
+        with atomic_folder(built) as folder:
+            (folder / "index.html").write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert (built / "index.html").read_text() == text
     assert build_report("smoke").read_text()
 
@@ -558,48 +588,52 @@ def test_a_damaged_file_is_named(run, file, content, mend, capsys):
     assert not (run / "report/smoke").exists()
 
 
+def test_an_error_is_quoted_in_one_line():
+    assert first_line(ValueError(" line 1\nline 2")) == "line 1"
+    assert first_line(KeyError()) == "KeyError"
+
+
 def test_na_is_a_name(tmp_path):
     (tmp_path / "t.csv").write_text("drug,x\nNA,1\n,2\n")
     assert read_csv(tmp_path / "t.csv")["drug"].tolist()[0] == "NA"
     assert pd.isna(read_csv(tmp_path / "t.csv")["drug"].iloc[1])
 
 
-HARNESS = """<!DOCTYPE html><meta charset="utf-8"><body><script>
-async function look(address) {
-  const frame = document.createElement("iframe");
-  frame.style.width = "390px"; frame.style.height = "800px"; frame.src = address;
-  await new Promise((done) => { frame.onload = done; document.body.append(frame); });
-  const page = frame.contentDocument, images = [...page.images];
+# The load event of this page waits for its frames and their images; the browser dumps the page after it.
+HARNESS = """<!DOCTYPE html><meta charset="utf-8"><title>harness</title><body>FRAMES<script>
+function look(frame) {
+  const page = frame.contentDocument, root = page.documentElement, images = [...page.images];
   page.querySelectorAll("details").forEach((part) => { part.open = true; });
-  images.forEach((image) => { image.loading = "eager"; });
-  await Promise.all(images.map((image) => image.decode().catch(() => null)));
-  const root = page.documentElement, button = page.getElementById("all-code");
+  const button = page.getElementById("all-code");
   if (button) { button.click(); }
-  const found = {address, title: page.title, images: images.length, button: button && button.textContent,
+  return {title: page.title, images: images.length, button: button && button.textContent,
     broken: images.filter((image) => !image.naturalWidth).map((image) => image.src),
     overflow: root.scrollWidth - root.clientWidth, width: frame.clientWidth,
     styled: frame.contentWindow.getComputedStyle(page.querySelector(".bar")).display};
-  frame.remove();
-  return found;
 }
-(async () => {
-  const found = [];
-  for (const address of ADDRESSES) { found.push(await look(address)); }
+window.onload = () => {
   const box = document.createElement("pre");
-  box.id = "found"; box.textContent = JSON.stringify(found);
+  box.id = "found";
+  box.textContent = JSON.stringify([...document.querySelectorAll("iframe")].map(look));
   document.body.append(box);
-})();
+};
 </script></body>"""
 
 
-def browse(browser, folder, pages):
-    """Open pages in a phone's width; return what each looks like, and what the console said."""
+def browse(browser, folder, report_folder):
+    """Open all pages in a phone's width; return what each looks like, and what the console said."""
+    pages = sorted(shutil.copytree(report_folder, folder / "report").rglob("*.html"))
+    for page in pages:  # a frame that is out of sight would not load them
+        page.write_text(page.read_text(encoding="utf-8").replace('loading="lazy"', ""), encoding="utf-8")
+    frames = [
+        f'<iframe src="{page.as_uri()}" style="width: 390px; height: 800px; border: 0"></iframe>' for page in pages
+    ]
     harness = folder / "harness.html"
-    harness.write_text(HARNESS.replace("ADDRESSES", json.dumps([page.as_uri() for page in pages])))
+    harness.write_text(HARNESS.replace("FRAMES", "\n".join(frames)))
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                f"--user-data-dir={folder / 'user'}", "--allow-file-access-from-files", "--window-size=800,900",
-               "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--virtual-time-budget=60000",
-               "--dump-dom", harness.as_uri()]  # fmt: skip
+               "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--dump-dom",
+               harness.as_uri()]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     box = BeautifulSoup(done.stdout, "html.parser").find(id="found")
     assert box, done.stderr[-2000:]
@@ -610,10 +644,9 @@ def test_a_browser_shows_every_page_on_a_phone(built, tmp_path_factory):
     browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if browser is None:
         pytest.skip(f"no browser: install one of {', '.join(BROWSERS)}")
-    pages = sorted(built.rglob("*.html"))
-    found, console = browse(browser, tmp_path_factory.mktemp("browser"), pages)
+    found, console = browse(browser, tmp_path_factory.mktemp("browser"), built)
     assert console == []
-    assert len(found) == len(pages)
+    assert len(found) == len(soups(built))
     for page in found:
         assert page["title"].startswith("LEAP") or page["title"].endswith("(LEAP, smoke)")
         assert page["broken"] == []
