@@ -30,7 +30,7 @@ from leaplib.scopes import Source, encode, names_of, sources_of, used
 from leaplib.scores import score_split
 from leaplib.splits import SEED, Split, tissue_folds, tuning_folds
 from leaplib.store import is_done, key_of, load_frame, save_frame
-from leaplib.tasks import TASKS, Task, get_task
+from leaplib.tasks import Task, get_task
 from leaplib.variants import OWN, Variant, not_run, resolve
 
 COLUMNS = ["task", "group", "variant", "model", "member", "split", "level", "perturbation", "test_set", "metric",
@@ -258,30 +258,7 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Va
         )
         frames.append(ablations.named(found, variant, split=split.name))
     frames += [ablations.named(_NOTHING, variant, note=note) for variant, note in left_out.items()]
-    scores = _in_order(pd.concat(frames, ignore_index=True), variants)
-    for group, part in scores.groupby("group", sort=False):
-        configuration = {"task": task.id, "group": group, "cohort": ablations.run.cohort.hash, "version": __version__}
-        save_frame(part.reset_index(drop=True), _group_path(profile, task, str(group)), configuration)
-    return scores
-
-
-def saved_variants(profile: Profile, groups: Sequence[str]) -> pd.DataFrame:
-    """Return the scores of groups of variants, of all tasks, as `run_variants` saved them last.
-
-    Raises
-    ------
-    InputError
-        When there are none.
-    """
-    paths = [_group_path(profile, task, group) for group in groups for task in TASKS.values()]
-    parts = [load_frame(path) for path in paths if path.exists()]
-    if not parts:
-        raise InputError(f"no ablations ({', '.join(groups)}) are saved: run notebook 06")
-    return pd.concat(parts, ignore_index=True)
-
-
-def _group_path(profile: Profile, task: Task, group: str) -> Path:
-    return Layout(profile.name).results / "ablations" / "groups" / task.id / f"{slug(group)}.parquet"
+    return _in_order(pd.concat(frames, ignore_index=True), variants)
 
 
 def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[Variant]) -> pd.DataFrame:

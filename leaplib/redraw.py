@@ -1,7 +1,7 @@
 """Every figure from saved results alone, in seconds: nothing is trained and no cohort is prepared (notebook 07)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,17 +12,19 @@ from matplotlib.figure import Figure
 
 from leaplib import ablation_tables, ablations, data, external, figures, pretraining
 from leaplib.errors import InputError
+from leaplib.evidence import ABLATION_TASKS
 from leaplib.layout import Layout
 from leaplib.pages import COLUMNS, Drawn, data_of
 from leaplib.profiles import Profile, get_profile
 from leaplib.published import published_scores
 from leaplib.scores import load_scores
 from leaplib.tasks import get_task
-from leaplib.variants import NUMBER, REFERENCES, STEPS
+from leaplib.variants import Variant, additions_of, corrections_of, steps_of
 
 # One task of each screen, and the only branch of it that is shown (None: all).
 FLOWS = {"1a": None, "2a": None, "5a": "PDX Encyclopedia"}
-DRUGS = get_task("2a")  # of pretraining and of the external validation
+ABLATED = [get_task(task) for task in ABLATION_TASKS]
+DRUGS = get_task("2a")  # of pretraining, external validation and additional ablations
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,33 @@ class Saved:
         embedding, screen = pretraining.saved_embedding(self.profile, DRUGS), data.drug_screen(self.profile)
         return figures.representation(pretraining.code_map(embedding, screen.samples["tissue"]), data=screen.data)
 
-    def variants(self, *groups: str) -> pd.DataFrame:
-        """Return the scores of groups of ablations."""
-        return ablations.saved_variants(self.profile, groups)
+    def variants(self, *chosen: tuple[str, Sequence[Variant]]) -> pd.DataFrame:
+        """Return the saved scores of variants, each with its task; an InputError where there are none of any task."""
+        parts, errors = [], []
+        for task, variants in chosen:
+            try:
+                parts.append(ablations.load_variants(self.profile, task, variants))
+            except InputError as error:
+                errors.append(error)
+        if not parts:
+            raise errors[0]
+        return pd.concat(parts, ignore_index=True)
+
+    def steps(self) -> Drawn:
+        """Draw the steps of the ablation."""
+        scores = self.variants(*((task.id, steps_of(self.profile, task)) for task in ABLATED))
+        return figures.supplementary_figure_4(ablation_tables.steps_frame(scores))
+
+    def additions(self) -> Drawn:
+        """Draw the comparisons that the paper lacks."""
+        corrections = [(task.id, corrections_of(self.profile, task)) for task in ABLATED]
+        scores = self.variants((DRUGS.id, additions_of(self.profile)), *corrections)
+        return figures.ablation_bars(ablation_tables.bars_frame(scores))
+
+    def numbers(self) -> Drawn:
+        """Draw LEAP by the number of its representations."""
+        scores = self.variants((DRUGS.id, additions_of(self.profile)))
+        return figures.number_of_representations(ablation_tables.number_frame(scores))
 
 
 def _kind(profile: Profile) -> str:
@@ -85,7 +111,6 @@ class Recipe:
     draw: Callable[[Saved], Drawn]
 
 
-ADDITIONS = [group for group in REFERENCES if group != NUMBER]
 FIGURES = {
     "figure_1": Recipe("00", lambda saved: figures.figure_1()),
     "figure_2": Recipe("03", lambda saved: figures.figure_2(
@@ -96,8 +121,7 @@ FIGURES = {
         saved.scores, "1b", published_scores(), reported_only=True)),
     "supplementary_figure_3": Recipe("03", lambda saved: figures.supplementary_figure_3(
         external.saved_scores(saved.profile, DRUGS), published_scores())),
-    "supplementary_figure_4": Recipe("06", lambda saved: figures.supplementary_figure_4(
-        ablation_tables.steps_frame(saved.variants(STEPS)))),
+    "supplementary_figure_4": Recipe("06", Saved.steps),
     "supplementary_figure_5": Recipe("03", lambda saved: figures.supplementary_figure_5(
         saved.scores, published=published_scores())),
     "supplementary_figure_6": Recipe("04", lambda saved: figures.supplementary_figure_6(saved.scores)),
@@ -105,10 +129,8 @@ FIGURES = {
     "supplementary_figure_8": Recipe("05", lambda saved: figures.supplementary_figure_8(saved.scores)),
     "damae_learning_curves": Recipe("02", Saved.curves),
     "damae_codes": Recipe("02", Saved.codes),
-    "ablations_additional": Recipe("06", lambda saved: figures.ablation_bars(
-        ablation_tables.bars_frame(saved.variants(*ADDITIONS)))),
-    "ablations_number_of_damaes": Recipe("06", lambda saved: figures.number_of_representations(
-        ablation_tables.number_frame(saved.variants(NUMBER)))),
+    "ablations_additional": Recipe("06", Saved.additions),
+    "ablations_number_of_damaes": Recipe("06", Saved.numbers),
 }  # fmt: skip
 
 
