@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import eigh
 
 from leaplib.cohort import Cohort
 from leaplib.errors import InputError
@@ -75,8 +76,8 @@ def pca_outliers(expression: pd.DataFrame, n_components: int = OUTLIER_COMPONENT
     values = expression.to_numpy(dtype=float)
     values = values - values.mean(axis=0)
     # Left singular vectors from the samples x samples Gram matrix: their squares are the shares.
-    _, vectors = np.linalg.eigh(values @ values.T)
-    leading = vectors[:, ::-1][:, :n_components]
+    n = len(values)
+    _, leading = eigh(values @ values.T, subset_by_index=[max(n - n_components, 0), n - 1])
     return expression.index[np.flatnonzero((leading**2 > share).any(axis=1))]
 
 
