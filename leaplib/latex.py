@@ -1,6 +1,5 @@
 r"""Printed tables as LaTeX: one file a table, to be read with \input."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pandas as pd
 
 from leaplib.files import write_text
 from leaplib.layout import Layout
-from leaplib.print_tables import PrintTable
+from leaplib.print_tables import PrintTable, is_text
 
 SPECIAL = {character: rf"\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -17,7 +16,6 @@ SPECIAL = {character: rf"\{character}" for character in "&%$#_{}"} | {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
 }
-NUMBER = re.compile(r"([<+-]? ?\d[\d.,]*( \([\d.]+\)| of \d+| to -?[\d.]+)?)?")
 MARK = r"$^\dagger$"
 NOTE = f"{MARK}Simulated data, in whole or in part."
 PREAMBLE = r"% Needs \usepackage{booktabs,longtable}; a wide table fits a landscape page (\usepackage{pdflscape})."
@@ -34,7 +32,7 @@ def latex(table: PrintTable) -> str:
 
     The best model is bold; rows on simulated data carry a dagger, which a line under the table explains.
     """
-    columns = "".join("l" if _is_text(table.cells[column]) else "r" for column in table.cells)
+    columns = "".join("l" if is_text(table.cells[column]) else "r" for column in table.cells)
     names = [str(column) for column in table.cells]
     header = " & ".join(rf"\textbf{{{escape(name[0].upper() + name[1:])}}}" for name in names) + r" \\"
     marked = table.data.isin(["simulated", "mixed"])
@@ -74,8 +72,3 @@ def escape(text: str) -> str:
 
 def _text(value: object) -> str:
     return escape(value) if isinstance(value, str) else f"{value:,}"
-
-
-def _is_text(values: pd.Series) -> bool:
-    """Tell whether a column holds words rather than numbers, which are set to the right."""
-    return any(isinstance(value, str) and not NUMBER.fullmatch(value) for value in values)

@@ -11,7 +11,6 @@ from leaplib.ablations import NOT_YET
 from leaplib.evidence import Evidence
 from leaplib.external import REPRODUCIBILITY, SUFFIX
 from leaplib.models import CONTROLS, FEW_SHOT, MODELS
-from leaplib.preparation import PDX
 from leaplib.scores import split_values
 from leaplib.tasks import TASKS
 
@@ -202,7 +201,7 @@ def count(evidence: Evidence, task: str, column: str) -> Finding:
     data, present = table["data"].item(), table["studies"].item().split(", ")
     absent = [study for study in TASKS[task].studies if data == "real" and study not in present]
     flow = evidence.flows[evidence.flows["task"] == task]
-    flow = flow[(flow["branch"] != PDX) & ~flow["step"].str.startswith("profile ")]
+    flow = flow[~flow["step"].str.startswith("profile ")]
     flow = flow if (flow["branch"] != "all").all() else flow[flow["branch"] == "all"]
     note = f"without {' and '.join(absent)}" if absent else ""
     return Finding(float(flow[column].iloc[-1]), data, flow["step"].iloc[-1], note=note)

@@ -1,5 +1,6 @@
 """Tidy tables as people read them: what `leaplib.workbook` and `leaplib.latex` write, and notebooks show."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,7 +9,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from leaplib.models import names
-from leaplib.tables import mean_sd
+from leaplib.tables import ORDER, mean_sd
 
 LEVELS = {"per_perturbation": "", "overall": "overall "}
 METRICS = {"spearman": "Spearman", "pearson": "Pearson", "mse": "MSE"}
@@ -34,8 +35,9 @@ KEYS = {
     "supplementary_table_6": ("task", "strategy"),
     "supplementary_table_7": ("task", "drug", "model"),
 }
+NUMBER = re.compile(r"([<+-]? ?\d[\d.,]*( \([\d.]+\)| of \d+| to -?[\d.]+)?)?")
 VALUES = ["mean", "sd", "published_mean", "published_sd"]
-SCORES = "mean (SD) over splits, best model of each task and metric in bold"
+SCORES = "mean (SD) over splits (on xenografts, over subsets), best model of each task and metric in bold"
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,17 @@ def styled(table: PrintTable) -> Styler:
     cells = table.cells.reset_index(drop=True)
     marked = table.data.isin(["simulated", "mixed"]).to_numpy()[:, None]
     css = np.where(table.bold, "font-weight: bold;", "").astype(object)
+    css += np.where([is_text(cells[column]) for column in cells], "text-align: left;", "").astype(object)
     css += np.where(marked, f"background-color: {SIMULATED}; color: black;", "").astype(object)
     for row, colour in enumerate(table.colours):
         css[row, -1] += f"background-color: {colour}; color: black;"
     styles = pd.DataFrame(css, cells.index, cells.columns)
     return cells.style.hide().apply(lambda _: styles, axis=None).format(thousands=",").set_caption(table.title)
+
+
+def is_text(values: pd.Series) -> bool:
+    """Tell whether a column holds words, set to the left, rather than numbers, set to the right."""
+    return any(isinstance(value, str) and not NUMBER.fullmatch(value) for value in values)
 
 
 def titled(name: str, data: pd.Series, about: str = "") -> str:
@@ -131,7 +139,8 @@ def _scores(name: str, table: pd.DataFrame, digits: int) -> PrintTable:
     """Lay out scores: one row a model (or step, strategy), "mean (SD)" a metric, the paper's beside."""
     keys = list(KEYS.get(name, ("task", "model")))
     if "drug" in keys:
-        table = table.sort_values(["task", "drug"], kind="stable")
+        order = table["model"].map(ORDER.index)
+        table = table.assign(order=order).sort_values(["task", "drug", "order"], kind="stable")
     shown = table["data"] == "real"  # nothing to compare simulated data with
     table = table.assign(**{column: table[column].where(shown) for column in ("published_mean", "published_sd")})
     rows = table.drop_duplicates(keys)[list(dict.fromkeys([*keys, "model", "data"]))].reset_index(drop=True)

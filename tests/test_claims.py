@@ -165,6 +165,9 @@ def test_gains_orders_and_scores():
 def test_leap_behind_any_model_is_an_order_that_does_not_hold():
     claim = by_text("LEAP above all other models, task 1a")
     assert row(claim, scores=scores())["verdict"] == HOLDS
+    specific = by_text("a model a perturbation (PS-LASSO) above one of all (PP-LGBM), task 1a")
+    assert row(specific, scores=scores())["ours"] == pytest.approx(0.05)
+    assert row(specific, scores=scores(PP_LGBM=0.31))["verdict"] == FAILS
     behind = scores(PP_MLP=0.36)
     assert row(claim, scores=behind)["verdict"] == FAILS
     assert row(by_text("LEAP's relative gain over PP-LGBM, task 1a"), scores=scores(PP_LGBM=0.36))["verdict"] == FAILS

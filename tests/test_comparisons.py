@@ -124,6 +124,8 @@ def test_a_wider_coverage_is_a_wider_interval_and_a_seed_gives_the_same_again():
 def test_intervals_that_are_not_defined_and_bad_requests():
     assert np.isnan(bootstrap_interval(np.array([[0.3]]))).all()
     assert np.isnan(bootstrap_interval(np.full((4, 3), np.nan))).all()
+    gaps = np.where(np.eye(5, 4) > 0, np.nan, 0.25)
+    np.testing.assert_allclose(bootstrap_interval(gaps, 300), 0.25)
     np.testing.assert_allclose(bootstrap_interval(np.full((5, 2), 0.25), 1200), 0.25)  # not a multiple of a batch
     for arguments in ({"coverage": 1.0}, {"n_resamples": 0}):
         with pytest.raises(InputError, match="bootstrap: coverage"):

@@ -277,6 +277,8 @@ def test_a_step_that_was_not_run_keeps_its_row_and_its_note(printed):
 def test_xenografts_stand_drug_by_drug(printed):
     cells = printed["supplementary_table_7"].cells
     assert cells["drug"].is_monotonic_increasing
+    assert cells["model"].tolist() == [*cells["model"][:6]] * 5
+    assert cells["model"].iloc[[0, 5]].tolist() == ["Training mean", "LEAP"]
     assert printed["supplementary_table_7"].bold["Spearman"].groupby(cells["drug"]).sum().tolist() == [1] * 5
 
 
