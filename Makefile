@@ -11,7 +11,7 @@ run: $(VENV)/ready
 	$(BIN)/leap run --profile demo
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 data: $(VENV)/ready
 	$(BIN)/leap data fetch wheels
@@ -37,4 +37,4 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) data/processed data/results notebooks/executed figures/smoke figures/demo figures/paper
+	rm -rf $(VENV) data/processed data/results notebooks/executed figures/smoke figures/demo figures/paper report
