@@ -27,8 +27,8 @@ class Task:
     pool : {"dependencies", "dependencies-22q4", "drugs", "xenografts"}
         Whose expression the autoencoders see; all tasks of a pool share their representations.
     label : str
-        "AAC" (area above the dose-response curve, 0 to 1), "AUC" (1 - AAC), "gene dependency" (probability) or
-        "gene effect". On xenografts the response is minus the published best change of the tumour volume, in
+        "AAC" (area above the dose-response curve, 0 to 1), "AUC" (1 - AAC), "1 - AUC", "gene dependency" (probability)
+        or "gene effect". On xenografts the response is minus the published best change of the tumour volume, in
         percent: 100 is a tumour that vanished. As for AAC, high means that the drug works.
     studies : tuple of str
         Studies in order of priority: where two measured the same pair, the first wins.
@@ -117,7 +117,8 @@ TASKS = {
              "tissue", 951, 194, 166_848, n_tissues=10, min_samples_per_tissue=25),
         Task("5a", 3, "Drug response, xenografts", "xenografts", "xenografts", "AAC", DRUG_STUDIES,
              "xenograft", 1390, 5, 6_129, drugs=XENOGRAFT_DRUGS),
-        Task("5b", 3, "Drug response (GDSC), xenografts", "xenografts", "xenografts", "AUC", ("GDSC v2", "GDSC v1"),
+        Task("5b", 3, "Drug response (GDSC), xenografts", "xenografts", "xenografts", "1 - AUC",
+             ("GDSC v2", "GDSC v1"),
              "xenograft", 0, 5, 0, drugs=XENOGRAFT_DRUGS),
     )
 }  # fmt: skip
