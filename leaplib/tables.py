@@ -194,7 +194,7 @@ def supplementary_table_1(flows: Mapping[str, pd.DataFrame], data: Mapping[str, 
             last = steps.iloc[-1]
             rows[study] = {
                 "study": study, "disease_model": model, "label": label,
-                "role": "external" if study == _held_out(task, flow) else "training", "last_rule": last["step"],
+                "role": _role(study, task, flow), "last_rule": last["step"],
                 "tissues": last["tissues"], "samples": last["samples"], "perturbations": last["perturbations"],
                 "pairs": last["pairs"], "paper_samples": samples, "paper_perturbations": perturbations,
                 "paper_pairs": pairs, "data": data[task],
@@ -202,9 +202,10 @@ def supplementary_table_1(flows: Mapping[str, pd.DataFrame], data: Mapping[str, 
     return pd.DataFrame(list(rows.values()))
 
 
-def _held_out(task: str, flow: pd.DataFrame) -> str | None:
-    """Return the study that validates a task: the first of its external ones that is there."""
-    return next((study for study in TASKS[task].external if (flow["branch"] == study).any()), None)
+def _role(study: str, task: str, flow: pd.DataFrame) -> str:
+    """Return what a study is for: xenografts are tested on, and the first external study that is there validates."""
+    held_out = next((other for other in TASKS[task].external if (flow["branch"] == other).any()), None)
+    return "test" if study == PDX else "external" if study == held_out else "training"
 
 
 def data_preparation(flows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

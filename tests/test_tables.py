@@ -398,3 +398,13 @@ def test_notebooks_show_bold_shade_and_colours(printed):
     coloured = replace(made_up(claim=["a"], verdict=["holds"]), colours=pd.Series(["#CFE8D5"]))
     assert isinstance(coloured, PrintTable)
     assert "#CFE8D5" in print_tables.styled(coloured).to_html()
+
+
+@pytest.mark.parametrize(("present", "external"), [(["CCLE", "PRISM"], "PRISM"), (["CCLE"], "CCLE")])
+def test_the_role_of_a_study_follows_what_is_there(present, external):
+    counts = {"step": "records", "tissues": 1, "samples": 2, "perturbations": 3, "pairs": 6}
+    drugs = pd.DataFrame([{"branch": study, **counts} for study in ["GDSC v1", *present]])
+    tumours = pd.DataFrame([{"branch": "PDX Encyclopedia", **counts}])
+    table = tables.supplementary_table_1({"2a": drugs, "5a": tumours}, {"2a": "real", "5a": "real"})
+    roles = dict.fromkeys(["GDSC v1", *present], "training") | {external: "external", "PDX Encyclopedia": "test"}
+    assert table.set_index("study")["role"].to_dict() == roles
