@@ -28,7 +28,7 @@ def supplementary_table_4(scores: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scores : DataFrame
-        As `leaplib.ablations.run_variants`.
+        As `leaplib.experiment.run_variants`.
 
     Returns
     -------

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from leaplib.code_version import code_version
 from leaplib.errors import InputError
 from leaplib.regressors import PSKNN, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp
 from leaplib.regressors.base import Regressor
@@ -39,6 +40,11 @@ class Model:
     designs: tuple[str, ...] = ("holdout", "tissue", "xenograft")
     few_shot: bool = False
 
+    @property
+    def pan_perturbation(self) -> bool:
+        """Whether one model is fitted on all perturbations."""
+        return bool(getattr(self.estimator, "pan_perturbation", False))
+
 
 MODELS = {
     model.key: model
@@ -66,6 +72,20 @@ N_FEW_SHOT_SETS = 10
 
 ELSEWHERE = ("random_state", "device", "n_jobs", "precision", "grid", "ensemble")
 """Parameters that say nothing of the model, stand in a column of their own, or are for the ablations."""
+
+
+def code_of(name: str) -> str:
+    """Return the version of the code that a model's results depend on (see `leaplib.code_version`).
+
+    Parameters
+    ----------
+    name : str
+        As in results: a model, a member of LEAP, a few-shot version or a control.
+    """
+    known = BY_NAME.get(name.partition(" r")[0].removesuffix(FEW_SHOT))
+    estimator = known.estimator if known else None
+    module = estimator.__module__ if estimator else "leaplib.regressors.lasso"
+    return code_version(module, "leaplib.regressors.naive", "leaplib.scores")
 
 
 def names() -> list[str]:

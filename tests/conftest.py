@@ -1,9 +1,13 @@
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from leaplib.cohort import Cohort
 from leaplib.simulation import simulate
+
+os.environ["LEAP_JOBS"] = "1"  # in this process, where tests can look into it, unless a test says otherwise
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from leaplib import ablations, scopes
-from leaplib.ablations import Ablations, load_variants, run_variants
+from leaplib.ablations import Ablations, load_variants
 from leaplib.errors import InputError
-from leaplib.experiment import TaskRun, run_task
+from leaplib.experiment import run_task, run_variants
 from leaplib.layout import Layout
 from leaplib.leap import Representations
 from leaplib.metrics import spearman
@@ -19,6 +19,7 @@ from leaplib.profiles import get_profile
 from leaplib.regressors import PSLasso
 from leaplib.scores import load_scores, split_values
 from leaplib.splits import Split, tuning_folds
+from leaplib.task_run import TaskRun
 from leaplib.tasks import get_task
 from leaplib.variants import (
     CORRECTION,
@@ -286,8 +287,8 @@ def test_a_second_run_computes_nothing_and_a_forced_one_all(scores, monkeypatch)
         patch.setattr(Ablations, "_predict", None)
         pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants), scores)
     made = []
-    patch_target = Ablations._pretrain
-    monkeypatch.setattr(Ablations, "_pretrain", lambda *a: made.append(1) or patch_target(*a))
+    encode = ablations.encode
+    monkeypatch.setattr(ablations, "encode", lambda *a: made.append(1) or encode(*a))
     pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants[4:5], force=True), scores_of(scores, variants[4]))
     assert made == [1]
 

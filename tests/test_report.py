@@ -24,8 +24,9 @@ from leaplib.errors import InputError, first_line
 from leaplib.files import atomic_folder
 from leaplib.notebook_pages import clean, to_html
 from leaplib.report import build_report, duration
-from leaplib.report_parts import Output, collect, model_times
+from leaplib.report_parts import Output, collect, time_table
 from leaplib.report_tables import data_of, html_table, read_csv, readable
+from leaplib.run_log import log_path
 
 EVIL = "<script>alert('drug')</script>"
 IMAGE = '<img src=x onerror="alert(1)">'
@@ -103,13 +104,18 @@ def claims():
     return pd.DataFrame(rows, columns=["claim", "section", "published", "ours", "difference", "data", "verdict"])
 
 
+def entry(task, split, model, seconds):
+    return {"job": f"fit {task} {split} {model}", "kind": "fit", "task": task, "split": split, "model": model,
+            "seconds": seconds}  # fmt: skip
+
+
 LOG = [
-    {"task": "2a", "split": "holdout-0", "model": "PS-LASSO r0", "seconds": 90.0},
-    {"task": "2a", "split": "holdout-0", "model": "PS-LASSO r0", "seconds": 1.0},
-    {"task": "2a", "split": "holdout-0", "model": "PS-LASSO r1", "seconds": 2.0},
-    {"task": "2a", "split": "holdout-1", "model": "PS-LASSO r0", "seconds": 4.0},
-    {"task": "4b", "split": "Lung", "model": "PS-LASSO r0", "seconds": 0.5},
-    {"task": "4b", "split": "Lung", "model": EVIL, "seconds": 100.0},
+    entry("2a", "holdout-0", "PS-LASSO r0", 90.0),
+    entry("2a", "holdout-0", "PS-LASSO r0", 1.0),
+    entry("2a", "holdout-0", "PS-LASSO r1", 2.0),
+    entry("2a", "holdout-1", "PS-LASSO r0", 4.0),
+    entry("4b", "Lung", "PS-LASSO r0", 0.5),
+    entry("4b", "Lung", EVIL, 100.0),
 ]
 
 
@@ -417,11 +423,12 @@ def test_model_times_sum_the_last_run_of_each_job(run):
     assert "1 lines of the run log are damaged" in index(build_report("smoke").parent).get_text()
 
 
-def test_a_log_without_entries_gives_an_empty_table(tmp_path):
-    (tmp_path / "log.jsonl").write_text("[]\nnull\n")
-    table = model_times(tmp_path / "log.jsonl")
-    assert table.attrs["unreadable"] == 2
-    assert set(table["model"]) <= {"all models"}
+def test_a_log_without_entries_gives_no_table(home):
+    assert time_table("smoke") is None
+    path = log_path("smoke")
+    path.parent.mkdir(parents=True)
+    path.write_text("[]\nnull\n")
+    assert time_table("smoke") is None
 
 
 @pytest.mark.parametrize(

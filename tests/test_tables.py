@@ -12,9 +12,8 @@ from leaplib.ablations import COLUMNS as ABLATION_COLUMNS
 from leaplib.cohort import Cohort
 from leaplib.data import load_cohort, load_task_splits
 from leaplib.errors import InputError
-from leaplib.evidence import Evidence, load_evidence, load_log
+from leaplib.evidence import Evidence, load_evidence
 from leaplib.experiment import run_task
-from leaplib.layout import Layout
 from leaplib.print_tables import PrintTable, print_table
 from leaplib.profiles import get_profile
 from leaplib.published import SCORES, TASK_1B, published_scores
@@ -197,15 +196,6 @@ def test_what_is_missing_is_listed_with_its_command(results):
 def test_evidence_of_some_models_or_none(results, home):
     with pytest.raises(InputError, match=r"no results of task 2a, 4a in .*: run `leap run --profile smoke` first"):
         load_evidence(TINY)
-    assert load_log(TINY).empty
-    path = Layout("smoke").results / "run_log.jsonl"
-    path.parent.mkdir(parents=True)
-    path.write_text('{"task": "2a", "split": "a", "model": "LEAP", "seconds": 1}\n{"task"\n')
-    with pytest.raises(InputError, match=r"run_log\.jsonl: a line cannot be read"):
-        load_log(TINY)
-    path.write_text('{"task": "2a", "split": "a", "model": "LEAP", "seconds": 1}\n{"ablation": {}, "seconds": 5}\n'
-                    '{"task": "2a", "split": "a", "model": "LEAP", "seconds": 2}\n')  # fmt: skip
-    assert load_log(TINY)["seconds"].tolist() == [2]  # the last run counts
 
 
 def test_a_subset_of_models(results):

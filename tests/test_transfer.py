@@ -6,11 +6,12 @@ import pytest
 from scipy.stats import spearmanr
 
 from leaplib import data, tables, transfer
-from leaplib.experiment import TaskRun, on_scale_of, run_task
+from leaplib.experiment import run_task
 from leaplib.expression import harmonise
 from leaplib.pretraining import embed
 from leaplib.scores import load_predictions, load_scores, perturbation_values, split_values
-from leaplib.tasks import get_task
+from leaplib.task_run import TaskRun, on_scale_of
+from leaplib.tasks import get_task, harmonised
 from tests.test_experiment import TINY
 
 TASK = get_task("5a")
@@ -76,7 +77,7 @@ def test_responses_of_xenografts_change_no_zero_shot_prediction(model, monkeypat
     response.loc[split.test] = 1e6
     run.__dict__["cohort"] = replace(run.cohort, response=response, _hash=[])
     monkeypatch.setattr(TaskRun, "_few_shot", lambda *a: None)
-    monkeypatch.setattr(TaskRun, "result", lambda self, split, name, force: self.predict(split, name)[name])
+    monkeypatch.setattr(TaskRun, "result", lambda self, split, name: self.predict(split, name)[name])
     found = run.predict(split, model)[model].astype(np.float32)
     pd.testing.assert_frame_equal(found, load_predictions(TINY, "5a", "PDX", model), rtol=1e-6, atol=1e-6)
 
@@ -126,7 +127,7 @@ def test_domains_mix_when_they_are_harmonised():
 
 
 def test_a_pool_is_harmonised_on_genes_chosen_before():
-    plain, per_domain = (data.pool_of(TINY, transfer.variant(TASK, how)) for how in ("together", "per domain"))
+    plain, per_domain = (data.pool_of(TINY, harmonised(TASK, how)) for how in ("together", "per domain"))
     assert per_domain.expression.shape[1] < plain.expression.shape[1]
     expected = harmonise(plain.expression[per_domain.expression.columns], plain.domain, "per domain")
     pd.testing.assert_frame_equal(per_domain.expression, expected)
