@@ -26,7 +26,7 @@ from leaplib.models import BY_NAME, make
 from leaplib.pretraining import embedding_key
 from leaplib.profiles import Profile, get_profile
 from leaplib.progress import progress
-from leaplib.scopes import Source, encode, names_of, sources_of, used
+from leaplib.scopes import Origin, Source, encode, names_of, origins_of, sources_of, used
 from leaplib.scores import score_split
 from leaplib.splits import SEED, Split, tissue_folds, tuning_folds
 from leaplib.store import is_done, key_of, load_frame, save_frame
@@ -56,8 +56,13 @@ class Ablations:
     made: set[Path] = field(default_factory=set)
 
     @cached_property
+    def origins(self) -> list[Origin]:
+        """What identifies the sources at hand, the task's own first."""
+        return origins_of(self.run.profile, self.run.task)
+
+    @cached_property
     def sources(self) -> list[Source]:
-        """Expression at hand, the task's own first."""
+        """Their expression."""
         return sources_of(self.run.profile, self.run.task)
 
     @property
@@ -73,7 +78,7 @@ class Ablations:
 
     def resolved(self, variant: Variant) -> Variant:
         """Return a variant as it can be run here."""
-        return resolve(variant, [source.role for source in self.sources])
+        return resolve(variant, [origin.role for origin in self.origins])
 
     def number(self, variant: Variant) -> int:
         """Return how many representations a variant averages."""
@@ -200,7 +205,7 @@ class Ablations:
         return {
             "recipe": asdict(recipe),
             "n_genes": variant.n_genes or self.run.profile.n_genes,
-            "sources": [source.key for source in used(self.sources, recipe)],
+            "sources": [origin.key for origin in used(self.origins, recipe)],
             "damae": {name: value for name, value in settings.items() if name not in ("random_state", "device")},
             "split": {"train": list(split.train), "test": list(split.test)} if recipe.inductive else None,
             "version": __version__,
@@ -248,7 +253,7 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Va
     task = get_task(task) if isinstance(task, str) else task
     _check_names(variants)
     names, ablations = names_of(task), Ablations(TaskRun(profile, task, device), force)
-    left_out = not_run(variants, names, [source.role for source in ablations.sources])
+    left_out = not_run(variants, names, [origin.role for origin in ablations.origins])
     resolved = {variant: ablations.resolved(variant) for variant in variants if variant not in left_out}
     jobs = [(variant, split) for split in ablations.splits for variant in resolved]
     frames = []
@@ -282,7 +287,7 @@ def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[V
     command = f"run `leap run --profile {profile.name} --notebooks 06`"
     if not (ablations.folder / "scores" / task.id).is_dir():
         raise InputError(f"no ablations of task {task.id} in {ablations.folder}: {command}")
-    notes = not_run(variants, names, [source.role for source in ablations.sources])
+    notes = not_run(variants, names, [origin.role for origin in ablations.origins])
     frames = []
     for variant in variants:
         resolved = ablations.resolved(variant)

@@ -157,6 +157,8 @@ class Pool:
     expression : DataFrame, samples x genes
     domain : Series
         Source of each sample; genes are chosen in each source and united.
+    tissue : Series
+        Tissue of each sample, missing where it is not known.
     n_genes : int
         Most variable genes to be kept of each source.
     key : dict
@@ -167,6 +169,7 @@ class Pool:
     name: str
     expression: pd.DataFrame
     domain: pd.Series
+    tissue: pd.Series
     n_genes: int
     key: dict
     data: str
@@ -190,16 +193,18 @@ def pool_of(profile: Profile, task: Task) -> Pool:
     """Return a task's pool: the expression of all lines of its screen, outliers aside, and of its xenografts."""
     screen = screen_of(profile, task.screen)
     expression = screen.expression.drop(index=pca_outliers(screen.expression))
-    domain = pd.Series("cell lines", index=expression.index)
+    domain, tissue = pd.Series("cell lines", index=expression.index), screen.samples["tissue"]
     n_genes = profile.n_genes
     if task.pool == "xenografts":
-        tumours = xenograft_screen(profile)[1].expression
-        domain = pd.concat([domain, pd.Series(PDX, index=tumours.index)])
-        expression = join_domains(expression, tumours, screen.unit)
+        tumours = xenograft_screen(profile)[1]
+        domain = pd.concat([domain, pd.Series(PDX, index=tumours.expression.index)])
+        tissue = pd.concat([tissue, tumours.samples["tissue"]])
+        expression = join_domains(expression, tumours.expression, screen.unit)
     if task.harmonise != "together":  # otherwise the scaler does it
         genes = variable_genes(by_source(expression, domain), n_genes)  # before variances are made equal
         expression, n_genes = harmonise(expression[genes], domain, task.harmonise), len(genes)
-    return Pool(pool_name(profile, task), expression, domain, n_genes, pool_key(profile, task), screen.data)
+    return Pool(pool_name(profile, task), expression, domain, tissue.reindex(expression.index), n_genes,
+                pool_key(profile, task), screen.data)  # fmt: skip
 
 
 def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:

@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from leaplib import __version__
 from leaplib.damae import DAMAE
-from leaplib.data import pool_key, pool_name, pool_of
+from leaplib.data import pool_key, pool_name, pool_of, screen_key
 from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.leap import Representations
@@ -22,10 +22,23 @@ from leaplib.tasks import Task
 
 @dataclass(frozen=True)
 class Embedding:
-    """Codes of all samples of a pool under each DAMAE, the source of each sample, and the key that identifies all."""
+    """What the DAMAEs of a pool make of its samples.
+
+    Parameters
+    ----------
+    codes : list of DataFrame, samples x components
+        One a DAMAE.
+    domain : Series
+        Source of each sample.
+    tissue : Series
+        Tissue of each sample, missing where it is not known.
+    key : str
+        Identifies the codes.
+    """
 
     codes: list[pd.DataFrame]
     domain: pd.Series
+    tissue: pd.Series
     key: str
 
 
@@ -38,14 +51,17 @@ def embed(profile: Profile, task: Task, device: str = "auto", force: bool = Fals
     configuration = _configuration(profile, task)
     if force or not all(is_done(path, configuration) for path in _files(profile, task, "embedding")):
         _pretrain(profile, task, device, configuration)
+    _describe(profile, task, configuration)
     return saved_embedding(profile, task)
 
 
 def saved_embedding(profile: Profile, task: Task) -> Embedding:
     """Return the representations of a task's pool as they were saved; an InputError where they were not trained."""
     codes = [load_frame(path) for path in _saved(profile, task, "embedding")]
-    domain = load_frame(_folder(profile, task) / "domain.parquet")["domain"]
-    return Embedding(codes, domain, key_of(_configuration(profile, task)))
+    if not (samples := _samples(profile, task)).exists():
+        raise InputError(f"task {task.id}: no {samples.name} in {samples.parent}: run notebook 02 to write it")
+    described = load_frame(samples).reindex(codes[0].index)
+    return Embedding(codes, described["domain"], described["tissue"], key_of(_configuration(profile, task)))
 
 
 def _configuration(profile: Profile, task: Task) -> dict[str, Any]:
@@ -78,6 +94,19 @@ def _folder(profile: Profile, task: Task) -> Path:
     return Layout(profile.name).results / "representations" / pool_name(profile, task)
 
 
+def _samples(profile: Profile, task: Task) -> Path:
+    """Return the file that tells where the samples of a pool come from."""
+    return _folder(profile, task) / "samples.parquet"
+
+
+def _describe(profile: Profile, task: Task, configuration: dict) -> None:
+    """Save source and tissue of each sample of a pool, so that no screen need be read to draw its codes."""
+    path, configuration = _samples(profile, task), configuration | {"screen": screen_key(profile, task.screen)}
+    if not is_done(path, configuration):
+        pool = pool_of(profile, task)
+        save_frame(pd.DataFrame({"domain": pool.domain, "tissue": pool.tissue}), path, configuration)
+
+
 def _pretrain(profile: Profile, task: Task, device: str, configuration: dict) -> None:
     """Train the DAMAEs of a pool and save all that came of it, the codes last."""
     folder, pool = _folder(profile, task), pool_of(profile, task)
@@ -85,7 +114,6 @@ def _pretrain(profile: Profile, task: Task, device: str, configuration: dict) ->
     fitted = Representations.fit(pool.expression, seeds, pool.n_genes, device, pool.domain, **dict(profile.damae))
     scaler = pd.DataFrame({"mean": fitted.scaler.mean_, "scale": fitted.scaler.scale_})
     save_frame(scaler, folder / "scaler.parquet", configuration)
-    save_frame(pool.domain.rename("domain").to_frame(), folder / "domain.parquet", configuration)
     for seed, damae in zip(seeds, fitted.damaes, strict=True):
         damae.save(folder / f"damae_{seed}")
         save_frame(damae.history_, folder / f"history_{seed}.parquet", configuration)
@@ -100,22 +128,21 @@ def learning_curves(profile: Profile, task: Task) -> pd.DataFrame:
                      ignore_index=True)  # fmt: skip
 
 
-def code_map(embedding: Embedding, tissue: pd.Series, number: int = 0) -> pd.DataFrame:
+def code_map(embedding: Embedding, number: int = 0) -> pd.DataFrame:
     """Return the first two principal components of one representation: x, y, group (tissue)."""
     codes = embedding.codes[number]
     points = PCA(2, random_state=0).fit_transform(codes.to_numpy(dtype=float))
     frame = pd.DataFrame(points, index=codes.index, columns=["x", "y"])
-    return frame.assign(group=tissue.reindex(codes.index).fillna("unknown"))
+    return frame.assign(group=embedding.tissue.fillna("unknown"))
 
 
-def tissue_agreement(embedding: Embedding, tissue: pd.Series, n_neighbors: int = 5) -> pd.DataFrame:
+def tissue_agreement(embedding: Embedding, n_neighbors: int = 5) -> pd.DataFrame:
     """Return how often a sample's nearest neighbours come from its own tissue.
 
     Parameters
     ----------
     embedding : Embedding
-    tissue : Series
-        Tissue by sample; samples without one are left out.
+        Samples without a tissue are left out.
     n_neighbors : int
 
     Returns
@@ -123,7 +150,7 @@ def tissue_agreement(embedding: Embedding, tissue: pd.Series, n_neighbors: int =
     DataFrame
         representation, same_tissue (share of neighbours), by_chance (that share for neighbours drawn at random).
     """
-    known = tissue.reindex(embedding.codes[0].index).dropna()
+    known = embedding.tissue.dropna()
     labels = known.to_numpy()
     shares = known.value_counts(normalize=True)
     rows = []

@@ -64,8 +64,9 @@ def scores(shared_home):
 @pytest.fixture
 def alone(monkeypatch):
     """Only the task's own source is at hand."""
-    everything = scopes.sources_of
-    monkeypatch.setattr(ablations, "sources_of", lambda *a: everything(*a)[:1])
+    everything = scopes.origins_of
+    for module in (scopes, ablations):
+        monkeypatch.setattr(module, "origins_of", lambda *a: everything(*a)[:1])
 
 
 def value(scores, group, name):
@@ -408,6 +409,8 @@ def test_saved_variants_are_loaded_as_they_were_run_without_computing(scores, mo
     for name in ("encode", "score_split"):
         monkeypatch.setattr(ablations, name, None)
     monkeypatch.setattr(TaskRun, "embedding", None)
+    for name in ("pool_of", "screen_of", "xenograft_screen"):  # no expression is read, and no screen
+        monkeypatch.setattr(scopes, name, None)
     found = load_variants(TINY, GENES, variants)
     order = ["group", "variant", "split", "level", "perturbation", "test_set", "metric"]
     pd.testing.assert_frame_equal(
