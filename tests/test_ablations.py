@@ -47,15 +47,6 @@ ONE_SOURCE = [OWN]
 
 
 @pytest.fixture(scope="module")
-def shared_home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEAP_HOME", str(folder))
-        patch.delenv("LEAP_DATA", raising=False)
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def scores(shared_home):
     """The nine steps with all three sources, and the regressors of supplementary table 5."""
     return run_variants(TINY, GENES, steps_of(TINY, GENES) + ensembles_of(TINY, GENES))

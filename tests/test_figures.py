@@ -1,10 +1,9 @@
 from dataclasses import replace
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from leaplib import figures
 from leaplib.errors import InputError
@@ -12,14 +11,6 @@ from leaplib.plotting import comparison, style
 from leaplib.scores import split_values
 from leaplib.tasks import TASKS
 from tests.frames import MEANS, SPLITS, make_scores, make_subset_scores, points, written
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
@@ -258,7 +249,7 @@ def test_text_sizes_and_positions_on_the_page(scores, published):
         figures.figure_3(scores, published),
     ):
         fig.canvas.draw()
-        for text in fig.findobj(matplotlib.text.Text):
+        for text in fig.findobj(Text):
             if text.get_text().strip() and text.get_visible() and text.axes and text.axes.axison:
                 assert 5 <= text.get_fontsize() <= 8
                 box = text.get_window_extent()

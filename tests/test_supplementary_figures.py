@@ -1,7 +1,5 @@
 from itertools import product
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,14 +9,6 @@ from leaplib import figures
 from leaplib.errors import InputError
 from leaplib.plotting import groups, style
 from tests.frames import COLUMNS, make_scores, make_subset_scores, points, written
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
