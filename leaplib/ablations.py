@@ -23,7 +23,7 @@ from leaplib.leap import average
 from leaplib.models import BY_NAME, code_of, make
 from leaplib.pretraining import embedding_key
 from leaplib.profiles import Profile, get_profile
-from leaplib.scopes import Source, encode, names_of, sources_of, used
+from leaplib.scopes import Origin, Source, encode, names_of, origins_of, sources_of, used
 from leaplib.scores import score_split
 from leaplib.splits import SEED, Split, tissue_folds, tuning_folds
 from leaplib.store import is_done, key_of, load_frame, save_frame
@@ -50,8 +50,13 @@ class Ablations:
     run: TaskRun
 
     @cached_property
+    def origins(self) -> list[Origin]:
+        """What identifies the sources at hand, the task's own first."""
+        return origins_of(self.run.profile, self.run.task)
+
+    @cached_property
     def sources(self) -> list[Source]:
-        """Expression at hand, the task's own first."""
+        """Their expression."""
         return sources_of(self.run.profile, self.run.task)
 
     @property
@@ -67,11 +72,11 @@ class Ablations:
 
     def resolved(self, variant: Variant) -> Variant:
         """Return a variant as it can be run here."""
-        return resolve(variant, [source.role for source in self.sources])
+        return resolve(variant, [origin.role for origin in self.origins])
 
     def left_out(self, variants: Sequence[Variant]) -> dict[Variant, str]:
         """Return the variants that cannot be told apart with the sources at hand, and why."""
-        return not_run(variants, names_of(self.run.task), [source.role for source in self.sources])
+        return not_run(variants, names_of(self.run.task), [origin.role for origin in self.origins])
 
     def number(self, variant: Variant) -> int:
         """Return how many representations a variant averages."""
@@ -195,7 +200,7 @@ class Ablations:
         return {
             "recipe": asdict(recipe),
             "n_genes": variant.n_genes or self.run.profile.n_genes,
-            "sources": [source.key for source in used(self.sources, recipe)],
+            "sources": [origin.key for origin in used(self.origins, recipe)],
             "damae": {name: value for name, value in settings.items() if name not in ("random_state", "device")},
             "split": {"train": list(split.train), "test": list(split.test)} if recipe.inductive else None,
             "code": code_version("leaplib.scopes"),

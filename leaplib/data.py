@@ -160,6 +160,8 @@ class Pool:
     expression : DataFrame, samples x genes
     domain : Series
         Source of each sample; genes are chosen in each source and united.
+    tissue : Series
+        Tissue of each sample, missing where it is not known.
     n_genes : int
         Most variable genes to be kept of each source.
     key : dict
@@ -170,6 +172,7 @@ class Pool:
     name: str
     expression: pd.DataFrame
     domain: pd.Series
+    tissue: pd.Series
     n_genes: int
     key: dict
     data: str
@@ -183,7 +186,12 @@ def pool_name(profile: Profile, task: Task) -> str:
 
 def pool_key(profile: Profile, task: Task) -> dict:
     """Return what identifies the content of a task's pool: the expression alone, not the labels."""
-    return {"pool": task.pool, "harmonise": task.harmonise, "expression": _prepared(profile, task)["pool"]}
+    if is_real(profile, task.screen):
+        content: dict[str, object] = {"expression": _prepared(profile, task)["pool"]}
+    else:
+        content = {"simulated": [profile.simulated_lines, profile.simulated_genes],
+                   "code": code_version("leaplib.simulation", "leaplib.preparation", prepares=True)}  # fmt: skip
+    return {"pool": task.pool, "harmonise": task.harmonise} | content
 
 
 def pool_of(profile: Profile, task: Task, key: dict | None = None) -> Pool:
@@ -193,17 +201,19 @@ def pool_of(profile: Profile, task: Task, key: dict | None = None) -> Pool:
     """
     screen = screen_of(profile, task.screen)
     expression = screen.expression.drop(index=pca_outliers(screen.expression))
-    domain = pd.Series("cell lines", index=expression.index)
+    domain, tissue = pd.Series("cell lines", index=expression.index), screen.samples["tissue"]
     n_genes = profile.n_genes
     if task.pool == "xenografts":
-        tumours = xenograft_screen(profile)[1].expression
-        domain = pd.concat([domain, pd.Series(PDX, index=tumours.index)])
-        expression = join_domains(expression, tumours, screen.unit)
+        tumours = xenograft_screen(profile)[1]
+        domain = pd.concat([domain, pd.Series(PDX, index=tumours.expression.index)])
+        tissue = pd.concat([tissue, tumours.samples["tissue"]])
+        expression = join_domains(expression, tumours.expression, screen.unit)
     if task.harmonise != "together":  # otherwise the scaler does it
         genes = variable_genes(by_source(expression, domain), n_genes)  # before variances are made equal
         expression, n_genes = harmonise(expression[genes], domain, task.harmonise), len(genes)
     key = pool_key(profile, task) if key is None else key
-    return Pool(pool_name(profile, task), expression, domain, n_genes, key, screen.data)
+    tissue = tissue.reindex(expression.index)
+    return Pool(pool_name(profile, task), expression, domain, tissue, n_genes, key, screen.data)
 
 
 def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:

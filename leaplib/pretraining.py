@@ -23,10 +23,23 @@ from leaplib.tasks import Task
 
 @dataclass(frozen=True)
 class Embedding:
-    """Codes of all samples of a pool under each DAMAE, the source of each sample, and the key that identifies all."""
+    """What the DAMAEs of a pool make of its samples.
+
+    Parameters
+    ----------
+    codes : list of DataFrame, samples x components
+        One a DAMAE.
+    domain : Series
+        Source of each sample.
+    tissue : Series
+        Tissue of each sample, missing where it is not known.
+    key : str
+        Identifies the codes.
+    """
 
     codes: list[pd.DataFrame]
     domain: pd.Series
+    tissue: pd.Series
     key: str
 
 
@@ -58,7 +71,7 @@ def results(profile: Profile, task: Task, seed: int) -> list[tuple[Path, dict[st
     """Return the frames that training one DAMAE leaves, its own and those that all share, and their configurations."""
     folder, shared = folder_of(profile, task), _configuration(profile, task)
     own = [(folder / f"{what}_{seed}.parquet", shared | {"seed": seed}) for what in ("history", "embedding")]
-    return own + [(folder / f"{what}.parquet", shared) for what in ("scaler", "domain")]
+    return own + [(folder / f"{what}.parquet", shared) for what in ("scaler", "samples")]
 
 
 def train(profile: Profile, task: Task, seeds: Sequence[int], device: str = "auto") -> None:
@@ -70,7 +83,7 @@ def train(profile: Profile, task: Task, seeds: Sequence[int], device: str = "aut
     fitted = Representations.fit(pool.expression, seeds, pool.n_genes, device, pool.domain, **dict(profile.damae))
     scaler = pd.DataFrame({"mean": fitted.scaler.mean_, "scale": fitted.scaler.scale_})
     save_frame(scaler, folder / "scaler.parquet", shared)
-    save_frame(pool.domain.rename("domain").to_frame(), folder / "domain.parquet", shared)
+    save_frame(pd.DataFrame({"domain": pool.domain, "tissue": pool.tissue}), folder / "samples.parquet", shared)
     codes = fitted.transform(pool.expression)
     for seed, damae, code in zip(seeds, fitted.damaes, codes, strict=True):
         damae.save(folder / f"damae_{seed}")
@@ -81,8 +94,8 @@ def train(profile: Profile, task: Task, seeds: Sequence[int], device: str = "aut
 def saved_embedding(profile: Profile, task: Task) -> Embedding:
     """Return the representations of a task's pool as they were saved; an InputError where they were not trained."""
     codes = [load_frame(path) for path in _saved(profile, task, "embedding")]
-    domain = load_frame(folder_of(profile, task) / "domain.parquet")["domain"]
-    return Embedding(codes, domain, embedding_key(profile, task))
+    described = load_frame(folder_of(profile, task) / "samples.parquet").reindex(codes[0].index)
+    return Embedding(codes, described["domain"], described["tissue"], embedding_key(profile, task))
 
 
 def _configuration(profile: Profile, task: Task) -> dict[str, Any]:
@@ -119,22 +132,21 @@ def learning_curves(profile: Profile, task: Task) -> pd.DataFrame:
                      ignore_index=True)  # fmt: skip
 
 
-def code_map(embedding: Embedding, tissue: pd.Series, number: int = 0) -> pd.DataFrame:
+def code_map(embedding: Embedding, number: int = 0) -> pd.DataFrame:
     """Return the first two principal components of one representation: x, y, group (tissue)."""
     codes = embedding.codes[number]
     points = PCA(2, random_state=0).fit_transform(codes.to_numpy(dtype=float))
     frame = pd.DataFrame(points, index=codes.index, columns=["x", "y"])
-    return frame.assign(group=tissue.reindex(codes.index).fillna("unknown"))
+    return frame.assign(group=embedding.tissue.fillna("unknown"))
 
 
-def tissue_agreement(embedding: Embedding, tissue: pd.Series, n_neighbors: int = 5) -> pd.DataFrame:
+def tissue_agreement(embedding: Embedding, n_neighbors: int = 5) -> pd.DataFrame:
     """Return how often a sample's nearest neighbours come from its own tissue.
 
     Parameters
     ----------
     embedding : Embedding
-    tissue : Series
-        Tissue by sample; samples without one are left out.
+        Samples without a tissue are left out.
     n_neighbors : int
 
     Returns
@@ -142,7 +154,7 @@ def tissue_agreement(embedding: Embedding, tissue: pd.Series, n_neighbors: int =
     DataFrame
         representation, same_tissue (share of neighbours), by_chance (that share for neighbours drawn at random).
     """
-    known = tissue.reindex(embedding.codes[0].index).dropna()
+    known = embedding.tissue.dropna()
     labels = known.to_numpy()
     shares = known.value_counts(normalize=True)
     rows = []

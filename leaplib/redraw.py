@@ -65,8 +65,8 @@ class Saved:
 
     def codes(self) -> Drawn:
         """Draw the samples in the first of these representations."""
-        embedding, screen = pretraining.saved_embedding(self.profile, DRUGS), data.drug_screen(self.profile)
-        return figures.representation(pretraining.code_map(embedding, screen.samples["tissue"]), data=screen.data)
+        embedding = pretraining.saved_embedding(self.profile, DRUGS)
+        return figures.representation(pretraining.code_map(embedding), data=_kind(self.profile))
 
     def variants(self, *chosen: tuple[str, Sequence[Variant]]) -> pd.DataFrame:
         """Return the saved scores of variants, each with its task; an InputError where there are none of any task."""

@@ -12,6 +12,7 @@ from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.notebook_pages import NotebookPage, read_pages
 from leaplib.notebooks import find_notebooks
+from leaplib.print_tables import TITLES
 from leaplib.profiles import Profile, get_profile
 from leaplib.report_tables import data_of, read_csv
 from leaplib.run_log import model_times
@@ -45,7 +46,9 @@ class Output:
 
     @property
     def caption(self) -> str:
-        """What the last notebook's heading that names it says after the colon; "" where none does."""
+        """A printed table's title, or what the last notebook's heading that names it says after the colon, or ""."""
+        if self.name in TITLES:
+            return TITLES[self.name]
         kind, _, number = self.title.rpartition(" ")
         for heading in [heading for page in self.notebooks for heading in page.headings][::-1]:
             named, _, words = heading.partition(": ")

@@ -48,15 +48,6 @@ ONE_SOURCE = [OWN]
 
 
 @pytest.fixture(scope="module")
-def shared_home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEAP_HOME", str(folder))
-        patch.delenv("LEAP_DATA", raising=False)
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def scores(shared_home):
     """The nine steps with all three sources, and the regressors of supplementary table 5."""
     return run_variants(TINY, GENES, steps_of(TINY, GENES) + ensembles_of(TINY, GENES))
@@ -65,8 +56,9 @@ def scores(shared_home):
 @pytest.fixture
 def alone(monkeypatch):
     """Only the task's own source is at hand."""
-    everything = scopes.sources_of
-    monkeypatch.setattr(ablations, "sources_of", lambda *a: everything(*a)[:1])
+    everything = scopes.origins_of
+    for module in (scopes, ablations):
+        monkeypatch.setattr(module, "origins_of", lambda *a: everything(*a)[:1])
 
 
 def value(scores, group, name):
@@ -409,6 +401,8 @@ def test_saved_variants_are_loaded_as_they_were_run_without_computing(scores, mo
     for name in ("encode", "score_split"):
         monkeypatch.setattr(ablations, name, None)
     monkeypatch.setattr(TaskRun, "embedding", None)
+    for name in ("pool_of", "screen_of", "xenograft_screen"):  # no expression is read, and no screen
+        monkeypatch.setattr(scopes, name, None)
     found = load_variants(TINY, GENES, variants)
     order = ["group", "variant", "split", "level", "perturbation", "test_set", "metric"]
     pd.testing.assert_frame_equal(

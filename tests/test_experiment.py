@@ -31,16 +31,6 @@ TISSUES = replace(get_task("4b"), n_tissues=3, min_samples_per_tissue=12)
 
 
 @pytest.fixture(scope="module")
-def shared_home(tmp_path_factory):
-    """One home for the tests that only look at results."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEAP_HOME", str(folder))
-        patch.delenv("LEAP_DATA", raising=False)
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def scores(shared_home):
     return run_task(TINY, DRUGS)
 

@@ -1,8 +1,6 @@
 import json
 from dataclasses import asdict
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,14 +16,8 @@ from leaplib.store import save_frame
 from leaplib.tasks import get_task
 from tests.frames import make_scores, make_subset_scores, points
 
-matplotlib.use("Agg")
+pytestmark = pytest.mark.usefixtures("home")
 SMOKE = get_profile("smoke")
-
-
-@pytest.fixture(autouse=True)
-def close_figures(home):
-    yield
-    plt.close("all")
 
 
 def save_scores(scores):

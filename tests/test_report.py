@@ -440,11 +440,12 @@ def test_durations(seconds, text):
     assert duration(seconds) == text
 
 
-def test_captions_come_from_headings(run):
+def test_captions_come_from_headings_and_titles_of_tables(run):
     notebooks = collect("smoke").notebooks
     assert Output("figure_2", {}, notebooks).caption == "Models, and more"
     assert Output("figure_22", {}, notebooks).caption == ""
     assert Output("table_2", {}, notebooks).caption == ""
+    assert Output("supplementary_table_3", {}, notebooks).caption == "Models compared on all tasks"  # as printed
 
 
 def test_a_new_report_replaces_an_older_one_whole(run):

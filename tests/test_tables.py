@@ -149,15 +149,6 @@ TINY = replace(
 
 
 @pytest.fixture(scope="module")
-def shared_home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEAP_HOME", str(folder))
-        patch.delenv("LEAP_DATA", raising=False)
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def results(shared_home):
     run_task(TINY, "2a", ["ps-knn", "ps-lasso", "leap"])
     return load_evidence(TINY)

@@ -6,9 +6,11 @@ import pytest
 from scipy.stats import spearmanr
 
 from leaplib import data, tables, transfer
+from leaplib.errors import InputError
 from leaplib.experiment import run_task
 from leaplib.expression import harmonise
-from leaplib.pretraining import embed
+from leaplib.layout import Layout
+from leaplib.pretraining import Embedding, code_map, embed, saved_embedding, tissue_agreement
 from leaplib.scores import load_predictions, load_scores, perturbation_values, split_values
 from leaplib.task_run import TaskRun, on_scale_of
 from leaplib.tasks import get_task, harmonised
@@ -142,3 +144,25 @@ def test_no_response_reaches_the_representations(monkeypatch):
     monkeypatch.setattr(data, "xenograft_screen", lambda profile: absurd)
     after = embed(TINY, TASK, force=True).codes[0]
     pd.testing.assert_frame_equal(before, after)
+
+
+def test_source_and_tissue_of_each_sample_lie_beside_the_codes(monkeypatch):
+    lines, tumours = data.xenograft_screen(TINY)
+    tissue = pd.concat([lines.samples["tissue"], tumours.samples["tissue"]])
+    found = embed(TINY, TASK)
+    expected = tissue.reindex(found.codes[0].index).fillna("unknown").tolist()
+    assert found.tissue.fillna("unknown").tolist() == expected and 1 < expected.count("unknown") < len(expected)
+    assert set(found.domain[tumours.expression.index]) == {"PDX Encyclopedia"}
+    drawn = code_map(found)
+    assert drawn["group"].tolist() == expected
+    (Layout(TINY.name).results / "representations" / data.pool_name(TINY, TASK) / "samples.parquet").unlink()
+    with pytest.raises(InputError, match=r"samples.parquet: cannot be read .*: run the notebook"):
+        saved_embedding(TINY, TASK)
+    assert embed(TINY, TASK).tissue.fillna("unknown").tolist() == expected
+
+
+def test_agreement_of_tissues_by_hand():
+    codes = pd.DataFrame({"x": [0.0, 1, 10, 11, 5]}, index=list("abcde"))
+    tissue = pd.Series(["Lung", "Lung", "Skin", "Lung", None], index=codes.index)
+    (row,) = tissue_agreement(Embedding([codes], tissue, tissue, ""), n_neighbors=1).to_dict("records")
+    assert row["same_tissue"] == 0.5 and row["by_chance"] == pytest.approx(0.75**2 + 0.25**2)
