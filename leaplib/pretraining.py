@@ -13,6 +13,7 @@ from leaplib import __version__
 from leaplib.damae import DAMAE
 from leaplib.data import pool_key, pool_name, pool_of
 from leaplib.errors import InputError
+from leaplib.expression import ExpressionScaler
 from leaplib.layout import Layout
 from leaplib.leap import Representations
 from leaplib.profiles import Profile
@@ -91,6 +92,18 @@ def _pretrain(profile: Profile, task: Task, device: str, configuration: dict) ->
         save_frame(damae.history_, folder / f"history_{seed}.parquet", configuration)
     for path, codes in zip(_files(profile, task, "embedding"), fitted.transform(pool.expression), strict=True):
         save_frame(codes.rename(columns=str), path, configuration)
+
+
+def standardised(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return the expression of a task's pool as its DAMAEs see it: genes chosen, each to mean 0 and SD 1."""
+    pool = pool_of(profile, task)
+    scaler = ExpressionScaler(pool.n_genes).fit(pool.expression, sources=pool.domain)
+    return scaler.transform(pool.expression)
+
+
+def standardised_key(profile: Profile, task: Task) -> str:
+    """Return the key of all that `standardised` depends on."""
+    return key_of({"pool": pool_key(profile, task), "n_genes": profile.n_genes, "version": __version__})
 
 
 def learning_curves(profile: Profile, task: Task) -> pd.DataFrame:

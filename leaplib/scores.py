@@ -15,6 +15,7 @@ from leaplib.splits import XENOGRAFTS, Split
 from leaplib.store import load_frame, provenance
 from leaplib.tasks import TASKS
 
+IDENTITY = "cohort", "version", "representations", "expression"  # what results of a task must share
 SCORE_COLUMNS = ["level", "perturbation", "test_set", "metric", "value"]
 TEST_SETS_AT_ONCE = 50  # bounds the memory
 
@@ -142,7 +143,7 @@ def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[di
             raise InputError(f"{path}: cannot be read: delete it and run `leap run` again")
         configuration = recorded["configuration"]
         kept = newest.setdefault(configuration["task"]["id"], {})
-        identity = {key: configuration[key] for key in ("cohort", "version", "representations") if configuration[key]}
+        identity = {key: configuration[key] for key in IDENTITY if configuration.get(key)}
         if all(kept.setdefault(key, value) == value for key, value in identity.items()):
             found.append((str(path), configuration))
     return [configuration for _, configuration in sorted(found, key=lambda pair: pair[0])]
