@@ -5,15 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from leaplib.cohort import check_unique
 from leaplib.damae import DAMAE, fit_damaes
 from leaplib.errors import InputError
 from leaplib.expression import ExpressionScaler
+from leaplib.expression_model import ExpressionModel
 from leaplib.regressors import PSLasso
-from leaplib.regressors.base import seen
 from leaplib.splits import tuning_folds
 
 
@@ -56,7 +54,7 @@ class Representations:
         return [pd.DataFrame(damae.transform(scaled), index=expression.index) for damae in self.damaes]
 
 
-class LEAP(BaseEstimator):
+class LEAP(ExpressionModel):
     """Layered Ensemble of Autoencoders and Predictors (arXiv 2502.15646, Figure 1).
 
     Five DAMAEs, trained without labels from five seeds, each give a representation; on each a PS-LASSO is
@@ -97,30 +95,8 @@ class LEAP(BaseEstimator):
         self.damae = damae
         self.n_alphas = n_alphas
 
-    def fit(self, X: pd.DataFrame, Y: pd.DataFrame, unlabelled: pd.DataFrame | None = None,
-            groups: pd.Series | None = None) -> "LEAP":  # fmt: skip
-        """Train on expression and responses.
-
-        Parameters
-        ----------
-        X : DataFrame, samples x genes
-            Expression on a log scale.
-        Y : DataFrame, samples x perturbations
-            NaN where not measured; the same samples as X, in any order.
-        unlabelled : DataFrame, samples x genes, optional
-            Further expression for pretraining only, such as that of the samples to predict. Samples that
-            stand in X too are taken once.
-        groups : Series, optional
-            Group (tissue) of each sample: tuning folds then never divide a group.
-
-        Raises
-        ------
-        InputError
-            When samples or genes of the tables do not match, repeat, or values are missing.
-        """
-        self._check(X, Y)
-        Y = Y.loc[X.index]
-        pool, sources = self._pool(X, unlabelled)
+    def _fit(self, X: pd.DataFrame, Y: pd.DataFrame, groups: pd.Series | None, pool: pd.DataFrame,
+             sources: pd.Series | None) -> None:  # fmt: skip
         seeds = range(self.random_state, self.random_state + self.n_representations)
         self.representations_ = Representations.fit(
             pool, seeds, self.n_genes, self.device, sources, **dict(self.damae or {})
@@ -130,39 +106,12 @@ class LEAP(BaseEstimator):
             PSLasso(self.n_alphas, device=self.device).fit(codes, Y, folds)
             for codes in self.representations_.transform(X)
         ]
-        return self
 
-    def predict(self, X: pd.DataFrame, perturbations: Sequence[Any] | None = None) -> pd.DataFrame:
-        """Return predicted responses, samples x perturbations (all, or those asked for)."""
-        check_is_fitted(self)
-        columns = seen(self.members_[0].perturbations_, perturbations)
-        return average(self.predict_members(X))[columns]
+    def _predict(self, X: pd.DataFrame) -> pd.DataFrame:
+        return average(self.predict_members(X))
 
     def predict_members(self, X: pd.DataFrame) -> list[pd.DataFrame]:
         """Return the predictions of each representation's PS-LASSO."""
         check_is_fitted(self)
         codes = self.representations_.transform(X)
         return [member.predict(code) for member, code in zip(self.members_, codes, strict=True)]
-
-    @staticmethod
-    def _check(X: pd.DataFrame, Y: pd.DataFrame) -> None:
-        for frame, what in ((X, "expression"), (Y, "responses")):
-            if not isinstance(frame, pd.DataFrame):
-                raise InputError(f"{what}: expected a DataFrame with samples as rows, got {type(frame).__name__}")
-            check_unique(frame.index, "sample", what)
-            check_unique(frame.columns, "column", what)
-        apart = X.index.symmetric_difference(Y.index)
-        if len(apart):
-            raise InputError(f"sample {apart[0]!r} is not in both expression and responses ({len(apart)} such)")
-
-    @staticmethod
-    def _pool(X: pd.DataFrame, unlabelled: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.Series | None]:
-        """Return all expression for pretraining, and where each sample comes from."""
-        if unlabelled is None:
-            return X, None
-        check_unique(unlabelled.index, "sample", "unlabelled expression")
-        further = unlabelled.loc[unlabelled.index.difference(X.index, sort=False)]
-        if not len(X.columns.intersection(further.columns)):
-            raise InputError("expression and unlabelled expression have no gene in common: use the same gene symbols")
-        pool = pd.concat([X, further], join="inner")
-        return pool, pd.Series(np.where(pool.index.isin(X.index), "labelled", "unlabelled"), index=pool.index)

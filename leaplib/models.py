@@ -1,14 +1,14 @@
-"""The models of the paper in one table: README, notebooks, command line and runs take them from here."""
+"""The models in one table, the paper's and others: README, notebooks, command line and runs take them from here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from leaplib.code_version import code_version
 from leaplib.errors import InputError
-from leaplib.regressors import PSKNN, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp
+from leaplib.regressors import PSKNN, DualRidge, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp
 from leaplib.regressors.base import Regressor
 from leaplib.regressors.tuning import Tuned
 
@@ -31,6 +31,10 @@ class Model:
         Designs of the tasks that it runs on.
     few_shot : bool
         Is also fine-tuned on a few samples of the target.
+    features : {"codes", "expression"}
+        What it sees of a sample: a DAMAE's code, or all standardised genes.
+    published : bool
+        Stands in the paper: the paper's claims are about these alone.
     """
 
     key: str
@@ -39,6 +43,8 @@ class Model:
     estimator: type[Regressor] | None
     designs: tuple[str, ...] = ("holdout", "tissue", "xenograft")
     few_shot: bool = False
+    features: Literal["codes", "expression"] = "codes"
+    published: bool = True
 
     @property
     def pan_perturbation(self) -> bool:
@@ -57,6 +63,8 @@ MODELS = {
         Model("ps-tcrp", "PS-TCRP", "meta-learned network a perturbation; zero-shot and 10-shot", PSTcrp,
               designs=("tissue", "xenograft"), few_shot=True),
         Model("ps-lasso", "PS-LASSO", "one Lasso a perturbation on one representation", PSLasso),
+        Model("ps-ridge", "PS-RIDGE", "one ridge regression a perturbation on all genes: no autoencoder", DualRidge,
+              features="expression", published=False),
         Model("leap", "LEAP", "average of PS-LASSO over the representations", None),
     )
 }  # fmt: skip
@@ -140,6 +148,9 @@ def _parameters(model: Model, settings: Mapping[str, Any]) -> tuple[str, int, st
     fixed = ", ".join(f"{name} {_text(value)}" for name, value in parameters.items() if name not in ELSEWHERE)
     if isinstance(estimator, PSLasso):
         return f"penalty: {estimator.n_alphas} from alpha_max to {estimator.eps:g} of it", estimator.n_alphas, ""
+    if isinstance(estimator, DualRidge):
+        ends = f"penalty: {estimator.n_penalties} from {estimator.largest:g} to {estimator.smallest:g} mean eigenvalues"
+        return ends, estimator.n_penalties, ""
     if not isinstance(estimator, Tuned):
         return "nothing", 1, fixed
     grid = parameters["grid"] or estimator.default_grid

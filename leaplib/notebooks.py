@@ -15,7 +15,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from leaplib.errors import InputError
-from leaplib.files import atomic_path
+from leaplib.files import atomic_path, sweep
 from leaplib.layout import Layout, home
 from leaplib.profiles import Profile, get_profile
 
@@ -134,6 +134,8 @@ def run_notebooks(profile: str, numbers: Sequence[str] | None = None,
     list of str
         What failed, a line each: the others go on without it.
     """
+    for folder in (Layout(profile).executed, Layout(profile).figures):
+        sweep(folder)
     seconds, failed = {}, []
     paths = find_notebooks(numbers)
     for position, path in enumerate(paths, start=1):

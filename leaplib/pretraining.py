@@ -14,6 +14,7 @@ from leaplib.code_version import code_version
 from leaplib.damae import DAMAE
 from leaplib.data import pool_key, pool_name, pool_of
 from leaplib.errors import InputError
+from leaplib.expression import ExpressionScaler
 from leaplib.layout import Layout
 from leaplib.leap import Representations
 from leaplib.profiles import Profile
@@ -123,6 +124,19 @@ def embedding_key(profile: Profile, task: Task) -> str:
 def folder_of(profile: Profile, task: Task) -> Path:
     """Return where the DAMAEs of a task's pool lie."""
     return Layout(profile.name).results / "representations" / pool_name(profile, task)
+
+
+def standardised(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return the expression of a task's pool as its DAMAEs see it: genes chosen, each to mean 0 and SD 1."""
+    pool = pool_of(profile, task)
+    scaler = ExpressionScaler(pool.n_genes).fit(pool.expression, sources=pool.domain)
+    return scaler.transform(pool.expression)
+
+
+def standardised_key(profile: Profile, task: Task) -> str:
+    """Return the key of all that `standardised` depends on."""
+    return key_of({"pool": pool_key(profile, task), "n_genes": profile.n_genes,
+                   "code": code_version("leaplib.expression")})  # fmt: skip
 
 
 def learning_curves(profile: Profile, task: Task) -> pd.DataFrame:

@@ -137,7 +137,8 @@ def run_jobs(jobs: Sequence[Job], backend: Backend | None = None, force: bool = 
     if not jobs:
         return []
     profile, outcomes = jobs[0].profile.name, {}
-    sweep(Layout(profile).results)
+    for folder in (Layout(profile).results, Layout(profile).processed):
+        sweep(folder)
     costs = {job.id: 0.0 if not force and job.is_done() else estimate(job) for job in jobs}
     with Progress(costs, label, str(log_path(profile))) as progress, _runner(backend, profile) as runner:
         for stage in sorted({job.stage for job in jobs}):

@@ -167,7 +167,7 @@ def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[di
     for path in files:
         recorded = provenance(path)
         if recorded is None:
-            continue  # damaged: the next run makes it anew, until then it is missing
+            raise InputError(f"{path}: cannot be read: run `leap run` again, which makes it anew")
         configuration = recorded["configuration"]
         task = configuration["task"]["id"]
         cohort = cohorts.setdefault(task, _saved(profile, task, "hash"))
@@ -175,7 +175,7 @@ def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[di
         if current and configuration["representations"] in pools:
             found.append(configuration)
     if not found:
-        raise InputError(f"the results in {folder} are of other data, settings or version, or damaged: run "
+        raise InputError(f"the results in {folder} are of other data, settings or code: run "
                          f"`leap run --profile {profile}` again")  # fmt: skip
     return found
 

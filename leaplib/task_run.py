@@ -18,7 +18,7 @@ from leaplib.data import load_cohort, load_task_splits
 from leaplib.layout import Layout
 from leaplib.leap import average
 from leaplib.models import BY_NAME, CONTROLS, FEW_SHOT, MODELS, N_FEW_SHOT_SETS, code_of, make
-from leaplib.pretraining import Embedding, embed, embedding_key
+from leaplib.pretraining import Embedding, embed, embedding_key, standardised, standardised_key
 from leaplib.profiles import Profile
 from leaplib.regressors import TissueMean, TrainingMean, shuffle_labels
 from leaplib.regressors.base import Regressor
@@ -57,6 +57,11 @@ class TaskRun:
         return embed(self.profile, self.task, self.device)
 
     @cached_property
+    def expression(self) -> pd.DataFrame:
+        """Standardised expression of the task's pool, for models without a representation."""
+        return standardised(self.profile, self.task)
+
+    @cached_property
     def embedding_key(self) -> str:
         """What identifies these representations, trained or not."""
         return embedding_key(self.profile, self.task)
@@ -72,11 +77,18 @@ class TaskRun:
                                "left_out": [list(held) for held in split.left_out]}),
             "cohort": self.cohort.hash,
             "data": self.cohort.data,
-            "representations": None if model in ("Training mean", "Tissue mean") else self.embedding_key,
             "members": len(self.members) if model.startswith("LEAP") else None,
             "seed": SEED,
             "code": code_of(model),
+            **self._features_keys(model),
         }  # fmt: skip
+
+    def _features_keys(self, model: str) -> dict[str, str | None]:
+        """Return the keys of what a model sees of the samples."""
+        if _sees_genes(model):
+            return {"representations": None, "expression": standardised_key(self.profile, self.task)}
+        no_features = model in (CONTROLS["training-mean"], CONTROLS["tissue-mean"])
+        return {"representations": None if no_features else self.embedding_key}
 
     def settings(self, model: str) -> dict:
         """Return a model's parameters that differ from the paper's; those of PS-LASSO for LEAP too."""
@@ -124,7 +136,7 @@ class TaskRun:
         number = self.members.index(model) if model in self.members else 0
         name = "PS-LASSO" if model in self.members else model
         fitted = self._fit(name, split, labels, number)
-        found = {model: self._predict(fitted, split.test, number)}
+        found = {model: self._predict(name, fitted, split.test, number)}
         return found | ({model + FEW_SHOT: self._few_shot(fitted, split)} if BY_NAME[name].few_shot else {})
 
     def _shuffled(self, split: Split, labels: pd.DataFrame) -> pd.DataFrame:
@@ -142,16 +154,20 @@ class TaskRun:
     def _leap(self, split: Split, labels: pd.DataFrame, samples: pd.Index) -> pd.DataFrame:
         """Fit LEAP and predict, without keeping its members."""
         fitted = [self._fit("PS-LASSO", split, labels, number) for number in range(len(self.members))]
-        return average([self._predict(model, samples, number) for number, model in enumerate(fitted)])
+        return average([self._predict("PS-LASSO", model, samples, number) for number, model in enumerate(fitted)])
 
     def _fit(self, name: str, split: Split, labels: pd.DataFrame, number: int) -> Regressor:
-        """Fit a model on one representation of the training samples."""
+        """Fit a model on the training samples: on one representation, or on all genes."""
         model = make(BY_NAME[name], self.settings(name), self.device)
-        codes, tissue = self.embedding.codes[number], self.cohort.samples["tissue"]
-        return model.fit(codes.loc[split.train], labels, split.folds, tissue.loc[split.train], self.cohort.fingerprints)
+        features, tissue = self._features(name, number).loc[split.train], self.cohort.samples["tissue"]
+        return model.fit(features, labels, split.folds, tissue.loc[split.train], self.cohort.fingerprints)
 
-    def _predict(self, model: Regressor, samples: pd.Index, number: int) -> pd.DataFrame:
-        return model.predict(self.embedding.codes[number].loc[samples])
+    def _predict(self, name: str, model: Regressor, samples: pd.Index, number: int) -> pd.DataFrame:
+        return model.predict(self._features(name, number).loc[samples])
+
+    def _features(self, name: str, number: int) -> pd.DataFrame:
+        """Return what a model sees of all samples of the pool."""
+        return self.expression if _sees_genes(name) else self.embedding.codes[number]
 
     def _few_shot(self, model: Regressor, split: Split) -> pd.DataFrame:
         """Fine-tune on the samples that each of the first test sets leaves out and predict the others."""
@@ -218,6 +234,11 @@ class TaskRun:
         truth = self.cohort.response.loc[split.test]
         score = score_split if prediction.index.nlevels == 1 else score_few_shot
         save_frame(score(truth, prediction, split), scores, configuration)
+
+
+def _sees_genes(name: str) -> bool:
+    """Tell whether a model sees the genes themselves."""
+    return name in BY_NAME and BY_NAME[name].features == "expression"
 
 
 def on_scale_of(training: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from leaplib import tables
-from leaplib.data import load_cohort, load_task_splits
+from leaplib.data import load_cohort, load_task_splits, pool_of
 from leaplib.errors import InputError
 from leaplib.experiment import run_task
 from leaplib.jobs import task_jobs
@@ -15,7 +15,7 @@ from leaplib.layout import Layout
 from leaplib.leap import average
 from leaplib.models import CONTROLS, MODELS, names
 from leaplib.profiles import get_profile
-from leaplib.regressors import PSLasso
+from leaplib.regressors import DualRidge, PSLasso
 from leaplib.scores import load_predictions, load_scores
 from leaplib.store import provenance
 from leaplib.task_run import TaskRun
@@ -106,6 +106,30 @@ def test_members_equal_the_estimator_on_the_saved_codes(scores):
     model = PSLasso().fit(codes.loc[split.train], run.cohort.response.loc[split.train], split.folds)
     expected = model.predict(codes.loc[split.test])
     np.testing.assert_allclose(load_predictions(TINY, "2a", split.name, "PS-LASSO r1"), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_ridge_sees_the_genes_that_the_autoencoders_see_and_no_code(scores):
+    run = TaskRun(TINY, DRUGS)
+    split, pool = run.splits[1], pool_of(TINY, DRUGS)
+    genes = sorted(pool.expression.var().nlargest(TINY.n_genes).index)
+    values = pool.expression[genes]
+    values = (values - values.mean()) / values.std(ddof=0)
+    model = DualRidge().fit(values.loc[split.train], run.cohort.response.loc[split.train], split.folds)
+    saved = load_predictions(TINY, "2a", split.name, "PS-RIDGE")
+    np.testing.assert_allclose(saved, model.predict(values.loc[split.test]), rtol=1e-4, atol=1e-5)
+
+
+def test_results_of_ridge_outlive_the_autoencoders_but_not_another_choice_of_genes(scores):
+    def key(model, **changes):
+        run = TaskRun(replace(TINY, **changes), DRUGS)
+        run.__dict__["splits"] = TaskRun(TINY, DRUGS).splits
+        return run.configuration(run.splits[0], model)
+
+    trained_longer = {"damae": {**TINY.damae, "max_epochs": 16}}
+    assert key("PS-RIDGE", **trained_longer) == key("PS-RIDGE")
+    assert key("PS-KNN", **trained_longer) != key("PS-KNN")
+    assert key("PS-RIDGE", n_genes=149) != key("PS-RIDGE")
+    assert key("PS-RIDGE", models={"ps-ridge": {"n_penalties": 3}}) != key("PS-RIDGE")
 
 
 def test_scores_can_be_worked_out_again_from_predictions(scores):

@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from leaplib import ablations, external, pretraining, redraw
 from leaplib.data import saved_flow
 from leaplib.errors import InputError
+from leaplib.files import write_text
 from leaplib.layout import Layout
+from leaplib.models import code_of
 from leaplib.profiles import get_profile
 from leaplib.store import save_frame
 from leaplib.tasks import get_task
@@ -21,11 +23,12 @@ SMOKE = get_profile("smoke")
 
 
 def save_scores(scores):
-    """Write scores where `leaplib.experiment` does."""
+    """Write scores where `leaplib.task_run` does."""
     for (task, model, member, split, data), rows in scores.groupby(["task", "model", "member", "split", "data"]):
         name = model if member < 0 else f"{model} r{member}"
         configuration = {"task": asdict(get_task(task)), "model": name, "split": split, "data": data, "cohort": "c",
-                         "version": "v", "representations": None}  # fmt: skip
+                         "code": code_of(name), "representations": None}  # fmt: skip
+        write_text(Layout("smoke").cohort(task) / "cohort.json", json.dumps({"hash": "c", "data": data}))
         path = Layout("smoke").scores(task, split, name)
         save_frame(rows[["level", "perturbation", "test_set", "metric", "value"]], path, configuration)
 

@@ -1,3 +1,5 @@
+import socket
+
 """The report: whole, escaped, linked, replaced at once, and shown by a browser without complaint."""
 
 import base64
@@ -487,14 +489,20 @@ def test_an_older_report_comes_back_when_the_last_step_fails(tmp_path, monkeypat
     assert [path.name for path in tmp_path.rglob("*")] == ["r", "old"]
 
 
-def test_what_a_killed_build_left_is_no_obstacle(tmp_path):
-    for state in ("part", "old"):
-        (tmp_path / f".r.{os.getpid()}.{state}").mkdir()
-        (tmp_path / f".r.{os.getpid()}.{state}/half").touch()
-    for name in ("first", "second"):
-        with atomic_folder(tmp_path / "r") as folder:
-            (folder / name).touch()
-    assert [path.name for path in tmp_path.rglob("*")] == ["r", "second"]
+def test_what_a_killed_build_left_is_no_obstacle_and_goes(run):
+    target = build_report("smoke").parent
+    gone = subprocess.Popen(["true"])  # its number is nobody's once it has ended
+    gone.wait()
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+    for name in (f".smoke.{host}~{gone.pid}~0123abcd.part", f".smoke.{host}~{gone.pid}~0123abcd.old"):
+        (target.parent / name).mkdir()
+        (target.parent / name / "half").touch()
+    alive = target.parent / f".smoke.{host}~{os.getpid()}~0123abcd.part"
+    elsewhere = target.parent / f".smoke.elsewhere~{gone.pid}~0123abcd.part"
+    for folder in (alive, elsewhere):
+        folder.mkdir()
+    build_report("smoke")
+    assert sorted(path.name for path in target.parent.iterdir()) == sorted([alive.name, elsewhere.name, "smoke"])
 
 
 def test_a_build_that_is_killed_leaves_the_older_one(run):
