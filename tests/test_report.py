@@ -1,5 +1,3 @@
-import socket
-
 """The report: whole, escaped, linked, replaced at once, and shown by a browser without complaint."""
 
 import base64
@@ -9,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from urllib.parse import unquote, urlsplit
 
