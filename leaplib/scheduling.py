@@ -18,7 +18,7 @@ from leaplib.costs import estimate, kind_of, work_of
 from leaplib.errors import StorageError
 from leaplib.files import sweep
 from leaplib.jobs import Job
-from leaplib.layout import Layout
+from leaplib.layout import Layout, data_folder, home
 from leaplib.progress import Progress
 from leaplib.run_log import log, log_path, measured
 from leaplib.threads import limited, n_cores
@@ -85,8 +85,7 @@ def do(job: Job, force: bool, threads: int, retry: bool) -> Outcome:
             job.do(force or bool(failed), errors)
         failure = _partial(job, errors)
         state = PARTLY if failure else COMPUTED
-        entry = {**where, "state": state, **taken,
-                 "cost": kind_of(job), "work": round(work_of(job), 6)}  # fmt: skip
+        entry = {**where, "state": state, **taken}
         return Outcome(job.id, state, entry, failure)
     except StorageError:
         raise
@@ -136,7 +135,7 @@ def run_jobs(jobs: Sequence[Job], backend: Backend | None = None, force: bool = 
     backend, retry = backend or Backend(), failures.try_again() if retry is None else retry
     if not jobs:
         return []
-    profile, outcomes = jobs[0].profile.name, {}
+    profile, outcomes, by_id = jobs[0].profile.name, {}, {job.id: job for job in jobs}
     for folder in (Layout(profile).results, Layout(profile).processed):
         sweep(folder)
     costs = {job.id: 0.0 if not force and job.is_done() else estimate(job) for job in jobs}
@@ -145,19 +144,22 @@ def run_jobs(jobs: Sequence[Job], backend: Backend | None = None, force: bool = 
             waiting = [job for job in jobs if job.stage == stage]
             for outcome in runner(waiting, force, retry):
                 outcomes[outcome.job] = outcome
-                _record(profile, outcome)
+                _record(by_id[outcome.job], outcome)
                 progress.step(outcome.job, outcome.failure is not None, outcome.job)
     return [outcomes[job.id] for job in jobs]
 
 
-def _record(profile: str, outcome: Outcome) -> None:
+def _record(job: Job, outcome: Outcome) -> None:
     """Log what was computed, and keep or forget its failure."""
-    if outcome.entry:
-        log(profile, **outcome.entry)
-        if outcome.failure:
-            failures.record(profile, outcome.failure)
-        else:
-            failures.forget(profile, outcome.job)
+    profile = job.profile.name
+    if not outcome.entry:
+        return
+    if outcome.failure:
+        failures.record(profile, outcome.failure)
+    else:
+        failures.forget(profile, job.id)
+    size = {"cost": kind_of(job), "work": round(work_of(job), 6)} if outcome.state in (COMPUTED, PARTLY) else {}
+    log(profile, **outcome.entry, **size)
 
 
 Runner = Callable[[Sequence[Job], bool, bool], Iterator[Outcome]]
@@ -195,15 +197,22 @@ def _in_processes(jobs: Sequence[Job], backend: Backend, force: bool, retry: boo
 def _parallel(jobs: Sequence[Job], backend: Backend, force: bool, retry: bool,
               started: list[Job]) -> Iterator[Outcome]:  # fmt: skip
     """Do jobs in processes, and note which were started."""
+    places = {"LEAP_HOME": str(home()), "LEAP_DATA": str(data_folder())}
 
     def tasks() -> Iterator[Any]:
         for job in jobs:
             started.append(job)
-            yield delayed(do)(job, force, backend.threads, retry)
+            yield delayed(_in_process)(places, job, force, backend.threads, retry)
 
     n_jobs = max(backend.n_jobs, 2)  # with one, joblib would not start a process
     parallel = Parallel(n_jobs, backend="loky", return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
     yield from parallel(tasks())
+
+
+def _in_process(places: dict[str, str], job: Job, force: bool, threads: int, retry: bool) -> Outcome:
+    """Do a job in a process that may have served a run in other folders before."""
+    os.environ.update(places)
+    return do(job, force, threads, retry)
 
 
 def _alone(job: Job, backend: Backend, force: bool, retry: bool) -> Iterator[Outcome]:
