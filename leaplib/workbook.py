@@ -8,6 +8,7 @@ from openpyxl import Workbook
 from openpyxl.cell import Cell
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 
 from leaplib.errors import InputError
@@ -68,6 +69,15 @@ def _fill(sheet: Worksheet, table: PrintTable) -> None:
     _colour(sheet, table)
     _title(sheet, table.title, len(columns))
     sheet.freeze_panes = sheet.cell(HEADER_ROW + 1, 1)
+    _page(sheet)
+
+
+def _page(sheet: Worksheet) -> None:
+    """Print as wide as a landscape page, title and header on each."""
+    sheet.page_setup.orientation = "landscape"
+    sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
+    sheet.page_setup.fitToHeight = 0  # as many pages as it takes
+    sheet.print_title_rows = f"{TITLE_ROW}:{HEADER_ROW}"
 
 
 def _title(sheet: Worksheet, title: str, n_columns: int) -> None:
