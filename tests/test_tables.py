@@ -314,6 +314,7 @@ def test_the_workbook_has_a_sheet_a_table_with_its_title_and_values(book, printe
         assert [str(column).lower() for column in rows[0]] == [column.lower() for column in table.cells]
         assert [["" if v is None else v for v in row] for row in rows[1:]] == table.cells.to_numpy().tolist()
         assert sheet.freeze_panes == "A3" and sheet.print_title_rows == "$1:$2"
+        assert sheet.row_dimensions[2].height >= 16 and sheet.page_setup.paperSize == 9
         assert sheet.sheet_properties.pageSetUpPr.fitToPage and sheet.page_setup.fitToHeight == 0
         widths = [sheet.column_dimensions[cell.column_letter].width for cell in sheet[2]]
         longest = table.cells.astype(str).map(len).max().to_numpy()
