@@ -38,20 +38,21 @@ def latex(table: PrintTable) -> str:
     The best model is bold; rows on simulated data carry a dagger, which a line under the table explains. Scores that
     do not fit beside each other on a landscape page become two tables: per perturbation, and over all pairs.
     """
-    if _width(table.cells) <= PAGE or not any(_overall(column) for column in table.cells):
+    if _width(table.cells) <= PAGE or not any(map(_overall, table.cells.columns)):
         return "\n".join([PREAMBLE, *_longtable(table)]) + "\n"
-    scores = [column for column in table.cells if _overall(column) or f"overall {column}" in table.cells]
-    scores += [column + PAPER for column in scores if column + PAPER in table.cells]
+    names = [str(column) for column in table.cells]
+    scores = [name for name in names if _overall(name) or f"overall {name}" in names]
+    scores += [name + PAPER for name in scores if name + PAPER in names]
     lines = [PREAMBLE]
     for about, overall in (("Per perturbation", False), ("Over all pairs at once", True)):
-        kept = [column for column in table.cells if column not in scores or _overall(column) == overall]
+        kept = [name for name in names if name not in scores or _overall(name) == overall]
         part = replace(table, title=f"{table.title} {about}.", cells=table.cells[kept], bold=table.bold[kept])
         lines += _longtable(part)
     return "\n".join(lines) + "\n"
 
 
-def _overall(column: object) -> bool:
-    return str(column).startswith("overall ")
+def _overall(name: str) -> bool:
+    return name.startswith("overall ")
 
 
 def _longtable(table: PrintTable) -> list[str]:
