@@ -228,9 +228,9 @@ def ablation_verdict(table: pd.DataFrame, task: str, group: str | None = None) -
     text += _ends(run)
     over = [tested[name] < LEVEL for name in ("p_perturbations_holm", "p_splits_holm")]
     kinds = (
-        ("Supported over perturbations and over splits", over[0] & over[1]),
-        ("Supported over perturbations, but not shown to hold for other samples", over[0] & ~over[1]),
-        ("Supported over splits, but not in most perturbations", over[1] & ~over[0]),
+        ("Difference supported over perturbations and over splits", over[0] & over[1]),
+        ("Difference supported over perturbations, but not shown to hold for other samples", over[0] & ~over[1]),
+        ("Difference supported over splits, but not in most perturbations", over[1] & ~over[0]),
         ("No evidence of a difference, which is not evidence of none", ~over[0] & ~over[1]),
     )
     items = [f"{kind}: {_listed(_told(tested[which], run))}." for kind, which in kinds if which.any()]

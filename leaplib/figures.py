@@ -166,7 +166,7 @@ def figure_3(scores: pd.DataFrame, published: pd.DataFrame | None = None, *, ext
 
 
 @style.styled
-def learning_curves(frame: pd.DataFrame, *, data: str = "real", title: str = "Pretraining of the DAMAEs",
+def learning_curves(frame: pd.DataFrame, *, data: str = "real", title: str = "Pretraining of the drug tasks' DAMAEs",
                     size: pages.Size = (style.ONE_COLUMN, 65)) -> pages.Drawn:  # fmt: skip
     """Draw the losses of each DAMAE by epoch.
 
@@ -192,7 +192,7 @@ def learning_curves(frame: pd.DataFrame, *, data: str = "real", title: str = "Pr
 
 @style.styled
 def representation(frame: pd.DataFrame, *, data: str = "real", n_groups: int = 15,
-                       title: str = "Samples in the representation",
+                       title: str = "Samples in the first of the drug tasks' DAMAEs",
                        size: pages.Size = (120, 80)) -> pages.Drawn:  # fmt: skip
     """Draw the samples in two components of a representation, coloured by tissue.
 

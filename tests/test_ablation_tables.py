@@ -139,9 +139,9 @@ def test_no_scores_of_a_group_are_an_error():
         tables.supplementary_table_6(make_scores())
 
 
-BOTH = "Supported over perturbations and over splits"
-PERTURBATIONS = "Supported over perturbations, but not shown to hold for other samples"
-SPLITS_ALONE = "Supported over splits, but not in most perturbations"
+BOTH = "Difference supported over perturbations and over splits"
+PERTURBATIONS = "Difference supported over perturbations, but not shown to hold for other samples"
+SPLITS_ALONE = "Difference supported over splits, but not in most perturbations"
 NONE = "No evidence of a difference, which is not evidence of none"
 
 
