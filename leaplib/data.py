@@ -29,7 +29,7 @@ from leaplib.sources.drugs import drug_files
 from leaplib.sources.screens import DrugScreen, GeneScreen
 from leaplib.sources.xenografts import Xenografts
 from leaplib.splits import Split, load_splits, make_splits, save_splits
-from leaplib.store import key_of
+from leaplib.store import key_of, load_frame
 from leaplib.tasks import Task
 
 PDX_FILE = "pdxe"
@@ -243,7 +243,7 @@ def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
 def load_external(profile: Profile, task: Task) -> pd.DataFrame:
     """Return what the external study of a task measured, lines x drugs; no columns where there is no such study."""
     load_cohort(profile, task)
-    return pd.read_parquet(Layout(profile.name).cohort(task.id) / "external.parquet")
+    return load_frame(Layout(profile.name).cohort(task.id) / "external.parquet")
 
 
 def _cohort_key(profile: Profile, task: Task) -> str:

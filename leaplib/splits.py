@@ -11,6 +11,8 @@ from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
 from leaplib.cohort import Cohort
 from leaplib.errors import InputError
 from leaplib.files import atomic_path
+from leaplib.layout import slug
+from leaplib.store import read_parquet
 from leaplib.tasks import Task
 
 N_FOLDS = 5
@@ -200,7 +202,18 @@ def make_splits(cohort: Cohort, task: Task, n_splits: int, n_test_sets: int, see
     tissues = largest_tissues(cohort.samples, task.n_tissues, task.min_tissue)
     if not tissues:
         raise InputError(f"task {task.id}: no tissue has {task.min_tissue} samples")
+    check_names(tissues)
     return unseen_tissues(cohort, tissues, n_test_sets, seed)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise an InputError where two names would share a file of results: the later run would overwrite the earlier."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(slug(name), name)
+        if other != name:
+            raise InputError(f"{other!r} and {name!r} differ in case or punctuation alone, and would share their files: "
+                             "give both one name, or tell them apart by a letter or digit")  # fmt: skip
 
 
 def save_splits(splits: Sequence[Split], path: str | Path) -> Path:
@@ -222,7 +235,7 @@ def save_splits(splits: Sequence[Split], path: str | Path) -> Path:
 def load_splits(path: str | Path) -> list[Split]:
     """Read the splits that `save_splits` wrote."""
     try:
-        frame = pd.read_parquet(path)
+        frame = read_parquet(Path(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}): delete it, and the next run makes it again") from error
     splits = []

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from leaplib.errors import InputError
 from leaplib.files import atomic_path
 
+MOST_BYTES = 8 << 30  # of a frame: some hundred times the largest of a run
 PACKAGES = ("leaplib", "numpy", "numba", "pandas", "scipy", "scikit-learn", "torch")
 
 
@@ -55,10 +56,27 @@ def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
     return recorded is not None and recorded["key"] == key_of(configuration)
 
 
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a parquet file, unless it asks for more memory than a frame of ours: a few bytes can ask for any amount.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `pandas.read_parquet`, and a ValueError where it is too large.
+    """
+    with pq.ParquetFile(path) as file:
+        about = file.metadata
+        stated = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+        needed = max(stated, 8 * about.num_rows * about.num_columns)
+    if needed > MOST_BYTES:
+        raise ValueError(f"{about.num_rows:,} rows x {about.num_columns:,} columns, {needed:,} bytes, are too many")
+    return pd.read_parquet(path)
+
+
 def load_frame(path: Path) -> pd.DataFrame:
     """Read a frame; a missing or damaged file is an InputError that says how to make it again."""
     try:
-        return pd.read_parquet(path)
+        return read_parquet(path)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be read ({error}): delete it and run the notebook or `leap run` again"
