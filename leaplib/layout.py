@@ -78,8 +78,8 @@ def slug(name: str) -> str:
     """Return a name as a file name: lower case, words joined by hyphens.
 
     Letters and digits are all that is taken over, so that no name leads to another folder. Where a name holds other
-    signs than those of "PS-LASSO r0", "LEAP (10-shot)" or "CNS/Brain", or is too long for a file, a checksum tells it apart from
-    names that look alike.
+    signs than those of "PS-LASSO r0", "LEAP (10-shot)" or "CNS/Brain", or is too long for a file, a checksum tells it
+    apart from names that look alike.
     """
     words = "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
     if words and len(words) <= LONGEST and all(c.isalnum() or c in PLAIN for c in name):

@@ -96,8 +96,7 @@ def _page(name: str, notebook: NotebookNode, exporter: "Exporter") -> NotebookPa
         seconds=run.get("duration"),
         failed=bool(run.get("exception")),
         body=body,
-        images={path: harmless(data) if path.endswith(".svg") else data
-                for path, data in resources["outputs"].items()},
+        images={path: harmless(data) if path.endswith(".svg") else data for path, data in resources["outputs"].items()},
     )
 
 

@@ -103,8 +103,11 @@ def styled(table: PrintTable) -> Styler:
     for row, colour in enumerate(table.colours):
         css[row, -1] += f"background-color: {colour}; color: black;"
     styles = pd.DataFrame(css, cells.index, cells.columns)
-    return cells.style.hide().apply(lambda _: styles, axis=None).format(thousands=",", escape="html").set_caption(
-        escape(table.title)
+    return (
+        cells.style.hide()
+        .apply(lambda _: styles, axis=None)
+        .format(thousands=",", escape="html")
+        .set_caption(escape(table.title))
     )
 
 

@@ -46,7 +46,7 @@ def provenance(path: Path) -> dict[str, Any] | None:
     try:
         metadata = pq.read_schema(path).metadata or {}
         return json.loads(metadata[b"leap"])
-    except (pa.ArrowInvalid, OSError, KeyError, json.JSONDecodeError):
+    except (OSError, KeyError, ValueError):  # of pyarrow, of the file, no entry, no JSON or text
         return None  # truncated or foreign: as good as absent, the run writes it again
 
 

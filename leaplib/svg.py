@@ -7,10 +7,10 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 SVG = "{http://www.w3.org/2000/svg}"
-SHOWN = {SVG + name for name in """
-    svg g defs symbol use path rect circle ellipse line polyline polygon text tspan textPath image clipPath mask
+NAMES = """svg g defs symbol use path rect circle ellipse line polyline polygon text tspan textPath image clipPath mask
     pattern marker linearGradient radialGradient stop style title desc filter feGaussianBlur feOffset feMerge
-    feMergeNode feColorMatrix feBlend feFlood feComposite""".split()}  # noqa: SIM905
+    feMergeNode feColorMatrix feBlend feFlood feComposite"""
+SHOWN = {SVG + name for name in NAMES.split()}
 WORDS = ("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}", "{http://purl.org/dc/elements/1.1/}",
          "{http://creativecommons.org/ns#}")  # fmt: skip
 INSIDE = re.compile(r"#|data:image/(png|jpeg);base64,")  # what a reference may lead to

@@ -1,4 +1,4 @@
-"""Zip archives from elsewhere: members are read into memory, in pieces, up to a limit; nothing is ever unpacked to disk.
+"""Zip archives from elsewhere: members are read in pieces, up to a limit; nothing is ever unpacked to disk.
 
 What an archive says of itself is not believed: a member may state a small size and unpack to a large one.
 """

@@ -305,19 +305,21 @@ def session_for(url: str) -> requests.Session:
 @contextmanager
 def _answer(source: "Source", url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
     """Yield the answer to a GET: 200, 206 or 416 (no such range); all else raises."""
-    with session_for(url) as session:
-        with session.get(url, headers={**HEADERS, **headers}, stream=True, timeout=TIMEOUT) as response:
-            status = response.status_code
-            if status in PASSING or status >= 500:
-                stated = response.headers.get("Retry-After", "")
-                raise _Again(f"the server answers {status}", int(stated) if stated.isdecimal() else 0)
-            if status in (404, 410):
-                raise _refusal(source, url, f"the server does not have it ({status})")
-            if status not in (200, 206, 416):
-                raise _refusal(source, url, f"the server answers {status}")
-            if status != 416 and response.headers.get("Content-Type", "").lower().startswith("text/html"):
-                raise _page(source, url)
-            yield response
+    with (
+        session_for(url) as session,
+        session.get(url, headers={**HEADERS, **headers}, stream=True, timeout=TIMEOUT) as response,
+    ):
+        status = response.status_code
+        if status in PASSING or status >= 500:
+            stated = response.headers.get("Retry-After", "")
+            raise _Again(f"the server answers {status}", int(stated) if stated.isdecimal() else 0)
+        if status in (404, 410):
+            raise _refusal(source, url, f"the server does not have it ({status})")
+        if status not in (200, 206, 416):
+            raise _refusal(source, url, f"the server answers {status}")
+        if status != 416 and response.headers.get("Content-Type", "").lower().startswith("text/html"):
+            raise _page(source, url)
+        yield response
 
 
 def _retrying(action: Callable[[], Found], source: "Source", url: str, say: Callable[[str], None]) -> Found:

@@ -146,7 +146,9 @@ class _Client:
             matches = content["PropertyTable"]["Properties"]
             cid, smiles = int(matches[0]["CID"]), matches[0].get(PROPERTIES[0]) or matches[0][PROPERTIES[1]]
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise self._error(name, f"an answer without CID and SMILES ({text[:80].decode(errors='replace')!r})") from error
+            raise self._error(
+                name, f"an answer without CID and SMILES ({text[:80].decode(errors='replace')!r})"
+            ) from error
         return dict(zip(COLUMNS, (name, cid, smiles, "several" if len(matches) > 1 else "found"), strict=True))
 
     def _ask(self, name: str) -> tuple[requests.Response, bytes]:

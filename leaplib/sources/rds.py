@@ -178,7 +178,7 @@ class Node:
         return pd.DataFrame({name: pd.Series(value, index=index) for name, value in values.items()}, index=index)
 
     def _row_names(self, n: int) -> pd.Index:
-        """Return the names of a table's `n` rows; unnamed rows are counted, in a data.frame R writes NA, -n for them."""
+        """Return the names of `n` rows; unnamed rows are counted, in a data.frame R writes NA, -n for them."""
         if "row.names" not in self._attributes and "rownames" not in self:
             raise self.place.error("has no row names")
         names = self.child("rownames") if "rownames" in self else Node(self._attributes["row.names"], self.place)

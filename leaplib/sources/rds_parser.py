@@ -28,7 +28,7 @@ class _Parser(ParserXDR):
         super().__init__(data, expand_altrep=True, altrep_constructor_dict=_bounded(limit))
         self.size, self.records, self.most_records = len(data), 0, most_records
 
-    def parse_R_object(self, *args: Any, **options: Any) -> RObject:  # noqa: N802
+    def parse_R_object(self, *args: Any, **options: Any) -> RObject:
         """Parse a record and those within it."""
         self.records += 1
         if self.records > self.most_records:

@@ -24,6 +24,8 @@ from leaplib.sources.manifest import limit_of
 
 # No member of a published archive comes near this; more is a damaged or hostile archive.
 MEMBER_LIMIT = 512 * 2**20  # bytes, unpacked
+# A broken XML part of a workbook shows as SyntaxError, a part that is absent as KeyError.
+DAMAGE = (*archives.DAMAGE, KeyError, OSError, SyntaxError, DefusedXmlException)
 HTML = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
 
 
@@ -147,11 +149,18 @@ def open_workbook(place: Place) -> Iterator[openpyxl.Workbook]:
                 archives.check_sizes(archive, place.limit)
             handle.seek(0)
             book = openpyxl.load_workbook(handle, read_only=True, data_only=True)
+        except (*DAMAGE, ValueError) as error:
+            raise _damaged(place, error) from error
+        try:
             yield book
             book.close()
-        # A broken XML part shows as SyntaxError, a part that is absent as KeyError.
-        except (*archives.DAMAGE, KeyError, OSError, SyntaxError, DefusedXmlException) as error:
-            raise place.error(f"no xlsx workbook, or a damaged one ({type(error).__name__}: {error})") from error
+        except DAMAGE as error:
+            raise _damaged(place, error) from error
+
+
+def _damaged(place: Place, error: Exception) -> InputError:
+    reason = " ".join(str(error.__cause__ or error).split())[:150]
+    return place.error(f"no xlsx workbook, or a damaged one ({type(error).__name__}: {reason})")
 
 
 def sheet_rows(book: openpyxl.Workbook, sheet: str, place: Place) -> Iterator[tuple[Any, ...]]:

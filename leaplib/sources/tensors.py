@@ -26,7 +26,8 @@ OPCODES = frozenset(
     REDUCE""".split()  # noqa: SIM905
 )
 PLAIN = (str, float, int, bool, type(None))
-ZIP = b"PK"  # torch's newer form, an archive, which would be unpacked at one go; tensors within a pickle have the older one
+# torch's newer form is an archive, and would be unpacked at one go; tensors within a pickle have the older one.
+ZIP = b"PK"
 
 
 def read_tensors(data: bytes, where: str) -> dict[str, Any]:
