@@ -10,6 +10,7 @@ import pandas as pd
 
 from leaplib.errors import InputError
 from leaplib.files import atomic_path, write_text
+from leaplib.store import read_parquet
 
 SAMPLE_COLUMNS = ("tissue", "study", "disease_model")
 FRAMES = ("expression", "response", "samples", "perturbations", "fingerprints")
@@ -173,7 +174,7 @@ class Cohort:
         recorded = meta.pop("hash")
         paths = {name: folder / f"{name}.parquet" for name in FRAMES}
         try:
-            frames = {name: pd.read_parquet(path) for name, path in paths.items() if path.exists()}
+            frames = {name: read_parquet(path) for name, path in paths.items() if path.exists()}
             cohort = cls(**{**frames, **meta})
         except (OSError, TypeError, ValueError) as error:
             raise InputError(f"{folder}: cannot be read ({error}): delete the folder and prepare again") from error

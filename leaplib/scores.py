@@ -19,7 +19,7 @@ from leaplib.store import key_of, load_frame, provenance
 from leaplib.tasks import TASKS
 
 SCORE_COLUMNS = ["level", "perturbation", "test_set", "metric", "value"]
-TEST_SETS_AT_ONCE = 50  # bounds the memory
+CELLS_AT_ONCE = 2**22  # labels of the test sets that are scored together: bounds the memory, to some 0.5 GB
 
 
 def score_split(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> pd.DataFrame:
@@ -38,8 +38,10 @@ def score_split(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> 
     single = score(truth, prediction).assign(level="per_perturbation", test_set=-1)
     test_sets = split.test_sets()
     positions = np.array([truth.index.get_indexer(samples) for samples in test_sets])
-    parts = [_score_test_sets(truth.to_numpy(), prediction.loc[truth.index, truth.columns].to_numpy(), chunk)
-             for chunk in np.array_split(positions, max(1, len(positions) // TEST_SETS_AT_ONCE))]  # fmt: skip
+    at_once = max(1, CELLS_AT_ONCE // max(1, positions.shape[1] * truth.shape[1]))
+    observed, predicted = truth.to_numpy(), prediction.loc[truth.index, truth.columns].to_numpy()
+    parts = [_score_test_sets(observed, predicted, positions[start : start + at_once])
+             for start in range(0, len(positions), at_once)]  # fmt: skip
     means = pd.concat(parts, ignore_index=True)
     means["test_set"] = means.groupby(["level", "metric"]).cumcount()
     each = {number: score(truth.loc[samples], prediction.loc[samples])

