@@ -3,19 +3,33 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from leaplib.errors import InputError
 from leaplib.profiles import Profile, get_profile
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with code 2."""
+        self.exit(2, f"leap: {InputError(message)}: use `{self.prog} --help` for the options\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the `leap` command and return its exit code: 0, 1 (a run failed) or 2 (bad input)."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         return options.action(options)
     except InputError as error:
         print(f"leap: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.filename is None:  # no file of the user's
+            raise
+        problem = InputError(f"{error.filename}: {error.strerror}: check permissions, disk space and LEAP_DATA")
+        print(f"leap: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("leap: interrupted; the same command goes on where it stopped", file=sys.stderr)
@@ -24,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(prog="leap", description="Replicate the LEAP paper, or parts of it.")
+    parser = Parser(prog="leap", description="Replicate the LEAP paper, or parts of it.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run notebooks, or tasks alone")
     run.add_argument("--profile", default="demo", help="smoke, demo (default) or paper")
@@ -53,11 +67,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing")
+    return names
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: use 1 or more")
     return int(text)
 
@@ -90,7 +107,7 @@ def _run_notebooks(options: argparse.Namespace, profile: Profile) -> int:
     from leaplib.notebooks import NotebookError, run_notebooks
 
     if options.models:
-        raise InputError("--models needs --tasks: notebooks choose their own models")
+        raise InputError("--models needs --tasks (notebooks choose their own models): give --tasks too")
     layout = Layout(profile.name)
     try:
         seconds = run_notebooks(profile.name, options.notebooks, device=options.device, force=options.force)

@@ -1,15 +1,18 @@
 """Screens, pools, cohorts and splits of a profile: prepared once, then loaded."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from leaplib import __version__
 from leaplib.cohort import Cohort
-from leaplib.errors import InputError
+from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.expression import by_source, harmonise, join_domains, variable_genes
 from leaplib.files import atomic_path, write_text
 from leaplib.layout import Layout
@@ -31,6 +34,8 @@ from leaplib.sources.xenografts import Xenografts
 from leaplib.splits import Split, load_splits, make_splits, save_splits
 from leaplib.store import key_of
 from leaplib.tasks import Task
+
+Found = TypeVar("Found")
 
 PDX_FILE = "pdxe"
 # DepMap's release behind each screen of genes, and the simulated screen that stands in.
@@ -214,7 +219,7 @@ def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
     folder = Layout(profile.name).cohort(task.id)
     record = folder / "preparation.json"
     key = _cohort_key(profile, task)
-    if not (record.exists() and json.loads(record.read_text(encoding="utf-8"))["key"] == key):
+    if not (record.exists() and _saved(folder, lambda: json.loads(record.read_text(encoding="utf-8"))["key"]) == key):
         cohort, flow, external = prepare(profile, task)
         record.unlink(missing_ok=True)
         cohort.save(folder)
@@ -222,7 +227,16 @@ def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
         with atomic_path(folder / "external.parquet") as temporary:
             external.to_parquet(temporary)
         write_text(record, json.dumps({"key": key}))
-    return Cohort.load(folder), pd.read_csv(folder / "flow.csv")
+    return Cohort.load(folder), _saved(folder, lambda: pd.read_csv(folder / "flow.csv"))
+
+
+def _saved(folder: Path, read: Callable[[], Found]) -> Found:
+    """Return what was saved with a cohort; a file that cannot be read is an InputError."""
+    try:
+        return read()
+    except DAMAGE as error:
+        reason = first_line(error)
+        raise InputError(f"{folder}: cannot be read ({reason}): delete the folder and prepare again") from error
 
 
 def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
@@ -236,14 +250,15 @@ def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
     folder = Layout(profile.name).cohort(task.id)
     if not (folder / "preparation.json").exists():
         raise InputError(f"task {task.id}: no cohort in {folder}: run notebook 01 to prepare the data")
-    kind = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))["data"]
-    return pd.read_csv(folder / "flow.csv"), kind
+    kind = _saved(folder, lambda: json.loads((folder / "cohort.json").read_text(encoding="utf-8"))["data"])
+    return _saved(folder, lambda: pd.read_csv(folder / "flow.csv")), kind
 
 
 def load_external(profile: Profile, task: Task) -> pd.DataFrame:
     """Return what the external study of a task measured, lines x drugs; no columns where there is no such study."""
     load_cohort(profile, task)
-    return pd.read_parquet(Layout(profile.name).cohort(task.id) / "external.parquet")
+    folder = Layout(profile.name).cohort(task.id)
+    return _saved(folder, lambda: pd.read_parquet(folder / "external.parquet"))
 
 
 def _cohort_key(profile: Profile, task: Task) -> str:

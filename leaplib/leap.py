@@ -13,7 +13,7 @@ from leaplib.damae import DAMAE, fit_damaes
 from leaplib.errors import InputError
 from leaplib.expression import ExpressionScaler
 from leaplib.regressors import PSLasso
-from leaplib.regressors.base import seen
+from leaplib.regressors.base import as_labels, as_matrix, seen
 from leaplib.splits import tuning_folds
 
 
@@ -151,6 +151,8 @@ class LEAP(BaseEstimator):
                 raise InputError(f"{what}: expected a DataFrame with samples as rows, got {type(frame).__name__}")
             check_unique(frame.index, "sample", what)
             check_unique(frame.columns, "column", what)
+        as_matrix(X, "expression")
+        as_labels(Y, len(Y))
         apart = X.index.symmetric_difference(Y.index)
         if len(apart):
             raise InputError(f"sample {apart[0]!r} is not in both expression and responses ({len(apart)} such)")
@@ -160,6 +162,10 @@ class LEAP(BaseEstimator):
         """Return all expression for pretraining, and where each sample comes from."""
         if unlabelled is None:
             return X, None
+        as_matrix(unlabelled, "unlabelled expression")
+        if not isinstance(unlabelled, pd.DataFrame):
+            raise InputError(f"unlabelled: expected a DataFrame with samples as rows, got {type(unlabelled).__name__}")
+        check_unique(unlabelled.columns, "column", "unlabelled expression")
         check_unique(unlabelled.index, "sample", "unlabelled expression")
         further = unlabelled.loc[unlabelled.index.difference(X.index, sort=False)]
         if not len(X.columns.intersection(further.columns)):

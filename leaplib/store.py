@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leaplib.errors import InputError
+from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.files import atomic_path
 
 PACKAGES = ("leaplib", "numpy", "numba", "pandas", "scipy", "scikit-learn", "torch")
@@ -43,10 +43,10 @@ def provenance(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        metadata = pq.read_schema(path).metadata or {}
-        return json.loads(metadata[b"leap"])
-    except (pa.ArrowInvalid, OSError, KeyError, json.JSONDecodeError):
+        recorded = json.loads((pq.read_schema(path).metadata or {})[b"leap"])
+    except DAMAGE:
         return None  # truncated or foreign: as good as absent, the run writes it again
+    return recorded if isinstance(recorded, dict) and {"key", "configuration"} <= set(recorded) else None
 
 
 def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
@@ -58,8 +58,9 @@ def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
 def load_frame(path: Path) -> pd.DataFrame:
     """Read a frame; a missing or damaged file is an InputError that says how to make it again."""
     try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+        with open(path, "rb") as handle:  # given a folder, pandas would unite what is in it
+            return pd.read_parquet(handle)
+    except DAMAGE as error:
         raise InputError(
-            f"{path}: cannot be read ({error}): delete it and run the notebook or `leap run` again"
+            f"{path}: cannot be read ({first_line(error)}): delete it and run the notebook or `leap run` again"
         ) from error

@@ -6,14 +6,16 @@ there by hand is as good as one that was fetched.
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -121,6 +123,8 @@ def load(path: str | Path | None = None) -> dict[str, Source]:
     path = Path(path) if path is not None else manifest_file()
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))["source"]
+        if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
+            raise KeyError("source")
     except OSError as error:
         mend = "set LEAP_DATA to the data folder of a checkout"
         raise InputError(f"{path}: the manifest cannot be read: {mend}") from error
@@ -138,7 +142,7 @@ def load(path: str | Path | None = None) -> dict[str, Source]:
 def _source(entry: dict, path: Path) -> Source:
     """Make a Source of an entry of the manifest."""
     try:
-        source = Source(**{**entry, "enables": tuple(entry["enables"])})
+        source = Source(**{**entry, "enables": _tuple(entry["enables"])})
     except (TypeError, KeyError) as error:
         reason = str(error).replace("Source.__init__() ", "")
         raise InputError(f"{path}: source {entry.get('name', '?')!r}: {reason}: mend the entry") from error
@@ -149,7 +153,26 @@ def _source(entry: dict, path: Path) -> Source:
         raise InputError(f"{path}: source {source.name!r}: kind 'download' without a url: mend the entry")
     if source.article and not source.version:
         raise InputError(f"{path}: source {source.name!r}: an article without its version: mend the entry")
+    odd = [field.name for field in fields(Source) if not _fits(getattr(source, field.name), field.name)]
+    if odd:
+        raise InputError(f"{path}: source {source.name!r}: {odd[0]} cannot be {entry[odd[0]]!r}: mend the entry")
     return source
+
+
+def _tuple(value: object) -> Any:
+    """Return a list as a tuple, all else as it is."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _fits(value: object, name: str) -> bool:
+    """Tell whether a value is of the kind that its field takes."""
+    if name == "enables":
+        return isinstance(value, tuple) and all(isinstance(task, str) for task in value)
+    if name == "size":
+        return isinstance(value, int)
+    if name in ("sha256", "md5") and value:
+        return bool(re.fullmatch(f"[0-9a-f]{{{64 if name == 'sha256' else 32}}}", str(value)))
+    return isinstance(value, str) and (bool(value) or name not in ("name", "file"))
 
 
 def get_source(name: str) -> Source:
@@ -301,7 +324,7 @@ def fetch(name: str = "wheels", say: Callable[[str], None] = print) -> list[Path
     """
     from leaplib.sources.download import download  # pooch is slow to load, and warns inside a notebook
 
-    sources = [s for s in load().values() if name in (s.name, s.group)]
+    sources = [s for s in load().values() if name and name in (s.name, s.group)]
     found = []
     for source in sources or [get_source(name)]:
         before = state(source)

@@ -5,9 +5,7 @@ own conversion to Python is not used: it converts the whole object, raw measurem
 and stops at data frames with columns that it does not know.
 """
 
-import lzma
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,14 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from leaplib.sources.tabular import Place, check_columns, check_file
+from leaplib.sources.tabular import Place, check_columns, check_file, refusing_damage
 
 if TYPE_CHECKING:
     from rdata.parser import RObject
 
-# What a parser stumbles over in a file that is cut, altered or something else.
-DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError, LookupError, TypeError, ArithmeticError,
-          AssertionError, NotImplementedError, RecursionError, MemoryError)  # fmt: skip
 LATIN1 = 1 << 2  # flag of a string's encoding; all others are UTF-8 or ASCII
 NUMBERS = ("REAL", "INT", "LGL")
 
@@ -43,13 +38,9 @@ def read_rds(place: Place) -> "Node":
     check_file(place)
     from rdata.parser import parse_data  # slow to load
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # parts that rdata leaves out are no loss here
-            found = parse_data(place.path.read_bytes(), extension=".rds")
-    except DAMAGE as error:
-        reason = " ".join(f"{type(error).__name__} {error}".split())[:150]
-        raise place.error(f"no .rds file of R that can be read, or a damaged one ({reason})") from error
+    with refusing_damage(place, "no .rds file of R that can be read"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # parts that rdata leaves out are no loss here
+        found = parse_data(place.path.read_bytes(), extension=".rds")
     return Node(found.object, place)
 
 
