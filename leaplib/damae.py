@@ -34,12 +34,13 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
 from leaplib.device import resolve_device, resolve_precision
-from leaplib.errors import InputError
+from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.files import atomic_path, sha256, write_text
 from leaplib.matrices import finite_matrix, in_order
 from leaplib.progress import progress
 from leaplib.store import versions
 
+AGAIN = "train and save the DAMAE again"
 FORMAT = "leaplib.damae/2"
 LAYERS = ("encoder.0", "encoder.1", "decoder.0", "decoder.1")
 HIDDEN = (0, 2)  # layers with ReLU and dropout; the code and the reconstruction are linear
@@ -205,17 +206,22 @@ class DAMAE(TransformerMixin, BaseEstimator):
         try:
             text = json.loads(sidecar.read_text(encoding="utf-8"))
             if text["format"] != FORMAT:
-                raise InputError(f"{sidecar} is not in the format {FORMAT}: train and save the DAMAE again")
+                raise InputError(f"{sidecar} is not in the format {FORMAT}: {AGAIN}")
             if sha256(weights) != text["weights_sha256"]:
-                raise InputError(f"{weights} is damaged, or of another DAMAE than {sidecar.name}")
+                raise InputError(f"{weights} is damaged, or of another DAMAE than {sidecar.name}: {AGAIN}")
             model = cls(**text["configuration"])
             history = pd.DataFrame(text["history"], dtype=float)
             model._set_fitted(load_file(weights), text["best_epoch"], history, text["precision"], text["genes"])
             sizes = [len(model.weights_[f"{layer}.bias"]) for layer in model._layers()]
-        except (OSError, KeyError, TypeError, UnicodeError, json.JSONDecodeError, SafetensorError) as error:
-            raise InputError(f"no readable DAMAE at {prefix} (.safetensors, .json): {error}") from error
-        if sizes != model._sizes(model.n_features_in_)[1:]:
-            raise InputError(f"{weights} does not fit the configuration in {sidecar.name}")
+            genes = getattr(model, "feature_names_in_", range(model.n_features_in_))
+            fits = len(genes) == len(set(genes)) == model.n_features_in_
+        except InputError:
+            raise
+        except (*DAMAGE, SafetensorError) as error:
+            reason = first_line(error)
+            raise InputError(f"no readable DAMAE at {prefix} (.safetensors, .json): {reason}: {AGAIN}") from error
+        if sizes != model._sizes(model.n_features_in_)[1:] or not fits:
+            raise InputError(f"{weights} does not fit the configuration in {sidecar.name}: {AGAIN}")
         return model
 
     def _set_fitted(self, weights: dict[str, Tensor], best_epoch: int, history: pd.DataFrame, precision: str,

@@ -1,16 +1,18 @@
 """Screens, pools, cohorts and splits of a profile: prepared once, then loaded."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from leaplib.code_version import code_version
 from leaplib.cohort import Cohort, hash_frame
-from leaplib.errors import InputError
+from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.expression import by_source, harmonise, join_domains, variable_genes
 from leaplib.files import locked, write_text
 from leaplib.layout import Layout
@@ -32,6 +34,8 @@ from leaplib.sources.xenografts import Xenografts
 from leaplib.splits import Split, load_splits, make_splits, save_splits
 from leaplib.store import key_of, load_frame, save_frame
 from leaplib.tasks import Task
+
+Found = TypeVar("Found")
 
 PDX_FILE = "pdxe"
 RECORD = "preparation.json"
@@ -228,8 +232,8 @@ def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
     folder = Layout(profile.name).cohort(task.id)
     _prepared(profile, task)
     try:
-        return Cohort.load(folder), pd.read_csv(folder / "flow.csv")
-    except (InputError, OSError, ValueError):  # damaged since: make it anew
+        return Cohort.load(folder), _saved(folder, lambda: pd.read_csv(folder / "flow.csv"))
+    except InputError:  # damaged since: make it anew
         _prepared(profile, task, force=True)
         return Cohort.load(folder), pd.read_csv(folder / "flow.csv")
 
@@ -264,6 +268,15 @@ def _record(folder: Path) -> dict[str, str]:
     return record if isinstance(record, dict) else {}
 
 
+def _saved(folder: Path, read: Callable[[], Found]) -> Found:
+    """Return what was saved with a cohort; a file that cannot be read is an InputError."""
+    try:
+        return read()
+    except DAMAGE as error:
+        reason = first_line(error)
+        raise InputError(f"{folder}: cannot be read ({reason}): delete the folder and prepare again") from error
+
+
 def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
     """Return a task's counts and whether they are of real or simulated data, as they were saved: nothing is prepared.
 
@@ -275,8 +288,8 @@ def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
     folder = Layout(profile.name).cohort(task.id)
     if not (folder / RECORD).exists():
         raise InputError(f"task {task.id}: no cohort in {folder}: run notebook 01 to prepare the data")
-    kind = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))["data"]
-    return pd.read_csv(folder / "flow.csv"), kind
+    kind = _saved(folder, lambda: json.loads((folder / "cohort.json").read_text(encoding="utf-8"))["data"])
+    return _saved(folder, lambda: pd.read_csv(folder / "flow.csv")), kind
 
 
 def load_external(profile: Profile, task: Task) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leaplib.errors import InputError, first_line
+from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.files import atomic_path
 
 MOST_BYTES = 8 << 30  # of a frame: some hundred times the largest of a run
@@ -54,9 +54,10 @@ def _provenance(path: Path, *identity: int) -> dict[str, Any] | None:
     """Read all of a file, so that a single wrong byte is found, and remember what it recorded."""
     try:
         metadata = _read_table(path).schema.metadata or {}
-        return json.loads(metadata[b"leap"])
-    except (pa.ArrowException, OSError, KeyError, ValueError):
+        recorded = json.loads(metadata[b"leap"])
+    except (pa.ArrowException, *DAMAGE):
         return None  # truncated, altered or foreign: as good as absent, the run writes it again
+    return recorded if isinstance(recorded, dict) and {"key", "configuration"} <= set(recorded) else None
 
 
 def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
@@ -79,6 +80,8 @@ def read_parquet(path: Path) -> pd.DataFrame:
 
 def _read_table(path: Path) -> pa.Table:
     """Read a table whole, its checksums verified, and its size bounded."""
+    if path.is_dir():  # pyarrow would unite what is in it
+        raise IsADirectoryError(f"{path} is a folder")
     with pq.ParquetFile(path) as file:
         about = file.metadata
         stated = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
@@ -92,7 +95,7 @@ def load_frame(path: Path) -> pd.DataFrame:
     """Read a frame; a missing or damaged file is an InputError that says how to make it again."""
     try:
         return read_parquet(path)
-    except (OSError, ValueError) as error:
+    except DAMAGE as error:
         raise InputError(
             f"{path}: cannot be read ({first_line(error)}): run the notebook or `leap run` again, which makes it anew"
         ) from error

@@ -6,14 +6,16 @@ there by hand is as good as one that was fetched.
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -137,6 +139,8 @@ def _parsed(content: bytes, path: Path) -> dict[str, Source]:
     """Return the sources of a manifest by name; of the same content they are made once."""
     try:
         entries = tomllib.loads(content.decode("utf-8"))["source"]
+        if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
+            raise KeyError("source")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
         raise InputError(f"{path}: not a manifest ({error}): restore it from the repository") from error
     sources: dict[str, Source] = {}
@@ -151,7 +155,7 @@ def _parsed(content: bytes, path: Path) -> dict[str, Source]:
 def _source(entry: dict, path: Path) -> Source:
     """Make a Source of an entry of the manifest."""
     try:
-        source = Source(**{**entry, "enables": tuple(entry["enables"])})
+        source = Source(**{**entry, "enables": _tuple(entry["enables"])})
     except (TypeError, KeyError) as error:
         reason = str(error).replace("Source.__init__() ", "")
         raise InputError(f"{path}: source {entry.get('name', '?')!r}: {reason}: mend the entry") from error
@@ -162,6 +166,9 @@ def _source(entry: dict, path: Path) -> Source:
         raise InputError(f"{path}: source {source.name!r}: kind 'download' without a url: mend the entry")
     if source.article and not source.version:
         raise InputError(f"{path}: source {source.name!r}: an article without its version: mend the entry")
+    odd = [field.name for field in fields(Source) if not _fits(getattr(source, field.name), field.name)]
+    if odd:
+        raise InputError(f"{path}: source {source.name!r}: {odd[0]} cannot be {entry[odd[0]]!r}: mend the entry")
     _check_safe(source, path)
     return source
 
@@ -193,6 +200,22 @@ def limit_of(name: str) -> int:
     """Return the limit of a source, given its name or that of its file; `LIMIT` for what is not in the manifest."""
     found = (source.limit for source in load().values() if name in (source.name, PurePosixPath(source.file).name))
     return next(found, LIMIT)
+
+
+def _tuple(value: object) -> Any:
+    """Return a list as a tuple, all else as it is."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _fits(value: object, name: str) -> bool:
+    """Tell whether a value is of the kind that its field takes."""
+    if name == "enables":
+        return isinstance(value, tuple) and all(isinstance(task, str) for task in value)
+    if name in ("size", "limit"):
+        return isinstance(value, int)
+    if name in ("sha256", "md5") and value:
+        return bool(re.fullmatch(f"[0-9a-f]{{{64 if name == 'sha256' else 32}}}", str(value)))
+    return isinstance(value, str) and (bool(value) or name not in ("name", "file"))
 
 
 def get_source(name: str) -> Source:
@@ -348,7 +371,7 @@ def fetch(name: str = "wheels", say: Callable[[str], None] = print) -> list[Path
     """
     from leaplib.sources.download import download  # pooch is slow to load, and warns inside a notebook
 
-    sources = [s for s in load().values() if name in (s.name, s.group)]
+    sources = [s for s in load().values() if name and name in (s.name, s.group)]
     found = []
     for source in sources or [get_source(name)]:
         before = state(source)

@@ -91,16 +91,17 @@ def read_names(path: str | Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text: give a file with one name a line") from error
     names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise InputError(f"{path}: holds no name: give a file with one name a line")
+    if not names or not all(name.isprintable() for name in names):
+        raise InputError(f"{path}: holds no name, or what is no text: give a file with one name a line")
     return names
 
 
 def _clean(names: Iterable[str]) -> list[str]:
     """Return each name once, without blanks around it."""
     wanted = [name.strip() if isinstance(name, str) else "" for name in names]
-    if "" in wanted:
-        raise InputError(f"PubChem: name {wanted.index('') + 1} is empty or no text: leave it out")
+    odd = [number for number, name in enumerate(wanted, start=1) if not name or not name.isprintable()]
+    if odd:
+        raise InputError(f"PubChem: name {odd[0]} is empty or no text: leave it out")
     return list(dict.fromkeys(wanted))
 
 
@@ -114,13 +115,22 @@ def _read(cache: Path) -> dict[str, dict]:
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
-            fits = list(entry) == COLUMNS and entry["how"] in HOW
-        except (json.JSONDecodeError, TypeError):
-            fits = False
-        if not fits:
+        except (ValueError, RecursionError):
+            entry = None
+        if not _is_answer(entry):
             raise InputError(f"{cache}: line {number} is no answer of PubChem: delete the line")
         known[entry["name"]] = entry
     return known
+
+
+def _is_answer(entry: object) -> bool:
+    """Tell whether an entry of the file of answers is what is kept there."""
+    if not (isinstance(entry, dict) and list(entry) == COLUMNS and entry["how"] in HOW):
+        return False
+    unmatched = entry["cid"] is None and entry["smiles"] is None
+    return isinstance(entry["name"], str) and (
+        unmatched or (isinstance(entry["cid"], int) and 0 < entry["cid"] < 2**63 and isinstance(entry["smiles"], str))
+    )
 
 
 class _Client:

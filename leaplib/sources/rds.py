@@ -10,7 +10,6 @@ import gzip
 import io
 import lzma
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,14 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from leaplib.sources.tabular import Place, check_columns, check_file
+from leaplib.sources.tabular import Place, check_columns, check_file, refusing_damage
 
 if TYPE_CHECKING:
     from rdata.parser import RObject
 
-# What a parser stumbles over in a file that is cut, altered or something else.
-DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError, LookupError, TypeError, ArithmeticError,
-          AssertionError, NotImplementedError, RecursionError, MemoryError)  # fmt: skip
 LATIN1 = 1 << 2  # flag of a string's encoding; all others are UTF-8 or ASCII
 NUMBERS = ("REAL", "INT", "LGL")
 PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
@@ -51,16 +47,12 @@ def read_rds(place: Place) -> "Node":
     check_file(place)
     from leaplib.sources.rds_parser import parse  # slow to load
 
-    try:
+    with refusing_damage(place, "no .rds file of R that can be read"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # parts that rdata leaves out are no loss here
         data = unpacked(place.path.read_bytes(), place.limit)
         if not data.startswith(BINARY):
             raise ValueError("not R's binary format")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # parts that rdata leaves out are no loss here
-            found = parse(data[len(BINARY) :], place.limit, MOST_RECORDS)
-    except DAMAGE as error:
-        reason = " ".join(f"{type(error).__name__} {error}".split())[:150]
-        raise place.error(f"no .rds file of R that can be read, or a damaged one ({reason})") from error
+        found = parse(data[len(BINARY) :], place.limit, MOST_RECORDS)
     return Node(found, place)
 
 
