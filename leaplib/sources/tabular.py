@@ -78,7 +78,7 @@ def refusing_damage(place: Place, problem: str) -> Iterator[None]:
     except InputError:
         raise
     except DAMAGE as error:
-        reason = f"{type(error).__name__} {error}"[:150].strip()
+        reason = f"{type(error).__name__} {error.__cause__ or error}"[:150].strip()
         raise place.error(f"{problem}, or a damaged one ({reason})") from error
 
 
