@@ -182,7 +182,8 @@ class Regressor(BaseEstimator):
         if values.shape[1] != self.n_features_in_:
             raise InputError(f"features: {values.shape[1]} columns, but the model was fitted on {self.n_features_in_}")
         index = X.index if isinstance(X, pd.DataFrame) else None
-        return pd.DataFrame(self._predict(values), index=index, columns=self.perturbations_)[columns]
+        found = pd.DataFrame(self._predict(values), index=index, columns=self.perturbations_)
+        return found if perturbations is None else found[columns]
 
     def save(self, folder: str | Path) -> Path:
         """Write the fitted model: `model.safetensors` and, last, `model.json`; no pickle."""
