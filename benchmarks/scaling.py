@@ -12,9 +12,10 @@ their SD. Two in a hundred labels are missing, as in DepMap: most perturbations 
 lines of another library (four patterns), one in fifty some lines of its own.
 
 JSON keys: `points` (samples, perturbations, seconds, cpu_seconds, ms_per_perturbation, peak_gb, data_gb, spearman),
-`slope_perturbations` and `slope_samples` (of log seconds on log size: 1 is linear), `seconds_predicted`,
-`seconds_observed`, `gb_predicted`, `gb_observed` (of the largest point, predicted from the smaller ones),
-`mb_per_1000_perturbations`, `cores`, `processor`.
+`slope_perturbations` and `slope_samples` (of log CPU seconds on log size: 1 is linear), `cpu_seconds_predicted`,
+`cpu_seconds_observed`, `gb_predicted`, `gb_observed` (of the largest point, predicted by a line through the smaller
+ones), `mb_per_1000_perturbations`, `cores`, `processor`. Growth is that of CPU seconds, which other work on the machine
+disturbs least.
 """
 
 import argparse
@@ -107,8 +108,8 @@ def measured(n: int, n_perturbations: int) -> dict[str, float]:
 
 
 def slope(rows: list[dict[str, float]], over: str) -> float:
-    """Return the exponent of the growth of the seconds."""
-    return float(np.polyfit(np.log([row[over] for row in rows]), np.log([row["seconds"] for row in rows]), 1)[0])
+    """Return the exponent of the growth of the CPU seconds."""
+    return float(np.polyfit(np.log([row[over] for row in rows]), np.log([row["cpu_seconds"] for row in rows]), 1)[0])
 
 
 def line(rows: list[dict[str, float]], what: str) -> np.ndarray:
@@ -124,9 +125,9 @@ def figures(wide: list[dict[str, float]], tall: list[dict[str, float]]) -> dict[
     if len(tall) > 1:
         found["slope_samples"] = slope(tall, "samples")
     if len(smaller) > 1:
-        found |= {"seconds_predicted": float(np.polyval(line(smaller, "seconds"), at)),
+        found |= {"cpu_seconds_predicted": float(np.polyval(line(smaller, "cpu_seconds"), at)),
                   "gb_predicted": float(np.polyval(line(smaller, "peak_gb"), at))}  # fmt: skip
-    found |= {"seconds_observed": last["seconds"], "gb_observed": last["peak_gb"],
+    found |= {"cpu_seconds_observed": last["cpu_seconds"], "gb_observed": last["peak_gb"],
               "mb_per_1000_perturbations": float(line(wide, "peak_gb")[0] * 1e3 * 1024)}  # fmt: skip
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return found | {"cores": cores, "processor": platform.processor() or platform.machine(), "points": [*wide, *tall]}

@@ -23,7 +23,8 @@ def average(predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
         if not (frame.index.equals(first.index) and frame.columns.equals(first.columns)):
             raise InputError("predictions to average differ in their samples or perturbations")
         total += frame.to_numpy(dtype=np.float64)
-    return pd.DataFrame(total / len(predictions), index=first.index, columns=first.columns)
+    total /= len(predictions)
+    return pd.DataFrame(total, index=first.index, columns=first.columns, copy=False)
 
 
 class Representations:

@@ -223,10 +223,11 @@ class Regressor(BaseEstimator):
         if values.shape[1] != self.n_features_in_:
             raise InputError(f"features: {values.shape[1]} columns, but the model was fitted on {self.n_features_in_}")
         index = X.index if isinstance(X, pd.DataFrame) else None
-        frame = pd.DataFrame(self._predict(values), index=index, columns=self.perturbations_)[columns]
-        if not np.isfinite(frame.to_numpy()).all():
+        found = pd.DataFrame(self._predict(values), index=index, columns=self.perturbations_)
+        found = found if perturbations is None else found[columns]
+        if not np.isfinite(found.to_numpy()).all():
             raise InputError("predictions are not finite: bring features and labels to mean 0 and SD 1, and fit again")
-        return frame
+        return found
 
     def save(self, folder: str | Path) -> Path:
         """Write the fitted model: `model.safetensors` and, last, `model.json`; no pickle."""
