@@ -1,6 +1,8 @@
 """LEAP: the average of perturbation-specific Lassos over several DAMAE representations."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,11 @@ from leaplib.cohort import check_unique
 from leaplib.damae import DAMAE, fit_damaes
 from leaplib.errors import InputError
 from leaplib.expression import ExpressionScaler
+from leaplib.files import atomic_folder, write_text
 from leaplib.regressors import PSLasso
 from leaplib.regressors.base import seen
 from leaplib.splits import tuning_folds
+from leaplib.store import load_frame
 
 
 def average(predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -55,6 +59,23 @@ class Representations:
         scaled = self.scaler.transform(expression)
         return [pd.DataFrame(damae.transform(scaled), index=expression.index) for damae in self.damaes]
 
+    def save(self, folder: str | Path) -> Path:
+        """Write `scaler.parquet` and, for each DAMAE, `damae_<number>` (.safetensors, .json) to a folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame({"mean": self.scaler.mean_, "scale": self.scaler.scale_}).to_parquet(folder / "scaler.parquet")
+        for number, damae in enumerate(self.damaes):
+            damae.save(folder / f"damae_{number}")
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, n_damaes: int) -> "Representations":
+        """Read what `save` wrote, or a run's pretraining; a missing or damaged file is an InputError."""
+        learned = load_frame(Path(folder) / "scaler.parquet")
+        scaler = ExpressionScaler(len(learned))
+        scaler.genes_, scaler.mean_, scaler.scale_ = learned.index, learned["mean"], learned["scale"]
+        return cls(scaler, [DAMAE.load(Path(folder) / f"damae_{number}") for number in range(n_damaes)])
+
 
 class LEAP(BaseEstimator):
     """Layered Ensemble of Autoencoders and Predictors (arXiv 2502.15646, Figure 1).
@@ -81,6 +102,8 @@ class LEAP(BaseEstimator):
     representations_ : Representations
     members_ : list of PSLasso
         One a representation.
+    folds_ : Series
+        Tuning fold of each training sample.
 
     Examples
     --------
@@ -119,16 +142,22 @@ class LEAP(BaseEstimator):
             When samples or genes of the tables do not match, repeat, or values are missing.
         """
         self._check(X, Y)
-        Y = Y.loc[X.index]
         pool, sources = self._pool(X, unlabelled)
         seeds = range(self.random_state, self.random_state + self.n_representations)
-        self.representations_ = Representations.fit(
+        representations = Representations.fit(
             pool, seeds, self.n_genes, self.device, sources, **dict(self.damae or {})
-        )
-        folds = tuning_folds(X.index, self.random_state, groups)
+        )  # fmt: skip
+        return self.fit_members(representations, X, Y, groups)
+
+    def fit_members(self, representations: Representations, X: pd.DataFrame, Y: pd.DataFrame,
+                    groups: pd.Series | None = None) -> "LEAP":  # fmt: skip
+        """Fit the PS-LASSOs on representations that were trained before; otherwise as `fit`."""
+        self._check(X, Y)
+        self.representations_ = representations
+        self.folds_ = tuning_folds(X.index, self.random_state, groups)
         self.members_ = [
-            PSLasso(self.n_alphas, device=self.device).fit(codes, Y, folds)
-            for codes in self.representations_.transform(X)
+            PSLasso(self.n_alphas, device=self.device).fit(codes, Y.loc[X.index], self.folds_)
+            for codes in representations.transform(X)
         ]
         return self
 
@@ -143,6 +172,68 @@ class LEAP(BaseEstimator):
         check_is_fitted(self)
         codes = self.representations_.transform(X)
         return [member.predict(code) for member, code in zip(self.members_, codes, strict=True)]
+
+    def predict_each(self, X: pd.DataFrame) -> np.ndarray:
+        """Return the predictions of every regressor, representations x folds x samples x perturbations.
+
+        The regressors of fold k were fitted without the training samples of fold k (`folds_`).
+        """
+        check_is_fitted(self)
+        codes = self.representations_.transform(X)
+        return np.stack([member.predict_folds(code) for member, code in zip(self.members_, codes, strict=True)])
+
+    def features(self, X: pd.DataFrame) -> list[pd.DataFrame]:
+        """Return what the regressors see of samples, one frame (samples x features) a representation."""
+        check_is_fitted(self)
+        return self.representations_.transform(X)
+
+    @property
+    def perturbations_(self) -> pd.Index:
+        """Perturbations that the model was fitted on."""
+        check_is_fitted(self)
+        return self.members_[0].perturbations_
+
+    @property
+    def genes_(self) -> pd.Index:
+        """Genes that `predict` needs."""
+        check_is_fitted(self)
+        return self.representations_.scaler.genes_
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the fitted model to a folder of its own (replaced if there): safetensors, JSON and parquet."""
+        check_is_fitted(self)
+        with atomic_folder(folder) as temporary:
+            self.representations_.save(temporary)
+            self.folds_.to_frame().to_parquet(temporary / "folds.parquet")
+            for number, member in enumerate(self.members_):
+                member.save(temporary / f"member_{number}")
+            parameters = self.get_params() | {"damae": None if self.damae is None else dict(self.damae)}
+            meta = {"model": type(self).__name__, "parameters": parameters, "n_members": len(self.members_)}
+            write_text(temporary / "leap.json", json.dumps(meta, indent=1))
+        return Path(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "LEAP":
+        """Read what `save` wrote; predictions are equal to the bit.
+
+        Raises
+        ------
+        InputError
+            If a file is missing or damaged, or holds another kind of model.
+        """
+        folder = Path(folder)
+        try:
+            meta = json.loads((folder / "leap.json").read_text(encoding="utf-8"))
+            model = cls(**meta["parameters"])
+            n_members, kind = int(meta["n_members"]), meta["model"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder}: not a saved {cls.__name__} ({error}): save it again") from error
+        if kind != cls.__name__:
+            raise InputError(f"{folder}: holds a {kind}, not a {cls.__name__}: load it with its own class")
+        model.representations_ = Representations.load(folder, n_members)
+        model.members_ = [PSLasso.load(folder / f"member_{number}") for number in range(n_members)]
+        model.folds_ = load_frame(folder / "folds.parquet")["fold"]
+        return model
 
     @staticmethod
     def _check(X: pd.DataFrame, Y: pd.DataFrame) -> None:
