@@ -48,6 +48,12 @@ def saved_embedding(profile: Profile, task: Task) -> Embedding:
     return Embedding(codes, domain, key_of(_configuration(profile, task)))
 
 
+def representations(profile: Profile, task: Task, device: str = "auto") -> Representations:
+    """Return the scaler and the DAMAEs of a task's pool: trained now, or loaded where they are done."""
+    embed(profile, task, device)
+    return Representations.load(_folder(profile, task), profile.n_representations)
+
+
 def _configuration(profile: Profile, task: Task) -> dict[str, Any]:
     """Return all that the codes of a pool depend on."""
     settings = DAMAE(**dict(profile.damae)).get_params()
