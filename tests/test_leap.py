@@ -146,7 +146,8 @@ def test_the_regressors_average_to_the_prediction_and_those_of_a_fold_did_not_se
     member, code = fitted.members_[1], fitted.features(x)[1]
     for fold, j in ((0, 2), (4, 7)):
         rows = fitted.folds_ != fold
-        lasso = Lasso(alpha=member.alpha_[j], tol=1e-6, max_iter=20_000).fit(code[rows].astype(float), y.iloc[:, j][rows])
+        lasso = Lasso(alpha=member.alpha_[j], tol=1e-6, max_iter=20_000)
+        lasso.fit(code[rows].astype(float), y.iloc[:, j][rows])
         np.testing.assert_allclose(member.predict_folds(code)[fold][:, j], lasso.predict(code), atol=2e-3)
 
 
