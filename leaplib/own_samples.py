@@ -260,8 +260,8 @@ def _labels(response: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]
     return kept, [note] if few else []
 
 
-def fit_task(profile: Profile, task_id: str, model: str = "leap", samples: pd.Index | None = None, seed: int = 0,
-             device: str = "auto") -> OwnModel:  # fmt: skip
+def fit_task(profile: Profile, task_id: str, model: str = "leap", samples: pd.Index | None = None,
+             groups: pd.Series | None = None, seed: int = 0, device: str = "auto") -> OwnModel:  # fmt: skip
     """Fit a model on a task's cohort; its autoencoders are those of the profile's runs, trained now or before.
 
     Parameters
@@ -272,6 +272,8 @@ def fit_task(profile: Profile, task_id: str, model: str = "leap", samples: pd.In
         Key of `ESTIMATORS`.
     samples : Index, optional
         Training samples; by default all cell lines of the task.
+    groups : Series, optional
+        As in `fit_tables`; by default the tissues where the task is about unseen tissues.
     seed : int
         Of the tuning folds.
     device : {"auto", "cpu", "cuda"}
@@ -283,7 +285,8 @@ def fit_task(profile: Profile, task_id: str, model: str = "leap", samples: pd.In
     rows = lines if samples is None else samples
     X, Y = cohort.expression.loc[rows], cohort.response.loc[rows]
     Y = Y.loc[:, Y.notna().sum() >= MIN_LABELS]
-    groups = cohort.samples.loc[rows, "tissue"] if task.design == "tissue" else None
+    if groups is None and task.design == "tissue":
+        groups = cohort.samples.loc[rows, "tissue"]
     if hasattr(estimator, "fit_members"):
         estimator.fit_members(representations(profile, task, device), X, Y, groups)
     else:
