@@ -13,6 +13,7 @@ from leaplib.damae import DAMAE
 from leaplib.errors import InputError
 from leaplib.expression import ExpressionScaler
 from leaplib.leap import LEAP
+from leaplib.ps_ridge import PSRidge
 from leaplib.regressors import PSKNN, PSLasso
 
-__all__ = ["DAMAE", "LEAP", "PSKNN", "Cohort", "ExpressionScaler", "InputError", "PSLasso"]
+__all__ = ["DAMAE", "LEAP", "PSKNN", "Cohort", "ExpressionScaler", "InputError", "PSLasso", "PSRidge"]

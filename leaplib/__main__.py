@@ -3,9 +3,15 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from leaplib.errors import InputError
-from leaplib.profiles import Profile, get_profile
+from leaplib.errors import InputError, StorageError
+from leaplib.layout import Layout
+from leaplib.profiles import get_profile
+
+if TYPE_CHECKING:
+    from leaplib.jobs import Job
+    from leaplib.scheduling import Backend
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"leap: {error}", file=sys.stderr)
         return 2
+    except StorageError as error:
+        print(f"leap: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("leap: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
@@ -27,14 +36,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="leap", description="Replicate the LEAP paper, or parts of it.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run notebooks, or tasks alone")
-    run.add_argument("--profile", default="demo", help="smoke, demo (default) or paper")
-    run.add_argument("--notebooks", type=_names, help="numbers, such as 03,07; default: all")
-    run.add_argument("--tasks", type=_names, help="run these tasks without notebooks, such as 2a,4b")
-    run.add_argument("--models", type=_names, help="models for --tasks, such as ps-knn,ps-lasso,leap; default: all")
-    run.add_argument("--jobs", type=_positive, default=1, help="processes for --tasks")
-    run.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
+    _add_choice(run)
+    _add_backend(run)
     run.add_argument("--force", action="store_true", help="compute again what is done")
     run.set_defaults(action=run_command)
+    plan = commands.add_parser("plan", help="what a run would do: jobs, their state, cost in core-hours and memory")
+    _add_choice(plan)
+    plan.add_argument("--cores", type=_numbers, help="numbers of cores, such as 2,128,12800")
+    plan.add_argument("--list", action="store_true", help="every job, not sums")
+    plan.set_defaults(action=plan_command)
     report = commands.add_parser("report", help="show a run's notebooks, figures and tables as linked HTML pages")
     report.add_argument("--profile", default="demo", help="smoke, demo (default) or paper")
     report.add_argument("--out", metavar="DIR", help="folder; default: report/<profile>")
@@ -60,7 +70,7 @@ def _add_own_samples(commands: argparse._SubParsersAction) -> None:
     fit.add_argument("--response", metavar="FILE", help="samples x perturbations, empty where not measured")
     fit.add_argument("--task", help="instead of the two: a task's cohort, such as 2a")
     fit.add_argument("--out", metavar="DIR", required=True, help="the model's folder")
-    fit.add_argument("--model", default="leap", help="leap (default)")
+    fit.add_argument("--model", default="leap", help="leap (default) or ps-ridge")
     fit.add_argument("--units", default="auto", help="auto (default), counts, tpm, log or z-score")
     fit.add_argument("--profile", default="demo", help="sizes of the autoencoders: smoke, demo (default) or paper")
     fit.add_argument("--seed", type=int, default=0)
@@ -83,52 +93,116 @@ def _names(text: str) -> list[str]:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: use 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number: use 1 or more")
     return int(text)
 
 
-def run_command(options: argparse.Namespace) -> int:
-    """Run tasks, or notebooks, and print where the results lie."""
+def _numbers(text: str) -> list[int]:
+    return [_positive(part) for part in _names(text)]
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses jobs."""
+    parser.add_argument("--profile", default="demo", help="smoke, demo (default) or paper")
+    parser.add_argument("--notebooks", type=_names, help="numbers, such as 03,07; default: all")
+    parser.add_argument("--tasks", type=_names, help="these tasks without notebooks, such as 2a,4b")
+    parser.add_argument("--models", type=_names, help="models for --tasks, such as ps-knn,ps-lasso,leap; default: all")
+    parser.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
+    """Add what says where jobs run."""
+    parser.add_argument("--jobs", type=_positive, help="local processes; default: one a core")
+    parser.add_argument(
+        "--threads", type=_positive, default=1, help="of each job (default 1: the same results anywhere)"
+    )
+    parser.add_argument(
+        "--backend", choices=("local", "dask"), default="local", help="local processes, or dask workers"
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of the dask scheduler, such as tcp://10.0.0.1:8786")
+
+
+def _chosen(options: argparse.Namespace) -> "list[Job]":
+    """Return the jobs that the options ask for."""
     from leaplib.device import resolve_device
+    from leaplib.jobs import in_stages, notebook_jobs, task_jobs
+    from leaplib.models import MODELS, check_models
+    from leaplib.notebooks import find_notebooks, number_of
+    from leaplib.tasks import get_task
 
     profile = get_profile(options.profile)
     resolve_device(options.device)
-    return _run_tasks(options, profile) if options.tasks else _run_notebooks(options, profile)
-
-
-def _run_tasks(options: argparse.Namespace, profile: Profile) -> int:
-    from leaplib import experiment, tables
-    from leaplib.models import MODELS, check_models
-    from leaplib.tasks import get_task
-
-    if options.notebooks:
+    if options.tasks and options.notebooks:
         raise InputError("--tasks and --notebooks exclude each other: give one of them")
-    models = check_models(options.models or tuple(MODELS))
-    for task in [get_task(name) for name in options.tasks]:
-        scores = experiment.run_task(profile, task, models, options.device, options.jobs, options.force)
-        print(tables.readable(tables.summary(scores)).to_string())
-    return 0
-
-
-def _run_notebooks(options: argparse.Namespace, profile: Profile) -> int:
-    from leaplib.layout import Layout
-    from leaplib.notebooks import NotebookError, run_notebooks
-
-    if options.models:
+    if options.models and not options.tasks:
         raise InputError("--models needs --tasks: notebooks choose their own models")
-    layout = Layout(profile.name)
-    try:
-        seconds = run_notebooks(profile.name, options.notebooks, device=options.device, force=options.force)
-    except NotebookError as error:
-        print(f"leap: {error}", file=sys.stderr)
-        return 1
+    models, tasks = check_models(options.models or tuple(MODELS)), [get_task(name) for name in options.tasks or ()]
+    if tasks:
+        return in_stages(job for task in tasks for job in task_jobs(profile, task, models, options.device))
+    numbers = [number_of(path) for path in find_notebooks(options.notebooks)]
+    return notebook_jobs(profile, numbers, options.device)
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Do jobs, then run notebooks or print the tasks' scores; say where results lie and what failed."""
+    from leaplib.scheduling import run_jobs
+
+    outcomes = run_jobs(_chosen(options), _backend(options), options.force)
+    failed = [outcome.failure.line() for outcome in outcomes if outcome.failure]
+    failed += _show_tasks(options) if options.tasks else _show_notebooks(options)
+    if failed:
+        folder = Layout(options.profile).results / "failures"
+        print(f"\n{len(failed)} failed, and are missing in tables and figures (tracebacks: {folder}):", file=sys.stderr)
+        print("\n".join(f"  {line}" for line in failed), file=sys.stderr)
+    return int(bool(failed))
+
+
+def _backend(options: argparse.Namespace) -> "Backend":
+    """Return where jobs run."""
+    from leaplib.scheduling import Backend
+
+    if (options.backend == "dask") != bool(options.scheduler):
+        raise InputError("--backend dask and --scheduler ADDRESS go together: give both, or neither")
+    return Backend(options.jobs, options.threads, options.scheduler)
+
+
+def _show_tasks(options: argparse.Namespace) -> list[str]:
+    """Print the scores of tasks; return what cannot be shown."""
+    from leaplib import scores, tables
+
+    failed = []
+    for task in options.tasks:
+        try:
+            found = scores.load_scores(options.profile, [task])
+        except InputError as error:
+            failed.append(f"task {task}: {error}")
+            continue
+        print(tables.readable(tables.summary(found)).to_string())
+    return failed
+
+
+def _show_notebooks(options: argparse.Namespace) -> list[str]:
+    """Run the notebooks on what is done, and print where all lies; return what failed."""
+    from leaplib.notebooks import run_notebooks
+
+    layout = Layout(options.profile)
+    seconds, failed = run_notebooks(options.profile, options.notebooks, device=options.device)
     print("\nseconds per notebook")
     for name, value in seconds.items():
         print(f"  {value:7.1f}  {name}")
     print(f"  {sum(seconds.values()):7.1f}  in all\n")
     for what, folder in (("figures", layout.figures), ("tables", layout.tables), ("notebooks", layout.executed)):
         print(f"{what:10s} {folder}")
-    print(f"\nAll of it as linked pages: leap report --profile {profile.name}")
+    print(f"\nAll of it as linked pages: leap report --profile {options.profile}")
+    return failed
+
+
+def plan_command(options: argparse.Namespace) -> int:
+    """Print the jobs, their states and costs."""
+    from leaplib import plan
+    from leaplib.threads import n_cores
+
+    print(plan.text(_chosen(options), options.cores or [n_cores()], options.list))
     return 0
 
 

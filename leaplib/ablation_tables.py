@@ -28,7 +28,7 @@ def supplementary_table_4(scores: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scores : DataFrame
-        As `leaplib.ablations.run_variants`.
+        As `leaplib.experiment.run_variants`.
 
     Returns
     -------
@@ -139,8 +139,7 @@ def steps_frame(scores: pd.DataFrame) -> pd.DataFrame:
     table = supplementary_table_4(scores).query("level == 'per_perturbation' and metric == 'spearman'")
     table = table.rename(columns={"p_perturbations_holm": "p_value"})
     table = table[["task", "step", "name", "data", "p_value", "published_mean", "published_sd"]]
-    values = split_means(scores[scores["group"] == STEPS])
-    values = values.query("level == 'per_perturbation' and metric == 'spearman'")[["task", "name", "split", "value"]]
+    values = _drawn(scores[scores["group"] == STEPS])[["task", "name", "split", "value", "n_perturbations"]]
     return table.merge(values, on=["task", "name"])
 
 
@@ -149,18 +148,26 @@ def bars_frame(scores: pd.DataFrame) -> pd.DataFrame:
 
     The number of DAMAEs has a figure of its own.
     """
-    values = split_means(scores[scores["group"].isin(REFERENCES) & (scores["group"] != NUMBER)])
-    values = values.query("level == 'per_perturbation' and metric == 'spearman'")
+    values = _drawn(scores[scores["group"].isin(REFERENCES) & (scores["group"] != NUMBER)])
     values = values.assign(group=values["group"] + " (task " + values["task"] + ")")
     values = values[values.groupby("group")["name"].transform("nunique") > 1]
-    return values[["group", "name", "split", "value", "data"]].reset_index(drop=True)
+    return values[["task", "group", "name", "split", "value", "n_perturbations", "data"]].reset_index(drop=True)
 
 
 def number_frame(scores: pd.DataFrame) -> pd.DataFrame:
     """Return what `leaplib.figures.number_of_representations` draws."""
-    values = split_means(scores[scores["group"] == NUMBER])
-    values = values.query("level == 'per_perturbation' and metric == 'spearman'")
-    return values.assign(number=values["name"].astype(int))[["number", "split", "value", "data"]].reset_index(drop=True)
+    values = _drawn(scores[scores["group"] == NUMBER])
+    values = values.assign(number=values["name"].astype(int))
+    return values[["task", "number", "split", "value", "n_perturbations", "data"]].reset_index(drop=True)
+
+
+def _drawn(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return Spearman's correlation of each variant and split, and of how many perturbations it is the mean."""
+    single = scores[(scores["perturbation"] != "") & (scores["metric"] == "spearman") & scores["value"].notna()]
+    keys = ["task", "group", "variant", "split"]
+    counts = single.groupby(keys)["perturbation"].nunique().rename("n_perturbations").reset_index()
+    values = split_means(scores).query("level == 'per_perturbation' and metric == 'spearman'")
+    return values.merge(counts.rename(columns={"variant": "name"}), how="left", on=["task", "group", "name", "split"])
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
@@ -221,9 +228,9 @@ def ablation_verdict(table: pd.DataFrame, task: str, group: str | None = None) -
     text += _ends(run)
     over = [tested[name] < LEVEL for name in ("p_perturbations_holm", "p_splits_holm")]
     kinds = (
-        ("Supported over perturbations and over splits", over[0] & over[1]),
-        ("Supported over perturbations, but not shown to hold for other samples", over[0] & ~over[1]),
-        ("Supported over splits, but not in most perturbations", over[1] & ~over[0]),
+        ("Difference supported over perturbations and over splits", over[0] & over[1]),
+        ("Difference supported over perturbations, but not shown to hold for other samples", over[0] & ~over[1]),
+        ("Difference supported over splits, but not in most perturbations", over[1] & ~over[0]),
         ("No evidence of a difference, which is not evidence of none", ~over[0] & ~over[1]),
     )
     items = [f"{kind}: {_listed(_told(tested[which], run))}." for kind, which in kinds if which.any()]

@@ -1,14 +1,13 @@
-"""Run the variants of `leaplib.variants` on a task's own cohort and splits: what is done is found again.
+"""The variants of `leaplib.variants` on a task's own cohort and splits: what is done is found again.
 
 Three kinds of files, each found by the key of all that it depends on: codes of representations (one a split
 where the training set alone is seen), predictions of members (one regressor on one representation), and scores of
 variants, which average members. What two variants share is computed once; the ordinary PS-LASSO and
-its representations are those of `leaplib.experiment`.
+its representations are those of `leaplib.task_run`.
 """
 
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,20 +15,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leaplib import __version__
+from leaplib.code_version import code_version
 from leaplib.damae import DAMAE
 from leaplib.errors import InputError
-from leaplib.experiment import TaskRun, log, member_name
 from leaplib.layout import Layout, slug
 from leaplib.leap import average
-from leaplib.models import BY_NAME, make
+from leaplib.models import BY_NAME, code_of, make
 from leaplib.pretraining import embedding_key
 from leaplib.profiles import Profile, get_profile
-from leaplib.progress import progress
-from leaplib.scopes import Source, encode, names_of, sources_of, used
+from leaplib.scopes import Origin, Source, encode, names_of, origins_of, sources_of, used
 from leaplib.scores import score_split
 from leaplib.splits import SEED, Split, tissue_folds, tuning_folds
 from leaplib.store import is_done, key_of, load_frame, save_frame
+from leaplib.task_run import TaskRun, member_name
 from leaplib.tasks import Task, get_task
 from leaplib.variants import OWN, Variant, not_run, resolve
 
@@ -40,24 +38,25 @@ NOT_YET = "not run yet"
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
 
 
-@dataclass
+@dataclass(frozen=True)
 class Ablations:
     """The variants of one task: what each predicts on each split.
 
     Parameters
     ----------
     run : TaskRun
-    force : bool
-        Compute again what is done, once.
     """
 
     run: TaskRun
-    force: bool = False
-    made: set[Path] = field(default_factory=set)
+
+    @cached_property
+    def origins(self) -> list[Origin]:
+        """What identifies the sources at hand, the task's own first."""
+        return origins_of(self.run.profile, self.run.task)
 
     @cached_property
     def sources(self) -> list[Source]:
-        """Expression at hand, the task's own first."""
+        """Their expression."""
         return sources_of(self.run.profile, self.run.task)
 
     @property
@@ -73,40 +72,37 @@ class Ablations:
 
     def resolved(self, variant: Variant) -> Variant:
         """Return a variant as it can be run here."""
-        return resolve(variant, [source.role for source in self.sources])
+        return resolve(variant, [origin.role for origin in self.origins])
+
+    def left_out(self, variants: Sequence[Variant]) -> dict[Variant, str]:
+        """Return the variants that cannot be told apart with the sources at hand, and why."""
+        return not_run(variants, names_of(self.run.task), [origin.role for origin in self.origins])
 
     def number(self, variant: Variant) -> int:
         """Return how many representations a variant averages."""
         return variant.n_representations or self.run.profile.n_representations
 
-    def number_of_kind(self, variant: Variant, variants: Iterable[Variant]) -> int:
-        """Return how many representations of a variant's kind the variants want, to be trained together."""
-        return max(self.number(other) for other in variants if other.recipe() == variant.recipe())
-
-    def score(self, variant: Variant, split: Split, n_together: int) -> pd.DataFrame:
-        """Return the scores of a resolved variant on a split, made now or before.
-
-        `n_together` representations of its kind are wanted in all; they are trained together.
-        """
-        path, configuration = self._scores(variant, split)
-        if not self._is_done(path, configuration):
-            found = [self.member(variant, split, *member, n_together=n_together) for member in self._members(variant)]
+    def score(self, variant: Variant, split: Split, force: bool = False) -> pd.DataFrame:
+        """Return the scores of a resolved variant on a split, made now or before."""
+        path, configuration = self.scores_file(variant, split)
+        if force or not is_done(path, configuration):
+            found = [self.member(variant, split, *member) for member in self.members(variant)]
             truth, prediction = self.run.cohort.response.loc[split.test], average(found).astype(np.float32)
-            self._save(score_split(truth, prediction, split), path, configuration)
+            save_frame(score_split(truth, prediction, split), path, configuration)
         return load_frame(path)
 
     def saved(self, variant: Variant, split: Split) -> pd.DataFrame | None:
         """Return the scores of a resolved variant on a split where they are done, else None."""
-        path, configuration = self._scores(variant, split)
+        path, configuration = self.scores_file(variant, split)
         return load_frame(path) if is_done(path, configuration) else None
 
-    def _members(self, variant: Variant) -> list[tuple[int, int]]:
+    def members(self, variant: Variant) -> list[tuple[int, int]]:
         """Return number and repeat of each regressor that a variant averages."""
         return [(number, repeat) for number in range(self.number(variant)) for repeat in range(variant.repeats)]
 
-    def _scores(self, variant: Variant, split: Split) -> tuple[Path, dict[str, Any]]:
+    def scores_file(self, variant: Variant, split: Split) -> tuple[Path, dict[str, Any]]:
         """Return where the scores of a variant lie, and what they depend on."""
-        keys = [key_of(self._member_configuration(variant, split, *member)) for member in self._members(variant)]
+        keys = [key_of(self._member_configuration(variant, split, *member)) for member in self.members(variant)]
         configuration = {"members": keys,
                          "test": list(split.test), "left_out": [list(held) for held in split.left_out]}  # fmt: skip
         return self._path("scores", split, configuration), configuration
@@ -117,34 +113,42 @@ class Ablations:
         return scores.assign(task=self.run.task.id, group=variant.group, variant=variant.name, model=model, member=-1,
                              split=split, data=self.run.cohort.data, note=note)[COLUMNS]  # fmt: skip
 
-    def member(self, variant: Variant, split: Split, number: int, repeat: int, n_together: int = 1) -> pd.DataFrame:
+    def member(self, variant: Variant, split: Split, number: int, repeat: int, force: bool = False) -> pd.DataFrame:
         """Return the predictions of one regressor on one representation, made now or before, or by the task's run."""
-        ordinary = Layout(self.run.profile.name).prediction(self.run.task.id, split.name, member_name(number))
-        if self._is_ordinary(variant, number, repeat) and self._is_done(
-            ordinary, self.run.configuration(split, member_name(number))
-        ):
-            return load_frame(ordinary)
-        configuration = self._member_configuration(variant, split, number, repeat)
-        path = self._path("predictions", split, configuration)
-        if not self._is_done(path, configuration):
-            started = time.perf_counter()
-            found = self._predict(variant, split, self.codes(variant, split, number, n_together), repeat)
-            self._save(found.astype(np.float32), path, configuration)
-            log(self.run.profile, task=self.run.task.id, split=split.name, ablation=asdict(variant.settings()),
-                seconds=time.perf_counter() - started)  # fmt: skip
+        if not force and self._by_task(variant, split, number, repeat):
+            return load_frame(self.run.files(split, member_name(number))[0])
+        path, configuration = self.member_file(variant, split, number, repeat)
+        if force or not is_done(path, configuration):
+            found = self._predict(variant, split, self.codes(variant, split, number), repeat)
+            save_frame(found.astype(np.float32), path, configuration)
         return load_frame(path)
+
+    def has_member(self, variant: Variant, split: Split, number: int, repeat: int) -> bool:
+        """Tell whether `member` has nothing to compute."""
+        return self._by_task(variant, split, number, repeat) or is_done(
+            *self.member_file(variant, split, number, repeat)
+        )
+
+    def member_file(self, variant: Variant, split: Split, number: int, repeat: int) -> tuple[Path, dict[str, Any]]:
+        """Return where the predictions of a member lie, and what they depend on."""
+        configuration = self._member_configuration(variant, split, number, repeat)
+        return self._path("predictions", split, configuration), configuration
+
+    def _by_task(self, variant: Variant, split: Split, number: int, repeat: int) -> bool:
+        """Tell whether a member is one of the task's own PS-LASSOs, and done."""
+        return self._is_ordinary(variant, number, repeat) and self.run.is_done(split, member_name(number))
 
     def _is_ordinary(self, variant: Variant, number: int, repeat: int) -> bool:
         """Tell whether a member is one of the task's own PS-LASSOs."""
         same = (variant.model, variant.ensemble, variant.folds, repeat) == ("PS-LASSO", "folds", OWN, 0)
-        return same and self._has_codes(variant, number)
+        return same and self.is_own(variant, number)
 
-    def _has_codes(self, variant: Variant, number: int) -> bool:
+    def is_own(self, variant: Variant, number: int) -> bool:
         """Tell whether a representation is one of the task's own."""
         return variant.recipe() == ORDINARY and number < self.run.profile.n_representations
 
     def _member_configuration(self, variant: Variant, split: Split, number: int, repeat: int) -> dict[str, Any]:
-        own = self._has_codes(variant, number)
+        own = self.is_own(variant, number)
         return {
             "codes": {"own": embedding_key(self.run.profile, self.run.task)} if own else self._recipe(variant, split),
             "number": number,
@@ -154,7 +158,7 @@ class Ablations:
             "test": list(split.test),
             "folds": self._folds(variant, split, repeat).tolist(),
             "cohort": self.run.cohort.hash,
-            "version": __version__,
+            "code": code_of(variant.model),
         }
 
     def _folds(self, variant: Variant, split: Split, repeat: int) -> pd.Series:
@@ -172,26 +176,22 @@ class Ablations:
         model.fit(codes.loc[train], run.cohort.response.loc[train], folds, tissue, run.cohort.fingerprints)
         return model.predict(codes.loc[split.test])
 
-    def codes(self, variant: Variant, split: Split, number: int, n_together: int = 1) -> pd.DataFrame:
+    def codes(self, variant: Variant, split: Split, number: int, force: bool = False) -> pd.DataFrame:
         """Return representation `number` of the own source's samples, trained now or before."""
-        if self._has_codes(variant, number):
+        if self.is_own(variant, number):
             return self.run.embedding.codes[number]
+        path, configuration = self.codes_file(variant, split, number)
+        if force or not is_done(path, configuration):
+            profile, n_genes = self.run.profile, variant.n_genes or self.run.profile.n_genes
+            frame = encode(self.sources, variant, split, [number], n_genes, self.run.device, dict(profile.damae))[0]
+            save_frame(frame, path, configuration)
+        return load_frame(path)
+
+    def codes_file(self, variant: Variant, split: Split, number: int) -> tuple[Path, dict[str, Any]]:
+        """Return where representation `number` of a variant's kind lies, and what it depends on."""
         configuration = self._recipe(variant, split)
         folder = self.folder / "representations" / key_of(configuration)[:16]
-        keys = {folder / f"codes_{seed}.parquet": configuration | {"number": seed}
-                for seed in range(max(n_together, number + 1)) if not self._has_codes(variant, seed)}  # fmt: skip
-        missing = {path: key for path, key in keys.items() if not self._is_done(path, key)}
-        if missing:
-            self._pretrain(variant, split, missing)
-        return load_frame(folder / f"codes_{number}.parquet")
-
-    def _pretrain(self, variant: Variant, split: Split, missing: dict[Path, dict]) -> None:
-        """Train representations together and save their codes."""
-        profile, seeds = self.run.profile, [configuration["number"] for configuration in missing.values()]
-        n_genes = variant.n_genes or profile.n_genes
-        codes = encode(self.sources, variant, split, seeds, n_genes, self.run.device, dict(profile.damae))
-        for (path, configuration), frame in zip(missing.items(), codes, strict=True):
-            self._save(frame, path, configuration)
+        return folder / f"codes_{number}.parquet", configuration | {"number": number}
 
     def _recipe(self, variant: Variant, split: Split) -> dict[str, Any]:
         """Return all that a representation depends on but its number."""
@@ -200,65 +200,14 @@ class Ablations:
         return {
             "recipe": asdict(recipe),
             "n_genes": variant.n_genes or self.run.profile.n_genes,
-            "sources": [source.key for source in used(self.sources, recipe)],
+            "sources": [origin.key for origin in used(self.origins, recipe)],
             "damae": {name: value for name, value in settings.items() if name not in ("random_state", "device")},
             "split": {"train": list(split.train), "test": list(split.test)} if recipe.inductive else None,
-            "version": __version__,
+            "code": code_version("leaplib.scopes"),
         }
 
     def _path(self, kind: str, split: Split, configuration: dict) -> Path:
         return self.folder / kind / self.run.task.id / slug(split.name) / f"{key_of(configuration)[:16]}.parquet"
-
-    def _is_done(self, path: Path, configuration: dict) -> bool:
-        return (path in self.made or not self.force) and is_done(path, configuration)
-
-    def _save(self, frame: pd.DataFrame, path: Path, configuration: dict) -> None:
-        save_frame(frame, path, configuration)
-        self.made.add(path)
-
-
-def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Variant], device: str = "auto",
-                 force: bool = False) -> pd.DataFrame:  # fmt: skip
-    """Run variants on a task and return their scores; what is done already is not computed again.
-
-    Parameters
-    ----------
-    profile : Profile or str
-        Its `n_ablation_splits` says on how many holdouts; unseen tissues are all run.
-    task : Task or str
-        With cell lines as the test set (1a to 4b).
-    variants : sequence of Variant
-    device : {"auto", "cpu", "cuda"}
-    force : bool
-        Compute again what is done, but for the task's own representations.
-
-    Returns
-    -------
-    DataFrame
-        As `leaplib.scores.load_scores`, and the columns group, variant (name) and note; variants in their order.
-        `note` is "" but for a variant that cannot be run with the sources at hand: it has one row, without a
-        value, whose note says "not run" and why.
-
-    Raises
-    ------
-    InputError
-        For a task on xenografts, or two variants of one name in a group.
-    """
-    profile = get_profile(profile) if isinstance(profile, str) else profile
-    task = get_task(task) if isinstance(task, str) else task
-    _check_names(variants)
-    names, ablations = names_of(task), Ablations(TaskRun(profile, task, device), force)
-    left_out = not_run(variants, names, [source.role for source in ablations.sources])
-    resolved = {variant: ablations.resolved(variant) for variant in variants if variant not in left_out}
-    jobs = [(variant, split) for split in ablations.splits for variant in resolved]
-    frames = []
-    for variant, split in progress(jobs, f"ablations of task {task.id}"):
-        found = ablations.score(
-            resolved[variant], split, ablations.number_of_kind(resolved[variant], resolved.values())
-        )
-        frames.append(ablations.named(found, variant, split=split.name))
-    frames += [ablations.named(_NOTHING, variant, note=note) for variant, note in left_out.items()]
-    return _in_order(pd.concat(frames, ignore_index=True), variants)
 
 
 def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[Variant]) -> pd.DataFrame:
@@ -267,23 +216,23 @@ def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[V
     Returns
     -------
     DataFrame
-        As `run_variants`. A variant without scores of the current data, settings and version has a note instead,
-        and one with scores on a part of the splits has these.
+        As `leaplib.experiment.run_variants`. A variant without scores of the current data, settings and version has a
+        note instead, and one with scores on a part of the splits has these.
 
     Raises
     ------
     InputError
-        As `run_variants`, and when no variant has scores: it says which command makes them.
+        As there, and when no variant has scores: it says which command makes them.
     """
     profile = get_profile(profile) if isinstance(profile, str) else profile
     task = get_task(task) if isinstance(task, str) else task
-    _check_names(variants)
-    names, ablations = names_of(task), Ablations(TaskRun(profile, task))
+    check_names(variants)
+    ablations = Ablations(TaskRun(profile, task))
     command = f"run `leap run --profile {profile.name} --notebooks 06`"
     if not (ablations.folder / "scores" / task.id).is_dir():
         raise InputError(f"no ablations of task {task.id} in {ablations.folder}: {command}")
-    notes = not_run(variants, names, [source.role for source in ablations.sources])
-    frames = []
+    notes = ablations.left_out(variants)
+    frames: list[pd.DataFrame] = []
     for variant in variants:
         resolved = ablations.resolved(variant)
         found = {split.name: ablations.saved(resolved, split) for split in ablations.splits if variant not in notes}
@@ -303,16 +252,9 @@ _NOTHING = pd.DataFrame(
 )
 
 
-def _check_names(variants: Sequence[Variant]) -> None:
+def check_names(variants: Sequence[Variant]) -> None:
     """Raise InputError where two variants could not be told apart."""
     names = pd.Index([(variant.group, variant.name) for variant in variants])
     if not names.is_unique:
         group, name = names[names.duplicated()][0]
         raise InputError(f"two variants of group {group!r} have the name {name!r}: give each its own")
-
-
-def _in_order(scores: pd.DataFrame, variants: Sequence[Variant]) -> pd.DataFrame:
-    """Return scores in the order of the variants."""
-    place = {(variant.group, variant.name): number for number, variant in enumerate(variants)}
-    order = [place[key] for key in zip(scores["group"], scores["variant"], strict=True)]
-    return scores.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)

@@ -3,15 +3,16 @@
 import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from leaplib import __version__
-from leaplib.cohort import Cohort
+from leaplib.code_version import code_version
+from leaplib.cohort import Cohort, hash_frame
 from leaplib.errors import InputError
 from leaplib.expression import by_source, harmonise, join_domains, variable_genes
-from leaplib.files import atomic_path, write_text
+from leaplib.files import locked, write_text
 from leaplib.layout import Layout
 from leaplib.preparation import (
     PDX,
@@ -29,10 +30,12 @@ from leaplib.sources.drugs import drug_files
 from leaplib.sources.screens import DrugScreen, GeneScreen
 from leaplib.sources.xenografts import Xenografts
 from leaplib.splits import Split, load_splits, make_splits, save_splits
-from leaplib.store import key_of
+from leaplib.store import key_of, load_frame, save_frame
 from leaplib.tasks import Task
 
 PDX_FILE = "pdxe"
+RECORD = "preparation.json"
+EXTERNAL = "external.parquet"
 # DepMap's release behind each screen of genes, and the simulated screen that stands in.
 GENE_SCREENS = {
     "dependencies": ("23Q4", "dependencies"),
@@ -157,6 +160,8 @@ class Pool:
     expression : DataFrame, samples x genes
     domain : Series
         Source of each sample; genes are chosen in each source and united.
+    tissue : Series
+        Tissue of each sample, missing where it is not known.
     n_genes : int
         Most variable genes to be kept of each source.
     key : dict
@@ -167,6 +172,7 @@ class Pool:
     name: str
     expression: pd.DataFrame
     domain: pd.Series
+    tissue: pd.Series
     n_genes: int
     key: dict
     data: str
@@ -180,26 +186,34 @@ def pool_name(profile: Profile, task: Task) -> str:
 
 def pool_key(profile: Profile, task: Task) -> dict:
     """Return what identifies the content of a task's pool: the expression alone, not the labels."""
-    key = screen_key(profile, task.screen) | {"pool": task.pool, "harmonise": task.harmonise}
-    if is_real(profile, task.screen) and task.screen in GENE_SCREENS:
-        key["depmap"] = list(_checksums(depmap.files(GENE_SCREENS[task.screen][0])[1]))
-    return key
+    if is_real(profile, task.screen):
+        content: dict[str, object] = {"expression": _prepared(profile, task)["pool"]}
+    else:
+        content = {"simulated": [profile.simulated_lines, profile.simulated_genes],
+                   "code": code_version("leaplib.simulation", "leaplib.preparation", prepares=True)}  # fmt: skip
+    return {"pool": task.pool, "harmonise": task.harmonise} | content
 
 
-def pool_of(profile: Profile, task: Task) -> Pool:
-    """Return a task's pool: the expression of all lines of its screen, outliers aside, and of its xenografts."""
+def pool_of(profile: Profile, task: Task, key: dict | None = None) -> Pool:
+    """Return a task's pool: the expression of all lines of its screen, outliers aside, and of its xenografts.
+
+    `key` stands for that of `pool_key`, which it is otherwise.
+    """
     screen = screen_of(profile, task.screen)
     expression = screen.expression.drop(index=pca_outliers(screen.expression))
-    domain = pd.Series("cell lines", index=expression.index)
+    domain, tissue = pd.Series("cell lines", index=expression.index), screen.samples["tissue"]
     n_genes = profile.n_genes
     if task.pool == "xenografts":
-        tumours = xenograft_screen(profile)[1].expression
-        domain = pd.concat([domain, pd.Series(PDX, index=tumours.index)])
-        expression = join_domains(expression, tumours, screen.unit)
+        tumours = xenograft_screen(profile)[1]
+        domain = pd.concat([domain, pd.Series(PDX, index=tumours.expression.index)])
+        tissue = pd.concat([tissue, tumours.samples["tissue"]])
+        expression = join_domains(expression, tumours.expression, screen.unit)
     if task.harmonise != "together":  # otherwise the scaler does it
         genes = variable_genes(by_source(expression, domain), n_genes)  # before variances are made equal
         expression, n_genes = harmonise(expression[genes], domain, task.harmonise), len(genes)
-    return Pool(pool_name(profile, task), expression, domain, n_genes, pool_key(profile, task), screen.data)
+    key = pool_key(profile, task) if key is None else key
+    tissue = tissue.reindex(expression.index)
+    return Pool(pool_name(profile, task), expression, domain, tissue, n_genes, key, screen.data)
 
 
 def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
@@ -212,17 +226,42 @@ def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
         branch, step, tissues, samples, perturbations, pairs (see `leaplib.preparation`).
     """
     folder = Layout(profile.name).cohort(task.id)
-    record = folder / "preparation.json"
-    key = _cohort_key(profile, task)
-    if not (record.exists() and json.loads(record.read_text(encoding="utf-8"))["key"] == key):
-        cohort, flow, external = prepare(profile, task)
-        record.unlink(missing_ok=True)
-        cohort.save(folder)
-        write_text(folder / "flow.csv", flow.to_csv(index=False))
-        with atomic_path(folder / "external.parquet") as temporary:
-            external.to_parquet(temporary)
-        write_text(record, json.dumps({"key": key}))
-    return Cohort.load(folder), pd.read_csv(folder / "flow.csv")
+    _prepared(profile, task)
+    try:
+        return Cohort.load(folder), pd.read_csv(folder / "flow.csv")
+    except (InputError, OSError, ValueError):  # damaged since: make it anew
+        _prepared(profile, task, force=True)
+        return Cohort.load(folder), pd.read_csv(folder / "flow.csv")
+
+
+def _prepared(profile: Profile, task: Task, force: bool = False) -> dict[str, str]:
+    """Prepare a task's cohort unless that is done; return the key of its preparation, and the hash of its pool.
+
+    One process prepares, others wait for it; the record is written last.
+    """
+    folder = Layout(profile.name).cohort(task.id)
+    with locked(folder):
+        record = _record(folder)
+        key = _cohort_key(profile, task)
+        if force or record.get("key") != key or "pool" not in record:
+            cohort, flow, external = prepare(profile, task)
+            pool = pool_of(profile, replace(task, harmonise="together"), key={})
+            (folder / RECORD).unlink(missing_ok=True)
+            cohort.save(folder)
+            write_text(folder / "flow.csv", flow.to_csv(index=False))
+            save_frame(external, folder / EXTERNAL, {})
+            record = {"key": key, "pool": hash_frame(pool.expression)}
+            write_text(folder / RECORD, json.dumps(record))
+    return record
+
+
+def _record(folder: Path) -> dict[str, str]:
+    """Return the record of a preparation; an absent or damaged one is as good as none."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
@@ -234,7 +273,7 @@ def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
         When the task's cohort was not prepared.
     """
     folder = Layout(profile.name).cohort(task.id)
-    if not (folder / "preparation.json").exists():
+    if not (folder / RECORD).exists():
         raise InputError(f"task {task.id}: no cohort in {folder}: run notebook 01 to prepare the data")
     kind = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))["data"]
     return pd.read_csv(folder / "flow.csv"), kind
@@ -242,13 +281,19 @@ def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
 
 def load_external(profile: Profile, task: Task) -> pd.DataFrame:
     """Return what the external study of a task measured, lines x drugs; no columns where there is no such study."""
-    load_cohort(profile, task)
-    return pd.read_parquet(Layout(profile.name).cohort(task.id) / "external.parquet")
+    path = Layout(profile.name).cohort(task.id) / EXTERNAL
+    _prepared(profile, task)
+    try:
+        return load_frame(path)
+    except InputError:  # damaged since: make it anew
+        _prepared(profile, task, force=True)
+        return load_frame(path)
 
 
 def _cohort_key(profile: Profile, task: Task) -> str:
     return key_of({"task": replace(task, harmonise="together"), "screen": screen_key(profile, task.screen),
-                   "version": __version__, "max_perturbations": profile.max_perturbations})  # fmt: skip
+                   "code": code_version("leaplib.preparation", prepares=True),
+                   "max_perturbations": profile.max_perturbations})  # fmt: skip
 
 
 def prepare(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame, pd.DataFrame]:
@@ -296,11 +341,15 @@ def _draw(profile: Profile, cohort: Cohort, flow: pd.DataFrame, external: pd.Ind
 def load_task_splits(profile: Profile, task: Task, cohort: Cohort) -> list[Split]:
     """Return a task's splits; made once and saved, so that every model and rerun sees the same."""
     folder = Layout(profile.name).processed / "splits"
-    identity = {"task": task.id, "cohort": cohort.hash, "n": [profile.n_splits, profile.n_test_sets]}
+    identity = {"task": task.id, "cohort": cohort.hash, "n": [profile.n_splits, profile.n_test_sets],
+                "code": code_version("leaplib.splits", prepares=True)}  # fmt: skip
     path = folder / f"task_{task.id}-{key_of(identity)[:12]}.parquet"
-    if not path.exists():
-        save_splits(make_splits(cohort, task, profile.n_splits, profile.n_test_sets), path)
-    splits = load_splits(path)
+    with locked(path):
+        try:
+            splits = load_splits(path)
+        except InputError:  # absent, or damaged since: the seed makes the same again
+            save_splits(make_splits(cohort, task, profile.n_splits, profile.n_test_sets), path)
+            splits = load_splits(path)
     return splits[: profile.n_tissues] if task.design == "tissue" else splits
 
 

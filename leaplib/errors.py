@@ -1,4 +1,4 @@
-"""The one exception for input that its owner can mend."""
+"""The exceptions that the command line turns into one line: input to mend, and a disk that refuses."""
 
 
 class InputError(ValueError):
@@ -6,6 +6,14 @@ class InputError(ValueError):
 
     The message is one line that names the culprit and says what to do. The command line prints
     it and exits with code 2; anything else that is raised is a defect of leaplib.
+    """
+
+
+class StorageError(RuntimeError):
+    """A file cannot be written: no room, or no right to.
+
+    It stops a run at once, since every further job would meet it too; nothing that was done is lost. The
+    command line prints it and exits with code 1.
     """
 
 

@@ -3,7 +3,6 @@
 Nothing is trained or predicted here. What has no results is listed in `missing` with the command that makes it.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,12 +20,12 @@ from leaplib.errors import InputError
 from leaplib.external import external_scores
 from leaplib.layout import Layout
 from leaplib.profiles import Profile, get_profile
+from leaplib.run_log import model_times
 from leaplib.scores import load_scores, models_only, split_values
 from leaplib.tasks import TASKS, get_task
-from leaplib.variants import STEPS, TUNING, ensembles_of, steps_of
+from leaplib.variants import ABLATION_TASKS, STEPS, TUNING, TUNING_TASKS, ensembles_of, steps_of
 
 SCORE_COLUMNS = ["task", "model", "member", "split", "level", "perturbation", "test_set", "metric", "value", "data"]
-ABLATION_TASKS, TUNING_TASKS = ("1a", "2a"), ("3a", "4a")
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Evidence:
     scores : DataFrame
         As `leaplib.scores.load_scores`, of all tasks with results; the external validation is the task "2a external".
     ablations : DataFrame
-        As `leaplib.ablations.run_variants`.
+        As `leaplib.experiment.run_variants`.
     counts : DataFrame
         As `leaplib.tables.table_1`.
     flows : DataFrame
@@ -110,7 +109,10 @@ def load_evidence(profile: Profile | str, tasks: Sequence[str] | None = None,
     wanted = tuple(tasks) if tasks is not None else profile.tasks
     missing: dict[str, str] = {}
     scores = _scores(profile, wanted, missing)
-    given = {"scores": scores if models is None else scores[scores["model"].isin(models)], "log": load_log(profile)}
+    given = {
+        "scores": scores if models is None else scores[scores["model"].isin(models)],
+        "log": model_times(profile.name),
+    }
     variants = [_attempt(f"ablations of task {task}", missing, _variants, profile, task)
                 for task in (*ABLATION_TASKS, *TUNING_TASKS) if task in wanted]  # fmt: skip
     if ran := [part for part in variants if part is not None]:
@@ -155,23 +157,3 @@ def _cohort(profile: Profile, task: str) -> tuple[Cohort, pd.DataFrame]:
     if not (Layout(profile.name).cohort(task) / "preparation.json").exists():
         raise InputError(f"task {task} is not prepared: run `leap run --profile {profile.name} --notebooks 01`")
     return load_cohort(profile, get_task(task))
-
-
-def load_log(profile: Profile) -> pd.DataFrame:
-    """Return the seconds of each job of a task in the run log, the last time that it ran: task, split, model, seconds.
-
-    Raises
-    ------
-    InputError
-        When a line of the log cannot be read.
-    """
-    path = Layout(profile.name).results / "run_log.jsonl"
-    if not path.exists():
-        return pd.DataFrame(columns=["task", "split", "model", "seconds"])
-    try:
-        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: a line cannot be read ({error}): delete the line") from error
-    jobs = pd.DataFrame([entry for entry in entries if "model" in entry])
-    jobs = jobs.reindex(columns=["task", "split", "model", "seconds"])
-    return jobs.drop_duplicates(["task", "split", "model"], keep="last", ignore_index=True)

@@ -166,7 +166,7 @@ def figure_3(scores: pd.DataFrame, published: pd.DataFrame | None = None, *, ext
 
 
 @style.styled
-def learning_curves(frame: pd.DataFrame, *, data: str = "real", title: str = "Pretraining of the DAMAEs",
+def learning_curves(frame: pd.DataFrame, *, data: str = "real", title: str = "Pretraining of the drug tasks' DAMAEs",
                     size: pages.Size = (style.ONE_COLUMN, 65)) -> pages.Drawn:  # fmt: skip
     """Draw the losses of each DAMAE by epoch.
 
@@ -192,7 +192,7 @@ def learning_curves(frame: pd.DataFrame, *, data: str = "real", title: str = "Pr
 
 @style.styled
 def representation(frame: pd.DataFrame, *, data: str = "real", n_groups: int = 15,
-                       title: str = "Samples in the representation",
+                       title: str = "Samples in the first of the drug tasks' DAMAEs",
                        size: pages.Size = (120, 80)) -> pages.Drawn:  # fmt: skip
     """Draw the samples in two components of a representation, coloured by tissue.
 
@@ -226,8 +226,8 @@ def ablation_bars(frame: pd.DataFrame, *, xlabel: str = ablation.XLABEL,
     Parameters
     ----------
     frame : DataFrame
-        Columns group (title of the panel), name, split, value, data; groups and names in the order in which
-        they are drawn.
+        Columns task, group (title of the panel), name, split, value, n_perturbations (that a value is the mean
+        of), data; groups and names in the order in which they are drawn.
     xlabel : str
     size : tuple of float, optional
         Width and height in mm; by default the height follows from the number of names.
@@ -236,7 +236,7 @@ def ablation_bars(frame: pd.DataFrame, *, xlabel: str = ablation.XLABEL,
     -------
     Figure, DataFrame
     """
-    rows = style.checked(frame, ["group", "name", "split", "value", "data"])
+    rows = style.checked(frame, ["task", "group", "name", "split", "value", "n_perturbations", "data"])
     parts = [part for _, part in rows.groupby("group", sort=False)] or [rows]
     heights = [BARS_FRAME + ablation.row_height(part["name"]) * max(part["name"].nunique(), 1) for part in parts]
     fig, axes = style.figure(*(size or (BARS_WIDE, min(sum(heights), style.MAX_HEIGHT))), nrows=len(parts),
@@ -244,8 +244,8 @@ def ablation_bars(frame: pd.DataFrame, *, xlabel: str = ablation.XLABEL,
     letters = dict(zip(rows["group"].unique(), pages.LETTERS, strict=False))
     for ax, part in zip(axes.flat, parts, strict=True):
         group = part["group"].iloc[0] if len(part) else ""
-        splits = comparison.counted(part.dropna(subset=["value"])["split"].nunique(), "splits")
-        ablation.spread(ax, part, title=f"{group}\nn = {splits}; bars: means; lines: SD", xlabel=xlabel)
+        title = f"{group}\n{pages.counts(part)}; bars: means; lines: SD"
+        ablation.spread(ax, part, title=title, xlabel=xlabel)
         pages.letter_and_note(ax, letters[group] if len(parts) > 1 else "", pages.data_of(part), offset=-9)
     return fig, pages.plotted([rows.assign(panel=rows["group"].map(letters))])
 
@@ -258,9 +258,10 @@ def number_of_representations(frame: pd.DataFrame, *, title: str = "LEAP by the 
     Parameters
     ----------
     frame : DataFrame
-        Columns number (1, 2, ...), split, value (mean per-perturbation Spearman), data.
+        Columns task, number (1, 2, ...), split, value (mean per-perturbation Spearman), n_perturbations (that it is
+        the mean of), data.
     title : str
-        The number of splits is written under it.
+        The task is written behind it, the counts under it.
     size : tuple of float
         Width and height in mm.
 
@@ -268,10 +269,10 @@ def number_of_representations(frame: pd.DataFrame, *, title: str = "LEAP by the 
     -------
     Figure, DataFrame
     """
-    rows = style.checked(frame, ["number", "split", "value", "data"])
+    rows = style.checked(frame, ["task", "number", "split", "value", "n_perturbations", "data"])
     fig, ax = style.figure(*size)
-    splits = comparison.counted(rows.dropna(subset=["value"])["split"].nunique(), "splits")
-    ablation.by_number(ax, rows, title=f"{title}\nn = {splits}", xlabel="Representations (DAMAEs) averaged",
+    about = f"{title} (task {', '.join(rows['task'].unique())})" if len(rows) else title
+    ablation.by_number(ax, rows, title=f"{about}\n{pages.counts(rows)}", xlabel="Representations (DAMAEs) averaged",
                        ylabel=comparison.YLABEL)  # fmt: skip
     style.data_note(ax, pages.data_of(rows))
     return fig, pages.plotted([rows.assign(panel="A")])

@@ -1,11 +1,47 @@
-"""Files that are whole or absent: atomic writes and checksums."""
+"""Files that are whole or absent: atomic writes, locks and checksums."""
 
+import errno
+import getpass
 import hashlib
 import os
+import re
 import shutil
+import socket
+import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
+from filelock import FileLock
+
+from leaplib.errors import StorageError
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO,
+              errno.ENOTDIR)  # fmt: skip
+LEFT_OVER = re.compile(r"^\..+\.(?P<host>[^.~]+)~(?P<process>\d+)~[0-9a-f]{8}\.(part|old)(\.[^.]+)?$")
+
+
+def _beside(path: Path, state: str) -> Path:
+    """Return a hidden name beside `path` that no other process, here or on another machine, takes too.
+
+    It keeps the suffix of `path`, so that writers which look at it work.
+    """
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+    return path.with_name(f".{path.stem}.{host}~{os.getpid()}~{uuid.uuid4().hex[:8]}.{state}{path.suffix}")
+
+
+@contextmanager
+def storage(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a StorageError that names the file; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise StorageError(f"{path}: cannot be written ({error.strerror or error}): make room or make the folder "
+                           "writable; the same command then goes on where it stopped") from error  # fmt: skip
 
 
 @contextmanager
@@ -22,15 +58,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Path
         Where to write. It keeps the suffix of `path`, so that writers which look at it work.
         When the block raises, the temporary file is removed and `path` stays as it was.
+
+    Raises
+    ------
+    StorageError
+        When the disk is full or the folder cannot be written to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = _beside(path, "part")
+    with storage(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -46,22 +88,63 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     ------
     Path
         An empty folder to fill. When the block raises, it is removed and `path` stays as it was.
+
+    Raises
+    ------
+    StorageError
+        As `atomic_path`.
     """
     path = Path(path).resolve()
-    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{state}") for state in ("part", "old"))
-    for left in (temporary, old):  # by a build that was killed under the same process number
-        shutil.rmtree(left, ignore_errors=True)
+    temporary, old = _beside(path, "part"), _beside(path, "old")
+    with storage(path):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            if path.exists():
+                os.replace(path, old)
+            os.replace(temporary, path)
+        finally:
+            if old.exists() and not path.exists():
+                os.replace(old, path)
+            for folder in (temporary, old):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Let one process of this machine at a time into the block; others wait for their turn.
+
+    The lock, a file in the folder for temporary files, goes with the process that holds it: a killed run leaves
+    none behind.
+    """
+    name = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:32]
+    folder = Path(tempfile.gettempdir()) / f"leaplib-{getpass.getuser()}"
+    with storage(folder):
+        folder.mkdir(exist_ok=True)
+        lock = FileLock(folder / f"{name}.lock")
+        lock.acquire()
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if path.exists():
-            os.replace(path, old)
-        os.replace(temporary, path)
+        yield
     finally:
-        if old.exists() and not path.exists():
-            os.replace(old, path)
-        for folder in (temporary, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def sweep(folder: str | Path) -> list[Path]:
+    """Remove what killed processes of this machine left half-written under `folder`, and return it.
+
+    Told by the process number in the name, not by age: a clock that jumps does no harm.
+    """
+    host, removed = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()), []
+    for path in sorted(Path(folder).rglob(".*~*~*")):
+        found = LEFT_OVER.match(path.name)
+        if not found or found["host"] != host or psutil.pid_exists(int(found["process"])):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        removed.append(path)
+    return removed
 
 
 def write_text(path: str | Path, text: str) -> Path:

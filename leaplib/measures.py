@@ -82,7 +82,7 @@ def margin(evidence: Evidence, task: str, level: str = PER_PERTURBATION) -> Find
 def rivals(task: str) -> list[str]:
     """Return the paper's models that are compared with LEAP on a task."""
     design = TASKS[task.removesuffix(SUFFIX)].design
-    return [name for model in MODELS.values() if design in model.designs and model.name != "LEAP"
+    return [name for model in MODELS.values() if model.published and design in model.designs and model.name != "LEAP"
             for name in (model.name, *([model.name + FEW_SHOT] if model.few_shot else []))]  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def largest_p(evidence: Evidence, tasks: Sequence[str]) -> Finding:
     for task in tasks:
         table = evidence.comparisons[evidence.comparisons["task"] == task]
         _check(task, rivals(task), table["model"])
-        parts.append(table)
+        parts.append(table[table["model"].isin(rivals(task))])
     table = pd.concat(parts)
     p = table["p_holm"].where(table["difference"] > 0, 1.0)
     return Finding(float(p.max()), data_of(table["data"]), f"{len(table)} comparisons")

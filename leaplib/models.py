@@ -1,13 +1,14 @@
-"""The models of the paper in one table: README, notebooks, command line and runs take them from here."""
+"""The models in one table, the paper's and others: README, notebooks, command line and runs take them from here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
+from leaplib.code_version import code_version
 from leaplib.errors import InputError
-from leaplib.regressors import PSKNN, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp
+from leaplib.regressors import PSKNN, DualRidge, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp
 from leaplib.regressors.base import Regressor
 from leaplib.regressors.tuning import Tuned
 
@@ -30,6 +31,10 @@ class Model:
         Designs of the tasks that it runs on.
     few_shot : bool
         Is also fine-tuned on a few samples of the target.
+    features : {"codes", "expression"}
+        What it sees of a sample: a DAMAE's code, or all standardised genes.
+    published : bool
+        Stands in the paper: the paper's claims are about these alone.
     """
 
     key: str
@@ -38,6 +43,13 @@ class Model:
     estimator: type[Regressor] | None
     designs: tuple[str, ...] = ("holdout", "tissue", "xenograft")
     few_shot: bool = False
+    features: Literal["codes", "expression"] = "codes"
+    published: bool = True
+
+    @property
+    def pan_perturbation(self) -> bool:
+        """Whether one model is fitted on all perturbations."""
+        return bool(getattr(self.estimator, "pan_perturbation", False))
 
 
 MODELS = {
@@ -51,6 +63,8 @@ MODELS = {
         Model("ps-tcrp", "PS-TCRP", "meta-learned network a perturbation; zero-shot and 10-shot", PSTcrp,
               designs=("tissue", "xenograft"), few_shot=True),
         Model("ps-lasso", "PS-LASSO", "one Lasso a perturbation on one representation", PSLasso),
+        Model("ps-ridge", "PS-RIDGE", "one ridge regression a perturbation on all genes: no autoencoder", DualRidge,
+              features="expression", published=False),
         Model("leap", "LEAP", "average of PS-LASSO over the representations", None),
     )
 }  # fmt: skip
@@ -66,6 +80,20 @@ N_FEW_SHOT_SETS = 10
 
 ELSEWHERE = ("random_state", "device", "n_jobs", "precision", "grid", "ensemble")
 """Parameters that say nothing of the model, stand in a column of their own, or are for the ablations."""
+
+
+def code_of(name: str) -> str:
+    """Return the version of the code that a model's results depend on (see `leaplib.code_version`).
+
+    Parameters
+    ----------
+    name : str
+        As in results: a model, a member of LEAP, a few-shot version or a control.
+    """
+    known = BY_NAME.get(name.partition(" r")[0].removesuffix(FEW_SHOT))
+    estimator = known.estimator if known else None
+    module = estimator.__module__ if estimator else "leaplib.regressors.lasso"
+    return code_version(module, "leaplib.regressors.naive", "leaplib.scores")
 
 
 def names() -> list[str]:
@@ -120,6 +148,9 @@ def _parameters(model: Model, settings: Mapping[str, Any]) -> tuple[str, int, st
     fixed = ", ".join(f"{name} {_text(value)}" for name, value in parameters.items() if name not in ELSEWHERE)
     if isinstance(estimator, PSLasso):
         return f"penalty: {estimator.n_alphas} from alpha_max to {estimator.eps:g} of it", estimator.n_alphas, ""
+    if isinstance(estimator, DualRidge):
+        ends = f"penalty: {estimator.n_penalties} from {estimator.largest:g} to {estimator.smallest:g} mean eigenvalues"
+        return ends, estimator.n_penalties, ""
     if not isinstance(estimator, Tuned):
         return "nothing", 1, fixed
     grid = parameters["grid"] or estimator.default_grid

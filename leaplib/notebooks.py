@@ -11,10 +11,11 @@ from typing import Any
 import nbformat
 import pandas as pd
 import papermill
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from leaplib.errors import InputError
-from leaplib.files import atomic_path
+from leaplib.files import atomic_path, sweep
 from leaplib.layout import Layout, home
 from leaplib.profiles import Profile, get_profile
 
@@ -39,11 +40,16 @@ def find_notebooks(numbers: Sequence[str] | None = None, folder: Path | None = N
     InputError
         For a number that no notebook has.
     """
-    known = {path.name.split("_")[0]: path for path in sorted((folder or notebook_folder()).glob("[0-9]*.ipynb"))}
+    known = {number_of(path): path for path in sorted((folder or notebook_folder()).glob("[0-9]*.ipynb"))}
     for number in numbers or []:
         if number not in known:
             raise InputError(f"notebook {number!r} is unknown: use some of {', '.join(known)}")
     return [path for number, path in known.items() if not numbers or number in numbers]
+
+
+def number_of(path: Path) -> str:
+    """Return the number of a notebook, such as "03"."""
+    return path.name.split("_")[0]
 
 
 def check_parameters(path: Path, parameters: Mapping[str, Any]) -> None:
@@ -78,7 +84,7 @@ def run_notebook(path: Path, profile: str, **parameters: Any) -> float:
     InputError
         For an unknown parameter or a missing `parameters` cell.
     NotebookError
-        When a cell fails; the executed copy up to that cell is kept.
+        When a cell fails, or the kernel dies; the executed copy up to that cell is kept.
     """
     values = {"profile": profile, **parameters}
     check_parameters(path, values)
@@ -86,6 +92,8 @@ def run_notebook(path: Path, profile: str, **parameters: Any) -> float:
     started = time.perf_counter()
     with atomic_path(output) as temporary:
         failure = _execute(path, temporary, values)
+    if isinstance(failure, DeadKernelError):
+        raise NotebookError(f"{path.name}: its kernel died (killed, or out of memory): run it again") from failure
     if failure is not None:
         message = f"{failure.ename}: {failure.evalue}".splitlines()[0]
         cell = _cell_number(output, failure.cell_index)
@@ -99,7 +107,7 @@ def _cell_number(executed: Path, index: int) -> int:
     return sum("injected-parameters" not in cell.metadata.get("tags", []) for cell in cells)
 
 
-def _execute(path: Path, output: Path, values: Mapping[str, Any]) -> PapermillExecutionError | None:
+def _execute(path: Path, output: Path, values: Mapping[str, Any]) -> PapermillExecutionError | DeadKernelError | None:
     """Run papermill quietly; a cell's failure is returned, so that the executed copy is kept."""
     environment = dict(os.environ)
     os.environ.update({"LEAP_BATCH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
@@ -107,7 +115,7 @@ def _execute(path: Path, output: Path, values: Mapping[str, Any]) -> PapermillEx
         papermill.execute_notebook(str(path), str(output), parameters=dict(values), kernel_name="python3",
                                    language="python", cwd=str(path.parent), progress_bar=False, log_output=False,
                                    extra_arguments=["--IPKernelApp.log_level=ERROR"])  # fmt: skip
-    except PapermillExecutionError as error:
+    except (PapermillExecutionError, DeadKernelError) as error:
         return error
     finally:
         os.environ.clear()
@@ -115,22 +123,31 @@ def _execute(path: Path, output: Path, values: Mapping[str, Any]) -> PapermillEx
     return None
 
 
-def run_notebooks(profile: str, numbers: Sequence[str] | None = None, **parameters: Any) -> dict[str, float]:
-    """Run the notebooks in order, print one line each, and return the seconds by name.
+def run_notebooks(profile: str, numbers: Sequence[str] | None = None,
+                  **parameters: Any) -> tuple[dict[str, float], list[str]]:  # fmt: skip
+    """Run the notebooks in order and print one line each.
 
-    A failing notebook ends the run.
+    Returns
+    -------
+    dict of str to float
+        Seconds by name of those that ran to their end.
+    list of str
+        What failed, a line each: the others go on without it.
     """
-    seconds = {}
+    for folder in (Layout(profile).executed, Layout(profile).figures):
+        sweep(folder)
+    seconds, failed = {}, []
     paths = find_notebooks(numbers)
     for position, path in enumerate(paths, start=1):
         print(f"[{position}/{len(paths)}] {path.name} ...", end=" ", flush=True)
         try:
             seconds[path.name] = run_notebook(path, profile, **parameters)
-        except (InputError, NotebookError):
+        except NotebookError as error:
+            failed.append(str(error))
             print("failed", flush=True)
-            raise
+            continue
         print(f"{seconds[path.name]:.0f} s", flush=True)
-    return seconds
+    return seconds, failed
 
 
 def describe(profile: Profile) -> pd.DataFrame:

@@ -17,14 +17,15 @@ from leaplib.matching import MAX_MISSING, Reference
 from leaplib.model_folder import check_target, read_record, write_folder
 from leaplib.pretraining import representations
 from leaplib.profiles import Profile
+from leaplib.ps_ridge import PSRidge
 from leaplib.store import load_frame
 from leaplib.tasks import get_task
 from leaplib.uncertainty import Applicability, Calibration
 from leaplib.units import NAMES, USER_UNITS, detect_units, to_log
 from leaplib.user_tables import SEPARATORS, SUFFIXES, read_expression, read_response
 
-ESTIMATORS: dict[str, type] = {"leap": LEAP}
-"""Models that a user can fit: of the interface of `leaplib.LEAP`, members apart."""
+ESTIMATORS: dict[str, type] = {"leap": LEAP, "ps-ridge": PSRidge}
+"""Models that a user can fit, by their key in `leaplib.models`."""
 
 FRAMES = ("genes", "scores", "biomarkers", "quantiles", "folds", "usual", "distances", "scales")
 MIN_LABELS = 10

@@ -100,6 +100,14 @@ def n_perturbations(part: pd.DataFrame) -> int | None:
     return perturbation_values(part, "spearman").dropna(subset=["value"])["perturbation"].nunique() or None
 
 
+def counts(values: pd.DataFrame) -> str:
+    """Return "n = 10 splits, 649 drugs" of one task's values, with their columns task, split and n_perturbations."""
+    known = values.dropna(subset=["value"])
+    names = words(str(known["task"].iloc[0]) if len(known) else "")
+    number = int(known["n_perturbations"].max()) if known["n_perturbations"].notna().any() else None
+    return comparison.counts(known["split"].nunique(), names["split_name"], number, names["perturbation_name"])
+
+
 def letter_and_note(ax: Axes, letter: str, data: str, offset: float = -24) -> None:
     """Write a panel's letter ("": it stands alone), and the note where its data are not real."""
     if letter:

@@ -1,5 +1,6 @@
 """Pretraining: the DAMAEs of a pool of samples, trained once for all its tasks, saved and found again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
-from leaplib import __version__
+from leaplib.code_version import code_version
 from leaplib.damae import DAMAE
 from leaplib.data import pool_key, pool_name, pool_of
 from leaplib.errors import InputError
+from leaplib.expression import ExpressionScaler
 from leaplib.layout import Layout
 from leaplib.leap import Representations
 from leaplib.profiles import Profile
@@ -22,10 +24,23 @@ from leaplib.tasks import Task
 
 @dataclass(frozen=True)
 class Embedding:
-    """Codes of all samples of a pool under each DAMAE, the source of each sample, and the key that identifies all."""
+    """What the DAMAEs of a pool make of its samples.
+
+    Parameters
+    ----------
+    codes : list of DataFrame, samples x components
+        One a DAMAE.
+    domain : Series
+        Source of each sample.
+    tissue : Series
+        Tissue of each sample, missing where it is not known.
+    key : str
+        Identifies the codes.
+    """
 
     codes: list[pd.DataFrame]
     domain: pd.Series
+    tissue: pd.Series
     key: str
 
 
@@ -35,43 +50,75 @@ def embed(profile: Profile, task: Task, device: str = "auto", force: bool = Fals
     All samples of the pool take part, labelled or not (transductive; paper, "Representation algorithm"), and all
     tasks of a pool share what comes of it. Weights, scaler, learning curves and codes are saved.
     """
-    configuration = _configuration(profile, task)
-    if force or not all(is_done(path, configuration) for path in _files(profile, task, "embedding")):
-        _pretrain(profile, task, device, configuration)
+    seeds = [seed for seed in range(profile.n_representations) if force or not is_trained(profile, task, seed)]
+    if seeds:
+        train(profile, task, seeds, device)
     return saved_embedding(profile, task)
+
+
+def is_trained(profile: Profile, task: Task, seed: int) -> bool:
+    """Tell whether one DAMAE of a task's pool is trained, and all that came of it is whole."""
+    whole = all(is_done(path, configuration) for path, configuration in results(profile, task, seed))
+    if not whole:
+        return False
+    try:
+        DAMAE.load(folder_of(profile, task) / f"damae_{seed}")
+    except InputError:  # absent, or damaged since
+        return False
+    return True
+
+
+def results(profile: Profile, task: Task, seed: int) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the frames that training one DAMAE leaves, its own and those that all share, and their configurations."""
+    folder, shared = folder_of(profile, task), _configuration(profile, task)
+    own = [(folder / f"{what}_{seed}.parquet", shared | {"seed": seed}) for what in ("history", "embedding")]
+    return own + [(folder / f"{what}.parquet", shared) for what in ("scaler", "samples")]
+
+
+def train(profile: Profile, task: Task, seeds: Sequence[int], device: str = "auto") -> None:
+    """Train DAMAEs of a task's pool in step, one a seed, and save all that comes of them, the codes last.
+
+    Each is the same whether it is trained alone or with others.
+    """
+    folder, pool, shared = folder_of(profile, task), pool_of(profile, task), _configuration(profile, task)
+    fitted = Representations.fit(pool.expression, seeds, pool.n_genes, device, pool.domain, **dict(profile.damae))
+    scaler = pd.DataFrame({"mean": fitted.scaler.mean_, "scale": fitted.scaler.scale_})
+    save_frame(scaler, folder / "scaler.parquet", shared)
+    save_frame(pd.DataFrame({"domain": pool.domain, "tissue": pool.tissue}), folder / "samples.parquet", shared)
+    codes = fitted.transform(pool.expression)
+    for seed, damae, code in zip(seeds, fitted.damaes, codes, strict=True):
+        damae.save(folder / f"damae_{seed}")
+        save_frame(damae.history_, folder / f"history_{seed}.parquet", shared | {"seed": seed})
+        save_frame(code.rename(columns=str), folder / f"embedding_{seed}.parquet", shared | {"seed": seed})
 
 
 def saved_embedding(profile: Profile, task: Task) -> Embedding:
     """Return the representations of a task's pool as they were saved; an InputError where they were not trained."""
     codes = [load_frame(path) for path in _saved(profile, task, "embedding")]
-    domain = load_frame(_folder(profile, task) / "domain.parquet")["domain"]
-    return Embedding(codes, domain, key_of(_configuration(profile, task)))
+    described = load_frame(folder_of(profile, task) / "samples.parquet").reindex(codes[0].index)
+    return Embedding(codes, described["domain"], described["tissue"], embedding_key(profile, task))
 
 
 def representations(profile: Profile, task: Task, device: str = "auto") -> Representations:
     """Return the scaler and the DAMAEs of a task's pool: trained now, or loaded where they are done."""
     embed(profile, task, device)
-    return Representations.load(_folder(profile, task), profile.n_representations)
+    return Representations.load(folder_of(profile, task), profile.n_representations)
 
 
 def _configuration(profile: Profile, task: Task) -> dict[str, Any]:
-    """Return all that the codes of a pool depend on."""
+    """Return all that the codes of a pool depend on, but for the seed of each."""
     settings = DAMAE(**dict(profile.damae)).get_params()
-    return {"pool": pool_key(profile, task), "n_genes": profile.n_genes, "version": __version__,
-            "damae": {k: v for k, v in settings.items() if k not in ("random_state", "device")},
-            "seeds": list(range(profile.n_representations))}  # fmt: skip
-
-
-def _files(profile: Profile, task: Task, what: str) -> list[Path]:
-    """Return the files of each DAMAE of a pool."""
-    return [_folder(profile, task) / f"{what}_{seed}.parquet" for seed in range(profile.n_representations)]
+    return {"pool": pool_key(profile, task), "n_genes": profile.n_genes,
+            "code": code_version("leaplib.damae", "leaplib.expression"),
+            "damae": {k: v for k, v in settings.items() if k not in ("random_state", "device")}}  # fmt: skip
 
 
 def _saved(profile: Profile, task: Task, what: str) -> list[Path]:
     """Return the files of each DAMAE of a pool; an InputError where they were not trained."""
-    paths = _files(profile, task, what)
+    folder = folder_of(profile, task)
+    paths = [folder / f"{what}_{seed}.parquet" for seed in range(profile.n_representations)]
     if not all(path.exists() for path in paths):
-        raise InputError(f"task {task.id}: no DAMAEs in {paths[0].parent}: run notebook 02 to train them")
+        raise InputError(f"task {task.id}: no DAMAEs in {folder}: run notebook 02 to train them")
     return paths
 
 
@@ -80,23 +127,22 @@ def embedding_key(profile: Profile, task: Task) -> str:
     return key_of(_configuration(profile, task))
 
 
-def _folder(profile: Profile, task: Task) -> Path:
+def folder_of(profile: Profile, task: Task) -> Path:
+    """Return where the DAMAEs of a task's pool lie."""
     return Layout(profile.name).results / "representations" / pool_name(profile, task)
 
 
-def _pretrain(profile: Profile, task: Task, device: str, configuration: dict) -> None:
-    """Train the DAMAEs of a pool and save all that came of it, the codes last."""
-    folder, pool = _folder(profile, task), pool_of(profile, task)
-    seeds = range(profile.n_representations)
-    fitted = Representations.fit(pool.expression, seeds, pool.n_genes, device, pool.domain, **dict(profile.damae))
-    scaler = pd.DataFrame({"mean": fitted.scaler.mean_, "scale": fitted.scaler.scale_})
-    save_frame(scaler, folder / "scaler.parquet", configuration)
-    save_frame(pool.domain.rename("domain").to_frame(), folder / "domain.parquet", configuration)
-    for seed, damae in zip(seeds, fitted.damaes, strict=True):
-        damae.save(folder / f"damae_{seed}")
-        save_frame(damae.history_, folder / f"history_{seed}.parquet", configuration)
-    for path, codes in zip(_files(profile, task, "embedding"), fitted.transform(pool.expression), strict=True):
-        save_frame(codes.rename(columns=str), path, configuration)
+def standardised(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return the expression of a task's pool as its DAMAEs see it: genes chosen, each to mean 0 and SD 1."""
+    pool = pool_of(profile, task)
+    scaler = ExpressionScaler(pool.n_genes).fit(pool.expression, sources=pool.domain)
+    return scaler.transform(pool.expression)
+
+
+def standardised_key(profile: Profile, task: Task) -> str:
+    """Return the key of all that `standardised` depends on."""
+    return key_of({"pool": pool_key(profile, task), "n_genes": profile.n_genes,
+                   "code": code_version("leaplib.expression")})  # fmt: skip
 
 
 def learning_curves(profile: Profile, task: Task) -> pd.DataFrame:
@@ -106,22 +152,21 @@ def learning_curves(profile: Profile, task: Task) -> pd.DataFrame:
                      ignore_index=True)  # fmt: skip
 
 
-def code_map(embedding: Embedding, tissue: pd.Series, number: int = 0) -> pd.DataFrame:
+def code_map(embedding: Embedding, number: int = 0) -> pd.DataFrame:
     """Return the first two principal components of one representation: x, y, group (tissue)."""
     codes = embedding.codes[number]
     points = PCA(2, random_state=0).fit_transform(codes.to_numpy(dtype=float))
     frame = pd.DataFrame(points, index=codes.index, columns=["x", "y"])
-    return frame.assign(group=tissue.reindex(codes.index).fillna("unknown"))
+    return frame.assign(group=embedding.tissue.fillna("unknown"))
 
 
-def tissue_agreement(embedding: Embedding, tissue: pd.Series, n_neighbors: int = 5) -> pd.DataFrame:
+def tissue_agreement(embedding: Embedding, n_neighbors: int = 5) -> pd.DataFrame:
     """Return how often a sample's nearest neighbours come from its own tissue.
 
     Parameters
     ----------
     embedding : Embedding
-    tissue : Series
-        Tissue by sample; samples without one are left out.
+        Samples without a tissue are left out.
     n_neighbors : int
 
     Returns
@@ -129,7 +174,7 @@ def tissue_agreement(embedding: Embedding, tissue: pd.Series, n_neighbors: int =
     DataFrame
         representation, same_tissue (share of neighbours), by_chance (that share for neighbours drawn at random).
     """
-    known = tissue.reindex(embedding.codes[0].index).dropna()
+    known = embedding.tissue.dropna()
     labels = known.to_numpy()
     shares = known.value_counts(normalize=True)
     rows = []

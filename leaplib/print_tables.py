@@ -9,7 +9,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from leaplib.models import names
-from leaplib.tables import ORDER, mean_sd
+from leaplib.tables import COUNTS, ORDER, mean_sd
 
 LEVELS = {"per_perturbation": "", "overall": "overall "}
 METRICS = {"spearman": "Spearman", "pearson": "Pearson", "mse": "MSE"}
@@ -37,6 +37,7 @@ KEYS = {
 }
 NUMBER = re.compile(r"([<+-]? ?\d[\d.,]*( \([\d.]+\)| of \d+| to -?[\d.]+)?)?")
 VALUES = ["mean", "sd", "published_mean", "published_sd"]
+RESPONSES = "AAC, AUC: area above, and under, the dose-response curve"
 SCORES = "mean (SD) over splits (on xenografts, over subsets), best model of each task and metric in bold"
 
 
@@ -115,7 +116,8 @@ def titled(name: str, data: pd.Series, about: str = "") -> str:
     number = "" if name in ("comparisons", "claims") else f"{name.replace('_', ' ').capitalize()}. "
     kinds = [kind for kind in ("real", "simulated", "mixed") if (data == kind).any()]
     mark = " (simulated rows are marked)" if kinds == ["real", "simulated"] else ""
-    return f"{number}{TITLES[name]}{f'; {about}' if about else ''}. Data: {' and '.join(kinds) or 'none'}{mark}."
+    listed = " and ".join(filter(None, [", ".join(kinds[:-1]), *kinds[-1:]])) or "none"
+    return f"{number}{TITLES[name]}{f'; {about}' if about else ''}. Data: {listed}{mark}."
 
 
 def plain(name: str, cells: pd.DataFrame, data: pd.Series, about: str = "") -> PrintTable:
@@ -126,13 +128,13 @@ def plain(name: str, cells: pd.DataFrame, data: pd.Series, about: str = "") -> P
 
 def _counts(name: str, table: pd.DataFrame) -> PrintTable:
     """Lay out counts: ours, and the paper's beside each."""
-    counted = [column for column in ("samples", "perturbations", "pairs") if column in table]
+    counted = [column for column in COUNTS if column in table]
     ahead = [column for column in map(str, table) if column not in ("data", *counted) and column[:6] != "paper_"]
     cells = table[ahead].rename(columns=lambda text: text.replace("_", " "))
     for column in counted:
         cells[column] = table[column]
-        cells[column + PAPER] = table[f"paper_{column}"].astype(object).where(table[f"paper_{column}"] > 0, "")
-    return plain(name, cells.assign(data=table["data"]), table["data"])
+        cells[column + PAPER] = table[f"paper_{column}"].astype(object).where(table[f"paper_{column}"].notna(), "")
+    return plain(name, cells.assign(data=table["data"]), table["data"], RESPONSES)
 
 
 def _scores(name: str, table: pd.DataFrame, digits: int) -> PrintTable:

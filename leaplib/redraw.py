@@ -12,14 +12,13 @@ from matplotlib.figure import Figure
 
 from leaplib import ablation_tables, ablations, data, external, figures, pretraining
 from leaplib.errors import InputError
-from leaplib.evidence import ABLATION_TASKS
 from leaplib.layout import Layout
 from leaplib.pages import COLUMNS, Drawn, data_of
 from leaplib.profiles import Profile, get_profile
 from leaplib.published import published_scores
 from leaplib.scores import load_scores
 from leaplib.tasks import get_task
-from leaplib.variants import Variant, additions_of, corrections_of, steps_of
+from leaplib.variants import ABLATION_TASKS, Variant, additions_of, corrections_of, steps_of
 
 # One task of each screen, and the only branch of it that is shown (None: all).
 FLOWS = {"1a": None, "2a": None, "5a": "PDX Encyclopedia"}
@@ -66,8 +65,8 @@ class Saved:
 
     def codes(self) -> Drawn:
         """Draw the samples in the first of these representations."""
-        embedding, screen = pretraining.saved_embedding(self.profile, DRUGS), data.drug_screen(self.profile)
-        return figures.representation(pretraining.code_map(embedding, screen.samples["tissue"]), data=screen.data)
+        embedding = pretraining.saved_embedding(self.profile, DRUGS)
+        return figures.representation(pretraining.code_map(embedding), data=_kind(self.profile))
 
     def variants(self, *chosen: tuple[str, Sequence[Variant]]) -> pd.DataFrame:
         """Return the saved scores of variants, each with its task; an InputError where there are none of any task."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 from leaplib import sources, store
 from leaplib.errors import InputError
-from leaplib.files import atomic_folder
+from leaplib.files import atomic_folder, sweep
 from leaplib.layout import Layout
 from leaplib.notebook_pages import TEMPLATES
 from leaplib.report_parts import Output, Run, collect
@@ -54,6 +54,7 @@ def build_report(profile_name: str, out: str | Path | None = None) -> Path:
     run = collect(profile_name)
     target = Path(out) if out is not None else Layout(profile_name).report
     check_target(target)
+    sweep(target.parent)
     with atomic_folder(target) as folder:
         Builder(run, folder).write()
     return target / "index.html"

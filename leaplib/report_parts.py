@@ -1,6 +1,5 @@
 """What a report shows of a profile's run: executed notebooks, figures, tables and run times, as they are found."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.notebook_pages import NotebookPage, read_pages
 from leaplib.notebooks import find_notebooks
+from leaplib.print_tables import TITLES
 from leaplib.profiles import Profile, get_profile
 from leaplib.report_tables import data_of, read_csv
+from leaplib.run_log import model_times
 
 FIGURE_KINDS, TABLE_KINDS = ("pdf", "svg", "png", "csv"), ("csv", "xlsx", "tex")
-FIELDS = ["task", "split", "model", "seconds"]  # of an entry of the run log
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class Output:
 
     @property
     def caption(self) -> str:
-        """What the last notebook's heading that names it says after the colon; "" where none does."""
+        """A printed table's title, or what the last notebook's heading that names it says after the colon, or ""."""
+        if self.name in TITLES:
+            return TITLES[self.name]
         kind, _, number = self.title.rpartition(" ")
         for heading in [heading for page in self.notebooks for heading in page.headings][::-1]:
             named, _, words = heading.partition(": ")
@@ -86,7 +88,7 @@ class Run:
         Names of the notebooks that have no executed copy.
     figures, tables : list of Output
     times : DataFrame or None
-        As `model_times`; None where there is no run log.
+        As `time_table`; None where there is no run log.
     """
 
     profile: Profile
@@ -121,14 +123,13 @@ def collect(profile_name: str) -> Run:
             f"nothing to report: no executed notebooks in {layout.executed}, no figures or tables in "
             f"{layout.figures}: run `leap run --profile {profile_name}` first"
         )
-    log = layout.results / "run_log.jsonl"
     return Run(
         profile,
         notebooks,
         _absent({path.stem for path in paths}),
         figures,
         tables,
-        model_times(log) if log.is_file() else None,
+        time_table(profile_name),
     )
 
 
@@ -156,20 +157,16 @@ def _place(output: Output) -> tuple[int, int, str]:
     return int(bool(numbered[1])), int(numbered[2]), output.name
 
 
-def model_times(log: Path) -> pd.DataFrame:
+def time_table(profile: str) -> pd.DataFrame | None:
     """Return how long the models took: model, a column a task, all tasks; seconds over all splits, last run of each.
 
-    The members of LEAP ("PS-LASSO r3") are summed under their model. What was found done takes no time and is not in
-    the log. Lines that are no entries (a run that was killed while it wrote one) are counted in `attrs["unreadable"]`.
+    The members of LEAP ("PS-LASSO r3") are summed under their model; DAMAEs stand under their pool. None where
+    nothing was logged.
     """
-    entries, unreadable = [], 0
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-            entries.append([str(entry["task"]), str(entry["split"]), str(entry["model"]), float(entry["seconds"])])
-        except (ValueError, KeyError, TypeError):
-            unreadable += 1
-    jobs = pd.DataFrame(entries, columns=FIELDS).drop_duplicates(FIELDS[:3], keep="last")
+    jobs = model_times(profile)
+    if jobs.empty:
+        return None
+    unreadable = jobs.attrs["unreadable"]
     jobs["model"] = jobs["model"].str.replace(r" r\d+$", "", regex=True)
     table = jobs.pivot_table(index="model", columns="task", values="seconds", aggfunc="sum")
     table["all tasks"] = table.sum(axis=1)

@@ -36,23 +36,7 @@ class Identity(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: pd.DataFrame | np.ndarray) -> np.ndarray:
-        """Return the representation of samples.
-
-        Parameters
-        ----------
-        X : DataFrame or array, samples x genes
-            Scaled as the training data. The columns of a frame are put in the order of training; other
-            columns are ignored.
-
-        Returns
-        -------
-        array of float32, samples x components
-
-        Raises
-        ------
-        InputError
-            If genes are missing (they are named), or values are missing or infinite.
-        """
+        """Return the representation of samples (float32, samples x components); X and errors as in `DAMAE`."""
         check_is_fitted(self, "n_features_in_")
         return self._transform(finite_matrix(in_order(X, self)))
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from leaplib.damae import DAMAE, fit_damaes
-from leaplib.data import is_real, pool_of, screen_key, screen_of, xenograft_screen
+from leaplib.data import is_real, pool_key, pool_of, screen_key, screen_of, xenograft_screen
 from leaplib.errors import InputError
 from leaplib.expression import ExpressionScaler, harmonise, join_domains, variable_genes
 from leaplib.profiles import Profile
@@ -23,33 +23,48 @@ TASK_OF = {DEPMAP: TASKS["1a"], GDSC: TASKS["2a"]}  # whose pool is the source's
 
 
 @dataclass(frozen=True)
-class Source:
-    """Expression of one source.
+class Origin:
+    """What identifies a source, known before its files are read.
 
     Parameters
     ----------
     role : {"own", "second", "third"}
     name : str
-    expression : DataFrame, samples x genes
-        In `unit`.
-    unit : str
     key : dict
         What identifies the content.
-    line : Series
-        Of each sample, what identifies its line in all sources: its DepMap id where it is known, else its name.
     """
 
     role: str
     name: str
+    key: dict
+
+
+@dataclass(frozen=True)
+class Source(Origin):
+    """Expression of one source.
+
+    Parameters
+    ----------
+    role, name, key
+        As `Origin`.
+    expression : DataFrame, samples x genes
+        In `unit`.
+    unit : str
+    line : Series
+        Of each sample, what identifies its line in all sources: its DepMap id where it is known, else its name.
+    """
+
     expression: pd.DataFrame
     unit: str
-    key: dict
     line: pd.Series
 
     def prefixed(self) -> pd.DataFrame:
         """Return the expression with sample names that no other source has; those of the own source stay."""
         prefix = "" if self.role == OWN else f"{self.name}: "
         return self.expression.rename(index=lambda name: f"{prefix}{name}")
+
+
+AnOrigin = TypeVar("AnOrigin", bound=Origin)
 
 
 def names_of(task: Task) -> dict[str, str]:
@@ -65,23 +80,42 @@ def names_of(task: Task) -> dict[str, str]:
     return NAMES[task.pool]
 
 
-def sources_of(profile: Profile, task: Task) -> list[Source]:
+def origins_of(profile: Profile, task: Task) -> list[Origin]:
     """Return a task's sources that are there, its own first; real data are joined with real ones only."""
-    real = is_real(profile, task.screen)
-    kind = profile if real else replace(profile, simulated=True)
+    real, kind = is_real(profile, task.screen), _kind(profile, task)
     found = []
     for role, name in names_of(task).items():
-        whose = task if role == OWN else TASK_OF.get(name)
-        if is_real(kind, whose.screen if whose else "xenografts") != real:
-            continue
-        if whose:
-            pool, screen = pool_of(kind, whose), screen_of(kind, whose.screen)
-            lines = lines_of(pool.expression.index, screen.samples)
-            found.append(Source(role, name, pool.expression, screen.unit, pool.key, lines))
-        else:
-            tumours = xenograft_screen(kind)[1].expression
-            found.append(Source(role, name, tumours, "log2", screen_key(kind, "xenografts"), tumours.index.to_series()))
+        whose = _task_of(role, name, task)
+        if is_real(kind, whose.screen if whose else "xenografts") == real:
+            found.append(Origin(role, name, pool_key(kind, whose) if whose else screen_key(kind, "xenografts")))
     return found
+
+
+def sources_of(profile: Profile, task: Task) -> list[Source]:
+    """Return the sources of `origins_of` with their expression."""
+    kind = _kind(profile, task)
+    return [_source(origin, kind, task) for origin in origins_of(profile, task)]
+
+
+def _kind(profile: Profile, task: Task) -> Profile:
+    """Return the profile, with all data simulated where the task's are."""
+    return profile if is_real(profile, task.screen) else replace(profile, simulated=True)
+
+
+def _task_of(role: str, name: str, task: Task) -> Task | None:
+    """Return the task whose pool is a source's expression; none where that is the xenografts'."""
+    return task if role == OWN else TASK_OF.get(name)
+
+
+def _source(origin: Origin, kind: Profile, task: Task) -> Source:
+    """Read the expression of a source."""
+    whose = _task_of(origin.role, origin.name, task)
+    if whose is None:
+        tumours = xenograft_screen(kind)[1].expression
+        return Source(**vars(origin), expression=tumours, unit="log2", line=tumours.index.to_series())
+    expression, screen = pool_of(kind, whose).expression, screen_of(kind, whose.screen)
+    lines = lines_of(expression.index, screen.samples)
+    return Source(**vars(origin), expression=expression, unit=screen.unit, line=lines)
 
 
 def lines_of(names: pd.Index, samples: pd.DataFrame) -> pd.Series:
@@ -122,13 +156,13 @@ def choose_genes(sources: Sequence[Source], recipe: Variant, n_genes: int, split
     return variable_genes({source.name: source.expression for source in chosen}, n_genes)
 
 
-def within(sources: Sequence[Source], recipe: Variant) -> list[Source]:
+def within(sources: Sequence[AnOrigin], recipe: Variant) -> list[AnOrigin]:
     """Return the sources whose samples scaler or autoencoder see; the training set is part of the own one."""
     last = max(SCOPES.index(scope) for scope in (OWN, recipe.scaling, recipe.pretraining))
     return [source for source in sources if SCOPES.index(source.role) <= last]
 
 
-def used(sources: Sequence[Source], recipe: Variant) -> list[Source]:
+def used(sources: Sequence[AnOrigin], recipe: Variant) -> list[AnOrigin]:
     """Return the sources that a representation depends on, those that only choose genes too."""
     return list(sources) if recipe.genes == ALL else within(sources, recipe)
 

@@ -1,5 +1,6 @@
 """Scores: made from predictions, saved, loaded and brought to one value a split or a perturbation."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leaplib import failures
 from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.metrics import METRICS, score
+from leaplib.models import code_of
 from leaplib.profiles import Profile
 from leaplib.splits import XENOGRAFTS, Split
-from leaplib.store import load_frame, provenance
+from leaplib.store import key_of, load_frame, provenance
 from leaplib.tasks import TASKS
 
 SCORE_COLUMNS = ["level", "perturbation", "test_set", "metric", "value"]
@@ -28,8 +31,10 @@ def score_split(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> 
         Columns level, perturbation, test_set, metric, value. Rows with a perturbation hold its score over
         all test samples (test_set -1) and, on xenografts, over each test set; rows without hold the mean over
         perturbations (level per_perturbation) or the score over all pairs (overall) of each test set. On
-        xenografts truth and prediction have different units, and there is no MSE.
+        xenografts truth and prediction have different units, and there is no MSE. A perturbation without any
+        prediction, whose own model failed, has no score.
     """
+    truth = _with_prediction(truth, prediction)
     single = score(truth, prediction).assign(level="per_perturbation", test_set=-1)
     test_sets = split.test_sets()
     positions = np.array([truth.index.get_indexer(samples) for samples in test_sets])
@@ -50,6 +55,7 @@ def score_few_shot(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) 
     DataFrame
         As `score_split`; a perturbation's score is its mean over the test sets.
     """
+    truth = _with_prediction(truth, prediction)
     singles, means = {}, []
     for number in prediction.index.unique("test_set"):
         part = prediction.loc[number]
@@ -60,6 +66,12 @@ def score_few_shot(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) 
     single = pd.concat(singles).groupby(["perturbation", "metric"], sort=False)["value"].mean().reset_index()
     single = single.assign(level="per_perturbation", test_set=-1)
     return _joined(single, singles if split.name == XENOGRAFTS else {}, pd.concat(means))
+
+
+def _with_prediction(truth: pd.DataFrame, prediction: pd.DataFrame) -> pd.DataFrame:
+    """Take out of the truth the perturbations that have no prediction at all."""
+    failed = prediction.columns[prediction.isna().all()]
+    return truth if failed.empty else truth.mask(truth.columns.isin(failed)[None].repeat(len(truth), axis=0))
 
 
 def _joined(single: pd.DataFrame, each: Mapping[int, pd.DataFrame], means: pd.DataFrame) -> pd.DataFrame:
@@ -110,13 +122,29 @@ def load_scores(profile: Profile | str, tasks: Sequence[str] | None = None) -> p
     for configuration in current_results(name, tasks):
         path = Layout(name).scores(configuration["task"]["id"], configuration["split"], configuration["model"])
         parts.append(named(load_frame(path), configuration))
-    return pd.concat(parts, ignore_index=True)
+    keys = ["task", "split", "model", "member"]
+    known = {tuple(part[keys].iloc[0]) for part in parts}
+    gaps = [gap for gap in _gaps(name, tasks) if tuple(gap[keys].iloc[0]) not in known]
+    return pd.concat([*parts, *gaps], ignore_index=True)
+
+
+def _gaps(profile: str, tasks: Sequence[str] | None) -> list[pd.DataFrame]:
+    """Return, for each model that failed on a split, scores that are missing (NaN), for tables and figures to show."""
+    frames = []
+    for failure in failures.recorded(profile):
+        if failure.perturbations or failure.task not in (tasks or TASKS) or not failure.model or not failure.split:
+            continue
+        rows = [(level, "", 0, metric, np.nan) for level in ("per_perturbation", "overall") for metric in METRICS]
+        where = {"task": {"id": failure.task}, "model": failure.model, "split": failure.split,
+                 "data": _saved(profile, failure.task, "data")}  # fmt: skip
+        frames.append(named(pd.DataFrame(rows, columns=SCORE_COLUMNS), where))
+    return frames
 
 
 def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[dict]:
-    """Return the configurations of saved results, without those of an earlier cohort, representation or version.
+    """Return the configurations of saved results, without those of an earlier cohort, representation or code.
 
-    Of each task the newest file tells what is current.
+    What is current is told by the cohorts and representations that are saved, not by the times of files.
 
     Parameters
     ----------
@@ -134,18 +162,39 @@ def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[di
     if not files:
         wanted = f"task {', '.join(tasks)}" if tasks else "any task"
         raise InputError(f"no results of {wanted} in {folder}: run `leap run --profile {profile}` first")
-    newest: dict[str, dict] = {}
-    found = []
-    for path in sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+    pools, found = _saved_pools(profile), []
+    cohorts: dict[str, str | None] = {}
+    for path in files:
         recorded = provenance(path)
         if recorded is None:
-            raise InputError(f"{path}: cannot be read: delete it and run `leap run` again")
+            raise InputError(f"{path}: cannot be read: run `leap run` again, which makes it anew")
         configuration = recorded["configuration"]
-        kept = newest.setdefault(configuration["task"]["id"], {})
-        identity = {key: configuration[key] for key in ("cohort", "version", "representations") if configuration[key]}
-        if all(kept.setdefault(key, value) == value for key, value in identity.items()):
-            found.append((str(path), configuration))
-    return [configuration for _, configuration in sorted(found, key=lambda pair: pair[0])]
+        task = configuration["task"]["id"]
+        cohort = cohorts.setdefault(task, _saved(profile, task, "hash"))
+        current = configuration["cohort"] == cohort and configuration["code"] == code_of(configuration["model"])
+        if current and configuration["representations"] in pools:
+            found.append(configuration)
+    if not found:
+        raise InputError(f"the results in {folder} are of other data, settings or code: run "
+                         f"`leap run --profile {profile}` again")  # fmt: skip
+    return found
+
+
+def _saved(profile: str, task: str, what: str) -> str | None:
+    """Return an entry of a task's cohort as it is saved, such as its hash."""
+    try:
+        return json.loads((Layout(profile).cohort(task) / "cohort.json").read_text(encoding="utf-8"))[what]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _saved_pools(profile: str) -> set[str | None]:
+    """Return the keys of the representations that are saved; None for what rests on none."""
+    keys: set[str | None] = {None}
+    for path in (Layout(profile).results / "representations").glob("*/scaler.parquet"):
+        if recorded := provenance(path):
+            keys.add(key_of(recorded["configuration"]))
+    return keys
 
 
 def named(scores: pd.DataFrame, configuration: Mapping[str, Any]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
 
 from leaplib.cohort import Cohort
 from leaplib.errors import InputError
-from leaplib.files import atomic_path
+from leaplib.store import load_frame, save_frame
 from leaplib.tasks import Task
 
 N_FOLDS = 5
@@ -214,17 +214,12 @@ def save_splits(splits: Sequence[Split], path: str | Path) -> Path:
         rows += [(split.name, "test", sample, 0) for sample in split.test]
         rows += [(split.name, "left_out", sample, i) for i, held in enumerate(split.left_out) for sample in held]
     frame = pd.DataFrame(rows, columns=["split", "role", "sample", "number"])
-    with atomic_path(path) as temporary:
-        frame.to_parquet(temporary)
-    return Path(path)
+    return save_frame(frame, Path(path), {})
 
 
 def load_splits(path: str | Path) -> list[Split]:
     """Read the splits that `save_splits` wrote."""
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}): delete it, and the next run makes it again") from error
+    frame = load_frame(Path(path))
     splits = []
     for name, rows in frame.groupby("split", sort=False):
         roles = dict(list(rows.groupby("role")))

@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leaplib.errors import InputError
+from leaplib.errors import InputError, first_line
 from leaplib.files import atomic_path
 
 PACKAGES = ("leaplib", "numpy", "numba", "pandas", "scipy", "scikit-learn", "torch")
@@ -34,23 +35,31 @@ def save_frame(frame: pd.DataFrame, path: Path, configuration: Mapping[str, Any]
     table = pa.Table.from_pandas(frame)
     metadata = {**(table.schema.metadata or {}), b"leap": json.dumps(provenance, default=str).encode()}
     with atomic_path(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary)
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, write_page_checksum=True)
     return path
 
 
 def provenance(path: Path) -> dict[str, Any] | None:
     """Return what `save_frame` recorded, or None where there is no readable result."""
-    if not path.exists():
-        return None
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        stat = path.stat()
+    except OSError:
+        return None
+    return _provenance(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=65536)
+def _provenance(path: Path, *identity: int) -> dict[str, Any] | None:
+    """Read all of a file, so that a single wrong byte is found, and remember what it recorded."""
+    try:
+        metadata = pq.read_table(path, page_checksum_verification=True).schema.metadata or {}
         return json.loads(metadata[b"leap"])
-    except (pa.ArrowInvalid, OSError, KeyError, json.JSONDecodeError):
-        return None  # truncated or foreign: as good as absent, the run writes it again
+    except (pa.ArrowException, OSError, KeyError, ValueError):
+        return None  # truncated, altered or foreign: as good as absent, the run writes it again
 
 
 def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
-    """Tell whether a file holds the result of just this configuration."""
+    """Tell whether a file holds, whole, the result of just this configuration."""
     recorded = provenance(path)
     return recorded is not None and recorded["key"] == key_of(configuration)
 
@@ -58,8 +67,8 @@ def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
 def load_frame(path: Path) -> pd.DataFrame:
     """Read a frame; a missing or damaged file is an InputError that says how to make it again."""
     try:
-        return pd.read_parquet(path)
+        return pq.read_table(path, page_checksum_verification=True).to_pandas()
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path}: cannot be read ({error}): delete it and run the notebook or `leap run` again"
+            f"{path}: cannot be read ({first_line(error)}): run the notebook or `leap run` again, which makes it anew"
         ) from error

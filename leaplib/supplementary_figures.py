@@ -171,9 +171,9 @@ def supplementary_figure_4(steps: pd.DataFrame, *, size: pages.Size | None = Non
     Parameters
     ----------
     steps : DataFrame
-        Columns task, step (1, 2, ...), name, split, value (mean per-perturbation Spearman), data, p_value
-        (paired test against the step before; NaN: none), published_mean, published_sd (NaN: not given).
-        Published values are drawn where a task's data are real.
+        Columns task, step (1, 2, ...), name, split, value (mean per-perturbation Spearman), n_perturbations
+        (that it is the mean of), data, p_value (paired test against the step before; NaN: none),
+        published_mean, published_sd (NaN: not given). Published values are drawn where a task's data are real.
     size : tuple of float, optional
         Width and height in mm; by default the height follows from the number of steps.
 
@@ -182,7 +182,8 @@ def supplementary_figure_4(steps: pd.DataFrame, *, size: pages.Size | None = Non
     Figure, DataFrame
         The frame: panel, the columns of `steps`, change.
     """
-    columns = ["task", "step", "name", "split", "value", "data", "p_value", "published_mean", "published_sd"]
+    columns = ["task", "step", "name", "split", "value", "n_perturbations", "data", "p_value", "published_mean",
+               "published_sd"]  # fmt: skip
     rows = style.checked(steps, columns)
     tasks = list(dict.fromkeys(rows["task"])) or [""]
     parts = [rows[rows["task"] == task] for task in tasks]
@@ -199,9 +200,7 @@ def supplementary_figure_4(steps: pd.DataFrame, *, size: pages.Size | None = Non
 
 def _steps(ax: Axes, steps: pd.DataFrame, task: str) -> pd.DataFrame:
     """Draw one task's steps with their title; return what is drawn."""
-    names = pages.words(task)
-    n = comparison.counted(steps.dropna(subset=["value"])["split"].nunique(), names["split_name"])
-    title = f"{names['title']}\nn = {n}; bars: means; lines: SD" if task else ""
+    title = f"{pages.words(task)['title']}\n{pages.counts(steps)}; bars: means; lines: SD" if task else ""
     ablation.steps(ax, steps, published=pages.data_of(steps) == "real", title=title)
     return steps.assign(change=steps["step"].map(ablation.changes(steps)))
 

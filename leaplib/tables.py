@@ -111,9 +111,10 @@ def _listed(values: pd.Series, models: Sequence[str]) -> str:
 
 
 def mean_sd(mean: float, sd: float, digits: int = 4) -> str:
-    """Return "0.3504 (0.0119)"; the SD is left out where there is none, and all where there is no mean."""
+    """Return "0.3504 (0.0119)", or "369595 (338536)" of thousands; without an SD or a mean where there is none."""
     if pd.isna(mean):
         return ""
+    digits = digits if abs(mean) < 1000 else 0
     return f"{mean:.{digits}f}" if pd.isna(sd) else f"{mean:.{digits}f} ({sd:.{digits}f})"
 
 
@@ -141,8 +142,11 @@ def supplementary_table_7(scores: pd.DataFrame) -> pd.DataFrame:
                   "published_sd"]]  # fmt: skip
 
 
+COUNTS = ("samples", "perturbations", "pairs")
+
+
 def table_1(cohorts: Mapping[str, Cohort]) -> pd.DataFrame:
-    """Return table 1: the tasks, with the counts of this run beside the paper's."""
+    """Return table 1: the tasks, with the counts of this run beside the paper's, missing where it gives none."""
     rows = []
     for task_id, cohort in cohorts.items():
         task = TASKS[task_id]
@@ -150,10 +154,9 @@ def table_1(cohorts: Mapping[str, Cohort]) -> pd.DataFrame:
             "challenge": task.challenge, "task": task.id, "title": task.title, "label": task.label,
             "studies": _studies(cohort, task) if cohort.data == "real" else "simulated cohort",
             "samples": len(cohort.samples), "perturbations": cohort.response.shape[1], "pairs": cohort.n_pairs,
-            "paper_samples": task.paper_samples, "paper_perturbations": task.paper_perturbations,
-            "paper_pairs": task.paper_pairs, "data": cohort.data,
+            **{f"paper_{what}": getattr(task, f"paper_{what}") or pd.NA for what in COUNTS}, "data": cohort.data,
         })  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype(dict.fromkeys([f"paper_{what}" for what in COUNTS], "Int64"))
 
 
 def _studies(cohort: Cohort, task: Task) -> str:

@@ -129,3 +129,13 @@ def get_task(task_id: str) -> Task:
     if task_id not in TASKS:
         raise InputError(f"task {task_id!r} is unknown: use one of {', '.join(TASKS)}")
     return TASKS[task_id]
+
+
+COMPARED = ("ps-knn", "ps-lasso", "leap")
+"""Models compared under each way to bring cell lines and xenografts together."""
+HARMONISE = ("together", "per domain", "combat")
+
+
+def harmonised(task: Task, how: str) -> Task:
+    """Return a task with another way to bring domains together; the paper's way keeps the task's id."""
+    return task if how == task.harmonise else replace(task, id=f"{task.id} {how}", harmonise=how)

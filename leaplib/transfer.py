@@ -1,7 +1,6 @@
 """From cell lines to xenografts: ways to bring two domains together, held side by side (challenge iii)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
@@ -11,17 +10,10 @@ from leaplib.models import CONTROLS, MODELS, check_models
 from leaplib.pretraining import Embedding, embed
 from leaplib.profiles import Profile, get_profile
 from leaplib.scores import models_only, split_values
-from leaplib.tasks import Task, get_task
-
-HARMONISE = ("together", "per domain", "combat")
+from leaplib.tasks import COMPARED, HARMONISE, get_task, harmonised
 
 
-def variant(task: Task, how: str) -> Task:
-    """Return a task with another way to bring domains together; the paper's way keeps the task's id."""
-    return task if how == task.harmonise else replace(task, id=f"{task.id} {how}", harmonise=how)
-
-
-def compare(profile: Profile | str, task_id: str, models: Sequence[str] = ("ps-knn", "ps-lasso", "leap"),
+def compare(profile: Profile | str, task_id: str, models: Sequence[str] = COMPARED,
             device: str = "auto", force: bool = False) -> pd.DataFrame:  # fmt: skip
     """Run models under each way to bring cell lines and xenografts together.
 
@@ -42,7 +34,7 @@ def compare(profile: Profile | str, task_id: str, models: Sequence[str] = ("ps-k
     """
     parts, wanted = [], [MODELS[key].name for key in check_models(models)]
     for how in HARMONISE:
-        scores = run_task(profile, variant(get_task(task_id), how), models, device, force=force)
+        scores = run_task(profile, harmonised(get_task(task_id), how), models, device, force=force)
         values = split_values(scores, "per_perturbation", "spearman")
         values = models_only(values)
         parts.append(values[values["model"].isin([*wanted, *CONTROLS.values()])].assign(harmonise=how))
@@ -62,7 +54,7 @@ def mixing(profile: Profile | str, task_id: str, device: str = "auto") -> pd.Dat
     profile = get_profile(profile) if isinstance(profile, str) else profile
     rows = []
     for how in HARMONISE:
-        task = variant(get_task(task_id), how)
+        task = harmonised(get_task(task_id), how)
         among, chance = _share_of_lines(embed(profile, task, device))
         rows.append({"harmonise": how, "among_lines": among, "by_chance": chance})
     return pd.DataFrame(rows)

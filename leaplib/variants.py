@@ -12,7 +12,7 @@ from typing import Any
 from leaplib.data import is_real
 from leaplib.errors import InputError
 from leaplib.profiles import Profile
-from leaplib.tasks import Task
+from leaplib.tasks import Task, get_task
 
 TRAINING, OWN, SECOND, THIRD = "training set", "own", "second", "third"
 SCOPES = (TRAINING, OWN, SECOND, THIRD)
@@ -136,6 +136,9 @@ TUNING = tuple(
 )
 """Supplementary table 6, on tasks of unseen tissues."""
 
+ABLATION_TASKS, TUNING_TASKS, EXTRA_TASK = ("1a", "2a"), ("3a", "4a"), "2a"
+"""Tasks of the steps, ensembles and batch corrections; of the ways to tune; of what the paper lacks (notebook 06)."""
+
 N_DAMAES = 10
 NUMBER = "Number of DAMAEs"
 
@@ -221,3 +224,13 @@ def not_run(variants: Sequence[Variant], names: dict[str, str], present: Collect
             reasons[variant] = f"not run: {' and '.join(absent)} not at hand"
         seen.add(settings)
     return reasons
+
+
+def ablations_of(profile: Profile) -> list[tuple[Task, tuple[Variant, ...]]]:
+    """Return all variants of notebook 06, with the task that they are of."""
+    found = []
+    for task in map(get_task, ABLATION_TASKS):
+        found += [(task, steps_of(profile, task)), (task, ensembles_of(profile, task)),
+                  (task, corrections_of(profile, task))]  # fmt: skip
+    found += [(get_task(task), TUNING) for task in TUNING_TASKS]
+    return [*found, (get_task(EXTRA_TASK), additions_of(profile))]

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
+from textwrap import wrap
 
 from openpyxl import Workbook
 from openpyxl.cell import Cell
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 
 from leaplib.errors import InputError
@@ -18,7 +20,7 @@ from leaplib.print_tables import SIMULATED, PrintTable
 FILE = "supplementary_tables.xlsx"
 TITLE_ROW, HEADER_ROW = 1, 2
 WIDEST = 60  # characters
-LINE = 16  # points, of the title
+LINE = 16  # points, of title and header
 
 
 def save_workbook(tables: Iterable[PrintTable], profile: str) -> Path:
@@ -57,6 +59,8 @@ def _fill(sheet: Worksheet, table: PrintTable) -> None:
         cell.font, cell.border = Font(bold=True), Border(bottom=Side("thin"))
         cell.alignment = Alignment(wrap_text=True, vertical="bottom")
         sheet.column_dimensions[get_column_letter(number)].width = _width(table, column)
+    lines = max(len(wrap(column, int(_width(table, column)) - 2)) for column in columns)
+    sheet.row_dimensions[HEADER_ROW].height = LINE * lines  # not every program finds it, and the title stands above
     for row, (values, bold, data) in enumerate(
         zip(table.cells.to_numpy(dtype=object), table.bold.to_numpy(), table.data, strict=True), start=HEADER_ROW + 1
     ):
@@ -68,6 +72,15 @@ def _fill(sheet: Worksheet, table: PrintTable) -> None:
     _colour(sheet, table)
     _title(sheet, table.title, len(columns))
     sheet.freeze_panes = sheet.cell(HEADER_ROW + 1, 1)
+    _page(sheet)
+
+
+def _page(sheet: Worksheet) -> None:
+    """Print as wide as a landscape page, title and header on each."""
+    sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", sheet.PAPERSIZE_A4
+    sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
+    sheet.page_setup.fitToHeight = 0  # as many pages as it takes
+    sheet.print_title_rows = f"{TITLE_ROW}:{HEADER_ROW}"
 
 
 def _title(sheet: Worksheet, title: str, n_columns: int) -> None:
@@ -86,7 +99,7 @@ def _write(sheet: Worksheet, row: int, column: int, value: object) -> Cell:
         cell.data_type = "s"
     elif value is not None:
         cell.number_format = "#,##0"
-        cell.alignment = Alignment(horizontal="right")
+        cell.alignment = Alignment(horizontal="right", indent=1)  # clear of the words in the next column
     return cell
 
 

@@ -1,9 +1,16 @@
+import os
+
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from leaplib.cohort import Cohort
 from leaplib.simulation import simulate
+
+os.environ["LEAP_JOBS"] = "1"  # in this process, where tests can look into it, unless a test says otherwise
+matplotlib.use("Agg")
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +29,23 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("LEAP_HOME", str(tmp_path))
     monkeypatch.delenv("LEAP_DATA", raising=False)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory):
+    """One home for the tests of a module that only look at results."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEAP_HOME", str(folder))
+        patch.delenv("LEAP_DATA", raising=False)
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    """Close what a test draws."""
+    yield
+    plt.close("all")
 
 
 def frames(n_samples=6, n_genes=4, n_perturbations=3):

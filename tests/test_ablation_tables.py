@@ -139,9 +139,9 @@ def test_no_scores_of_a_group_are_an_error():
         tables.supplementary_table_6(make_scores())
 
 
-BOTH = "Supported over perturbations and over splits"
-PERTURBATIONS = "Supported over perturbations, but not shown to hold for other samples"
-SPLITS_ALONE = "Supported over splits, but not in most perturbations"
+BOTH = "Difference supported over perturbations and over splits"
+PERTURBATIONS = "Difference supported over perturbations, but not shown to hold for other samples"
+SPLITS_ALONE = "Difference supported over splits, but not in most perturbations"
 NONE = "No evidence of a difference, which is not evidence of none"
 
 
@@ -207,12 +207,16 @@ def test_frames_for_figures_hold_every_split():
     assert frame.groupby("step")["p_value"].nunique().loc[2:].eq(1).all()
     _, drawn = figures.supplementary_figure_4(frame)
     assert len(drawn) == len(frame)
+    n_perturbations = len(matrix(scores, NAMES[0]))
+    assert (frame["n_perturbations"] == n_perturbations).all()
     representations = make_scores("Representation", ["PCA", "DAMAE"], task="2a")
     numbers = make_scores(NUMBER, ["1", "2", "10"], task="2a")
     alone = make_scores("Batch correction", ["none", "ComBat"], task="2a", left_out=("ComBat",))
     both = pd.concat([representations, numbers, alone])
     assert tables.bars_frame(both)["group"].unique().tolist() == ["Representation (task 2a)"]
+    assert (tables.bars_frame(both)["n_perturbations"] == n_perturbations).all()
     assert tables.number_frame(both)["number"].unique().tolist() == [1, 2, 10]
+    assert (tables.number_frame(both)["n_perturbations"] == n_perturbations).all()
     value = tables.number_frame(both).query("number == 10 and split == 'holdout-3'")["value"].item()
     assert value == pytest.approx(matrix(numbers, "10")[:, SPLITS.index("holdout-3")].mean())
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from leaplib import ablations, scopes
-from leaplib.ablations import Ablations, load_variants, run_variants
+from leaplib.ablations import Ablations, load_variants
 from leaplib.errors import InputError
-from leaplib.experiment import TaskRun, run_task
+from leaplib.experiment import run_task, run_variants
 from leaplib.layout import Layout
 from leaplib.leap import Representations
 from leaplib.metrics import spearman
@@ -19,6 +19,7 @@ from leaplib.profiles import get_profile
 from leaplib.regressors import PSLasso
 from leaplib.scores import load_scores, split_values
 from leaplib.splits import Split, tuning_folds
+from leaplib.task_run import TaskRun
 from leaplib.tasks import get_task
 from leaplib.variants import (
     CORRECTION,
@@ -47,15 +48,6 @@ ONE_SOURCE = [OWN]
 
 
 @pytest.fixture(scope="module")
-def shared_home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEAP_HOME", str(folder))
-        patch.delenv("LEAP_DATA", raising=False)
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def scores(shared_home):
     """The nine steps with all three sources, and the regressors of supplementary table 5."""
     return run_variants(TINY, GENES, steps_of(TINY, GENES) + ensembles_of(TINY, GENES))
@@ -64,8 +56,9 @@ def scores(shared_home):
 @pytest.fixture
 def alone(monkeypatch):
     """Only the task's own source is at hand."""
-    everything = scopes.sources_of
-    monkeypatch.setattr(ablations, "sources_of", lambda *a: everything(*a)[:1])
+    everything = scopes.origins_of
+    for module in (scopes, ablations):
+        monkeypatch.setattr(module, "origins_of", lambda *a: everything(*a)[:1])
 
 
 def value(scores, group, name):
@@ -286,8 +279,8 @@ def test_a_second_run_computes_nothing_and_a_forced_one_all(scores, monkeypatch)
         patch.setattr(Ablations, "_predict", None)
         pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants), scores)
     made = []
-    patch_target = Ablations._pretrain
-    monkeypatch.setattr(Ablations, "_pretrain", lambda *a: made.append(1) or patch_target(*a))
+    encode = ablations.encode
+    monkeypatch.setattr(ablations, "encode", lambda *a: made.append(1) or encode(*a))
     pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants[4:5], force=True), scores_of(scores, variants[4]))
     assert made == [1]
 
@@ -408,6 +401,8 @@ def test_saved_variants_are_loaded_as_they_were_run_without_computing(scores, mo
     for name in ("encode", "score_split"):
         monkeypatch.setattr(ablations, name, None)
     monkeypatch.setattr(TaskRun, "embedding", None)
+    for name in ("pool_of", "screen_of", "xenograft_screen"):  # no expression is read, and no screen
+        monkeypatch.setattr(scopes, name, None)
     found = load_variants(TINY, GENES, variants)
     order = ["group", "variant", "split", "level", "perturbation", "test_set", "metric"]
     pd.testing.assert_frame_equal(

@@ -173,6 +173,12 @@ def test_leap_behind_any_model_is_an_order_that_does_not_hold():
     assert row(by_text("LEAP's relative gain over PP-LGBM, task 1a"), scores=scores(PP_LGBM=0.36))["verdict"] == FAILS
 
 
+def test_models_that_the_paper_lacks_are_no_rivals_in_its_claims():
+    ahead = scores(**{"PS-RIDGE": 0.5})
+    assert row(by_text("LEAP above all other models, task 1a"), scores=ahead)["verdict"] == HOLDS
+    assert measures.largest_p(Evidence(scores=ahead), ("1a",)).value < 0.05
+
+
 def test_gains_are_of_the_splits_that_both_ran_on():
     lacking = scores()
     lacking.loc[(lacking["model"] == "LEAP") & (lacking["split"] == "s2"), "value"] = 5.0

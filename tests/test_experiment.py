@@ -7,16 +7,18 @@ import pytest
 from scipy.stats import spearmanr
 
 from leaplib import tables
-from leaplib.data import load_cohort, load_task_splits
+from leaplib.data import load_cohort, load_task_splits, pool_of
 from leaplib.errors import InputError
-from leaplib.experiment import TaskRun, run_task
+from leaplib.experiment import run_task
+from leaplib.jobs import task_jobs
 from leaplib.layout import Layout
 from leaplib.leap import average
 from leaplib.models import CONTROLS, MODELS, names
 from leaplib.profiles import get_profile
-from leaplib.regressors import PSLasso
+from leaplib.regressors import DualRidge, PSLasso
 from leaplib.scores import load_predictions, load_scores
 from leaplib.store import provenance
+from leaplib.task_run import TaskRun
 from leaplib.tasks import get_task
 
 TINY = replace(
@@ -26,16 +28,6 @@ TINY = replace(
 )  # fmt: skip
 DRUGS = get_task("2a")
 TISSUES = replace(get_task("4b"), n_tissues=3, min_samples_per_tissue=12)
-
-
-@pytest.fixture(scope="module")
-def shared_home(tmp_path_factory):
-    """One home for the tests that only look at results."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEAP_HOME", str(folder))
-        patch.delenv("LEAP_DATA", raising=False)
-        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +89,7 @@ def test_labels_of_test_samples_change_no_prediction(model, tissue_scores, monke
     response.loc[split.test] = np.where(np.arange(len(split.test))[:, None] % 2, np.nan, 1e6)
     run.__dict__["cohort"] = replace(run.cohort, response=response, _hash=[])
     monkeypatch.setattr(TaskRun, "_few_shot", lambda *a: None)
-    monkeypatch.setattr(TaskRun, "result", lambda self, split, name, force: self.predict(split, name)[name])
+    monkeypatch.setattr(TaskRun, "result", lambda self, split, name: self.predict(split, name)[name])
     name = model.replace("PS-LASSO", "PS-LASSO r0")
     found = run.predict(split, name)[name].astype(np.float32)
     pd.testing.assert_frame_equal(found, load_predictions(TINY, "4b", split.name, name), rtol=1e-6)
@@ -114,6 +106,30 @@ def test_members_equal_the_estimator_on_the_saved_codes(scores):
     model = PSLasso().fit(codes.loc[split.train], run.cohort.response.loc[split.train], split.folds)
     expected = model.predict(codes.loc[split.test])
     np.testing.assert_allclose(load_predictions(TINY, "2a", split.name, "PS-LASSO r1"), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_ridge_sees_the_genes_that_the_autoencoders_see_and_no_code(scores):
+    run = TaskRun(TINY, DRUGS)
+    split, pool = run.splits[1], pool_of(TINY, DRUGS)
+    genes = sorted(pool.expression.var().nlargest(TINY.n_genes).index)
+    values = pool.expression[genes]
+    values = (values - values.mean()) / values.std(ddof=0)
+    model = DualRidge().fit(values.loc[split.train], run.cohort.response.loc[split.train], split.folds)
+    saved = load_predictions(TINY, "2a", split.name, "PS-RIDGE")
+    np.testing.assert_allclose(saved, model.predict(values.loc[split.test]), rtol=1e-4, atol=1e-5)
+
+
+def test_results_of_ridge_outlive_the_autoencoders_but_not_another_choice_of_genes(scores):
+    def key(model, **changes):
+        run = TaskRun(replace(TINY, **changes), DRUGS)
+        run.__dict__["splits"] = TaskRun(TINY, DRUGS).splits
+        return run.configuration(run.splits[0], model)
+
+    trained_longer = {"damae": {**TINY.damae, "max_epochs": 16}}
+    assert key("PS-RIDGE", **trained_longer) == key("PS-RIDGE")
+    assert key("PS-KNN", **trained_longer) != key("PS-KNN")
+    assert key("PS-RIDGE", n_genes=149) != key("PS-RIDGE")
+    assert key("PS-RIDGE", models={"ps-ridge": {"n_penalties": 3}}) != key("PS-RIDGE")
 
 
 def test_scores_can_be_worked_out_again_from_predictions(scores):
@@ -154,7 +170,7 @@ def test_tissue_mean_knows_nothing_of_an_unseen_tissue(tissue_scores):
 def test_a_second_run_computes_nothing(scores, shared_home, monkeypatch):
     files = {path: path.stat().st_mtime_ns for path in Layout(TINY.name).results.rglob("*.parquet")}
     monkeypatch.setattr(TaskRun, "predict", lambda *a: pytest.fail("computed again"))
-    monkeypatch.setattr("leaplib.pretraining._pretrain", lambda *a: pytest.fail("trained again"))
+    monkeypatch.setattr("leaplib.pretraining.train", lambda *a: pytest.fail("trained again"))
     again = run_task(TINY, DRUGS)
     pd.testing.assert_frame_equal(again, scores)
     assert files == {path: path.stat().st_mtime_ns for path in Layout(TINY.name).results.rglob("*.parquet")}
@@ -168,7 +184,7 @@ def test_what_is_missing_or_damaged_is_computed_and_equal(scores, shared_home, m
     gone.unlink()
     done = []
     original = TaskRun.predict
-    monkeypatch.setattr(TaskRun, "predict", lambda self, s, m: done.append((s.name, m)) or original(self, s, m))
+    monkeypatch.setattr(TaskRun, "predict", lambda self, s, m, e: done.append((s.name, m)) or original(self, s, m, e))
     pd.testing.assert_frame_equal(run_task(TINY, DRUGS), scores)
     assert sorted(done) == [("holdout-0", "PS-KNN"), ("holdout-1", "LEAP")]
 
@@ -199,7 +215,7 @@ def test_processes_give_the_same_results(scores, home):
     keys = ["model", "member", "split", "level", "perturbation", "test_set", "metric"]
     both = scores.merge(in_processes, on=keys, suffixes=("", "_again"))
     assert len(both) == len(in_processes) > 0
-    np.testing.assert_allclose(both["value"], both["value_again"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(both["value"], both["value_again"])
 
 
 def test_splits_are_saved_and_the_same_for_all(scores, shared_home):
@@ -212,8 +228,11 @@ def test_splits_are_saved_and_the_same_for_all(scores, shared_home):
 def test_the_run_log_has_a_line_a_job(scores, shared_home):
     lines = (Layout(TINY.name).results / "run_log.jsonl").read_text().splitlines()
     entries = [json.loads(line) for line in lines]
-    assert {"task", "split", "model", "seconds", "time"} <= set(entries[0])
-    assert all(entry["seconds"] >= 0 for entry in entries)
+    assert {"job", "kind", "task", "split", "model", "state", "cost", "work", "seconds", "core_seconds", "memory_gb",
+            "time"} <= set(entries[0])  # fmt: skip
+    assert all(entry["seconds"] >= 0 and entry["memory_gb"] > 0.05 for entry in entries)
+    jobs = {job.id for job in task_jobs(TINY, DRUGS, tuple(MODELS))}
+    assert jobs <= {entry["job"] for entry in entries}
 
 
 def test_unknown_names_and_missing_results(home):

@@ -1,10 +1,9 @@
 from dataclasses import replace
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from leaplib import figures
 from leaplib.errors import InputError
@@ -12,14 +11,6 @@ from leaplib.plotting import comparison, style
 from leaplib.scores import split_values
 from leaplib.tasks import TASKS
 from tests.frames import MEANS, SPLITS, make_scores, make_subset_scores, points, written
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
@@ -204,12 +195,14 @@ def test_alternatives_have_a_panel_a_group():
     rows = [(group, name, f"holdout-{i}", 0.3 + 0.01 * i, data) for name in ("b", "a") for i in range(3)
             for group, data in (("Noise", "real"), ("PCA", "simulated"))]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["group", "name", "split", "value", "data"])
+    frame = frame.assign(task="2a", n_perturbations=30)
     fig, drawn = figures.ablation_bars(frame)
-    assert [ax.get_title(loc="left").split("\n")[0] for ax in fig.axes] == ["Noise", "PCA"]
+    counts = "n = 3 splits, 30 drugs; bars: means; lines: SD"
+    assert [ax.get_title(loc="left").split("\n") for ax in fig.axes] == [["Noise", counts], ["PCA", counts]]
     assert [[label.get_text() for label in ax.get_yticklabels()] for ax in fig.axes] == [["b", "a"]] * 2
     assert sorted(points(fig.axes[0], "a")[:, 0]) == [0.3, 0.31, 0.32]
     assert written(fig) == ["A", "B", "simulated data"]
-    pd.testing.assert_frame_equal(drawn.drop(columns="panel"), frame)
+    pd.testing.assert_frame_equal(drawn.drop(columns="panel"), frame, check_like=True)
     assert list(drawn["panel"].unique()) == ["A", "B"]
     assert written(figures.ablation_bars(frame[frame["group"] == "Noise"])[0]) == []
     assert written(figures.ablation_bars(pd.DataFrame())[0]) == ["no data"]
@@ -219,13 +212,15 @@ def test_alternatives_have_a_panel_a_group():
 
 def test_number_of_representations():
     rows = [(number, f"holdout-{i}", 0.3 + number / 100 + i / 10) for number in (1, 2, 3) for i in range(2)]
-    frame = pd.DataFrame(rows, columns=["number", "split", "value"]).assign(data="simulated")
+    frame = pd.DataFrame(rows, columns=["number", "split", "value"])
+    frame = frame.assign(data="simulated", task="1a", n_perturbations=12)
     fig, drawn = figures.number_of_representations(frame)
-    assert fig.axes[0].get_title(loc="left").endswith("\nn = 2 splits")
+    title = "LEAP by the number of its representations (task 1a)\nn = 2 splits, 12 genes"
+    assert fig.axes[0].get_title(loc="left") == title
     line = next(line for line in fig.axes[0].lines if line.get_label() == "mean")
     np.testing.assert_allclose(line.get_ydata(), frame.groupby("number")["value"].mean())
     assert written(fig) == ["simulated data"]
-    pd.testing.assert_frame_equal(drawn.drop(columns="panel"), frame)
+    pd.testing.assert_frame_equal(drawn.drop(columns="panel"), frame, check_like=True)
     assert written(figures.number_of_representations(pd.DataFrame())[0]) == ["no data"]
     with pytest.raises(InputError, match="'number'"):
         figures.number_of_representations(frame.drop(columns="number"))
@@ -254,7 +249,7 @@ def test_text_sizes_and_positions_on_the_page(scores, published):
         figures.figure_3(scores, published),
     ):
         fig.canvas.draw()
-        for text in fig.findobj(matplotlib.text.Text):
+        for text in fig.findobj(Text):
             if text.get_text().strip() and text.get_visible() and text.axes and text.axes.axison:
                 assert 5 <= text.get_fontsize() <= 8
                 box = text.get_window_extent()
@@ -272,6 +267,7 @@ def test_one_line_adapts_every_figure(scores, monkeypatch):
 
 def test_figures_of_nothing_but_missing_values():
     bars = pd.DataFrame({"group": "PCA", "name": ["a", "b"], "split": "s", "value": np.nan, "data": "real"})
+    bars = bars.assign(task="2a", n_perturbations=np.nan)
     curves = pd.DataFrame({"representation": 0, "epoch": [1], "train_loss": np.nan, "validation_loss": np.nan})
     samples = pd.DataFrame({"x": [np.nan], "y": [1.0], "group": ["lung"]})
     made = [

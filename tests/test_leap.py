@@ -131,7 +131,7 @@ def test_a_saved_model_predicts_the_same_to_the_bit(problem, fitted, tmp_path):
     pd.testing.assert_frame_equal(loaded.predict(new), fitted.predict(new))
     np.testing.assert_array_equal(loaded.predict_each(new), fitted.predict_each(new))
     assert loaded.folds_.equals(fitted.folds_) and loaded.get_params() == fitted.get_params()
-    (tmp_path / "model" / "leap.json").write_text('{"model": "Other", "parameters": {}, "n_members": 3}')
+    (tmp_path / "model" / "settings.json").write_text('{"model": "Other", "parameters": {}, "perturbations": []}')
     with pytest.raises(InputError, match="holds a Other, not a LEAP"):
         LEAP.load(tmp_path / "model")
     with pytest.raises(InputError, match="not a saved LEAP"):

@@ -284,3 +284,26 @@ def test_a_model_replaces_a_model_and_nothing_else(fitted, tmp_path):
     for _ in range(2):
         OwnModel.load(fitted[0].save(tmp_path / "model"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "papers"]
+
+
+def test_ps_ridge_is_fitted_kept_and_explained_alike(tables, tmp_path):
+    x, y = tables
+    model, _ = fit_tables(x.iloc[:250], y.iloc[:250], TINY, model="ps-ridge")
+    new, ridge = x.iloc[250:], model.estimator
+    frame, _ = model.predict(new)
+    each = ridge.predict_each(new)
+    assert each.shape == (1, 5, 52, 6)
+    np.testing.assert_allclose(each.mean(axis=(0, 1)), ridge.predict(new))
+    weights = ridge.gene_weights(new, list(y.columns[[4, 1]]))
+    np.testing.assert_allclose(weights.mean(axis=0), ridge.coef_[y.columns[[4, 1]]])
+    truth = y.stack()[pd.MultiIndex.from_frame(frame[["sample", "perturbation"]])].to_numpy()
+    assert 0.8 < ((frame["lower"] <= truth) & (truth <= frame["upper"])).mean() < 0.98
+    assert (model.calibration.usual == 0).all()  # one representation: errors in the unit of the response
+    pd.testing.assert_frame_equal(OwnModel.load(model.save(tmp_path / "ridge")).predict(new)[0], frame)
+
+
+def test_other_kinds_of_model_are_refused_on_load(folder):
+    with pytest.raises(InputError, match="holds a LEAP, not a PSRidge"):
+        own_samples.PSRidge.load(folder / "estimator")
+    with pytest.raises(InputError, match="not a saved PSRidge"):
+        own_samples.PSRidge.load(folder)

@@ -1,8 +1,6 @@
 import json
 from dataclasses import asdict
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,28 +10,25 @@ from matplotlib.figure import Figure
 from leaplib import ablations, external, pretraining, redraw
 from leaplib.data import saved_flow
 from leaplib.errors import InputError
+from leaplib.files import write_text
 from leaplib.layout import Layout
+from leaplib.models import code_of
 from leaplib.profiles import get_profile
 from leaplib.store import save_frame
 from leaplib.tasks import get_task
 from tests.frames import make_scores, make_subset_scores, points
 
-matplotlib.use("Agg")
+pytestmark = pytest.mark.usefixtures("home")
 SMOKE = get_profile("smoke")
 
 
-@pytest.fixture(autouse=True)
-def close_figures(home):
-    yield
-    plt.close("all")
-
-
 def save_scores(scores):
-    """Write scores where `leaplib.experiment` does."""
+    """Write scores where `leaplib.task_run` does."""
     for (task, model, member, split, data), rows in scores.groupby(["task", "model", "member", "split", "data"]):
         name = model if member < 0 else f"{model} r{member}"
         configuration = {"task": asdict(get_task(task)), "model": name, "split": split, "data": data, "cohort": "c",
-                         "version": "v", "representations": None}  # fmt: skip
+                         "code": code_of(name), "representations": None}  # fmt: skip
+        write_text(Layout("smoke").cohort(task) / "cohort.json", json.dumps({"hash": "c", "data": data}))
         path = Layout("smoke").scores(task, split, name)
         save_frame(rows[["level", "perturbation", "test_set", "metric", "value"]], path, configuration)
 

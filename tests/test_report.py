@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from urllib.parse import unquote, urlsplit
 
@@ -24,8 +25,9 @@ from leaplib.errors import InputError, first_line
 from leaplib.files import atomic_folder
 from leaplib.notebook_pages import clean, to_html
 from leaplib.report import build_report, duration
-from leaplib.report_parts import Output, collect, model_times
+from leaplib.report_parts import Output, collect, time_table
 from leaplib.report_tables import data_of, html_table, read_csv, readable
+from leaplib.run_log import log_path
 
 EVIL = "<script>alert('drug')</script>"
 IMAGE = '<img src=x onerror="alert(1)">'
@@ -103,13 +105,18 @@ def claims():
     return pd.DataFrame(rows, columns=["claim", "section", "published", "ours", "difference", "data", "verdict"])
 
 
+def entry(task, split, model, seconds):
+    return {"job": f"fit {task} {split} {model}", "kind": "fit", "task": task, "split": split, "model": model,
+            "seconds": seconds}  # fmt: skip
+
+
 LOG = [
-    {"task": "2a", "split": "holdout-0", "model": "PS-LASSO r0", "seconds": 90.0},
-    {"task": "2a", "split": "holdout-0", "model": "PS-LASSO r0", "seconds": 1.0},
-    {"task": "2a", "split": "holdout-0", "model": "PS-LASSO r1", "seconds": 2.0},
-    {"task": "2a", "split": "holdout-1", "model": "PS-LASSO r0", "seconds": 4.0},
-    {"task": "4b", "split": "Lung", "model": "PS-LASSO r0", "seconds": 0.5},
-    {"task": "4b", "split": "Lung", "model": EVIL, "seconds": 100.0},
+    entry("2a", "holdout-0", "PS-LASSO r0", 90.0),
+    entry("2a", "holdout-0", "PS-LASSO r0", 1.0),
+    entry("2a", "holdout-0", "PS-LASSO r1", 2.0),
+    entry("2a", "holdout-1", "PS-LASSO r0", 4.0),
+    entry("4b", "Lung", "PS-LASSO r0", 0.5),
+    entry("4b", "Lung", EVIL, 100.0),
 ]
 
 
@@ -417,11 +424,12 @@ def test_model_times_sum_the_last_run_of_each_job(run):
     assert "1 lines of the run log are damaged" in index(build_report("smoke").parent).get_text()
 
 
-def test_a_log_without_entries_gives_an_empty_table(tmp_path):
-    (tmp_path / "log.jsonl").write_text("[]\nnull\n")
-    table = model_times(tmp_path / "log.jsonl")
-    assert table.attrs["unreadable"] == 2
-    assert set(table["model"]) <= {"all models"}
+def test_a_log_without_entries_gives_no_table(home):
+    assert time_table("smoke") is None
+    path = log_path("smoke")
+    path.parent.mkdir(parents=True)
+    path.write_text("[]\nnull\n")
+    assert time_table("smoke") is None
 
 
 @pytest.mark.parametrize(
@@ -433,11 +441,12 @@ def test_durations(seconds, text):
     assert duration(seconds) == text
 
 
-def test_captions_come_from_headings(run):
+def test_captions_come_from_headings_and_titles_of_tables(run):
     notebooks = collect("smoke").notebooks
     assert Output("figure_2", {}, notebooks).caption == "Models, and more"
     assert Output("figure_22", {}, notebooks).caption == ""
     assert Output("table_2", {}, notebooks).caption == ""
+    assert Output("supplementary_table_3", {}, notebooks).caption == "Models compared on all tasks"  # as printed
 
 
 def test_a_new_report_replaces_an_older_one_whole(run):
@@ -479,14 +488,20 @@ def test_an_older_report_comes_back_when_the_last_step_fails(tmp_path, monkeypat
     assert [path.name for path in tmp_path.rglob("*")] == ["r", "old"]
 
 
-def test_what_a_killed_build_left_is_no_obstacle(tmp_path):
-    for state in ("part", "old"):
-        (tmp_path / f".r.{os.getpid()}.{state}").mkdir()
-        (tmp_path / f".r.{os.getpid()}.{state}/half").touch()
-    for name in ("first", "second"):
-        with atomic_folder(tmp_path / "r") as folder:
-            (folder / name).touch()
-    assert [path.name for path in tmp_path.rglob("*")] == ["r", "second"]
+def test_what_a_killed_build_left_is_no_obstacle_and_goes(run):
+    target = build_report("smoke").parent
+    gone = subprocess.Popen(["true"])  # its number is nobody's once it has ended
+    gone.wait()
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+    for name in (f".smoke.{host}~{gone.pid}~0123abcd.part", f".smoke.{host}~{gone.pid}~0123abcd.old"):
+        (target.parent / name).mkdir()
+        (target.parent / name / "half").touch()
+    alive = target.parent / f".smoke.{host}~{os.getpid()}~0123abcd.part"
+    elsewhere = target.parent / f".smoke.elsewhere~{gone.pid}~0123abcd.part"
+    for folder in (alive, elsewhere):
+        folder.mkdir()
+    build_report("smoke")
+    assert sorted(path.name for path in target.parent.iterdir()) == sorted([alive.name, elsewhere.name, "smoke"])
 
 
 def test_a_build_that_is_killed_leaves_the_older_one(run):

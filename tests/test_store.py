@@ -31,7 +31,7 @@ def test_a_damaged_file_is_not_done_and_says_so_when_read(tmp_path, damage):
     path = save_frame(FRAME, tmp_path / "frame.parquet", {})
     path.write_bytes(damage(path.read_bytes()))
     assert not is_done(path, {})
-    with pytest.raises(InputError, match="delete it"):
+    with pytest.raises(InputError, match="makes it anew"):
         load_frame(path)
 
 

@@ -1,7 +1,5 @@
 from itertools import product
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,14 +9,6 @@ from leaplib import figures
 from leaplib.errors import InputError
 from leaplib.plotting import groups, style
 from tests.frames import COLUMNS, make_scores, make_subset_scores, points, written
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
@@ -323,14 +313,18 @@ def ablation():
             for task, data in (("1a", "real"), ("2a", "simulated"))
             for step, name in enumerate(("PP-LGBM", "PS-LASSO", "LEAP"), start=1) for i in range(4)]  # fmt: skip
     columns = ["task", "step", "name", "split", "value", "data", "p_value", "published_mean", "published_sd"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(n_perturbations=30)
 
 
 def test_steps_have_a_panel_a_task(ablation):
     fig, drawn = figures.supplementary_figure_4(ablation)
     assert [text for text in written(fig) if len(text) == 1] == ["A", "B"]
     titles = [ax.get_title(loc="left").split("\n") for ax in fig.axes]
-    assert titles[0] == ["Task 1a: gene dependency, unseen cell lines", "n = 4 splits; bars: means; lines: SD"]
+    assert titles[0] == [
+        "Task 1a: gene dependency, unseen cell lines",
+        "n = 4 splits, 30 genes; bars: means; lines: SD",
+    ]
+    assert titles[1][1] == "n = 4 splits, 30 drugs; bars: means; lines: SD"
     assert [len(ax.containers) for ax in fig.axes] == [1, 0]  # nothing published beside simulated data
     assert [[t.get_text() for t in ax.texts].count("simulated data") for ax in fig.axes] == [0, 1]
     means = ablation.groupby(["task", "step"])["value"].mean().unstack()

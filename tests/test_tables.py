@@ -12,9 +12,8 @@ from leaplib.ablations import COLUMNS as ABLATION_COLUMNS
 from leaplib.cohort import Cohort
 from leaplib.data import load_cohort, load_task_splits
 from leaplib.errors import InputError
-from leaplib.evidence import Evidence, load_evidence, load_log
+from leaplib.evidence import Evidence, load_evidence
 from leaplib.experiment import run_task
-from leaplib.layout import Layout
 from leaplib.print_tables import PrintTable, print_table
 from leaplib.profiles import get_profile
 from leaplib.published import SCORES, TASK_1B, published_scores
@@ -40,6 +39,11 @@ def scores():
                   rows("2a", "Tissue mean", split, 0.2), rows("2a", "LEAP (shuffled labels)", split, 0.01),
                   rows("2a", "LEAP", split, 99.0, test_set=-1, perturbation="drug")]  # fmt: skip
     return pd.DataFrame(table)
+
+
+def test_means_of_thousands_have_no_decimals():
+    assert tables.mean_sd(369595.4454, 338535.79) == "369595 (338536)"
+    assert tables.mean_sd(0.25, float("nan")) == "0.2500" and tables.mean_sd(float("nan"), 1.0) == ""
 
 
 def test_summary_is_mean_and_sd_over_splits_beside_the_paper(scores):
@@ -135,6 +139,7 @@ def test_table_1_names_the_studies_that_are_there():
     parts["samples"] = parts["samples"].assign(study="GDSC v2/GDSC v1")
     cohort = Cohort(name="test", data="real", **parts)
     row = tables.table_1({"2a": cohort}).iloc[0]
+    assert tables.table_1({"5b": cohort})["paper_pairs"].isna().all()  # the paper gives none
     assert row["studies"] == "GDSC v2, GDSC v1"  # neither CTRP, which is absent, nor CCLE, which is held out
     assert tables.table_1({"2a": replace(cohort, data="simulated")}).iloc[0]["studies"] == "simulated cohort"
 
@@ -147,15 +152,6 @@ TINY = replace(
     tasks=("2a", "4a"), simulated_lines=220, simulated_genes=150,
     damae={"n_hidden": 24, "n_components": 12, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 6},
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shared_home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEAP_HOME", str(folder))
-        patch.delenv("LEAP_DATA", raising=False)
-        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -197,15 +193,6 @@ def test_what_is_missing_is_listed_with_its_command(results):
 def test_evidence_of_some_models_or_none(results, home):
     with pytest.raises(InputError, match=r"no results of task 2a, 4a in .*: run `leap run --profile smoke` first"):
         load_evidence(TINY)
-    assert load_log(TINY).empty
-    path = Layout("smoke").results / "run_log.jsonl"
-    path.parent.mkdir(parents=True)
-    path.write_text('{"task": "2a", "split": "a", "model": "LEAP", "seconds": 1}\n{"task"\n')
-    with pytest.raises(InputError, match=r"run_log\.jsonl: a line cannot be read"):
-        load_log(TINY)
-    path.write_text('{"task": "2a", "split": "a", "model": "LEAP", "seconds": 1}\n{"ablation": {}, "seconds": 5}\n'
-                    '{"task": "2a", "split": "a", "model": "LEAP", "seconds": 2}\n')  # fmt: skip
-    assert load_log(TINY)["seconds"].tolist() == [2]  # the last run counts
 
 
 def test_a_subset_of_models(results):
@@ -316,7 +303,9 @@ def test_the_workbook_has_a_sheet_a_table_with_its_title_and_values(book, printe
         rows = list(sheet.iter_rows(min_row=2, values_only=True))
         assert [str(column).lower() for column in rows[0]] == [column.lower() for column in table.cells]
         assert [["" if v is None else v for v in row] for row in rows[1:]] == table.cells.to_numpy().tolist()
-        assert sheet.freeze_panes == "A3"
+        assert sheet.freeze_panes == "A3" and sheet.print_title_rows == "$1:$2"
+        assert sheet.row_dimensions[2].height >= 16 and sheet.page_setup.paperSize == 9
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage and sheet.page_setup.fitToHeight == 0
         widths = [sheet.column_dimensions[cell.column_letter].width for cell in sheet[2]]
         longest = table.cells.astype(str).map(len).max().to_numpy()
         assert all(width >= min(length, 60) for width, length in zip(widths, longest, strict=True))
@@ -365,8 +354,8 @@ def test_latex_has_the_structure_of_a_booktabs_longtable(printed, home):
     for path, table in zip(paths, printed.values(), strict=True):
         text = path.read_text(encoding="utf-8")
         n = table.cells.shape[1]
-        columns = re.search(r"\\begin\{longtable\}\{([lr]+)\}", text)[1]
-        assert len(columns) == n
+        columns = re.search(r"\\begin\{longtable\}\{(.+)\}$", text, re.MULTILINE)[1].replace(latex.PARAGRAPH, "p")
+        assert len(columns) == n and set(columns) <= set("lrp")
         for begin, end in (("begin{longtable}", "end{longtable}"), ("begingroup", "endgroup")):
             assert text.count("\\" + begin) == text.count("\\" + end) == 1
         marks = [text.index(rule) for rule in (r"\toprule", r"\midrule", r"\endfirsthead", r"\endhead", r"\bottomrule",
@@ -378,6 +367,30 @@ def test_latex_has_the_structure_of_a_booktabs_longtable(printed, home):
         assert all(line.endswith(r" \\") and len(re.findall(r"(?<!\\)&", line)) == n - 1 for line in rows)
         assert text.count("{") == text.count("}")
         assert not re.search(r"(?<!\\)[#_]", text.replace("#1", ""))
+
+
+def test_latex_breaks_what_is_long():
+    text = latex.latex(made_up(claim=["a claim of more letters than a line should have"], paper=["0.1 (0.2)"]))
+    assert rf"\begin{{longtable}}{{{latex.PARAGRAPH}r}}" in text
+    text = latex.latex(made_up(**{"overall Spearman, paper": ["0.1 (0.2)"]}))
+    assert r"\shortstack[r]{\textbf{Overall}\\\textbf{Spearman,}\\\textbf{paper}}" in text
+
+
+def test_latex_halves_scores_that_are_too_wide():
+    score, names = "0.1234 (0.0123)", ["Spearman", "Spearman, paper", "Pearson", "Pearson, paper", "MSE"]
+    scores = {f"{level}{name}": [score] for level in ("", "overall ") for name in names}
+    cells = {"task": ["1a"], **scores, "note": ["z"]}
+    narrow = latex.latex(made_up(**cells))
+    assert narrow.count(r"\begin{longtable}") == 1
+    halves = latex.latex(made_up(**cells | {"about": ["words, some twenty six"], "more": ["words, some twenty six"]}))
+    assert halves.count(r"\begin{longtable}") == 2 and halves.count("usepackage{array") == 1
+    first, second = halves.split(r"\end{longtable}")[:2]
+    for part, overall in ((first, 0), (second, 5)):
+        body = part.partition(r"\endlastfoot")[2]
+        assert body.count(score) == 5 and body.count("1a & ") == 1 and body.count(" & z & ") == 1
+        assert part.partition(r"\midrule")[0].count(r"\textbf{Overall") == overall
+    assert "Per perturbation." in first and "Over all pairs at once." in second
+    assert r"\caption{" not in halves  # it would be numbered twice
 
 
 def test_latex_is_bold_where_best_and_marks_simulated_rows(printed):

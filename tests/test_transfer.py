@@ -6,11 +6,14 @@ import pytest
 from scipy.stats import spearmanr
 
 from leaplib import data, tables, transfer
-from leaplib.experiment import TaskRun, on_scale_of, run_task
+from leaplib.errors import InputError
+from leaplib.experiment import run_task
 from leaplib.expression import harmonise
-from leaplib.pretraining import embed
+from leaplib.layout import Layout
+from leaplib.pretraining import Embedding, code_map, embed, saved_embedding, tissue_agreement
 from leaplib.scores import load_predictions, load_scores, perturbation_values, split_values
-from leaplib.tasks import get_task
+from leaplib.task_run import TaskRun, on_scale_of
+from leaplib.tasks import get_task, harmonised
 from tests.test_experiment import TINY
 
 TASK = get_task("5a")
@@ -76,7 +79,7 @@ def test_responses_of_xenografts_change_no_zero_shot_prediction(model, monkeypat
     response.loc[split.test] = 1e6
     run.__dict__["cohort"] = replace(run.cohort, response=response, _hash=[])
     monkeypatch.setattr(TaskRun, "_few_shot", lambda *a: None)
-    monkeypatch.setattr(TaskRun, "result", lambda self, split, name, force: self.predict(split, name)[name])
+    monkeypatch.setattr(TaskRun, "result", lambda self, split, name: self.predict(split, name)[name])
     found = run.predict(split, model)[model].astype(np.float32)
     pd.testing.assert_frame_equal(found, load_predictions(TINY, "5a", "PDX", model), rtol=1e-6, atol=1e-6)
 
@@ -126,7 +129,7 @@ def test_domains_mix_when_they_are_harmonised():
 
 
 def test_a_pool_is_harmonised_on_genes_chosen_before():
-    plain, per_domain = (data.pool_of(TINY, transfer.variant(TASK, how)) for how in ("together", "per domain"))
+    plain, per_domain = (data.pool_of(TINY, harmonised(TASK, how)) for how in ("together", "per domain"))
     assert per_domain.expression.shape[1] < plain.expression.shape[1]
     expected = harmonise(plain.expression[per_domain.expression.columns], plain.domain, "per domain")
     pd.testing.assert_frame_equal(per_domain.expression, expected)
@@ -141,3 +144,25 @@ def test_no_response_reaches_the_representations(monkeypatch):
     monkeypatch.setattr(data, "xenograft_screen", lambda profile: absurd)
     after = embed(TINY, TASK, force=True).codes[0]
     pd.testing.assert_frame_equal(before, after)
+
+
+def test_source_and_tissue_of_each_sample_lie_beside_the_codes(monkeypatch):
+    lines, tumours = data.xenograft_screen(TINY)
+    tissue = pd.concat([lines.samples["tissue"], tumours.samples["tissue"]])
+    found = embed(TINY, TASK)
+    expected = tissue.reindex(found.codes[0].index).fillna("unknown").tolist()
+    assert found.tissue.fillna("unknown").tolist() == expected and 1 < expected.count("unknown") < len(expected)
+    assert set(found.domain[tumours.expression.index]) == {"PDX Encyclopedia"}
+    drawn = code_map(found)
+    assert drawn["group"].tolist() == expected
+    (Layout(TINY.name).results / "representations" / data.pool_name(TINY, TASK) / "samples.parquet").unlink()
+    with pytest.raises(InputError, match=r"samples.parquet: cannot be read .*: run the notebook"):
+        saved_embedding(TINY, TASK)
+    assert embed(TINY, TASK).tissue.fillna("unknown").tolist() == expected
+
+
+def test_agreement_of_tissues_by_hand():
+    codes = pd.DataFrame({"x": [0.0, 1, 10, 11, 5]}, index=list("abcde"))
+    tissue = pd.Series(["Lung", "Lung", "Skin", "Lung", None], index=codes.index)
+    (row,) = tissue_agreement(Embedding([codes], tissue, tissue, ""), n_neighbors=1).to_dict("records")
+    assert row["same_tissue"] == 0.5 and row["by_chance"] == pytest.approx(0.75**2 + 0.25**2)

@@ -23,7 +23,7 @@ def counted(number: int, plural: str) -> str:
     return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}{of}{rest}"
 
 
-def _counts(splits: int, split_name: str, n_perturbations: int | None, perturbation_name: str) -> str:
+def counts(splits: int, split_name: str, n_perturbations: int | None, perturbation_name: str) -> str:
     """Return "n = 10 splits, 1,539 genes"."""
     known = [] if n_perturbations is None else [counted(n_perturbations, perturbation_name)]
     return "n = " + ", ".join([counted(splits, split_name), *known])
@@ -62,8 +62,8 @@ def model_boxes(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame | None = 
     marks = marks.dropna(subset=["mean"])
     drawn = values.dropna(subset=["value"])
     splits = drawn["split"].nunique()
-    counts = _counts(splits, split_name, n_perturbations, perturbation_name)
-    ax.set_title("\n".join(filter(None, [title, counts])), loc="left")
+    count = counts(splits, split_name, n_perturbations, perturbation_name)
+    ax.set_title("\n".join(filter(None, [title, count])), loc="left")
     if drawn.empty and marks.empty:
         return style.no_data(ax)
     names = style.model_order([*values["model"], *marks["model"]])
@@ -242,8 +242,8 @@ def members(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame | None = None
     Axes
     """
     drawn = style.checked(frame, ("name", "split", "value")).dropna(subset=["value"])
-    counts = _counts(drawn["split"].nunique(), split_name, n_perturbations, perturbation_name)
-    ax.set_title("\n".join(filter(None, [title, f"{counts}\nlines: {split_name}; bars: means"])), loc="left")
+    count = counts(drawn["split"].nunique(), split_name, n_perturbations, perturbation_name)
+    ax.set_title("\n".join(filter(None, [title, f"{count}\nlines: {split_name}; bars: means"])), loc="left")
     if drawn.empty:
         return style.no_data(ax)
     wide = drawn.pivot_table(index="split", columns="name", values="value", sort=False)

@@ -120,10 +120,17 @@ def load(path: str | Path | None = None) -> dict[str, Source]:
     """
     path = Path(path) if path is not None else manifest_file()
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))["source"]
+        return dict(_parsed(path.read_bytes(), path))
     except OSError as error:
         mend = "set LEAP_DATA to the data folder of a checkout"
         raise InputError(f"{path}: the manifest cannot be read: {mend}") from error
+
+
+@lru_cache(maxsize=4)
+def _parsed(content: bytes, path: Path) -> dict[str, Source]:
+    """Return the sources of a manifest by name; of the same content they are made once."""
+    try:
+        entries = tomllib.loads(content.decode("utf-8"))["source"]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
         raise InputError(f"{path}: not a manifest ({error}): restore it from the repository") from error
     sources: dict[str, Source] = {}

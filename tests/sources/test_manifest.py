@@ -190,6 +190,17 @@ def test_a_bad_manifest_is_one_line(world: World, text: str, message: str) -> No
     assert str(file) in one_line(error)
 
 
+def test_a_manifest_is_parsed_once_until_it_changes(world: World, monkeypatch) -> None:
+    file, parsed, loads = world.data / manifest.MANIFEST, [], manifest.tomllib.loads
+    monkeypatch.setattr(manifest.tomllib, "loads", lambda text: parsed.append(text) or loads(text))
+    file.write_text(file.read_text() + "# a line of this test\n")
+    first = manifest.load()
+    first.clear()  # the caller's own
+    assert "free" in manifest.load() and len(parsed) == 1
+    file.write_text(file.read_text().replace('"free"', '"open"'))  # of the same length
+    assert "open" in manifest.load() and len(parsed) == 2
+
+
 def test_a_manifest_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         manifest.load(tmp_path / "none.toml")

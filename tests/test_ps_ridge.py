@@ -1,0 +1,62 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+
+from leaplib import InputError, PSRidge
+from leaplib.metrics import spearman
+from leaplib.regressors import shuffle_labels
+from leaplib.splits import tuning_folds
+
+
+@pytest.fixture(scope="module")
+def problem(simulation):
+    screen = simulation.dependencies
+    lines = screen.expression.index[:-2]
+    varied = screen.dependency.columns[screen.dependency.std() > 0.21][:12]
+    x, y = screen.expression.loc[lines], screen.dependency.loc[lines, varied]
+    y = y.mask(np.random.default_rng(0).random(y.shape) < 0.1)
+    return x.iloc[:220], y.iloc[:220], x.iloc[220:], y.iloc[220:]
+
+
+def mean_score(truth, prediction):
+    return np.nanmean(spearman(truth.to_numpy(), prediction.to_numpy()))
+
+
+def test_signal_is_recovered_and_shuffled_labels_score_nothing(problem):
+    x, y, new, truth = problem
+    assert mean_score(truth, PSRidge().fit(x, y, unlabelled=new).predict(new)) > 0.35
+    assert abs(mean_score(truth, PSRidge().fit(x, shuffle_labels(y, 0)).predict(new))) < 0.12
+
+
+def test_it_is_ridge_on_genes_chosen_and_standardised_over_all_samples(problem):
+    """Written out: the union of both sources' 40 most variable genes, mean and SD of all samples, grouped folds."""
+    x, y, new, _ = problem
+    groups = pd.Series(np.arange(len(x)) % 7, index=x.index)
+    model = PSRidge(n_genes=40).fit(x, y.iloc[::-1], unlabelled=new, groups=groups)
+    genes = sorted({*x.var().nlargest(40).index, *new.var().nlargest(40).index})
+    pool = pd.concat([x, new])[genes]
+    seen, unseen = ((part[genes] - pool.mean()) / pool.std(ddof=0) for part in (x, new))
+    folds, drug = tuning_folds(x.index, 0, groups), y.columns[3]
+    predictions = []
+    for fold in range(5):
+        rows = y.index[(folds != fold) & y[drug].notna()]
+        ridge = Ridge(model.regressor_.penalty_[3]).fit(seen.loc[rows], y.loc[rows, drug])
+        predictions.append(ridge.predict(unseen))
+    np.testing.assert_allclose(model.predict(new)[drug], np.mean(predictions, axis=0), rtol=1e-5)
+    weighted = unseen @ model.coef_[drug] + model.regressor_.intercept_[3]
+    np.testing.assert_allclose(model.predict(new)[drug], weighted, rtol=1e-5)
+    assert model.coef_.index.tolist() == genes
+
+
+def test_some_perturbations_can_be_asked_for_and_bad_tables_are_named(problem):
+    x, y, new, _ = problem
+    model = PSRidge(n_genes=40).fit(x, y)
+    wanted = [y.columns[2], y.columns[0]]
+    pd.testing.assert_frame_equal(model.predict(new, wanted), model.predict(new)[wanted])
+    with pytest.raises(InputError, match="'KO-X' was not among"):
+        model.predict(new, ["KO-X"])
+    with pytest.raises(InputError, match=f"{x.index[0]}"):
+        PSRidge().fit(x.iloc[1:], y)
+    with pytest.raises(InputError, match="no gene in common"):
+        PSRidge().fit(x, y, unlabelled=new.add_prefix("other"))
