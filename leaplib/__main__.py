@@ -72,7 +72,32 @@ def build_parser() -> argparse.ArgumentParser:
     pubchem = actions.add_parser("pubchem", help="look drugs up in PubChem: names, one a line, to CSV with SMILES")
     pubchem.add_argument("file")
     pubchem.set_defaults(action=data_pubchem)
+    _add_own_samples(commands)
     return parser
+
+
+def _add_own_samples(commands: argparse._SubParsersAction) -> None:
+    """Add `fit` and `predict`."""
+    fit = commands.add_parser("fit", help="fit a model on your own tables, or on a task's")
+    fit.add_argument("--expression", metavar="FILE", help="samples x genes: .csv, .tsv, .txt or .parquet")
+    fit.add_argument("--response", metavar="FILE", help="samples x perturbations, empty where not measured")
+    fit.add_argument("--task", help="instead of the two: a task's cohort, such as 2a")
+    fit.add_argument("--out", metavar="DIR", required=True, help="the model's folder")
+    fit.add_argument("--model", default="leap", help="leap (default) or ps-ridge")
+    fit.add_argument("--units", default="auto", help="auto (default), counts, tpm, log or z-score")
+    fit.add_argument("--profile", default="demo", help="sizes of the autoencoders: smoke, demo (default) or paper")
+    fit.add_argument("--seed", type=int, default=0)
+    fit.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
+    fit.set_defaults(action=fit_command)
+    predict = commands.add_parser("predict", help="predict your own samples with a fitted model")
+    predict.add_argument("--model", metavar="DIR", required=True, help="folder that `leap fit` wrote")
+    predict.add_argument("--expression", metavar="FILE", required=True, help="samples x genes")
+    predict.add_argument("--out", metavar="FILE", required=True, help="predictions: .csv, .tsv, .txt or .parquet")
+    predict.add_argument("--units", default="auto", help="auto (default), counts, tpm, log or z-score")
+    predict.add_argument("--match", default="none", help="for another platform: none (default), domain or quantile")
+    predict.add_argument("--level", type=float, default=0.9, help="of the intervals; default: 0.9")
+    predict.add_argument("--max-missing", type=float, default=0.2, help="share of genes that may be missing; 0.2")
+    predict.set_defaults(action=predict_command)
 
 
 def _names(text: str) -> list[str]:
@@ -242,6 +267,37 @@ def data_pubchem(options: argparse.Namespace) -> int:
 
     table = find_smiles(read_names(options.file), raw_folder() / "pubchem")
     print(table.to_csv(index=False), end="")
+    return 0
+
+
+def fit_command(options: argparse.Namespace) -> int:
+    """Fit a model on a user's tables or on a task, and say what was done."""
+    from leaplib.device import resolve_device
+    from leaplib.own_samples import fit_to_folder
+
+    profile = get_profile(options.profile)
+    resolve_device(options.device)
+    lines = fit_to_folder(options.out, profile, options.expression, options.response, options.task, options.model,
+                          options.units, options.seed, options.device)  # fmt: skip
+    return _tell(lines)
+
+
+def predict_command(options: argparse.Namespace) -> int:
+    """Predict a user's samples, and say what was done."""
+    from leaplib.own_samples import predict_to_file
+
+    lines = predict_to_file(options.model, options.expression, options.out, options.units, options.match,
+                            options.level, options.max_missing)  # fmt: skip
+    return _tell(lines)
+
+
+def _tell(lines: Sequence[str]) -> int:
+    """Print what was done, warnings to standard error."""
+    for line in lines:
+        if line.startswith("warning: "):
+            print(f"leap: {line}", file=sys.stderr)
+        else:
+            print(line)
     return 0
 
 

@@ -1,6 +1,7 @@
 """Expression as the autoencoders see it: gene choice, each gene to mean 0 and SD 1, domains brought together."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from leaplib.cohort import check_expression, check_unique
 from leaplib.errors import InputError
+from leaplib.files import atomic_path
 from leaplib.matrices import LARGEST, numeric
+from leaplib.store import load_frame
 
 HARMONISATIONS = ("together", "per domain", "combat")
 
@@ -161,6 +164,21 @@ class ExpressionScaler(TransformerMixin, BaseEstimator):
             row = X.index[~fits][0]
             raise InputError(f"expression: sample {row!r} has missing or infinite values: mend it or drop the sample")
         return ((values - self.mean_) / self.scale_).astype(np.float32)
+
+    def save(self, path: str | Path) -> Path:
+        """Write mean and scale of the genes as parquet."""
+        check_is_fitted(self)
+        with atomic_path(path) as temporary:
+            pd.DataFrame({"mean": self.mean_, "scale": self.scale_}).to_parquet(temporary)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ExpressionScaler":
+        """Read what `save` wrote; a missing or damaged file is an InputError."""
+        learned = load_frame(Path(path))
+        scaler = cls(len(learned))
+        scaler.genes_, scaler.mean_, scaler.scale_ = learned.index, learned["mean"], learned["scale"]
+        return scaler
 
 
 def harmonise(expression: pd.DataFrame, domain: pd.Series, how: str) -> pd.DataFrame:

@@ -1,7 +1,9 @@
 """What LEAP and its rivals on expression share: checked tables in, the pool that genes are chosen from, frames out."""
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -10,15 +12,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from leaplib.cohort import check_unique
 from leaplib.errors import InputError
+from leaplib.files import atomic_folder, write_text
 from leaplib.regressors.base import as_labels, as_matrix, seen
+from leaplib.store import load_frame
 
 
 class ExpressionModel(BaseEstimator):
     """A model of responses to perturbations from raw expression: it chooses and standardises genes itself.
 
-    Subclasses give `_fit(X, Y, groups, pool, sources)`, with Y in the order of X, and `_predict(X)` (all
-    perturbations).
+    Subclasses give `_fit(X, Y, groups, pool, sources)`, with Y in the order of X, which sets `folds_` (the tuning fold
+    of each training sample), and `_predict(X)` (all perturbations); for `save` and `load`, `_save(folder)` and
+    `_load(folder)`; and what uncertainty rests on: `predict_each(X)`, `features(X)` and `genes_`, as in `leaplib.LEAP`.
     """
+
+    folds_: pd.Series
 
     def fit(self, X: pd.DataFrame, Y: pd.DataFrame, unlabelled: pd.DataFrame | None = None,
             groups: pd.Series | None = None) -> "ExpressionModel":  # fmt: skip
@@ -41,7 +48,7 @@ class ExpressionModel(BaseEstimator):
         InputError
             When samples or genes of the tables do not match, repeat, or values are missing.
         """
-        _check(X, Y)
+        check_tables(X, Y)
         self.perturbations_ = Y.columns
         self._fit(X, Y.loc[X.index], groups, *_pool(X, unlabelled))
         return self
@@ -52,6 +59,47 @@ class ExpressionModel(BaseEstimator):
         columns = seen(self.perturbations_, perturbations)
         return self._predict(X)[columns]
 
+    def save(self, folder: str | Path) -> Path:
+        """Write the fitted model to a folder of its own (replaced if there): safetensors, JSON and parquet."""
+        check_is_fitted(self)
+        parameters = {name: dict(value) if isinstance(value, Mapping) else value
+                      for name, value in self.get_params().items()}  # fmt: skip
+        meta = {"model": type(self).__name__, "parameters": parameters, "perturbations": self.perturbations_.tolist()}
+        with atomic_folder(folder) as temporary:
+            self._save(temporary)
+            self.folds_.to_frame("fold").to_parquet(temporary / "folds.parquet")
+            write_text(temporary / "settings.json", json.dumps(meta, indent=1))
+        return Path(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote; predictions are equal to the bit.
+
+        Raises
+        ------
+        InputError
+            If a file is missing or damaged, or holds another kind of model.
+        """
+        folder = Path(folder)
+        try:
+            meta = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+            kind, parameters, names = meta["model"], meta["parameters"], meta["perturbations"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder}: not a saved {cls.__name__} ({error}): save it again") from error
+        if kind != cls.__name__:
+            raise InputError(f"{folder}: holds a {kind}, not a {cls.__name__}: load it with its own class")
+        model = cls(**parameters)
+        model.perturbations_ = pd.Index(names)
+        model.folds_ = load_frame(folder / "folds.parquet")["fold"]
+        model._load(folder)
+        return model
+
+    def _save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+    def _load(self, folder: Path) -> None:
+        raise NotImplementedError
+
     def _fit(self, X: pd.DataFrame, Y: pd.DataFrame, groups: pd.Series | None, pool: pd.DataFrame,
              sources: pd.Series | None) -> None:  # fmt: skip
         raise NotImplementedError
@@ -60,7 +108,8 @@ class ExpressionModel(BaseEstimator):
         raise NotImplementedError
 
 
-def _check(X: pd.DataFrame, Y: pd.DataFrame) -> None:
+def check_tables(X: pd.DataFrame, Y: pd.DataFrame) -> None:
+    """Refuse tables that are no frames, repeat a name, or list different samples."""
     for frame, what in ((X, "expression"), (Y, "responses")):
         if not isinstance(frame, pd.DataFrame):
             raise InputError(f"{what}: expected a DataFrame with samples as rows, got {type(frame).__name__}")

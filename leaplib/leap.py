@@ -1,6 +1,7 @@
 """LEAP: the average of perturbation-specific Lassos over several DAMAE representations."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from leaplib.damae import DAMAE, fit_damaes
 from leaplib.errors import InputError
 from leaplib.expression import ExpressionScaler
-from leaplib.expression_model import ExpressionModel
+from leaplib.expression_model import ExpressionModel, check_tables
 from leaplib.regressors import PSLasso
 from leaplib.splits import tuning_folds
 
@@ -55,6 +56,20 @@ class Representations:
         scaled = self.scaler.transform(expression)
         return [pd.DataFrame(damae.transform(scaled), index=expression.index) for damae in self.damaes]
 
+    def save(self, folder: str | Path) -> Path:
+        """Write `scaler.parquet` and, for each DAMAE, `damae_<number>` (.safetensors, .json) to a folder."""
+        folder = Path(folder)
+        self.scaler.save(folder / "scaler.parquet")
+        for number, damae in enumerate(self.damaes):
+            damae.save(folder / f"damae_{number}")
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, n_damaes: int) -> "Representations":
+        """Read what `save` wrote, or a run's pretraining; a missing or damaged file is an InputError."""
+        scaler = ExpressionScaler.load(Path(folder) / "scaler.parquet")
+        return cls(scaler, [DAMAE.load(Path(folder) / f"damae_{number}") for number in range(n_damaes)])
+
 
 class LEAP(ExpressionModel):
     """Layered Ensemble of Autoencoders and Predictors (arXiv 2502.15646, Figure 1).
@@ -81,6 +96,8 @@ class LEAP(ExpressionModel):
     representations_ : Representations
     members_ : list of PSLasso
         One a representation.
+    folds_ : Series
+        Tuning fold of each training sample.
 
     Examples
     --------
@@ -100,14 +117,20 @@ class LEAP(ExpressionModel):
     def _fit(self, X: pd.DataFrame, Y: pd.DataFrame, groups: pd.Series | None, pool: pd.DataFrame,
              sources: pd.Series | None) -> None:  # fmt: skip
         seeds = range(self.random_state, self.random_state + self.n_representations)
-        self.representations_ = Representations.fit(
-            pool, seeds, self.n_genes, self.device, sources, **dict(self.damae or {})
-        )
-        folds = tuning_folds(X.index, self.random_state, groups)
+        representations = Representations.fit(pool, seeds, self.n_genes, self.device, sources, **dict(self.damae or {}))
+        self.fit_members(representations, X, Y, groups)
+
+    def fit_members(self, representations: Representations, X: pd.DataFrame, Y: pd.DataFrame,
+                    groups: pd.Series | None = None) -> "LEAP":  # fmt: skip
+        """Fit the PS-LASSOs on representations that were trained before; otherwise as `fit`."""
+        check_tables(X, Y)
+        self.perturbations_, self.representations_ = Y.columns, representations
+        self.folds_ = tuning_folds(X.index, self.random_state, groups)
         self.members_ = [
-            PSLasso(self.n_alphas, device=self.device).fit(codes, Y, folds)
-            for codes in self.representations_.transform(X)
+            PSLasso(self.n_alphas, device=self.device).fit(codes, Y.loc[X.index], self.folds_)
+            for codes in representations.transform(X)
         ]
+        return self
 
     def _predict(self, X: pd.DataFrame) -> pd.DataFrame:
         return average(self.predict_members(X))
@@ -117,3 +140,31 @@ class LEAP(ExpressionModel):
         check_is_fitted(self)
         codes = self.representations_.transform(X)
         return [member.predict(code) for member, code in zip(self.members_, codes, strict=True)]
+
+    def predict_each(self, X: pd.DataFrame) -> np.ndarray:
+        """Return the predictions of every regressor, representations x folds x samples x perturbations.
+
+        The regressors of fold k were fitted without the training samples of fold k (`folds_`).
+        """
+        codes = self.features(X)
+        return np.stack([member.predict_folds(code) for member, code in zip(self.members_, codes, strict=True)])
+
+    def features(self, X: pd.DataFrame) -> list[pd.DataFrame]:
+        """Return the codes of samples, one frame (samples x components) a representation."""
+        check_is_fitted(self)
+        return self.representations_.transform(X)
+
+    @property
+    def genes_(self) -> pd.Index:
+        """Genes that `predict` needs."""
+        return self.representations_.scaler.genes_
+
+    def _save(self, folder: Path) -> None:
+        self.representations_.save(folder)
+        for number, member in enumerate(self.members_):
+            member.save(folder / f"member_{number}")
+
+    def _load(self, folder: Path) -> None:
+        numbers = range(self.n_representations)
+        self.representations_ = Representations.load(folder, len(numbers))
+        self.members_ = [PSLasso.load(folder / f"member_{number}") for number in numbers]

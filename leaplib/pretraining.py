@@ -99,6 +99,12 @@ def saved_embedding(profile: Profile, task: Task) -> Embedding:
     return Embedding(codes, described["domain"], described["tissue"], embedding_key(profile, task))
 
 
+def representations(profile: Profile, task: Task, device: str = "auto") -> Representations:
+    """Return the scaler and the DAMAEs of a task's pool: trained now, or loaded where they are done."""
+    embed(profile, task, device)
+    return Representations.load(folder_of(profile, task), profile.n_representations)
+
+
 def _configuration(profile: Profile, task: Task) -> dict[str, Any]:
     """Return all that the codes of a pool depend on, but for the seed of each."""
     settings = DAMAE(**dict(profile.damae)).get_params()

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import Lasso
 
 from leaplib import LEAP, InputError
 from leaplib.leap import average
@@ -122,3 +123,35 @@ def test_average_refuses_frames_that_do_not_match():
     assert average([one, one + 2])["a"].tolist() == [2.0, 3.0]
     with pytest.raises(InputError, match="differ"):
         average([one, one.iloc[::-1]])
+
+
+def test_a_saved_model_predicts_the_same_to_the_bit(problem, fitted, tmp_path):
+    new = problem[2]
+    loaded = LEAP.load(fitted.save(tmp_path / "model"))
+    pd.testing.assert_frame_equal(loaded.predict(new), fitted.predict(new))
+    np.testing.assert_array_equal(loaded.predict_each(new), fitted.predict_each(new))
+    assert loaded.folds_.equals(fitted.folds_) and loaded.get_params() == fitted.get_params()
+    (tmp_path / "model" / "settings.json").write_text('{"model": "Other", "parameters": {}, "perturbations": []}')
+    with pytest.raises(InputError, match="holds a Other, not a LEAP"):
+        LEAP.load(tmp_path / "model")
+    with pytest.raises(InputError, match="not a saved LEAP"):
+        LEAP.load(tmp_path)
+
+
+def test_the_regressors_average_to_the_prediction_and_those_of_a_fold_did_not_see_it(problem, fitted):
+    x, y, new, _ = problem
+    each = fitted.predict_each(new)
+    assert each.shape == (3, 5, len(new), y.shape[1])
+    np.testing.assert_allclose(each.mean(axis=(0, 1)), fitted.predict(new))
+    member, code = fitted.members_[1], fitted.features(x)[1]
+    for fold, j in ((0, 2), (4, 7)):
+        rows = fitted.folds_ != fold
+        lasso = Lasso(alpha=member.alpha_[j], tol=1e-6, max_iter=20_000)
+        lasso.fit(code[rows].astype(float), y.iloc[:, j][rows])
+        np.testing.assert_allclose(member.predict_folds(code)[fold][:, j], lasso.predict(code), atol=2e-3)
+
+
+def test_members_are_fitted_on_representations_that_are_there(problem, fitted):
+    x, y, new, _ = problem
+    again = small().fit_members(fitted.representations_, x, y)
+    pd.testing.assert_frame_equal(again.predict(new), fitted.predict(new))

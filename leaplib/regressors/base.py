@@ -219,15 +219,20 @@ class Regressor(BaseEstimator):
         """
         check_is_fitted(self)
         columns = seen(self.perturbations_, perturbations)
-        values = as_matrix(X, "features")
-        if values.shape[1] != self.n_features_in_:
-            raise InputError(f"features: {values.shape[1]} columns, but the model was fitted on {self.n_features_in_}")
+        values = self._values(X)
         index = X.index if isinstance(X, pd.DataFrame) else None
         found = pd.DataFrame(self._predict(values), index=index, columns=self.perturbations_)
         found = found if perturbations is None else found[columns]
         if not np.isfinite(found.to_numpy()).all():
             raise InputError("predictions are not finite: bring features and labels to mean 0 and SD 1, and fit again")
         return found
+
+    def _values(self, X: Any) -> np.ndarray:
+        """Return features as an array with the columns that the model was fitted on."""
+        values = as_matrix(X, "features")
+        if values.shape[1] != self.n_features_in_:
+            raise InputError(f"features: {values.shape[1]} columns, but the model was fitted on {self.n_features_in_}")
+        return values
 
     def save(self, folder: str | Path) -> Path:
         """Write the fitted model: `model.safetensors` and, last, `model.json`; no pickle."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 from leaplib.errors import InputError
 from leaplib.metrics import spearman
@@ -168,6 +169,16 @@ class Tuned(Regressor):
 
     def _predict(self, X: np.ndarray) -> np.ndarray:
         parts = [np.mean([model.predict(X)[0] for model in models], axis=0) for models in self.parts_]
+        return np.concatenate(parts, axis=-1)
+
+    def predict_folds(self, X: Any) -> np.ndarray:
+        """Return the predictions of each model of the ensemble, models x samples x perturbations.
+
+        Model k is the one that was fitted without fold k (with `ensemble` "refit" there is one, fitted on all).
+        """
+        check_is_fitted(self)
+        values = self._values(X)
+        parts = [np.stack([model.predict(values)[0] for model in models]) for models in self.parts_]
         return np.concatenate(parts, axis=-1)
 
     def _arrays(self) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from leaplib.sources.depmap import read_gene_screen
 from leaplib.sources.drugs import read_drug_screen
 from leaplib.sources.gdsc import read_expression, read_response, read_smiles
-from leaplib.sources.gene_sets import read_cgp, read_gene_sets
+from leaplib.sources.gene_sets import read_cgp, read_collection, read_gene_sets
 from leaplib.sources.identifiers import DrugIndex, LineIndex, normalise_drug, normalise_line
 from leaplib.sources.manifest import Source, fetch, path, raw_folder, status, verify
 from leaplib.sources.passports import read_passports
@@ -27,6 +27,7 @@ __all__ = [
     "path",
     "raw_folder",
     "read_cgp",
+    "read_collection",
     "read_drug_screen",
     "read_expression",
     "read_gene_screen",

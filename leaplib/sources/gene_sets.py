@@ -11,6 +11,8 @@ from leaplib.sources.wheels import read_text
 FOLDER = "crispy/data/pathways/"
 ALL_C2 = FOLDER + "c2.all.v7.1.symbols.gmt"
 CANONICAL = FOLDER + "c2.cp.v7.1.symbols.gmt"
+COLLECTIONS = {"hallmark": FOLDER + "h.all.v7.1.symbols.gmt", "canonical": CANONICAL,
+               "oncogenic": FOLDER + "c6.all.v7.1.symbols.gmt"}  # fmt: skip
 
 
 def parse_gmt(text: str, where: str) -> dict[str, list[str]]:
@@ -157,3 +159,26 @@ def read_cgp(release: str = "7.1") -> dict[str, list[str]]:
     if not found:
         raise InputError(f"{archive}: {ALL_C2} holds nothing but canonical pathways: run `leap data fetch cy`")
     return found
+
+
+def read_collection(name: str = "hallmark") -> dict[str, list[str]]:
+    """Read a collection of MSigDB 7.1 from the wheel `cy`.
+
+    Parameters
+    ----------
+    name : {"hallmark", "canonical", "oncogenic"}
+        50 hallmarks (H), 2,232 canonical pathways (C2 CP), 189 oncogenic signatures (C6).
+
+    Returns
+    -------
+    dict of set name to list of gene symbols
+
+    Raises
+    ------
+    InputError
+        When the file is missing or not as it should be, or the collection is unknown.
+    """
+    if name not in COLLECTIONS:
+        raise InputError(f"gene sets {name!r} are unknown: use one of {', '.join(COLLECTIONS)}")
+    archive = path("cy")
+    return parse_gmt(read_text(archive, COLLECTIONS[name]), f"{archive}: {COLLECTIONS[name]}")

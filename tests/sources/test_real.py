@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from leaplib import InputError
 from leaplib.sources import (
     gdsc,
     path,
     read_cgp,
+    read_collection,
     read_drug_screen,
     read_passports,
     read_response,
@@ -110,3 +112,11 @@ def test_gene_sets(real: Path) -> None:
     sets = read_cgp()
     assert len(sets) == 3297
     assert len({gene for genes in sets.values() for gene in genes}) == 20_233
+
+
+def test_collections_of_gene_sets(real: Path) -> None:
+    sizes = {name: len(read_collection(name)) for name in ("hallmark", "canonical", "oncogenic")}
+    assert sizes == {"hallmark": 50, "canonical": 2232, "oncogenic": 189}
+    assert "MDM2" in read_collection()["HALLMARK_P53_PATHWAY"]
+    with pytest.raises(InputError, match="'magic' are unknown: use one of hallmark, canonical, oncogenic"):
+        read_collection("magic")
