@@ -523,7 +523,7 @@ def test_a_place_outside_the_data_folder_is_refused_in_the_manifest(shop, file):
 @pytest.mark.parametrize("limit", [0, -1, "much"])
 def test_a_limit_that_limits_nothing_is_refused(shop, limit):
     shop.offer(limit=limit)
-    with pytest.raises(InputError, match="state a number of bytes|limit cannot be .much."):
+    with pytest.raises(InputError, match=r"state a number of bytes|limit cannot be .much."):
         fetch("it")
 
 
