@@ -264,7 +264,7 @@ def test_what_lies_beside_a_prepared_cohort(home: Path, file: str) -> None:
         data.load_cohort(profile, task)  # whatever it was that was damaged is made anew
         assert data.load_external(profile, task).shape == (216, 7)
         cohort, flow = data.load_cohort(profile, task)
-        assert (len(cohort.response) > 300, len(flow) > 5)
+        assert len(cohort.response) > 300 and len(flow) > 5
 
 
 @pytest.mark.parametrize("metadata", [b"", b"null", b"[]", b"7", b"{}", b'{"key": 1}', b"\xff\xfe", b"1" * 5000,
