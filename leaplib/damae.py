@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
@@ -38,7 +38,7 @@ from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.files import atomic_path, sha256, write_text
 from leaplib.matrices import finite_matrix, in_order
 from leaplib.progress import progress
-from leaplib.store import versions
+from leaplib.store import key_of, versions
 
 AGAIN = "train and save the DAMAE again"
 FORMAT = "leaplib.damae/2"
@@ -184,14 +184,14 @@ class DAMAE(TransformerMixin, BaseEstimator):
         self._check_is_fitted()
         weights, sidecar = _paths(prefix)
         with atomic_path(weights) as temporary:
-            save_file(self.weights_, temporary)
+            temporary.write_bytes(save(self.weights_))
         genes = self.feature_names_in_.tolist() if hasattr(self, "feature_names_in_") else None
         history = {name: column.astype(object).where(column.notna(), None).tolist()
                    for name, column in self.history_.items()}  # fmt: skip
         text = {"format": FORMAT, "configuration": self.get_params(), "best_epoch": self.best_epoch_,
                 "precision": self.precision_, "weights_sha256": sha256(weights), "versions": versions(),
                 "history": history, "genes": genes}  # fmt: skip
-        return write_text(sidecar, json.dumps(text, indent=1))
+        return write_text(sidecar, json.dumps(text | {"checksum": key_of(text)}, indent=1))
 
     @classmethod
     def load(cls, prefix: str | Path) -> "DAMAE":
@@ -205,6 +205,9 @@ class DAMAE(TransformerMixin, BaseEstimator):
         weights, sidecar = _paths(prefix)
         try:
             text = json.loads(sidecar.read_text(encoding="utf-8"))
+            checksum = text.pop("checksum", None)
+            if checksum not in (None, key_of(text)):
+                raise InputError(f"{sidecar} is damaged: train and save the DAMAE again")
             if text["format"] != FORMAT:
                 raise InputError(f"{sidecar} is not in the format {FORMAT}: {AGAIN}")
             if sha256(weights) != text["weights_sha256"]:

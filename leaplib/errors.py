@@ -39,6 +39,6 @@ class StorageError(RuntimeError):
     """
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of what an error says, else its kind: to be quoted in a message of one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -102,6 +102,11 @@ def names() -> list[str]:
             for name in (model.name, *([model.name + FEW_SHOT] if model.few_shot else []))]  # fmt: skip
 
 
+def with_few_shot(name: str) -> list[str]:
+    """Return the names of what fitting a model gives: its own and, where it is fine-tuned too, that one's."""
+    return [name, name + FEW_SHOT] if name in BY_NAME and BY_NAME[name].few_shot else [name]
+
+
 def check_models(keys: Sequence[str]) -> tuple[str, ...]:
     """Return command-line model names as they are; an unknown one is an InputError that lists the known."""
     for key in keys:

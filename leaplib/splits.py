@@ -1,8 +1,9 @@
 """Splits: frozen, named, saved to disk, the same for every model and every rerun."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -221,10 +222,11 @@ def check_names(names: Sequence[str]) -> None:
             )
 
 
-def save_splits(splits: Sequence[Split], path: str | Path) -> Path:
+def save_splits(splits: Sequence[Split], path: str | Path, identity: Mapping[str, Any] | None = None) -> Path:
     """Write splits to one parquet file: rows (split, role, sample, number).
 
-    `role` is train (number: tuning fold), test (0) or left_out (number: test set).
+    `role` is train (number: tuning fold), test (0) or left_out (number: test set). `identity` says what they are
+    of, for `leaplib.store.is_done`.
     """
     rows = []
     for split in splits:
@@ -232,7 +234,7 @@ def save_splits(splits: Sequence[Split], path: str | Path) -> Path:
         rows += [(split.name, "test", sample, 0) for sample in split.test]
         rows += [(split.name, "left_out", sample, i) for i, held in enumerate(split.left_out) for sample in held]
     frame = pd.DataFrame(rows, columns=["split", "role", "sample", "number"])
-    return save_frame(frame, Path(path), {})
+    return save_frame(frame, Path(path), identity or {})
 
 
 def load_splits(path: str | Path) -> list[Split]:

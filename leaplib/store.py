@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -30,9 +30,14 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
 
 
-def save_frame(frame: pd.DataFrame, path: Path, configuration: Mapping[str, Any]) -> Path:
-    """Write a frame with its configuration, key and package versions in the file's metadata."""
+def save_frame(frame: pd.DataFrame, path: Path, configuration: Mapping[str, Any],
+               without: Iterable[str] = ()) -> Path:  # fmt: skip
+    """Write a frame with its configuration, key and package versions in the file's metadata.
+
+    `without` names perturbations that the frame should have results of, and has not: see `missing_of`.
+    """
     provenance = {"key": key_of(configuration), "configuration": configuration, "versions": versions()}
+    provenance |= {"without": names} if (names := list(without)) else {}
     table = pa.Table.from_pandas(frame)
     metadata = {**(table.schema.metadata or {}), b"leap": json.dumps(provenance, default=str).encode()}
     with atomic_path(path) as temporary:
@@ -46,7 +51,7 @@ def provenance(path: Path) -> dict[str, Any] | None:
         stat = path.stat()
     except OSError:
         return None
-    return _provenance(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return _provenance(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 @lru_cache(maxsize=65536)
@@ -89,6 +94,11 @@ def _read_table(path: Path) -> pa.Table:
     if needed > MOST_BYTES:
         raise ValueError(f"{about.num_rows:,} rows x {about.num_columns:,} columns, {needed:,} bytes, are too many")
     return pq.read_table(path, page_checksum_verification=True)
+
+
+def missing_of(path: Path) -> list[str]:
+    """Return the perturbations that a saved frame lacks, since they failed."""
+    return (provenance(path) or {}).get("without", [])
 
 
 def load_frame(path: Path) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -239,7 +239,7 @@ class Regressor(BaseEstimator):
         check_is_fitted(self)
         folder = Path(folder)
         with atomic_path(folder / "model.safetensors") as temporary:
-            save_file({name: np.ascontiguousarray(a) for name, a in self._arrays().items()}, temporary)
+            temporary.write_bytes(save({name: np.ascontiguousarray(a) for name, a in self._arrays().items()}))
         meta = {"model": type(self).__name__, "parameters": self.get_params(), "n_features": self.n_features_in_,
                 "perturbations": self.perturbations_.tolist()}  # fmt: skip
         write_text(folder / "model.json", json.dumps(meta | {"checksum": _checksum(folder, meta)}, indent=1))

@@ -253,12 +253,7 @@ def test_splits_that_are_others(saved: Path, tmp_path: Path, change: str) -> Non
 def test_what_lies_beside_a_prepared_cohort(home: Path, file: str) -> None:
     profile, task = get_profile("smoke"), get_task("2a")
     folder = Layout("smoke").cohort("2a")
-    Cohort("cohort", **frames(60)).save(folder)
-    record = {"key": data._cohort_key(profile, task), "pool": "p"}
-    (folder / "preparation.json").write_text(json.dumps(record))
-    (folder / "flow.csv").write_text("branch,step\na,b\n")
-    save_frame(FRAME, folder / "external.parquet", {})
-    assert data.load_external(profile, task).equals(FRAME)
+    data.load_cohort(profile, task)
     for content in (b"", b"\xff\xfe\0"):
         (folder / file).write_bytes(content)
         data.load_cohort(profile, task)  # whatever it was that was damaged is made anew
