@@ -72,5 +72,5 @@ class Layout:
 
 
 def slug(name: str) -> str:
-    """Return a name as a file name: lower case, words joined by hyphens."""
-    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
+    """Return a name as a file name: lower case, words joined by hyphens, + as a word (LEAP+ is not LEAP)."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name.lower().replace("+", " plus ")).split())
