@@ -13,7 +13,7 @@ from leaplib import failures, pretraining
 from leaplib.ablations import Ablations, check_names
 from leaplib.data import pool_name, stamp
 from leaplib.errors import InputError, StorageError
-from leaplib.models import MODELS
+from leaplib.models import CONTROLS, MODELS
 from leaplib.profiles import Profile
 from leaplib.splits import Split
 from leaplib.store import is_done, key_of, missing_of
@@ -223,7 +223,7 @@ class Fit(OnSplit):
     @property
     def gpu(self) -> bool:
         """LEAP's members and its control are."""
-        return "LASSO" in self.model or self.model.startswith("LEAP (")
+        return "LASSO" in self.model or self.model == CONTROLS["leap-shuffled"]
 
     @property
     def where(self) -> dict[str, str]:
