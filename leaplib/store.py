@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import version
@@ -16,6 +17,8 @@ import pyarrow.parquet as pq
 from leaplib.errors import InputError, first_line
 from leaplib.files import atomic_path
 
+CHECKSUM, NO_CHECKSUM = "sha256 of the file", "0" * 64
+_SEAL = re.compile(rb'("sha256 of the file": ")[0-9a-f]{64}')
 PACKAGES = ("leaplib", "numpy", "numba", "pandas", "scipy", "scikit-learn", "torch")
 
 
@@ -37,11 +40,27 @@ def save_frame(frame: pd.DataFrame, path: Path, configuration: Mapping[str, Any]
     """
     provenance = {"key": key_of(configuration), "configuration": configuration, "versions": versions()}
     provenance |= {"without": names} if (names := list(without)) else {}
+    provenance |= {CHECKSUM: NO_CHECKSUM}
     table = pa.Table.from_pandas(frame)
     metadata = {**(table.schema.metadata or {}), b"leap": json.dumps(provenance, default=str).encode()}
+    content = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(metadata), content)
     with atomic_path(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, write_page_checksum=True)
+        temporary.write_bytes(_sealed(content.getvalue().to_pybytes()))
     return path
+
+
+def _sealed(content: bytes) -> bytes:
+    """Write the checksum of a whole file, made while zeros stand in its place, into the file."""
+    return _SEAL.sub(rb"\g<1>" + hashlib.sha256(content).hexdigest().encode(), content)
+
+
+def _read(path: Path) -> bytes:
+    """Return a file's content; a single wrong byte of it, wherever, is a ValueError."""
+    content = path.read_bytes()
+    if _sealed(_SEAL.sub(rb"\g<1>" + NO_CHECKSUM.encode(), content)) != content or not _SEAL.search(content):
+        raise ValueError("not as it was written")
+    return content
 
 
 def provenance(path: Path) -> dict[str, Any] | None:
@@ -57,7 +76,7 @@ def provenance(path: Path) -> dict[str, Any] | None:
 def _provenance(path: Path, *identity: int) -> dict[str, Any] | None:
     """Read all of a file, so that a single wrong byte is found, and remember what it recorded."""
     try:
-        metadata = pq.read_table(path, page_checksum_verification=True).schema.metadata or {}
+        metadata = pq.read_schema(pa.BufferReader(_read(path))).metadata or {}
         return json.loads(metadata[b"leap"])
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return None  # truncated, altered or foreign: as good as absent, the run writes it again
@@ -77,8 +96,8 @@ def missing_of(path: Path) -> list[str]:
 def load_frame(path: Path) -> pd.DataFrame:
     """Read a frame; a missing or damaged file is an InputError that says how to make it again."""
     try:
-        return pq.read_table(path, page_checksum_verification=True).to_pandas()
-    except (OSError, ValueError) as error:
+        return pq.read_table(pa.BufferReader(_read(path))).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be read ({first_line(error)}): run the notebook or `leap run` again, which makes it anew"
         ) from error
