@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export LEAP_HOME := $(CURDIR)
 
-.PHONY: run test data lint bench clean
+.PHONY: run test faults data lint bench clean
 
 run: $(VENV)/ready
 	$(BIN)/leap data fetch wheels
@@ -12,6 +12,9 @@ run: $(VENV)/ready
 
 test: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+faults: $(VENV)/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults -m "faults or not faults" -n auto --maxprocesses 4
 
 data: $(VENV)/ready
 	$(BIN)/leap data fetch wheels

@@ -1,7 +1,8 @@
 """Screens, pools, cohorts and splits of a profile: prepared once, then loaded."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from leaplib.code_version import code_version
-from leaplib.cohort import Cohort, hash_frame
+from leaplib.cohort import FRAMES, Cohort, hash_frame
 from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.expression import by_source, harmonise, join_domains, variable_genes
 from leaplib.files import locked, sha256, write_text
@@ -233,26 +234,29 @@ def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
     folder = Layout(profile.name).cohort(task.id)
     record = _prepared(profile, task)
     try:
-        _check_texts(folder, record)
+        _check_files(folder, record, list(record["files"]))
         return Cohort.load(folder), _saved(folder, lambda: pd.read_csv(folder / FLOW))
     except (InputError, OSError):  # damaged since: make it anew
         _prepared(profile, task, force=True)
         return Cohort.load(folder), pd.read_csv(folder / FLOW)
 
 
-def _check_texts(folder: Path, record: Record) -> None:
-    """Raise InputError where a text file of a preparation is not as it was written; frames carry their own hashes."""
-    for name, checksum in record["texts"].items():
-        if sha256(folder / name) != checksum:
+def _check_files(folder: Path, record: Record, names: Sequence[str]) -> None:
+    """Raise InputError where a file of a preparation is not as it was written, if that is on record."""
+    for name in names:
+        if sha256(folder / name) != record.get("files", {}).get(name):
             raise InputError(f"{folder / name}: is not as it was written: delete the folder and prepare again")
 
 
 def stamp(profile: Profile, task: Task) -> tuple[str, ...]:
     """Return what changes when a task's prepared files do: where they lie, their sizes and times."""
     folder = Layout(profile.name).cohort(task.id)
-    files = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
-    stats = [(path, path.stat()) for path in files]
-    return (str(folder), *(f"{path.name} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats))
+    found = [str(folder)]
+    for path in sorted(folder.glob("[!.]*")):
+        with suppress(FileNotFoundError):  # another process prepares just now
+            stat = path.stat()
+            found.append(f"{path.name} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}")
+    return tuple(found)
 
 
 def _prepared(profile: Profile, task: Task, force: bool = False) -> Record:
@@ -263,21 +267,22 @@ def _prepared(profile: Profile, task: Task, force: bool = False) -> Record:
     Returns
     -------
     dict
-        key (of the preparation), pool (hash of its expression), texts (checksums by name).
+        key (of the preparation), pool (hash of its expression), files (checksums by name).
     """
     folder = Layout(profile.name).cohort(task.id)
     with locked(folder):
         record = _record(folder)
         key = _cohort_key(profile, task)
-        if force or record.get("key") != key or "texts" not in record:
+        if force or record.get("key") != key or "files" not in record:
             cohort, flow, external = prepare(profile, task)
             pool = pool_of(profile, replace(task, harmonise="together"), key={})
             (folder / RECORD).unlink(missing_ok=True)
             cohort.save(folder)
             write_text(folder / FLOW, flow.to_csv(index=False))
             save_frame(external, folder / EXTERNAL, {"preparation": key})
+            files = [f"{name}.parquet" for name in FRAMES if getattr(cohort, name) is not None]
             record = {"key": key, "pool": hash_frame(pool.expression),
-                      "texts": {name: sha256(folder / name) for name in (FLOW, DESCRIPTION)}}  # fmt: skip
+                      "files": {name: sha256(folder / name) for name in (*files, FLOW, DESCRIPTION)}}  # fmt: skip
             write_text(folder / RECORD, json.dumps(record | {"checksum": key_of(record)}))
     return record
 
@@ -310,7 +315,8 @@ def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
     """
     folder = Layout(profile.name).cohort(task.id)
     try:
-        _check_texts(folder, _record(folder))
+        record = _record(folder)
+        _check_files(folder, record, (FLOW, DESCRIPTION))
         kind = _saved(folder, lambda: json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["data"])
         return _saved(folder, lambda: pd.read_csv(folder / FLOW)), kind
     except (OSError, KeyError, ValueError) as error:

@@ -10,9 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from leaplib.cohort import check_expression, check_unique
 from leaplib.errors import InputError
-from leaplib.files import atomic_path
 from leaplib.matrices import LARGEST, numeric
-from leaplib.store import load_frame
+from leaplib.store import load_frame, save_frame
 
 HARMONISATIONS = ("together", "per domain", "combat")
 
@@ -168,8 +167,7 @@ class ExpressionScaler(TransformerMixin, BaseEstimator):
     def save(self, path: str | Path) -> Path:
         """Write mean and scale of the genes as parquet."""
         check_is_fitted(self)
-        with atomic_path(path) as temporary:
-            pd.DataFrame({"mean": self.mean_, "scale": self.scale_}).to_parquet(temporary)
+        save_frame(pd.DataFrame({"mean": self.mean_, "scale": self.scale_}), Path(path), {})
         return Path(path)
 
     @classmethod

@@ -14,7 +14,7 @@ from leaplib.cohort import check_unique
 from leaplib.errors import InputError
 from leaplib.files import atomic_folder, write_text
 from leaplib.regressors.base import as_labels, as_matrix, seen
-from leaplib.store import load_frame
+from leaplib.store import load_frame, save_frame
 
 
 class ExpressionModel(BaseEstimator):
@@ -67,7 +67,7 @@ class ExpressionModel(BaseEstimator):
         meta = {"model": type(self).__name__, "parameters": parameters, "perturbations": self.perturbations_.tolist()}
         with atomic_folder(folder) as temporary:
             self._save(temporary)
-            self.folds_.to_frame("fold").to_parquet(temporary / "folds.parquet")
+            save_frame(self.folds_.to_frame("fold"), temporary / "folds.parquet", {})
             write_text(temporary / "settings.json", json.dumps(meta, indent=1))
         return Path(folder)
 

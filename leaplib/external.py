@@ -18,12 +18,13 @@ from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.metrics import score
 from leaplib.profiles import Profile, get_profile
-from leaplib.scores import current_results, load_scores, named, score_split
+from leaplib.scores import UNPREPARED, current_results, gaps_of, load_scores, named, score_split
 from leaplib.splits import Split
 from leaplib.store import load_frame, save_frame
 from leaplib.tasks import MIN_EXTERNAL, TASKS, Task
 
 SUFFIX = " external"
+GAP = ["split", "model", "member"]
 REPRODUCIBILITY = "Label reproducibility"
 
 
@@ -78,10 +79,14 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
     for name, truth in truths.items():
         scores = _score(truth, cohort.response, splits[name])
         parts.append(named(scores, {**label, "model": REPRODUCIBILITY, "split": name}))
-    for configuration in current_results(profile.name, [task.id]):
+    gaps = gaps_of(profile.name, [task.id])
+    for configuration in current_results(profile.name, [task.id], bool(gaps)):
         name = configuration["split"]
         path = Layout(profile.name).prediction(task.id, name, configuration["model"])
         parts.append(named(_score(truths[name], load_frame(path), splits[name]), {**configuration, **label}))
+    known = {tuple(part[GAP].iloc[0]) for part in parts}
+    gaps = [gap.assign(task=task.id + SUFFIX) for gap in gaps]
+    parts += [gap for gap in gaps if tuple(gap[GAP].iloc[0]) not in known]
     scores = pd.concat(parts, ignore_index=True)
     save_frame(scores, _path(profile, task), {**label, "cohort": cohort.hash, "version": __version__})
     return scores
@@ -121,7 +126,8 @@ def all_scores(profile: Profile | str) -> pd.DataFrame:
     """
     profile = get_profile(profile) if isinstance(profile, str) else profile
     scores = load_scores(profile)
-    tasks = [TASKS[task] for task in scores["task"].unique() if TASKS[task].external]
+    prepared = scores.loc[scores["split"] != UNPREPARED, "task"].unique()
+    tasks = [TASKS[task] for task in prepared if TASKS[task].external]
     validated = [task for task in tasks if _truths(profile, task)]
     return pd.concat([scores, *(external_scores(profile, task) for task in validated)], ignore_index=True)
 

@@ -39,7 +39,7 @@ def storage(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        raise StorageError(f"{path}: cannot be written ({error.strerror or error}): make room or make the folder "
+        raise StorageError(f"{path}: cannot be written ({os.strerror(error.errno)}): make room or make the folder "
                            "writable; the same command then goes on where it stopped") from error  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def locked(path: str | Path) -> Iterator[None]:
     name = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:32]
     folder = _temporary_folder() / f"leaplib-{os.getuid() if hasattr(os, 'getuid') else 'locks'}"
     with storage(folder):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{name}.lock")
         lock.acquire()
     try:

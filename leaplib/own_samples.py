@@ -18,7 +18,7 @@ from leaplib.matching import MAX_MISSING, Reference
 from leaplib.model_folder import check_target, read_record, write_folder
 from leaplib.pretraining import representations
 from leaplib.profiles import Profile
-from leaplib.store import load_frame
+from leaplib.store import load_frame, save_frame
 from leaplib.tasks import get_task
 from leaplib.uncertainty import Applicability, Calibration
 from leaplib.units import NAMES, USER_UNITS, detect_units, to_log
@@ -131,7 +131,7 @@ class OwnModel:
                   "scales": pd.DataFrame({"scale": self.applicability.scales})}  # fmt: skip
         frames |= {f"features_{i}": frame.rename(columns=str) for i, frame in enumerate(self.applicability.features)}
         for name, frame in frames.items():
-            frame.to_parquet(folder / f"{name}.parquet")
+            save_frame(frame, folder / f"{name}.parquet", {})
 
     @classmethod
     def load(cls, folder: str | Path) -> "OwnModel":

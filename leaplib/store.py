@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import version
@@ -17,6 +18,8 @@ from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.files import atomic_path
 
 MOST_BYTES = 8 << 30  # of a frame: some hundred times the largest of a run
+CHECKSUM, NO_CHECKSUM = "sha256 of the file", "0" * 64
+_SEAL = re.compile(rb'("sha256 of the file": ")[0-9a-f]{64}')
 PACKAGES = ("leaplib", "numpy", "numba", "pandas", "scipy", "scikit-learn", "torch")
 
 
@@ -38,11 +41,27 @@ def save_frame(frame: pd.DataFrame, path: Path, configuration: Mapping[str, Any]
     """
     provenance = {"key": key_of(configuration), "configuration": configuration, "versions": versions()}
     provenance |= {"without": names} if (names := list(without)) else {}
+    provenance |= {CHECKSUM: NO_CHECKSUM}
     table = pa.Table.from_pandas(frame)
     metadata = {**(table.schema.metadata or {}), b"leap": json.dumps(provenance, default=str).encode()}
+    content = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(metadata), content)
     with atomic_path(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, write_page_checksum=True)
+        temporary.write_bytes(_sealed(content.getvalue().to_pybytes()))
     return path
+
+
+def _sealed(content: bytes) -> bytes:
+    """Write the checksum of a whole file, made while zeros stand in its place, into the file."""
+    return _SEAL.sub(rb"\g<1>" + hashlib.sha256(content).hexdigest().encode(), content)
+
+
+def _read(path: Path) -> bytes:
+    """Return a file's content; a single wrong byte of it, wherever, is a ValueError."""
+    content = path.read_bytes()
+    if _sealed(_SEAL.sub(rb"\g<1>" + NO_CHECKSUM.encode(), content)) != content or not _SEAL.search(content):
+        raise ValueError("not as it was written")
+    return content
 
 
 def provenance(path: Path) -> dict[str, Any] | None:
@@ -58,7 +77,7 @@ def provenance(path: Path) -> dict[str, Any] | None:
 def _provenance(path: Path, *identity: int) -> dict[str, Any] | None:
     """Read all of a file, so that a single wrong byte is found, and remember what it recorded."""
     try:
-        metadata = _read_table(path).schema.metadata or {}
+        metadata = _table(_read(path)).schema.metadata or {}
         recorded = json.loads(metadata[b"leap"])
     except (pa.ArrowException, *DAMAGE):
         return None  # truncated, altered or foreign: as good as absent, the run writes it again
@@ -77,23 +96,20 @@ def read_parquet(path: Path) -> pd.DataFrame:
     Raises
     ------
     OSError, ValueError
-        As `pyarrow.parquet.read_table`, also where a page is not what its checksum says, and a ValueError where it is
-        too large.
+        As `pyarrow.parquet.read_table`, and a ValueError where it is too large.
     """
-    return _read_table(path).to_pandas()
+    return _table(path.read_bytes()).to_pandas()
 
 
-def _read_table(path: Path) -> pa.Table:
-    """Read a table whole, its checksums verified, and its size bounded."""
-    if path.is_dir():  # pyarrow would unite what is in it
-        raise IsADirectoryError(f"{path} is a folder")
-    with pq.ParquetFile(path) as file:
+def _table(content: bytes) -> pa.Table:
+    """Return the table that a parquet file holds, its size bounded."""
+    with pq.ParquetFile(pa.BufferReader(content)) as file:
         about = file.metadata
         stated = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
         needed = max(stated, 8 * about.num_rows * about.num_columns)
     if needed > MOST_BYTES:
         raise ValueError(f"{about.num_rows:,} rows x {about.num_columns:,} columns, {needed:,} bytes, are too many")
-    return pq.read_table(path, page_checksum_verification=True)
+    return pq.read_table(pa.BufferReader(content))
 
 
 def missing_of(path: Path) -> list[str]:
@@ -104,8 +120,8 @@ def missing_of(path: Path) -> list[str]:
 def load_frame(path: Path) -> pd.DataFrame:
     """Read a frame; a missing or damaged file is an InputError that says how to make it again."""
     try:
-        return read_parquet(path)
-    except DAMAGE as error:
+        return _table(_read(path)).to_pandas()
+    except (pa.ArrowException, *DAMAGE) as error:
         raise InputError(
             f"{path}: cannot be read ({first_line(error)}): run the notebook or `leap run` again, which makes it anew"
         ) from error

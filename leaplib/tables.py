@@ -17,6 +17,7 @@ from leaplib.scores import models_only, split_values
 from leaplib.splits import XENOGRAFTS
 from leaplib.tasks import TASKS, Task
 
+MISSING = "\N{EN DASH}"
 ORDER = [REPRODUCIBILITY, *CONTROLS.values(), *names()]
 
 
@@ -78,31 +79,69 @@ def by_split(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(scores: pd.DataFrame, task: str) -> str:
-    """Return, in a few sentences, how the models compare on a task, from these scores alone."""
+    """Return, in a few sentences, how the models compare on a task, from these scores alone.
+
+    What is missing is an en dash, and what is compared with it is left out.
+    """
     part = scores[scores["task"] == task]
-    wide = by_split(part)
+    wide = by_split(part).dropna(how="all") if len(part) else pd.DataFrame()
+    if "LEAP" not in wide or wide["LEAP"].isna().all():
+        return f"**Task {task}**: LEAP has no results (failed, or not run), and there is nothing to compare."
     mean = wide.mean()
-    singles = split_values(part, "per_perturbation", "spearman").query("model == 'PS-LASSO'")
-    members = singles.groupby("member")["value"].mean()
-    won = int((wide["LEAP"] > wide["PS-LASSO"]).sum())
+    members = _member_means(part)
     splits = {"tissue": "unseen tissues", "xenograft": "overlapping subsets"}.get(TASKS[task].design, "holdouts")
-    published = published_scores().query("task == @task and metric == 'spearman' and level == 'per_perturbation'")
-    paper = published.set_index("model")["mean"]
+    least, most = (MISSING, MISSING) if members.empty else (f"{members.min():.3f}", f"{members.max():.3f}")
     text = (
         f"**Task {task}** ({part['data'].iloc[0]} data, {len(wide)} {splits}). LEAP reaches a mean per-perturbation "
-        f"Spearman correlation of {mean['LEAP']:.3f}. Its {len(members)} members alone reach {members.min():.3f} to "
-        f"{members.max():.3f} (PS-LASSO in the tables: {mean['PS-LASSO']:.3f}); LEAP is above PS-LASSO in {won} of "
-        f"{len(wide)} {splits}, and PS-KNN reaches {mean['PS-KNN']:.3f}. Of the controls, the tissue mean reaches "
-        f"{mean['Tissue mean']:.3f} and LEAP on shuffled labels {mean['LEAP (shuffled labels)']:.3f}."
+        f"Spearman correlation of {_value(mean, 'LEAP')}{_fewer(wide, 'LEAP')}. Its {len(members)} members alone reach "
+        f"{least} to {most} (PS-LASSO in the tables: {_value(mean, 'PS-LASSO')}); LEAP is above PS-LASSO in "
+        f"{_won(wide, 'PS-LASSO', splits)}, and PS-KNN reaches {_value(mean, 'PS-KNN')}. Of the controls, the tissue "
+        f"mean reaches {_value(mean, 'Tissue mean')} and LEAP on shuffled labels "
+        f"{_value(mean, 'LEAP (shuffled labels)')}."
     )
-    others = [model for model in names() if model in wide and model not in ("LEAP", "PS-LASSO", "PS-KNN")]
-    if others:
-        best = mean[others].idxmax()
-        won = int((wide["LEAP"] > wide[best]).sum())
-        text += f" Other models: {_listed(mean, others)}; LEAP is above {best} in {won} of {len(wide)} {splits}."
-    if len(paper) and part["data"].iloc[0] == "real":
-        text += f" The paper reports: {_listed(paper, ['LEAP', *paper.index.difference(['LEAP'], sort=False)])}."
-    return text
+    return text + _others(wide, splits) + _reported(part, task)
+
+
+def _member_means(scores: pd.DataFrame) -> pd.Series:
+    """Return the mean over splits of each member of LEAP that has results."""
+    singles = split_values(scores, "per_perturbation", "spearman").query("model == 'PS-LASSO'")
+    return singles.groupby("member")["value"].mean().dropna()
+
+
+def _others(wide: pd.DataFrame, splits: str) -> str:
+    """Return a sentence on models that are neither LEAP's nor controls."""
+    mean = wide.mean().dropna()
+    others = [model for model in names() if model in mean and model not in ("LEAP", "PS-LASSO", "PS-KNN")]
+    if not others:
+        return ""
+    best = str(mean[others].idxmax())
+    return f" Other models: {_listed(mean, others)}; LEAP is above {best} in {_won(wide, best, splits)}."
+
+
+def _reported(scores: pd.DataFrame, task: str) -> str:
+    """Return a sentence on what the paper reports, beside real data."""
+    published = published_scores().query("task == @task and metric == 'spearman' and level == 'per_perturbation'")
+    paper = published.set_index("model")["mean"]
+    if paper.empty or scores["data"].iloc[0] != "real":
+        return ""
+    return f" The paper reports: {_listed(paper, ['LEAP', *paper.index.difference(['LEAP'], sort=False)])}."
+
+
+def _won(wide: pd.DataFrame, other: str, splits: str) -> str:
+    """Return "2 of 3 holdouts": in how many of those that both have results on LEAP is above another model."""
+    both = wide[["LEAP", other]].dropna() if other in wide else wide.head(0)
+    return f"{int((both['LEAP'] > both[other]).sum()) if len(both) else 0} of {len(both)} {splits}"
+
+
+def _value(values: pd.Series, name: str) -> str:
+    """Return a number with three decimals, an en dash where there is none."""
+    return MISSING if pd.isna(values.get(name)) else f"{values[name]:.3f}"
+
+
+def _fewer(wide: pd.DataFrame, model: str) -> str:
+    """Return " (on 2 of 3)" where a model has results on some splits alone."""
+    n = wide[model].count()
+    return "" if n == len(wide) else f" (on {n} of {len(wide)})"
 
 
 def _listed(values: pd.Series, models: Sequence[str]) -> str:

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from leaplib import ablations, external, pretraining, redraw
 from leaplib.data import saved_flow
 from leaplib.errors import InputError
-from leaplib.files import write_text
+from leaplib.files import sha256, write_text
 from leaplib.layout import Layout
 from leaplib.models import code_of
 from leaplib.profiles import get_profile
-from leaplib.store import save_frame
+from leaplib.store import key_of, save_frame
 from leaplib.tasks import get_task
 from tests.frames import make_scores, make_subset_scores, points
 
@@ -129,7 +129,8 @@ def test_flowcharts_need_no_cohort_but_its_counts():
         folder.mkdir(parents=True)
         flow.to_csv(folder / "flow.csv", index=False)
         (folder / "cohort.json").write_text(json.dumps({"data": "real" if task == "2a" else "simulated"}))
-        (folder / "preparation.json").write_text("{}")
+        files = {name: sha256(folder / name) for name in ("flow.csv", "cohort.json")}
+        (folder / "preparation.json").write_text(json.dumps({"files": files, "checksum": key_of({"files": files})}))
     saved = redraw.Saved("smoke")
     redraw.figure("supplementary_figure_1", saved)
     drawn = pd.read_csv(Layout("smoke").figures / "supplementary_figure_1.csv")

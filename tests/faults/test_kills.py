@@ -1,0 +1,52 @@
+"""Killed at any moment, the same command goes on where it stopped."""
+
+import pytest
+
+from tests.faults import injection
+from tests.faults.injection import KILLED, at, kill, points, resumed, run
+
+N_RENAMES = 38  # files of a run, each of which is renamed into place
+FAST_RENAMES = (2, 22)
+
+
+@pytest.mark.parametrize("number", points([(number,) for number in range(1, N_RENAMES + 1)], fast=FAST_RENAMES))
+def test_killed_before_a_file_is_renamed_into_place(home, undisturbed, number):
+    assert run(home, fault=at("os.replace", number, kill)).code == KILLED
+    resumed(home, undisturbed)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", range(1, N_RENAMES + 1, 4))
+def test_killed_after_a_file_is_renamed_into_place(home, undisturbed, number):
+    assert run(home, fault=at("os.replace", number, kill, after=True)).code == KILLED
+    resumed(home, undisturbed)
+
+
+def test_the_points_above_are_all_that_there_are(home, undisturbed):
+    ended = run(home, fault=at("os.replace", N_RENAMES + 1, kill))
+    assert ended.code == 0
+    injection.assert_same(injection.snapshot(home), undisturbed)
+
+
+MOMENTS = [
+    ("leaplib.data.prepare", 1, False),
+    ("leaplib.data.Cohort.save", 1, True),
+    ("leaplib.splits.make_splits", 1, False),
+    ("leaplib.pretraining.pool_of", 1, True),
+    ("torch.optim.Adam.step", 7, False),
+    ("torch.optim.Adam.step", 40, True),
+    ("leaplib.pretraining.save_frame", 4, False),
+    ("leaplib.task_run.save_frame", 1, True),
+    ("leaplib.task_run.save_frame", 8, False),
+    ("leaplib.scheduling.log", 1, False),
+    ("leaplib.scheduling.log", 5, True),
+    ("leaplib.failures.forget", 3, False),
+    ("leaplib.tables.summary", 1, False),
+    ("leaplib.tables.save_table", 1, False),
+]
+
+
+@pytest.mark.parametrize("target, number, after", points(MOMENTS, fast=(8,)))
+def test_killed_at_a_moment(home, undisturbed, target, number, after):
+    assert run(home, fault=at(target, number, kill, after)).code == KILLED
+    resumed(home, undisturbed)
