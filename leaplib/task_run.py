@@ -57,9 +57,10 @@ class TaskRun:
         return embed(self.profile, self.task, self.device)
 
     @cached_property
-    def expression(self) -> pd.DataFrame:
-        """Standardised expression of the task's pool, for models without a representation."""
-        return standardised(self.profile, self.task)
+    def expression(self) -> dict[int, pd.DataFrame]:
+        """Standardised expression of the task's pool by `Model.n_genes_factor`, for models without a representation."""
+        factors = {model.n_genes_factor for model in MODELS.values() if model.features == "expression"}
+        return {factor: standardised(self.profile, self.task, factor) for factor in sorted(factors)}
 
     @cached_property
     def embedding_key(self) -> str:
@@ -77,23 +78,24 @@ class TaskRun:
                                "left_out": [list(held) for held in split.left_out]}),
             "cohort": self.cohort.hash,
             "data": self.cohort.data,
-            "members": len(self.members) if model.startswith("LEAP") else None,
+            "members": len(self.members) if _averages(model) else None,
             "seed": SEED,
             "code": code_of(model),
             **self._features_keys(model),
         }  # fmt: skip
 
-    def _features_keys(self, model: str) -> dict[str, str | None]:
+    def _features_keys(self, model: str) -> dict[str, str | int | None]:
         """Return the keys of what a model sees of the samples."""
         if _sees_genes(model):
-            return {"representations": None, "expression": standardised_key(self.profile, self.task)}
+            key = standardised_key(self.profile, self.task)
+            return {"representations": None, "expression": key, "n_genes_factor": BY_NAME[model].n_genes_factor}
         no_features = model in (CONTROLS["training-mean"], CONTROLS["tissue-mean"])
         return {"representations": None if no_features else self.embedding_key}
 
     def settings(self, model: str) -> dict:
         """Return a model's parameters that differ from the paper's; those of PS-LASSO for LEAP too."""
         name = model.partition(" r")[0].removesuffix(FEW_SHOT)
-        known = BY_NAME.get("PS-LASSO" if name.startswith("LEAP") else name)
+        known = BY_NAME.get("PS-LASSO" if _averages(name) else name)
         return dict(self.profile.models.get(known.key, {})) if known else {}
 
     def predict(self, split: Split, model: str, errors: dict[str, Exception] | None = None) -> dict[str, pd.DataFrame]:
@@ -167,7 +169,9 @@ class TaskRun:
 
     def _features(self, name: str, number: int) -> pd.DataFrame:
         """Return what a model sees of all samples of the pool."""
-        return self.expression if _sees_genes(name) else self.embedding.codes[number]
+        if _sees_genes(name):
+            return self.expression[BY_NAME[name].n_genes_factor]
+        return self.embedding.codes[number]
 
     def _few_shot(self, model: Regressor, split: Split) -> pd.DataFrame:
         """Fine-tune on the samples that each of the first test sets leaves out and predict the others."""
@@ -234,6 +238,11 @@ class TaskRun:
         truth = self.cohort.response.loc[split.test]
         score = score_split if prediction.index.nlevels == 1 else score_few_shot
         save_frame(score(truth, prediction, split), scores, configuration)
+
+
+def _averages(name: str) -> bool:
+    """Tell whether a model is the average of PS-LASSOs: LEAP, or its control."""
+    return name in ("LEAP", CONTROLS["leap-shuffled"])
 
 
 def _sees_genes(name: str) -> bool:
