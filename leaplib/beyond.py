@@ -1,7 +1,7 @@
 """What was tried on the way from LEAP to LEAP+, the losing variants too: run on a task's own splits, and compared.
 
 Each candidate is a regressor on some features of the samples, or an average of others. LEAP and PS-RIDGE are those of
-`leaplib.experiment`; scores of the others are saved and found again by the key of all that they depend on.
+`leaplib.task_run`; scores of the others are saved and found again by the key of all that they depend on.
 """
 
 import time
@@ -16,7 +16,6 @@ from scipy.stats import rankdata
 
 from leaplib.comparisons import bootstrap_interval
 from leaplib.errors import InputError
-from leaplib.experiment import TaskRun
 from leaplib.layout import Layout, slug
 from leaplib.leap import average
 from leaplib.profiles import Profile, get_profile
@@ -28,6 +27,7 @@ from leaplib.scores import score_split
 from leaplib.splits import Split
 from leaplib.statistics import TEST_SHARE, paired_test
 from leaplib.store import is_done, load_frame, save_frame
+from leaplib.task_run import TaskRun
 from leaplib.tasks import Task, get_task
 
 REFERENCE = "LEAP"
