@@ -78,7 +78,7 @@ class TaskRun:
                                "left_out": [list(held) for held in split.left_out]}),
             "cohort": self.cohort.hash,
             "data": self.cohort.data,
-            "members": len(self.members) if model in ("LEAP", CONTROLS["leap-shuffled"]) else None,
+            "members": len(self.members) if _averages(model) else None,
             "seed": SEED,
             "code": code_of(model),
             **self._features_keys(model),
@@ -94,7 +94,7 @@ class TaskRun:
     def settings(self, model: str) -> dict:
         """Return a model's parameters that differ from the paper's; those of PS-LASSO for LEAP too."""
         name = model.partition(" r")[0].removesuffix(FEW_SHOT)
-        known = BY_NAME.get("PS-LASSO" if name in ("LEAP", CONTROLS["leap-shuffled"]) else name)
+        known = BY_NAME.get("PS-LASSO" if _averages(name) else name)
         return dict(self.profile.models.get(known.key, {})) if known else {}
 
     def predict(self, split: Split, model: str, errors: dict[str, Exception] | None = None) -> dict[str, pd.DataFrame]:
@@ -251,6 +251,11 @@ class TaskRun:
 def sees_codes(name: str) -> bool:
     """Tell whether a model sees the codes of DAMAEs."""
     return not _sees_genes(name) and name not in (CONTROLS["training-mean"], CONTROLS["tissue-mean"])
+
+
+def _averages(name: str) -> bool:
+    """Tell whether a model is the average of PS-LASSOs: LEAP, or its control."""
+    return name in ("LEAP", CONTROLS["leap-shuffled"])
 
 
 def _sees_genes(name: str) -> bool:
