@@ -28,6 +28,7 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/tcrp.py
 	$(BIN)/python benchmarks/pan_perturbation.py
 	$(BIN)/python benchmarks/lgbm.py
+	$(BIN)/python benchmarks/scaling.py
 
 # The stamp is written last: an interrupted install starts again.
 $(VENV)/ready: requirements.lock pyproject.toml

@@ -12,8 +12,8 @@ from leaplib.cohort import Cohort
 from leaplib.damae import DAMAE
 from leaplib.errors import InputError
 from leaplib.expression import ExpressionScaler
+from leaplib.gene_models import LEAPPlus, PSRidge
 from leaplib.leap import LEAP
-from leaplib.ps_ridge import PSRidge
 from leaplib.regressors import PSKNN, PSLasso
 
-__all__ = ["DAMAE", "LEAP", "PSKNN", "Cohort", "ExpressionScaler", "InputError", "PSLasso", "PSRidge"]
+__all__ = ["DAMAE", "LEAP", "PSKNN", "Cohort", "ExpressionScaler", "InputError", "LEAPPlus", "PSLasso", "PSRidge"]

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from leaplib.errors import InputError, StorageError
 from leaplib.layout import Layout
@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     from leaplib.scheduling import Backend
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with code 2."""
+        self.exit(2, f"leap: {InputError(message)}: use `{self.prog} --help` for the options\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the `leap` command and return its exit code: 0, 1 (a run failed) or 2 (bad input)."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         return options.action(options)
     except InputError as error:
@@ -26,6 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StorageError as error:
         print(f"leap: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.filename is None:  # no file of the user's
+            raise
+        problem = InputError(f"{error.filename}: {error.strerror}: check permissions, disk space and LEAP_DATA")
+        print(f"leap: {problem}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("leap: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
@@ -33,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(prog="leap", description="Replicate the LEAP paper, or parts of it.")
+    parser = Parser(prog="leap", description="Replicate the LEAP paper, or parts of it.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run notebooks, or tasks alone")
     _add_choice(run)
@@ -89,11 +102,14 @@ def _add_own_samples(commands: argparse._SubParsersAction) -> None:
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing")
+    return names
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number: use 1 or more")
     return int(text)
 
@@ -136,7 +152,7 @@ def _chosen(options: argparse.Namespace) -> "list[Job]":
     if options.tasks and options.notebooks:
         raise InputError("--tasks and --notebooks exclude each other: give one of them")
     if options.models and not options.tasks:
-        raise InputError("--models needs --tasks: notebooks choose their own models")
+        raise InputError("--models needs --tasks (notebooks choose their own models): give --tasks too")
     models, tasks = check_models(options.models or tuple(MODELS)), [get_task(name) for name in options.tasks or ()]
     if tasks:
         return in_stages(job for task in tasks for job in task_jobs(profile, task, models, options.device))

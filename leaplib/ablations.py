@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leaplib import failures
 from leaplib.code_version import code_version
 from leaplib.damae import DAMAE
 from leaplib.errors import InputError
@@ -24,7 +25,7 @@ from leaplib.models import BY_NAME, code_of, make
 from leaplib.pretraining import embedding_key
 from leaplib.profiles import Profile, get_profile
 from leaplib.scopes import Origin, Source, encode, names_of, origins_of, sources_of, used
-from leaplib.scores import score_split
+from leaplib.scores import score_split, without_prediction
 from leaplib.splits import SEED, Split, tissue_folds, tuning_folds
 from leaplib.store import is_done, key_of, load_frame, save_frame
 from leaplib.task_run import TaskRun, member_name
@@ -82,13 +83,21 @@ class Ablations:
         """Return how many representations a variant averages."""
         return variant.n_representations or self.run.profile.n_representations
 
-    def score(self, variant: Variant, split: Split, force: bool = False) -> pd.DataFrame:
-        """Return the scores of a resolved variant on a split, made now or before."""
+    def score(self, variant: Variant, split: Split, force: bool = False,
+              errors: dict[str, Exception] | None = None) -> pd.DataFrame:  # fmt: skip
+        """Return the scores of a resolved variant on a split, made now or before.
+
+        `errors` takes the perturbations of which a member has no prediction.
+        """
         path, configuration = self.scores_file(variant, split)
         if force or not is_done(path, configuration):
             found = [self.member(variant, split, *member) for member in self.members(variant)]
             truth, prediction = self.run.cohort.response.loc[split.test], average(found).astype(np.float32)
-            save_frame(score_split(truth, prediction, split), path, configuration)
+            without = without_prediction(prediction)
+            (errors if errors is not None else {}).update(
+                {name: RuntimeError(f"no prediction by a member of {variant.name!r}") for name in without}
+            )
+            save_frame(score_split(truth, prediction, split), path, configuration, without)
         return load_frame(path)
 
     def saved(self, variant: Variant, split: Split) -> pd.DataFrame | None:
@@ -113,28 +122,26 @@ class Ablations:
         return scores.assign(task=self.run.task.id, group=variant.group, variant=variant.name, model=model, member=-1,
                              split=split, data=self.run.cohort.data, note=note)[COLUMNS]  # fmt: skip
 
-    def member(self, variant: Variant, split: Split, number: int, repeat: int, force: bool = False) -> pd.DataFrame:
-        """Return the predictions of one regressor on one representation, made now or before, or by the task's run."""
-        if not force and self._by_task(variant, split, number, repeat):
+    def member(self, variant: Variant, split: Split, number: int, repeat: int, force: bool = False,
+               errors: dict[str, Exception] | None = None) -> pd.DataFrame:  # fmt: skip
+        """Return the predictions of one regressor on one representation, made now or before, or by the task's run.
+
+        `errors` is as in `TaskRun.predict`.
+        """
+        if not force and self.by_task(variant, split, number, repeat):
             return load_frame(self.run.files(split, member_name(number))[0])
         path, configuration = self.member_file(variant, split, number, repeat)
         if force or not is_done(path, configuration):
-            found = self._predict(variant, split, self.codes(variant, split, number), repeat)
-            save_frame(found.astype(np.float32), path, configuration)
+            found = self._predict(variant, split, self.codes(variant, split, number), repeat, errors)
+            save_frame(found.astype(np.float32), path, configuration, without_prediction(found))
         return load_frame(path)
-
-    def has_member(self, variant: Variant, split: Split, number: int, repeat: int) -> bool:
-        """Tell whether `member` has nothing to compute."""
-        return self._by_task(variant, split, number, repeat) or is_done(
-            *self.member_file(variant, split, number, repeat)
-        )
 
     def member_file(self, variant: Variant, split: Split, number: int, repeat: int) -> tuple[Path, dict[str, Any]]:
         """Return where the predictions of a member lie, and what they depend on."""
         configuration = self._member_configuration(variant, split, number, repeat)
         return self._path("predictions", split, configuration), configuration
 
-    def _by_task(self, variant: Variant, split: Split, number: int, repeat: int) -> bool:
+    def by_task(self, variant: Variant, split: Split, number: int, repeat: int) -> bool:
         """Tell whether a member is one of the task's own PS-LASSOs, and done."""
         return self._is_ordinary(variant, number, repeat) and self.run.is_done(split, member_name(number))
 
@@ -168,13 +175,22 @@ class Ablations:
         tissue = self.run.cohort.samples["tissue"]
         return tissue_folds(split.train, tissue) if variant.folds == "tissue" else split.folds
 
-    def _predict(self, variant: Variant, split: Split, codes: pd.DataFrame, repeat: int) -> pd.DataFrame:
-        run, train = self.run, split.train
-        model = make(BY_NAME[variant.model], run.settings(variant.model), run.device)
-        model.set_params(ensemble=variant.ensemble)
+    def _predict(self, variant: Variant, split: Split, codes: pd.DataFrame, repeat: int,
+                 errors: dict[str, Exception] | None) -> pd.DataFrame:  # fmt: skip
+        run, train, known = self.run, split.train, BY_NAME[variant.model]
         folds, tissue = self._folds(variant, split, repeat), run.cohort.samples["tissue"].loc[train]
-        model.fit(codes.loc[train], run.cohort.response.loc[train], folds, tissue, run.cohort.fingerprints)
-        return model.predict(codes.loc[split.test])
+
+        def part(perturbations: pd.Index) -> dict[str, pd.DataFrame]:
+            model = make(known, run.settings(variant.model), run.device)
+            model.set_params(ensemble=variant.ensemble)
+            labels = run.cohort.response.loc[train, perturbations]
+            model.fit(codes.loc[train], labels, folds, tissue, run.cohort.fingerprints)
+            return {variant.model: model.predict(codes.loc[split.test])}
+
+        perturbations = run.cohort.response.columns
+        if errors is None or known.pan_perturbation:
+            return part(perturbations)[variant.model]
+        return failures.contained(part, perturbations, errors)[variant.model]
 
     def codes(self, variant: Variant, split: Split, number: int, force: bool = False) -> pd.DataFrame:
         """Return representation `number` of the own source's samples, trained now or before."""

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.files import atomic_path, write_text
+from leaplib.store import read_parquet
 
 SAMPLE_COLUMNS = ("tissue", "study", "disease_model")
 FRAMES = ("expression", "response", "samples", "perturbations", "fingerprints")
@@ -169,14 +170,15 @@ class Cohort:
         folder = Path(folder)
         if not (folder / "cohort.json").exists():
             raise InputError(f"{folder}: no cohort.json there: run notebook 01 or `leap run` to prepare the data")
-        meta = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
-        recorded = meta.pop("hash")
         paths = {name: folder / f"{name}.parquet" for name in FRAMES}
         try:
-            frames = {name: pd.read_parquet(path) for name, path in paths.items() if path.exists()}
+            meta = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
+            recorded = meta.pop("hash")
+            frames = {name: read_parquet(path) for name, path in paths.items() if path.exists()}
             cohort = cls(**{**frames, **meta})
-        except (OSError, TypeError, ValueError) as error:
-            raise InputError(f"{folder}: cannot be read ({error}): delete the folder and prepare again") from error
+        except DAMAGE as error:
+            reason = first_line(error)
+            raise InputError(f"{folder}: cannot be read ({reason}): delete the folder and prepare again") from error
         if cohort.hash != recorded:
             raise InputError(f"{folder}: its files do not match cohort.json: delete the folder and prepare again")
         return cohort

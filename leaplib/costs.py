@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
-from leaplib.jobs import Ablation, Codes, Fit, Job, Member, OnSplit, Pretrain
+from leaplib.jobs import Ablation, Codes, Fit, Job, Member, OnSplit, Pretrain, Unprepared
 from leaplib.models import BY_NAME, CONTROLS, FEW_SHOT
 from leaplib.regressors import PSLasso
 from leaplib.regressors.tuning import Tuned
@@ -68,6 +68,8 @@ def kind_of(job: Job) -> str:
 
 def work_of(job: Job) -> float:
     """Return a job's work in millions of the units of its kind."""
+    if isinstance(job, Unprepared):
+        return 0.0
     if isinstance(job, (Pretrain, Codes)):
         return _training(job)
     assert isinstance(job, OnSplit)
@@ -127,6 +129,8 @@ def estimate(job: Job, rates: Mapping[str, Rate] | None = None) -> float:
 def memory_of(job: Job) -> float:
     """Return about how much memory a job needs at most, in GB, its process included."""
     cells = 0.0
+    if isinstance(job, Unprepared):
+        return PROCESS_GB
     if isinstance(job, OnSplit):
         size = size_of(job)
         cells = size.pairs if job.where["model"].startswith("PP") else size.train * size.perturbations

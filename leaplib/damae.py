@@ -29,17 +29,18 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
 from leaplib.device import resolve_device, resolve_precision
-from leaplib.errors import InputError
+from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.files import atomic_path, sha256, write_text
 from leaplib.matrices import finite_matrix, in_order
 from leaplib.progress import progress
-from leaplib.store import versions
+from leaplib.store import key_of, versions
 
+AGAIN = "train and save the DAMAE again"
 FORMAT = "leaplib.damae/2"
 LAYERS = ("encoder.0", "encoder.1", "decoder.0", "decoder.1")
 HIDDEN = (0, 2)  # layers with ReLU and dropout; the code and the reconstruction are linear
@@ -183,14 +184,14 @@ class DAMAE(TransformerMixin, BaseEstimator):
         self._check_is_fitted()
         weights, sidecar = _paths(prefix)
         with atomic_path(weights) as temporary:
-            save_file(self.weights_, temporary)
+            temporary.write_bytes(save(self.weights_))
         genes = self.feature_names_in_.tolist() if hasattr(self, "feature_names_in_") else None
         history = {name: column.astype(object).where(column.notna(), None).tolist()
                    for name, column in self.history_.items()}  # fmt: skip
         text = {"format": FORMAT, "configuration": self.get_params(), "best_epoch": self.best_epoch_,
                 "precision": self.precision_, "weights_sha256": sha256(weights), "versions": versions(),
                 "history": history, "genes": genes}  # fmt: skip
-        return write_text(sidecar, json.dumps(text, indent=1))
+        return write_text(sidecar, json.dumps(text | {"checksum": key_of(text)}, indent=1))
 
     @classmethod
     def load(cls, prefix: str | Path) -> "DAMAE":
@@ -204,18 +205,26 @@ class DAMAE(TransformerMixin, BaseEstimator):
         weights, sidecar = _paths(prefix)
         try:
             text = json.loads(sidecar.read_text(encoding="utf-8"))
+            checksum = text.pop("checksum", None)
+            if checksum not in (None, key_of(text)):
+                raise InputError(f"{sidecar} is damaged: train and save the DAMAE again")
             if text["format"] != FORMAT:
-                raise InputError(f"{sidecar} is not in the format {FORMAT}: train and save the DAMAE again")
+                raise InputError(f"{sidecar} is not in the format {FORMAT}: {AGAIN}")
             if sha256(weights) != text["weights_sha256"]:
-                raise InputError(f"{weights} is damaged, or of another DAMAE than {sidecar.name}")
+                raise InputError(f"{weights} is damaged, or of another DAMAE than {sidecar.name}: {AGAIN}")
             model = cls(**text["configuration"])
             history = pd.DataFrame(text["history"], dtype=float)
             model._set_fitted(load_file(weights), text["best_epoch"], history, text["precision"], text["genes"])
             sizes = [len(model.weights_[f"{layer}.bias"]) for layer in model._layers()]
-        except (OSError, KeyError, TypeError, UnicodeError, json.JSONDecodeError, SafetensorError) as error:
-            raise InputError(f"no readable DAMAE at {prefix} (.safetensors, .json): {error}") from error
-        if sizes != model._sizes(model.n_features_in_)[1:]:
-            raise InputError(f"{weights} does not fit the configuration in {sidecar.name}")
+            genes = getattr(model, "feature_names_in_", range(model.n_features_in_))
+            fits = len(genes) == len(set(genes)) == model.n_features_in_
+        except InputError:
+            raise
+        except (*DAMAGE, SafetensorError) as error:
+            reason = first_line(error)
+            raise InputError(f"no readable DAMAE at {prefix} (.safetensors, .json): {reason}: {AGAIN}") from error
+        if sizes != model._sizes(model.n_features_in_)[1:] or not fits:
+            raise InputError(f"{weights} does not fit the configuration in {sidecar.name}: {AGAIN}")
         return model
 
     def _set_fitted(self, weights: dict[str, Tensor], best_epoch: int, history: pd.DataFrame, precision: str,

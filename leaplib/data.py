@@ -1,18 +1,20 @@
 """Screens, pools, cohorts and splits of a profile: prepared once, then loaded."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from leaplib.code_version import code_version
 from leaplib.cohort import Cohort, hash_frame
-from leaplib.errors import InputError
+from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.expression import by_source, harmonise, join_domains, variable_genes
-from leaplib.files import locked, write_text
+from leaplib.files import locked, sha256, write_text
 from leaplib.layout import Layout
 from leaplib.preparation import (
     PDX,
@@ -30,12 +32,15 @@ from leaplib.sources.drugs import drug_files
 from leaplib.sources.screens import DrugScreen, GeneScreen
 from leaplib.sources.xenografts import Xenografts
 from leaplib.splits import Split, load_splits, make_splits, save_splits
-from leaplib.store import key_of, load_frame, save_frame
+from leaplib.store import is_done, key_of, load_frame, save_frame
 from leaplib.tasks import Task
+
+Found = TypeVar("Found")
 
 PDX_FILE = "pdxe"
 RECORD = "preparation.json"
-EXTERNAL = "external.parquet"
+EXTERNAL, FLOW, DESCRIPTION = "external.parquet", "flow.csv", "cohort.json"
+Record = dict[str, Any]
 # DepMap's release behind each screen of genes, and the simulated screen that stands in.
 GENE_SCREENS = {
     "dependencies": ("23Q4", "dependencies"),
@@ -226,42 +231,73 @@ def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
         branch, step, tissues, samples, perturbations, pairs (see `leaplib.preparation`).
     """
     folder = Layout(profile.name).cohort(task.id)
-    _prepared(profile, task)
+    record = _prepared(profile, task)
     try:
-        return Cohort.load(folder), pd.read_csv(folder / "flow.csv")
-    except (InputError, OSError, ValueError):  # damaged since: make it anew
+        _check_texts(folder, record)
+        return Cohort.load(folder), _saved(folder, lambda: pd.read_csv(folder / FLOW))
+    except (InputError, OSError):  # damaged since: make it anew
         _prepared(profile, task, force=True)
-        return Cohort.load(folder), pd.read_csv(folder / "flow.csv")
+        return Cohort.load(folder), pd.read_csv(folder / FLOW)
 
 
-def _prepared(profile: Profile, task: Task, force: bool = False) -> dict[str, str]:
-    """Prepare a task's cohort unless that is done; return the key of its preparation, and the hash of its pool.
+def _check_texts(folder: Path, record: Record) -> None:
+    """Raise InputError where a text file of a preparation is not as it was written; frames carry their own hashes."""
+    for name, checksum in record["texts"].items():
+        if sha256(folder / name) != checksum:
+            raise InputError(f"{folder / name}: is not as it was written: delete the folder and prepare again")
+
+
+def stamp(profile: Profile, task: Task) -> tuple[str, ...]:
+    """Return what changes when a task's prepared files do: where they lie, their sizes and times."""
+    folder = Layout(profile.name).cohort(task.id)
+    files = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+    stats = [(path, path.stat()) for path in files]
+    return (str(folder), *(f"{path.name} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats))
+
+
+def _prepared(profile: Profile, task: Task, force: bool = False) -> Record:
+    """Prepare a task's cohort unless that is done.
 
     One process prepares, others wait for it; the record is written last.
+
+    Returns
+    -------
+    dict
+        key (of the preparation), pool (hash of its expression), texts (checksums by name).
     """
     folder = Layout(profile.name).cohort(task.id)
     with locked(folder):
         record = _record(folder)
         key = _cohort_key(profile, task)
-        if force or record.get("key") != key or "pool" not in record:
+        if force or record.get("key") != key or "texts" not in record:
             cohort, flow, external = prepare(profile, task)
             pool = pool_of(profile, replace(task, harmonise="together"), key={})
             (folder / RECORD).unlink(missing_ok=True)
             cohort.save(folder)
-            write_text(folder / "flow.csv", flow.to_csv(index=False))
-            save_frame(external, folder / EXTERNAL, {})
-            record = {"key": key, "pool": hash_frame(pool.expression)}
-            write_text(folder / RECORD, json.dumps(record))
+            write_text(folder / FLOW, flow.to_csv(index=False))
+            save_frame(external, folder / EXTERNAL, {"preparation": key})
+            record = {"key": key, "pool": hash_frame(pool.expression),
+                      "texts": {name: sha256(folder / name) for name in (FLOW, DESCRIPTION)}}  # fmt: skip
+            write_text(folder / RECORD, json.dumps(record | {"checksum": key_of(record)}))
     return record
 
 
-def _record(folder: Path) -> dict[str, str]:
+def _record(folder: Path) -> Record:
     """Return the record of a preparation; an absent or damaged one is as good as none."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    return record if record.pop("checksum", None) == key_of(record) else {}
+
+
+def _saved(folder: Path, read: Callable[[], Found]) -> Found:
+    """Return what was saved with a cohort; a file that cannot be read is an InputError."""
+    try:
+        return read()
+    except DAMAGE as error:
+        reason = first_line(error)
+        raise InputError(f"{folder}: cannot be read ({reason}): delete the folder and prepare again") from error
 
 
 def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
@@ -270,24 +306,24 @@ def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
     Raises
     ------
     InputError
-        When the task's cohort was not prepared.
+        When the task's cohort was not prepared, or was damaged since.
     """
     folder = Layout(profile.name).cohort(task.id)
-    if not (folder / RECORD).exists():
-        raise InputError(f"task {task.id}: no cohort in {folder}: run notebook 01 to prepare the data")
-    kind = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))["data"]
-    return pd.read_csv(folder / "flow.csv"), kind
+    try:
+        _check_texts(folder, _record(folder))
+        kind = _saved(folder, lambda: json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["data"])
+        return _saved(folder, lambda: pd.read_csv(folder / FLOW)), kind
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"task {task.id}: no cohort in {folder}: run notebook 01 to prepare the data") from error
 
 
 def load_external(profile: Profile, task: Task) -> pd.DataFrame:
     """Return what the external study of a task measured, lines x drugs; no columns where there is no such study."""
     path = Layout(profile.name).cohort(task.id) / EXTERNAL
-    _prepared(profile, task)
-    try:
-        return load_frame(path)
-    except InputError:  # damaged since: make it anew
+    record = _prepared(profile, task)
+    if not is_done(path, {"preparation": record["key"]}):  # damaged since: make it anew
         _prepared(profile, task, force=True)
-        return load_frame(path)
+    return load_frame(path)
 
 
 def _cohort_key(profile: Profile, task: Task) -> str:
@@ -345,11 +381,9 @@ def load_task_splits(profile: Profile, task: Task, cohort: Cohort) -> list[Split
                 "code": code_version("leaplib.splits", prepares=True)}  # fmt: skip
     path = folder / f"task_{task.id}-{key_of(identity)[:12]}.parquet"
     with locked(path):
-        try:
-            splits = load_splits(path)
-        except InputError:  # absent, or damaged since: the seed makes the same again
-            save_splits(make_splits(cohort, task, profile.n_splits, profile.n_test_sets), path)
-            splits = load_splits(path)
+        if not is_done(path, identity):  # absent, damaged since, or foreign: the seed makes the same again
+            save_splits(make_splits(cohort, task, profile.n_splits, profile.n_test_sets), path, identity)
+        splits = load_splits(path)
     return splits[: profile.n_tissues] if task.design == "tissue" else splits
 
 

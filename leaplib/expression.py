@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from leaplib.cohort import check_expression, check_unique
 from leaplib.errors import InputError
 from leaplib.files import atomic_path
+from leaplib.matrices import LARGEST, numeric
 from leaplib.store import load_frame
 
 HARMONISATIONS = ("together", "per domain", "combat")
@@ -47,6 +48,8 @@ def variable_genes(sources: Mapping[str, pd.DataFrame], n_genes: int) -> pd.Inde
         shared = shared.intersection(frame.columns)
     if not len(shared):
         raise InputError(f"{', '.join(sources)}: no gene in common: check that all use gene symbols as columns")
+    if len(set(map(type, shared))) > 1:  # nothing orders text and numbers
+        raise InputError(f"{', '.join(sources)}: some columns are named by numbers: use gene symbols as columns")
     shared = shared.sort_values()
     chosen: set[str] = set()
     for frame in frames:
@@ -142,6 +145,8 @@ class ExpressionScaler(TransformerMixin, BaseEstimator):
             When a sample table lacks genes that were learned; the message counts and names them.
         """
         check_is_fitted(self)
+        if not isinstance(X, pd.DataFrame):
+            raise InputError(f"expression: expected a DataFrame with samples as rows, got {type(X).__name__}")
         check_unique(X.columns, "gene", "expression")
         missing = self.genes_.difference(X.columns)
         if len(missing) == len(self.genes_):
@@ -154,8 +159,9 @@ class ExpressionScaler(TransformerMixin, BaseEstimator):
                 f"{missing[0]!r} first: add these columns"
             )
         values = X[self.genes_]
-        if not np.isfinite(values.to_numpy(dtype=float)).all():
-            row = X.index[~np.isfinite(values.to_numpy(dtype=float)).all(axis=1)][0]
+        fits = (np.abs(numeric(values, "expression")) <= LARGEST).all(axis=1)
+        if not fits.all():
+            row = X.index[~fits][0]
             raise InputError(f"expression: sample {row!r} has missing or infinite values: mend it or drop the sample")
         return ((values - self.mean_) / self.scale_).astype(np.float32)
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from leaplib.cohort import check_unique
 from leaplib.errors import InputError
 from leaplib.files import atomic_folder, write_text
-from leaplib.regressors.base import seen
+from leaplib.regressors.base import as_labels, as_matrix, seen
 from leaplib.store import load_frame
 
 
@@ -115,6 +115,8 @@ def check_tables(X: pd.DataFrame, Y: pd.DataFrame) -> None:
             raise InputError(f"{what}: expected a DataFrame with samples as rows, got {type(frame).__name__}")
         check_unique(frame.index, "sample", what)
         check_unique(frame.columns, "column", what)
+    as_matrix(X, "expression")
+    as_labels(Y, len(Y))
     apart = X.index.symmetric_difference(Y.index)
     if len(apart):
         raise InputError(f"sample {apart[0]!r} is not in both expression and responses ({len(apart)} such)")
@@ -124,6 +126,10 @@ def _pool(X: pd.DataFrame, unlabelled: pd.DataFrame | None) -> tuple[pd.DataFram
     """Return all expression, labelled or not, and where each sample comes from."""
     if unlabelled is None:
         return X, None
+    if not isinstance(unlabelled, pd.DataFrame):
+        raise InputError(f"unlabelled: expected a DataFrame with samples as rows, got {type(unlabelled).__name__}")
+    as_matrix(unlabelled, "unlabelled expression")
+    check_unique(unlabelled.columns, "column", "unlabelled expression")
     check_unique(unlabelled.index, "sample", "unlabelled expression")
     further = unlabelled.loc[unlabelled.index.difference(X.index, sort=False)]
     if not len(X.columns.intersection(further.columns)):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from leaplib.errors import StorageError, first_line
-from leaplib.files import write_text
+from leaplib.files import storage, write_text
 from leaplib.layout import Layout, slug
 
 
@@ -49,7 +49,7 @@ class Failure:
         return f"{self.job}, perturbation {shown} alone: {self.error}"
 
 
-def failure_of(job: str, key: str, error: Exception, task: str = "", split: str = "",
+def failure_of(job: str, key: str, error: BaseException, task: str = "", split: str = "",
                model: str = "") -> Failure:  # fmt: skip
     """Return the record of an exception."""
     text = "".join(traceback.format_exception(error))
@@ -65,6 +65,11 @@ def _path(profile: str, job: str) -> Path:
     return folder(profile) / f"{slug(job)}.json"
 
 
+def preparing(task: str) -> str:
+    """Return the name of the job that prepares a task's data."""
+    return f"prepare {task}"
+
+
 def record(profile: str, failure: Failure) -> Path:
     """Save a failure in place of an earlier one of the same job."""
     return write_text(_path(profile, failure.job), json.dumps(asdict(failure), indent=1))
@@ -72,7 +77,10 @@ def record(profile: str, failure: Failure) -> Path:
 
 def forget(profile: str, job: str) -> None:
     """Remove the record of a job that succeeded."""
-    _path(profile, job).unlink(missing_ok=True)
+    path = _path(profile, job)
+    if path.exists():
+        with storage(path):
+            path.unlink(missing_ok=True)
 
 
 def find(profile: str, job: str, key: str) -> Failure | None:

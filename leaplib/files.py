@@ -1,7 +1,6 @@
 """Files that are whole or absent: atomic writes, locks and checksums."""
 
 import errno
-import getpass
 import hashlib
 import os
 import re
@@ -19,7 +18,7 @@ from filelock import FileLock
 from leaplib.errors import StorageError
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO,
-              errno.ENOTDIR)  # fmt: skip
+              errno.ENOTDIR, errno.EISDIR, errno.EEXIST)  # fmt: skip
 LEFT_OVER = re.compile(r"^\..+\.(?P<host>[^.~]+)~(?P<process>\d+)~[0-9a-f]{8}\.(part|old)(\.[^.]+)?$")
 
 
@@ -118,7 +117,7 @@ def locked(path: str | Path) -> Iterator[None]:
     none behind.
     """
     name = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:32]
-    folder = Path(tempfile.gettempdir()) / f"leaplib-{getpass.getuser()}"
+    folder = _temporary_folder() / f"leaplib-{os.getuid() if hasattr(os, 'getuid') else 'locks'}"
     with storage(folder):
         folder.mkdir(exist_ok=True)
         lock = FileLock(folder / f"{name}.lock")
@@ -129,20 +128,35 @@ def locked(path: str | Path) -> Iterator[None]:
         lock.release()
 
 
+def _temporary_folder() -> Path:
+    """Return the folder for temporary files; where none can be written to, a StorageError says so."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise StorageError(f"{error.strerror or error}: make room there, or let TMPDIR name a folder that can be "
+                           "written to; the same command then goes on where it stopped") from error  # fmt: skip
+
+
 def sweep(folder: str | Path) -> list[Path]:
     """Remove what killed processes of this machine left half-written under `folder`, and return it.
 
     Told by the process number in the name, not by age: a clock that jumps does no harm.
+
+    Raises
+    ------
+    StorageError
+        When the folder cannot be written to.
     """
     host, removed = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()), []
     for path in sorted(Path(folder).rglob(".*~*~*")):
         found = LEFT_OVER.match(path.name)
         if not found or found["host"] != host or psutil.pid_exists(int(found["process"])):
             continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        with storage(path):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         removed.append(path)
     return removed
 

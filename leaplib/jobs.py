@@ -4,19 +4,20 @@ Jobs come in stages: DAMAEs (one a pool and seed), models (one a task, split and
 ablations representations, regressors and scores. A job knows its work and its files, not how it is scheduled.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from leaplib import failures, pretraining
 from leaplib.ablations import Ablations, check_names
-from leaplib.data import pool_name
-from leaplib.models import MODELS
+from leaplib.data import pool_name, stamp
+from leaplib.errors import InputError, StorageError
+from leaplib.models import CONTROLS, MODELS
 from leaplib.profiles import Profile
 from leaplib.splits import Split
-from leaplib.store import is_done, key_of
-from leaplib.task_run import TaskRun
+from leaplib.store import is_done, key_of, missing_of
+from leaplib.task_run import TaskRun, sees_codes
 from leaplib.tasks import COMPARED, HARMONISE, Task, get_task, harmonised
 from leaplib.variants import EXTRA_TASK, Variant, ablations_of
 
@@ -28,12 +29,12 @@ Results = list[tuple[Path, dict[str, Any]]]
 TASKS_OF = {"03": ("1a", "1b", "2a"), "04": ("3a", "3b", "4a", "4b"), "05": ("5a", "5b")}
 """Tasks whose models a notebook shows; 02 shows DAMAEs, 06 the ablations."""
 
-_runs: dict[str, TaskRun] = {}
+_runs: dict[tuple[str, ...], TaskRun] = {}
 
 
 def run_of(profile: Profile, task: Task, device: str) -> TaskRun:
-    """Return a task's run; the data of the last two stay in memory from job to job."""
-    key = key_of({"profile": asdict(profile), "task": asdict(task), "device": device})
+    """Return a task's run; the data of the last two stay in memory from job to job, while their files stay the same."""
+    key = (key_of({"profile": asdict(profile), "task": asdict(task), "device": device}), *stamp(profile, task))
     if key not in _runs:
         while len(_runs) > 1:
             _runs.pop(next(iter(_runs)))
@@ -86,6 +87,10 @@ class Job:
         """Return the files that the job writes, and the configuration of each."""
         raise NotImplementedError
 
+    def inputs(self) -> list[Path]:
+        """Return the files of other jobs that the job cannot do without."""
+        return []
+
     def do(self, force: bool, errors: dict[str, Exception]) -> None:
         """Do the work; `errors` takes those of perturbations that failed alone."""
         raise NotImplementedError
@@ -96,8 +101,8 @@ class Job:
         return key_of({str(path.name): key_of(configuration) for path, configuration in self.results()})
 
     def is_done(self) -> bool:
-        """Tell whether all is there, whole, and of just this configuration."""
-        return all(is_done(path, configuration) for path, configuration in self.results())
+        """Tell whether all is there, whole, of just this configuration, and lacks no perturbation."""
+        return all(is_done(path, configuration) and not missing_of(path) for path, configuration in self.results())
 
     def state(self) -> str:
         """Return "done", "to do", "stale" (made of other data, settings or code) or "failed" (the last time)."""
@@ -106,6 +111,44 @@ class Job:
         if self.is_done():
             return DONE
         return STALE if any(path.exists() for path, _ in self.results()) else TO_DO
+
+
+NOTHING = failures.Failure("", "", "", "")
+
+
+@dataclass(frozen=True)
+class Unprepared(Job):
+    """What stands for the jobs of a task whose data could not be prepared: it failed before it began."""
+
+    kind: ClassVar[str] = "prepare"
+    failure: failures.Failure = NOTHING
+
+    @property
+    def id(self) -> str:
+        """Name of the job."""
+        return self.failure.job
+
+    @property
+    def stage(self) -> int:
+        """The first."""
+        return 0
+
+    @property
+    def key(self) -> str:
+        """None is known."""
+        return self.failure.key
+
+    def results(self) -> Results:
+        """Return nothing: it is not known what there would be."""
+        return []
+
+    def is_done(self) -> bool:
+        """Return that it is not."""
+        return False
+
+    def state(self) -> str:
+        """Return that it failed."""
+        return FAILED
 
 
 @dataclass(frozen=True)
@@ -180,7 +223,7 @@ class Fit(OnSplit):
     @property
     def gpu(self) -> bool:
         """LEAP's members and its control are."""
-        return "LASSO" in self.model or self.model.startswith("LEAP (")
+        return "LASSO" in self.model or self.model == CONTROLS["leap-shuffled"]
 
     @property
     def where(self) -> dict[str, str]:
@@ -192,6 +235,12 @@ class Fit(OnSplit):
         run, split = self.run, self.split
         return [(path, run.configuration(split, name)) for name in run.outputs(self.model)
                 for path in run.files(split, name)]  # fmt: skip
+
+    def inputs(self) -> list[Path]:
+        """Return the codes of its pool or, of LEAP, its members' predictions."""
+        if self.model == "LEAP":
+            return [self.run.files(self.split, name)[0] for name in self.run.members]
+        return codes_of(self.profile, self.task) if sees_codes(self.model) else []
 
     def do(self, force: bool, errors: dict[str, Exception]) -> None:
         """Fit it."""
@@ -279,13 +328,20 @@ class Member(Ablation):
         """Return its predictions."""
         return [self.ablations.member_file(self.variant, self.split, self.number, self.repeat)]
 
+    def inputs(self) -> list[Path]:
+        """Return its codes, or those of its pool."""
+        if self.ablations.is_own(self.variant, self.number):
+            return codes_of(self.profile, self.task)
+        return [self.ablations.codes_file(self.variant, self.split, self.number)[0]]
+
     def is_done(self) -> bool:
         """Tell whether it, or the task's own, is there."""
-        return self.ablations.has_member(self.variant, self.split, self.number, self.repeat)
+        own = self.ablations.by_task(self.variant, self.split, self.number, self.repeat)
+        return own or super().is_done()
 
     def do(self, force: bool, errors: dict[str, Exception]) -> None:
         """Fit it."""
-        self.ablations.member(self.variant, self.split, self.number, self.repeat, force)
+        self.ablations.member(self.variant, self.split, self.number, self.repeat, force, errors)
 
 
 @dataclass(frozen=True)
@@ -303,9 +359,20 @@ class Score(Ablation):
         """Return the scores."""
         return [self.ablations.scores_file(self.variant, self.split)]
 
+    def inputs(self) -> list[Path]:
+        """Return the predictions of its members."""
+        members = self.ablations.members(self.variant)
+        return [self.ablations.member_file(self.variant, self.split, *member)[0] for member in members]
+
     def do(self, force: bool, errors: dict[str, Exception]) -> None:
         """Score it."""
-        self.ablations.score(self.variant, self.split, force)
+        self.ablations.score(self.variant, self.split, force, errors)
+
+
+def codes_of(profile: Profile, task: Task) -> list[Path]:
+    """Return the codes of all DAMAEs of a task's pool."""
+    folder = pretraining.folder_of(profile, task)
+    return [folder / f"embedding_{seed}.parquet" for seed in range(profile.n_representations)]
 
 
 def pretraining_jobs(profile: Profile, task: Task, device: str = "auto") -> list[Job]:
@@ -314,16 +381,43 @@ def pretraining_jobs(profile: Profile, task: Task, device: str = "auto") -> list
 
 
 def task_jobs(profile: Profile, task: Task, models: Sequence[str], device: str = "auto") -> list[Job]:
-    """Return the jobs of models (keys of `MODELS`) and controls on a task, its DAMAEs first."""
-    run = run_of(profile, task, device)
-    fits: list[Job] = [Fit(profile, task, device, split.name, name) for number, split in enumerate(run.splits)
-                       for name in run.names(models, number)]  # fmt: skip
-    return pretraining_jobs(profile, task, device) + fits
+    """Return the jobs of models (keys of `MODELS`) and controls on a task, its DAMAEs first.
+
+    Where its data cannot be prepared, for another reason than bad input, there is one job, an `Unprepared`.
+    """
+
+    def jobs() -> list[Job]:
+        run = run_of(profile, task, device)
+        fits: list[Job] = [Fit(profile, task, device, split.name, name) for number, split in enumerate(run.splits)
+                           for name in run.names(models, number)]  # fmt: skip
+        return pretraining_jobs(profile, task, device) + fits
+
+    return _prepared(jobs, profile, task, device, failures.preparing(task.id))
+
+
+def _prepared(jobs: Callable[[], list[Job]], profile: Profile, task: Task, device: str, name: str) -> list[Job]:
+    """Return the jobs of a task, or what stands for them; a batch does not try again what has just failed."""
+    before = failures.find(profile.name, name, "")
+    if before and not failures.try_again():
+        return [Unprepared(profile, task, device, before)]
+    try:
+        found = jobs()
+    except (InputError, StorageError):
+        raise
+    except Exception as error:  # whatever it is, the other tasks go on; it is kept with its traceback
+        return [Unprepared(profile, task, device, failures.failure_of(name, "", error, task=task.id))]
+    failures.forget(profile.name, name)
+    return found
 
 
 def ablation_jobs(profile: Profile, task: Task, variants: Sequence[Variant], device: str = "auto") -> list[Job]:
     """Return the jobs of variants on a task, its DAMAEs first; what variants share stands once."""
     check_names(variants)
+    name = f"{failures.preparing(task.id)} for ablations"
+    return _prepared(lambda: _ablation_jobs(profile, task, variants, device), profile, task, device, name)
+
+
+def _ablation_jobs(profile: Profile, task: Task, variants: Sequence[Variant], device: str) -> list[Job]:
     ablations = ablations_on(run_of(profile, task, device))
     left_out = ablations.left_out(variants)
     found: dict[Any, Job] = {}

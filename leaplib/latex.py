@@ -17,6 +17,8 @@ SPECIAL = {character: rf"\{character}" for character in "&%$#_{}"} | {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "[": "{[}",  # both would belong to the \\ before them at the start of a row
+    "*": "{*}",
 }
 MARK = r"$^\dagger$"
 NOTE = f"{MARK}Simulated data, in whole or in part."
@@ -109,8 +111,8 @@ def _rows(table: PrintTable, marked: pd.Series) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Return text with LaTeX's special characters escaped."""
-    return "".join(SPECIAL.get(character, character) for character in text)
+    """Return text with LaTeX's special characters escaped, in one line."""
+    return "".join(SPECIAL.get(character, character) for character in " ".join(text.splitlines()))
 
 
 def _text(value: object) -> str:

@@ -1,8 +1,11 @@
 """Where things lie: one place that knows the folders."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+PLAIN, LONGEST = " -+/()", 60  # signs within a name, and characters, that a file name can do without
 
 
 def home() -> Path:
@@ -72,5 +75,13 @@ class Layout:
 
 
 def slug(name: str) -> str:
-    """Return a name as a file name: lower case, words joined by hyphens."""
-    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
+    """Return a name as a file name: lower case, words joined by hyphens, + as a word (LEAP+ is not LEAP).
+
+    Letters and digits are all that is taken over, so that no name leads to another folder. Where a name holds other
+    signs than those of "PS-LASSO r0", "LEAP (10-shot)" or "CNS/Brain", or is too long for a file, a checksum tells it
+    apart from names that look alike.
+    """
+    words = "-".join("".join(c if c.isalnum() else " " for c in name.lower().replace("+", " plus ")).split())
+    if words and len(words) <= LONGEST and all(c.isalnum() or c in PLAIN for c in name):
+        return words
+    return f"{words[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")

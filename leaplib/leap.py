@@ -19,11 +19,13 @@ from leaplib.splits import tuning_folds
 def average(predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return the unweighted mean of prediction frames (samples x perturbations) with the same labels."""
     first = predictions[0]
-    for other in predictions[1:]:
-        if not (other.index.equals(first.index) and other.columns.equals(first.columns)):
+    total = np.zeros(first.shape)
+    for frame in predictions:  # one after the other: np.mean would hold all of them once more
+        if not (frame.index.equals(first.index) and frame.columns.equals(first.columns)):
             raise InputError("predictions to average differ in their samples or perturbations")
-    values = np.mean([frame.to_numpy(dtype=np.float64) for frame in predictions], axis=0)
-    return pd.DataFrame(values, index=first.index, columns=first.columns)
+        total += frame.to_numpy(dtype=np.float64)
+    total /= len(predictions)
+    return pd.DataFrame(total, index=first.index, columns=first.columns, copy=False)
 
 
 class Representations:

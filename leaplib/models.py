@@ -8,7 +8,7 @@ import pandas as pd
 
 from leaplib.code_version import code_version
 from leaplib.errors import InputError
-from leaplib.regressors import PSKNN, DualRidge, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp
+from leaplib.regressors import PSKNN, DualRidge, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp, SharedKernelRidge
 from leaplib.regressors.base import Regressor
 from leaplib.regressors.tuning import Tuned
 
@@ -32,7 +32,9 @@ class Model:
     few_shot : bool
         Is also fine-tuned on a few samples of the target.
     features : {"codes", "expression"}
-        What it sees of a sample: a DAMAE's code, or all standardised genes.
+        What it sees of a sample: a DAMAE's code, or standardised genes.
+    n_genes_factor : int
+        How many times as many genes as the DAMAEs' it sees, for models on expression.
     published : bool
         Stands in the paper: the paper's claims are about these alone.
     """
@@ -44,6 +46,7 @@ class Model:
     designs: tuple[str, ...] = ("holdout", "tissue", "xenograft")
     few_shot: bool = False
     features: Literal["codes", "expression"] = "codes"
+    n_genes_factor: int = 1
     published: bool = True
 
     @property
@@ -66,6 +69,8 @@ MODELS = {
         Model("ps-ridge", "PS-RIDGE", "one ridge regression a perturbation on all genes: no autoencoder", DualRidge,
               features="expression", published=False),
         Model("leap", "LEAP", "average of PS-LASSO over the representations", None),
+        Model("leap-plus", "LEAP+", "kernels over samples and perturbations, on rank scores: no autoencoder",
+              SharedKernelRidge, features="expression", n_genes_factor=2, published=False),
     )
 }  # fmt: skip
 CONTROLS = {
@@ -100,6 +105,11 @@ def names() -> list[str]:
     """Return the models' names in the order of tables and figures, few-shot versions behind their own."""
     return [name for model in MODELS.values()
             for name in (model.name, *([model.name + FEW_SHOT] if model.few_shot else []))]  # fmt: skip
+
+
+def with_few_shot(name: str) -> list[str]:
+    """Return the names of what fitting a model gives: its own and, where it is fine-tuned too, that one's."""
+    return [name, name + FEW_SHOT] if name in BY_NAME and BY_NAME[name].few_shot else [name]
 
 
 def check_models(keys: Sequence[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
 from leaplib.errors import InputError, first_line
+from leaplib.svg import harmless
 
 TEMPLATES = Path(__file__).with_name("templates")
 # What an output may show, in this order; scripts and widgets, which need a kernel or the network, are left out.
@@ -95,7 +96,7 @@ def _page(name: str, notebook: NotebookNode, exporter: "Exporter") -> NotebookPa
         seconds=run.get("duration"),
         failed=bool(run.get("exception")),
         body=body,
-        images=resources["outputs"],
+        images={path: harmless(data) if path.endswith(".svg") else data for path, data in resources["outputs"].items()},
     )
 
 
@@ -169,6 +170,10 @@ class _Renderer(IPythonRenderer):
         """Link the name of a notebook to its page."""
         html = super().codespan(text)
         return f'<a href="{quote(text)}.html">{html}</a>' if text in self.known else html
+
+    def block_mermaidjs(self, code: str) -> str:
+        """Show a diagram's code: nothing here draws it, and nbconvert does not escape it."""
+        return self.block_code(code)
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
         """Show the words of an image: its file is not part of an executed notebook."""

@@ -14,7 +14,8 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from leaplib.errors import InputError
+from leaplib import failures
+from leaplib.errors import InputError, StorageError
 from leaplib.files import atomic_path, sweep
 from leaplib.layout import Layout, home
 from leaplib.profiles import Profile, get_profile
@@ -142,12 +143,26 @@ def run_notebooks(profile: str, numbers: Sequence[str] | None = None,
         print(f"[{position}/{len(paths)}] {path.name} ...", end=" ", flush=True)
         try:
             seconds[path.name] = run_notebook(path, profile, **parameters)
-        except NotebookError as error:
-            failed.append(str(error))
+        except (InputError, StorageError):
+            raise
+        except Exception as error:  # a cell, a kernel that dies or does not start: the other notebooks go on
+            failed.append(_recorded(profile, path, error))
             print("failed", flush=True)
             continue
+        failures.forget(profile, _job(path))
         print(f"{seconds[path.name]:.0f} s", flush=True)
     return seconds, failed
+
+
+def _job(path: Path) -> str:
+    return f"notebook {path.stem}"
+
+
+def _recorded(profile: str, path: Path, error: Exception) -> str:
+    """Keep a notebook's failure with its traceback, and return it in one line."""
+    failure = failures.failure_of(_job(path), "", error.__cause__ or error)
+    failures.record(profile, failure)
+    return str(error) if isinstance(error, NotebookError) else failure.line()
 
 
 def describe(profile: Profile) -> pd.DataFrame:

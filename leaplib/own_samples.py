@@ -12,19 +12,19 @@ from leaplib.biomarkers import biomarkers
 from leaplib.data import load_cohort
 from leaplib.errors import InputError
 from leaplib.files import atomic_path
+from leaplib.gene_models import LEAPPlus, PSRidge
 from leaplib.leap import LEAP
 from leaplib.matching import MAX_MISSING, Reference
 from leaplib.model_folder import check_target, read_record, write_folder
 from leaplib.pretraining import representations
 from leaplib.profiles import Profile
-from leaplib.ps_ridge import PSRidge
 from leaplib.store import load_frame
 from leaplib.tasks import get_task
 from leaplib.uncertainty import Applicability, Calibration
 from leaplib.units import NAMES, USER_UNITS, detect_units, to_log
 from leaplib.user_tables import SEPARATORS, SUFFIXES, read_expression, read_groups, read_response
 
-ESTIMATORS: dict[str, type] = {"leap": LEAP, "ps-ridge": PSRidge}
+ESTIMATORS: dict[str, type] = {"leap": LEAP, "ps-ridge": PSRidge, "leap-plus": LEAPPlus}
 """Models that a user can fit, by their key in `leaplib.models`."""
 
 FRAMES = ("genes", "scores", "biomarkers", "quantiles", "folds", "usual", "distances", "scales")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leaplib.costs import RATES, calibrated, check, estimate, kind_of, memory_of
-from leaplib.jobs import DONE, STATES, Job, OnSplit
+from leaplib.jobs import DONE, STATES, Job, OnSplit, Unprepared
 from leaplib.run_log import read_log
 
 
@@ -30,6 +30,8 @@ def table(jobs: Sequence[Job]) -> pd.DataFrame:
 
 def megabytes_of(job: Job) -> float:
     """Return about how much data a job moves: expression or codes and labels in, predictions out."""
+    if isinstance(job, Unprepared):
+        return 0.0
     cohort = job.run.cohort
     if not isinstance(job, OnSplit):
         return cohort.expression.size * 8 / 1e6

@@ -184,7 +184,7 @@ def _select_drugs(response: pd.DataFrame, tissue: pd.Series, task: Task, flow: F
         keep = measured.sum() >= task.min_samples
         step = f"drugs in at least {task.min_samples} lines"
     if not keep.any():
-        raise InputError(f"task {task.id}: no perturbation is left after the rule '{step}': more data are needed")
+        raise InputError(f"task {task.id}: no perturbation is left after the rule '{step}': add data")
     response = response.loc[:, keep]
     response = response[response.notna().any(axis=1)].rename_axis(index=None, columns=None)
     flow.count_matrix("all", step, response)

@@ -132,15 +132,18 @@ def folder_of(profile: Profile, task: Task) -> Path:
     return Layout(profile.name).results / "representations" / pool_name(profile, task)
 
 
-def standardised(profile: Profile, task: Task) -> pd.DataFrame:
-    """Return the expression of a task's pool as its DAMAEs see it: genes chosen, each to mean 0 and SD 1."""
+def standardised(profile: Profile, task: Task, factor: int = 1) -> pd.DataFrame:
+    """Return the expression of a task's pool as its DAMAEs see it: genes chosen, each to mean 0 and SD 1.
+
+    `factor` times as many genes a source are chosen, or as many as there are.
+    """
     pool = pool_of(profile, task)
-    scaler = ExpressionScaler(pool.n_genes).fit(pool.expression, sources=pool.domain)
+    scaler = ExpressionScaler(factor * pool.n_genes).fit(pool.expression, sources=pool.domain)
     return scaler.transform(pool.expression)
 
 
 def standardised_key(profile: Profile, task: Task) -> str:
-    """Return the key of all that `standardised` depends on."""
+    """Return the key of all that `standardised` depends on but for `factor`."""
     return key_of({"pool": pool_key(profile, task), "n_genes": profile.n_genes,
                    "code": code_version("leaplib.expression")})  # fmt: skip
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -103,7 +104,12 @@ def styled(table: PrintTable) -> Styler:
     for row, colour in enumerate(table.colours):
         css[row, -1] += f"background-color: {colour}; color: black;"
     styles = pd.DataFrame(css, cells.index, cells.columns)
-    return cells.style.hide().apply(lambda _: styles, axis=None).format(thousands=",").set_caption(table.title)
+    return (
+        cells.style.hide()
+        .apply(lambda _: styles, axis=None)
+        .format(thousands=",", escape="html")
+        .set_caption(escape(table.title))
+    )
 
 
 def is_text(values: pd.Series) -> bool:

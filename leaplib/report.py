@@ -19,6 +19,7 @@ from leaplib.layout import Layout
 from leaplib.notebook_pages import TEMPLATES
 from leaplib.report_parts import Output, Run, collect
 from leaplib.report_tables import VERDICTS, html_table, readable
+from leaplib.svg import harmless
 
 GENERATOR = '<meta name="generator" content="leap report">'  # marks a folder that a report may replace
 THUMBNAIL = (900, 900)  # pixels, twice the size on the page: sharp on fine screens
@@ -150,8 +151,11 @@ class Builder:
 
     def _copy(self, output: Output, folder: str) -> None:
         (self.folder / folder).mkdir(exist_ok=True)
-        for path in output.files.values():
-            shutil.copyfile(path, self.folder / folder / path.name)
+        for kind, path in output.files.items():
+            if kind == "svg":
+                (self.folder / folder / path.name).write_bytes(harmless(path.read_bytes()))
+            else:
+                shutil.copyfile(path, self.folder / folder / path.name)
 
     def _facts(self) -> dict[str, Any]:
         """Return what the index says beside the outputs: claims, data, versions, run times."""
@@ -196,9 +200,9 @@ def save_thumbnail(source: Path, target: Path) -> None:
         When the file is no image.
     """
     try:
-        with Image.open(source) as image:
+        with Image.open(source, formats=["PNG"]) as image:  # other formats may call other programs
             page = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{source}: no readable image: delete it and run its notebook again") from error
     page.thumbnail(THUMBNAIL)
     page.convert("RGB").save(target, optimize=True)

@@ -1,5 +1,6 @@
 """The run log of a profile: one line of JSON a job, with its time and memory."""
 
+import errno
 import json
 import os
 import resource
@@ -26,14 +27,18 @@ def log_path(profile: str) -> Path:
 
 
 def log(profile: str, **entry: object) -> None:
-    """Append one line to a profile's run log, in one piece."""
+    """Append one line to a profile's run log, in one piece, and on a line of its own after one that was cut off."""
     path = log_path(profile)
     line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **entry}, default=str) + "\n"
     with storage(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(handle, line.encode())
+            size = os.fstat(handle).st_size
+            cut_off = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            text = ("\n" * cut_off + line).encode()
+            if os.write(handle, text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(handle)
 

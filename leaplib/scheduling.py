@@ -5,9 +5,10 @@ a run. What is done is on disk, so that a run that is stopped, or killed, goes o
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from joblib import Parallel, delayed
@@ -15,9 +16,9 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from leaplib import failures
 from leaplib.costs import estimate, kind_of, work_of
-from leaplib.errors import StorageError
+from leaplib.errors import InputError, StorageError
 from leaplib.files import sweep
-from leaplib.jobs import Job
+from leaplib.jobs import Job, Unprepared
 from leaplib.layout import Layout, data_folder, home
 from leaplib.progress import Progress
 from leaplib.run_log import log, log_path, measured
@@ -82,7 +83,7 @@ def do(job: Job, force: bool, threads: int, retry: bool) -> Outcome:
             return Outcome(job.id, DONE, {})
         errors: dict[str, Exception] = {}
         with limited(threads), measured() as taken:
-            job.do(force or bool(failed), errors)
+            job.do(True, errors)
         failure = _partial(job, errors)
         state = PARTLY if failure else COMPUTED
         entry = {**where, "state": state, **taken}
@@ -136,17 +137,56 @@ def run_jobs(jobs: Sequence[Job], backend: Backend | None = None, force: bool = 
     if not jobs:
         return []
     profile, outcomes, by_id = jobs[0].profile.name, {}, {job.id: job for job in jobs}
+    failed: dict[Path, str] = {}
     for folder in (Layout(profile).results, Layout(profile).processed):
         sweep(folder)
-    costs = {job.id: 0.0 if not force and job.is_done() else estimate(job) for job in jobs}
+    costs = {job.id: _cost(job, force) for job in jobs}
     with Progress(costs, label, str(log_path(profile))) as progress, _runner(backend, profile) as runner:
         for stage in sorted({job.stage for job in jobs}):
-            waiting = [job for job in jobs if job.stage == stage]
-            for outcome in runner(waiting, force, retry):
+            waiting = {job.id: job for job in jobs if job.stage == stage}
+            for outcome in _outcomes(list(waiting.values()), failed, runner, force, retry):
                 outcomes[outcome.job] = outcome
                 _record(by_id[outcome.job], outcome)
                 progress.step(outcome.job, outcome.failure is not None, outcome.job)
+                if outcome.state in (FAILED, LOST):
+                    failed |= {path: outcome.job for path, _ in waiting[outcome.job].results()}
     return [outcomes[job.id] for job in jobs]
+
+
+def _cost(job: Job, force: bool) -> float:
+    """Return the core-seconds that a job will take, as far as they can be told."""
+    try:
+        return 0.0 if not force and job.is_done() else estimate(job)
+    except (InputError, StorageError):
+        raise
+    except Exception:  # its data cannot be read: when it is done, that is its failure, and recorded
+        return 0.0
+
+
+def _outcomes(jobs: Sequence[Job], failed: Mapping[Path, str], runner: "Runner", force: bool,
+              retry: bool) -> Iterator[Outcome]:  # fmt: skip
+    """Do jobs but those that need what failed: these are said to have failed for it."""
+    causes = {job.id: cause for job in jobs if (cause := _cause(job, failed, force))}
+    for job in jobs:
+        if job.id in causes:
+            yield _failed(job, causes[job.id])
+    yield from runner([job for job in jobs if job.id not in causes], force, retry)
+
+
+def _cause(job: Job, failed: Mapping[Path, str], force: bool) -> failures.Failure | None:
+    """Return why a job cannot be tried, or None."""
+    if isinstance(job, Unprepared):
+        return job.failure
+    lacking = [failed[path] for path in job.inputs() if path in failed] if failed else []
+    if not lacking or (not force and job.is_done()):
+        return None
+    return failures.failure_of(job.id, _key(job), RuntimeError(f"not tried: {lacking[0]} failed"), **job.where)
+
+
+def _failed(job: Job, failure: failures.Failure) -> Outcome:
+    """Return the outcome of a job that failed."""
+    entry = {"job": job.id, "kind": job.kind, **job.where, "state": FAILED, "error": failure.error}
+    return Outcome(job.id, FAILED, entry, failure)
 
 
 def _record(job: Job, outcome: Outcome) -> None:

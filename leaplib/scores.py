@@ -9,17 +9,19 @@ import numpy as np
 import pandas as pd
 
 from leaplib import failures
+from leaplib.data import is_real
 from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.metrics import METRICS, score
-from leaplib.models import code_of
-from leaplib.profiles import Profile
+from leaplib.models import CONTROLS, MODELS, code_of, with_few_shot
+from leaplib.profiles import PROFILES, Profile
 from leaplib.splits import XENOGRAFTS, Split
 from leaplib.store import key_of, load_frame, provenance
 from leaplib.tasks import TASKS
 
 SCORE_COLUMNS = ["level", "perturbation", "test_set", "metric", "value"]
-TEST_SETS_AT_ONCE = 50  # bounds the memory
+CELLS_AT_ONCE = 2**22  # labels of the test sets that are scored together: bounds the memory, to some 0.5 GB
+UNPREPARED = "not prepared"
 
 
 def score_split(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> pd.DataFrame:
@@ -38,8 +40,10 @@ def score_split(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> 
     single = score(truth, prediction).assign(level="per_perturbation", test_set=-1)
     test_sets = split.test_sets()
     positions = np.array([truth.index.get_indexer(samples) for samples in test_sets])
-    parts = [_score_test_sets(truth.to_numpy(), prediction.loc[truth.index, truth.columns].to_numpy(), chunk)
-             for chunk in np.array_split(positions, max(1, len(positions) // TEST_SETS_AT_ONCE))]  # fmt: skip
+    at_once = max(1, CELLS_AT_ONCE // max(1, positions.shape[1] * truth.shape[1]))
+    observed, predicted = truth.to_numpy(), prediction.loc[truth.index, truth.columns].to_numpy()
+    parts = [_score_test_sets(observed, predicted, positions[start : start + at_once])
+             for start in range(0, len(positions), at_once)]  # fmt: skip
     means = pd.concat(parts, ignore_index=True)
     means["test_set"] = means.groupby(["level", "metric"]).cumcount()
     each = {number: score(truth.loc[samples], prediction.loc[samples])
@@ -68,10 +72,15 @@ def score_few_shot(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) 
     return _joined(single, singles if split.name == XENOGRAFTS else {}, pd.concat(means))
 
 
+def without_prediction(prediction: pd.DataFrame) -> list[str]:
+    """Return the perturbations that have no prediction at all: their own models failed."""
+    return list(prediction.columns[prediction.isna().all()])
+
+
 def _with_prediction(truth: pd.DataFrame, prediction: pd.DataFrame) -> pd.DataFrame:
     """Take out of the truth the perturbations that have no prediction at all."""
-    failed = prediction.columns[prediction.isna().all()]
-    return truth if failed.empty else truth.mask(truth.columns.isin(failed)[None].repeat(len(truth), axis=0))
+    failed = truth.columns.isin(without_prediction(prediction))
+    return truth.mask(failed[None].repeat(len(truth), axis=0)) if failed.any() else truth
 
 
 def _joined(single: pd.DataFrame, each: Mapping[int, pd.DataFrame], means: pd.DataFrame) -> pd.DataFrame:
@@ -118,30 +127,49 @@ def load_scores(profile: Profile | str, tasks: Sequence[str] | None = None) -> p
         When there is no result: it says which command makes one.
     """
     name = profile if isinstance(profile, str) else profile.name
-    parts = []
-    for configuration in current_results(name, tasks):
+    gaps, parts = gaps_of(name, tasks), []
+    for configuration in current_results(name, tasks, bool(gaps)):
         path = Layout(name).scores(configuration["task"]["id"], configuration["split"], configuration["model"])
         parts.append(named(load_frame(path), configuration))
     keys = ["task", "split", "model", "member"]
     known = {tuple(part[keys].iloc[0]) for part in parts}
-    gaps = [gap for gap in _gaps(name, tasks) if tuple(gap[keys].iloc[0]) not in known]
+    gaps = [gap for gap in gaps if tuple(gap[keys].iloc[0]) not in known]
     return pd.concat([*parts, *gaps], ignore_index=True)
 
 
-def _gaps(profile: str, tasks: Sequence[str] | None) -> list[pd.DataFrame]:
-    """Return, for each model that failed on a split, scores that are missing (NaN), for tables and figures to show."""
-    frames = []
+def gaps_of(profile: str, tasks: Sequence[str] | None = None) -> list[pd.DataFrame]:
+    """Return, for each model that failed on a split, scores that are missing (NaN), for tables and figures to show.
+
+    Of a task whose data could not be prepared all models are missing, on a split named `UNPREPARED`.
+    """
+    rows = [(level, "", 0, metric, np.nan) for level in ("per_perturbation", "overall") for metric in METRICS]
+    nothing, frames = pd.DataFrame(rows, columns=SCORE_COLUMNS), []
     for failure in failures.recorded(profile):
-        if failure.perturbations or failure.task not in (tasks or TASKS) or not failure.model or not failure.split:
+        if failure.perturbations or failure.task not in (tasks or TASKS):
             continue
-        rows = [(level, "", 0, metric, np.nan) for level in ("per_perturbation", "overall") for metric in METRICS]
-        where = {"task": {"id": failure.task}, "model": failure.model, "split": failure.split,
-                 "data": _saved(profile, failure.task, "data")}  # fmt: skip
-        frames.append(named(pd.DataFrame(rows, columns=SCORE_COLUMNS), where))
+        data = _saved(profile, failure.task, "data") or _data_of(profile, failure.task)
+        where = {"task": {"id": failure.task}, "split": failure.split or UNPREPARED, "data": data}
+        frames += [named(nothing, where | {"model": model}) for model in _failed_models(failure)]
     return frames
 
 
-def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[dict]:
+def _failed_models(failure: failures.Failure) -> list[str]:
+    """Return the models, controls too, that have no scores for a failure."""
+    if failure.job == failures.preparing(failure.task):
+        design = TASKS[failure.task.partition(" ")[0]].design
+        return [*CONTROLS.values(), *(name for model in MODELS.values() if design in model.designs
+                                      for name in with_few_shot(model.name))]  # fmt: skip
+    known = failure.split and failure.model and not failure.job.startswith("ablation ")
+    return with_few_shot(failure.model) if known else []
+
+
+def _data_of(profile: str, task: str) -> str:
+    """Return what a task's data would be, had they been prepared."""
+    known = PROFILES.get(profile)
+    return "real" if known and is_real(known, TASKS[task.partition(" ")[0]].screen) else "simulated"
+
+
+def current_results(profile: str, tasks: Sequence[str] | None = None, none_will_do: bool = False) -> list[dict]:
     """Return the configurations of saved results, without those of an earlier cohort, representation or code.
 
     What is current is told by the cohorts and representations that are saved, not by the times of files.
@@ -151,6 +179,8 @@ def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[di
     profile : str
     tasks : sequence of str, optional
         By default all of the paper that have results.
+    none_will_do : bool
+        Return an empty list, rather than raise, where there is no result.
 
     Raises
     ------
@@ -159,7 +189,7 @@ def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[di
     """
     folder = Layout(profile).results / "scores"
     files = sorted(path for task in (tasks or TASKS) for path in folder.glob(f"{task}/*/*.parquet"))
-    if not files:
+    if not files and not none_will_do:
         wanted = f"task {', '.join(tasks)}" if tasks else "any task"
         raise InputError(f"no results of {wanted} in {folder}: run `leap run --profile {profile}` first")
     pools, found = _saved_pools(profile), []
@@ -174,7 +204,7 @@ def current_results(profile: str, tasks: Sequence[str] | None = None) -> list[di
         current = configuration["cohort"] == cohort and configuration["code"] == code_of(configuration["model"])
         if current and configuration["representations"] in pools:
             found.append(configuration)
-    if not found:
+    if not found and not none_will_do:
         raise InputError(f"the results in {folder} are of other data, settings or code: run "
                          f"`leap run --profile {profile}` again")  # fmt: skip
     return found

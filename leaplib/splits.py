@@ -1,16 +1,18 @@
 """Splits: frozen, named, saved to disk, the same for every model and every rerun."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
 
-from leaplib.cohort import Cohort
-from leaplib.errors import InputError
-from leaplib.store import load_frame, save_frame
+from leaplib.cohort import Cohort, check_unique
+from leaplib.errors import DAMAGE, InputError, first_line
+from leaplib.layout import slug
+from leaplib.store import read_parquet, save_frame
 from leaplib.tasks import Task
 
 N_FOLDS = 5
@@ -18,6 +20,7 @@ SEED = 0  # of holdouts, folds, left-out samples and shuffled labels
 N_LEFT_OUT = 10
 N_SUBSETS = 10  # of the xenografts
 XENOGRAFTS = "PDX"
+ROLES = ("train", "test", "left_out")  # in the file
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,9 @@ def tissue_folds(samples: pd.Index, tissue: pd.Series) -> pd.Series:
 
 def _groups_of(samples: pd.Index, groups: pd.Series) -> pd.Series:
     """Return the group of each sample; raise InputError where one has none, or all have the same."""
+    if not isinstance(groups, pd.Series):
+        raise InputError(f"groups: expected a Series by sample, got {type(groups).__name__}")
+    check_unique(groups.index, "sample", "groups")
     labels = groups.reindex(samples)
     if labels.isna().any():
         raise InputError(f"sample {labels.index[labels.isna()][0]!r} has no group: every training sample needs one")
@@ -200,13 +206,27 @@ def make_splits(cohort: Cohort, task: Task, n_splits: int, n_test_sets: int, see
     tissues = largest_tissues(cohort.samples, task.n_tissues, task.min_tissue)
     if not tissues:
         raise InputError(f"task {task.id}: no tissue has {task.min_tissue} samples")
+    check_names(tissues)
     return unseen_tissues(cohort, tissues, n_test_sets, seed)
 
 
-def save_splits(splits: Sequence[Split], path: str | Path) -> Path:
+def check_names(names: Sequence[str]) -> None:
+    """Raise an InputError where two names would share a file of results: the later run would overwrite the earlier."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(slug(name), name)
+        if other != name:
+            raise InputError(
+                f"{other!r} and {name!r} differ in case or punctuation alone, and would share their files: "
+                "give both one name, or tell them apart by a letter or digit"
+            )
+
+
+def save_splits(splits: Sequence[Split], path: str | Path, identity: Mapping[str, Any] | None = None) -> Path:
     """Write splits to one parquet file: rows (split, role, sample, number).
 
-    `role` is train (number: tuning fold), test (0) or left_out (number: test set).
+    `role` is train (number: tuning fold), test (0) or left_out (number: test set). `identity` says what they are
+    of, for `leaplib.store.is_done`.
     """
     rows = []
     for split in splits:
@@ -214,24 +234,34 @@ def save_splits(splits: Sequence[Split], path: str | Path) -> Path:
         rows += [(split.name, "test", sample, 0) for sample in split.test]
         rows += [(split.name, "left_out", sample, i) for i, held in enumerate(split.left_out) for sample in held]
     frame = pd.DataFrame(rows, columns=["split", "role", "sample", "number"])
-    return save_frame(frame, Path(path), {})
+    return save_frame(frame, Path(path), identity or {})
 
 
 def load_splits(path: str | Path) -> list[Split]:
-    """Read the splits that `save_splits` wrote."""
-    frame = load_frame(Path(path))
-    splits = []
-    for name, rows in frame.groupby("split", sort=False):
-        roles = dict(list(rows.groupby("role")))
-        train = roles["train"].set_index("sample")["number"].rename("fold").rename_axis(None)
-        held = roles.get("left_out", rows.head(0)).groupby("number")["sample"]
-        splits.append(
-            Split(
-                str(name),
-                train.index,
-                pd.Index(roles["test"]["sample"].to_list()),
-                train,
-                tuple(pd.Index(part.to_list()) for _, part in held),
-            )
-        )
-    return splits
+    """Read the splits that `save_splits` wrote; a file that is damaged or holds something else is an InputError."""
+    try:
+        frame = read_parquet(Path(path))
+        _check_table(frame)
+        return [_split(str(name), rows) for name, rows in frame.groupby("split", sort=False)]
+    except DAMAGE as error:
+        reason = first_line(error)
+        raise InputError(f"{path}: cannot be read ({reason}): delete it, and the next run makes it again") from error
+
+
+def _check_table(frame: pd.DataFrame) -> None:
+    """Raise ValueError for a table that `save_splits` could not have written."""
+    if frame.empty or frame[["split", "role", "sample", "number"]].isna().any(axis=None):
+        raise ValueError("a split, role, sample or number is missing")
+    if not frame["role"].isin(ROLES).all() or frame["number"].dtype.kind != "i" or frame["number"].min() < 0:
+        raise ValueError(f"a role is none of {', '.join(ROLES)}, or a number is not whole or negative")
+    if frame.duplicated(["split", "role", "sample"])[frame["role"] != "left_out"].any():
+        raise ValueError("a sample is there twice")
+
+
+def _split(name: str, rows: pd.DataFrame) -> Split:
+    """Return the split that rows of the table describe."""
+    roles = dict(list(rows.groupby("role")))
+    train = roles["train"].set_index("sample")["number"].rename("fold").rename_axis(None)
+    held = roles.get("left_out", rows.head(0)).groupby("number")["sample"]
+    test = pd.Index(roles["test"]["sample"].to_list())
+    return Split(name, train.index, test, train, tuple(pd.Index(part.to_list()) for _, part in held))

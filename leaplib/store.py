@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -13,9 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leaplib.errors import InputError, first_line
+from leaplib.errors import DAMAGE, InputError, first_line
 from leaplib.files import atomic_path
 
+MOST_BYTES = 8 << 30  # of a frame: some hundred times the largest of a run
 PACKAGES = ("leaplib", "numpy", "numba", "pandas", "scipy", "scikit-learn", "torch")
 
 
@@ -29,9 +30,14 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
 
 
-def save_frame(frame: pd.DataFrame, path: Path, configuration: Mapping[str, Any]) -> Path:
-    """Write a frame with its configuration, key and package versions in the file's metadata."""
+def save_frame(frame: pd.DataFrame, path: Path, configuration: Mapping[str, Any],
+               without: Iterable[str] = ()) -> Path:  # fmt: skip
+    """Write a frame with its configuration, key and package versions in the file's metadata.
+
+    `without` names perturbations that the frame should have results of, and has not: see `missing_of`.
+    """
     provenance = {"key": key_of(configuration), "configuration": configuration, "versions": versions()}
+    provenance |= {"without": names} if (names := list(without)) else {}
     table = pa.Table.from_pandas(frame)
     metadata = {**(table.schema.metadata or {}), b"leap": json.dumps(provenance, default=str).encode()}
     with atomic_path(path) as temporary:
@@ -45,17 +51,18 @@ def provenance(path: Path) -> dict[str, Any] | None:
         stat = path.stat()
     except OSError:
         return None
-    return _provenance(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return _provenance(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 @lru_cache(maxsize=65536)
 def _provenance(path: Path, *identity: int) -> dict[str, Any] | None:
     """Read all of a file, so that a single wrong byte is found, and remember what it recorded."""
     try:
-        metadata = pq.read_table(path, page_checksum_verification=True).schema.metadata or {}
-        return json.loads(metadata[b"leap"])
-    except (pa.ArrowException, OSError, KeyError, ValueError):
+        metadata = _read_table(path).schema.metadata or {}
+        recorded = json.loads(metadata[b"leap"])
+    except (pa.ArrowException, *DAMAGE):
         return None  # truncated, altered or foreign: as good as absent, the run writes it again
+    return recorded if isinstance(recorded, dict) and {"key", "configuration"} <= set(recorded) else None
 
 
 def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
@@ -64,11 +71,41 @@ def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
     return recorded is not None and recorded["key"] == key_of(configuration)
 
 
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a parquet file, unless it asks for more memory than a frame of ours: a few bytes can ask for any amount.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `pyarrow.parquet.read_table`, also where a page is not what its checksum says, and a ValueError where it is
+        too large.
+    """
+    return _read_table(path).to_pandas()
+
+
+def _read_table(path: Path) -> pa.Table:
+    """Read a table whole, its checksums verified, and its size bounded."""
+    if path.is_dir():  # pyarrow would unite what is in it
+        raise IsADirectoryError(f"{path} is a folder")
+    with pq.ParquetFile(path) as file:
+        about = file.metadata
+        stated = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+        needed = max(stated, 8 * about.num_rows * about.num_columns)
+    if needed > MOST_BYTES:
+        raise ValueError(f"{about.num_rows:,} rows x {about.num_columns:,} columns, {needed:,} bytes, are too many")
+    return pq.read_table(path, page_checksum_verification=True)
+
+
+def missing_of(path: Path) -> list[str]:
+    """Return the perturbations that a saved frame lacks, since they failed."""
+    return (provenance(path) or {}).get("without", [])
+
+
 def load_frame(path: Path) -> pd.DataFrame:
     """Read a frame; a missing or damaged file is an InputError that says how to make it again."""
     try:
-        return pq.read_table(path, page_checksum_verification=True).to_pandas()
-    except (OSError, ValueError) as error:
+        return read_parquet(path)
+    except DAMAGE as error:
         raise InputError(
             f"{path}: cannot be read ({first_line(error)}): run the notebook or `leap run` again, which makes it anew"
         ) from error

@@ -17,12 +17,12 @@ from leaplib.cohort import Cohort
 from leaplib.data import load_cohort, load_task_splits
 from leaplib.layout import Layout
 from leaplib.leap import average
-from leaplib.models import BY_NAME, CONTROLS, FEW_SHOT, MODELS, N_FEW_SHOT_SETS, code_of, make
+from leaplib.models import BY_NAME, CONTROLS, FEW_SHOT, MODELS, N_FEW_SHOT_SETS, code_of, make, with_few_shot
 from leaplib.pretraining import Embedding, embed, embedding_key, standardised, standardised_key
 from leaplib.profiles import Profile
 from leaplib.regressors import TissueMean, TrainingMean, shuffle_labels
 from leaplib.regressors.base import Regressor
-from leaplib.scores import score_few_shot, score_split
+from leaplib.scores import score_few_shot, score_split, without_prediction
 from leaplib.splits import SEED, XENOGRAFTS, Split
 from leaplib.store import is_done, key_of, load_frame, save_frame
 from leaplib.tasks import Task
@@ -57,9 +57,10 @@ class TaskRun:
         return embed(self.profile, self.task, self.device)
 
     @cached_property
-    def expression(self) -> pd.DataFrame:
-        """Standardised expression of the task's pool, for models without a representation."""
-        return standardised(self.profile, self.task)
+    def expression(self) -> dict[int, pd.DataFrame]:
+        """Standardised expression of the task's pool by `Model.n_genes_factor`, for models without a representation."""
+        factors = {model.n_genes_factor for model in MODELS.values() if model.features == "expression"}
+        return {factor: standardised(self.profile, self.task, factor) for factor in sorted(factors)}
 
     @cached_property
     def embedding_key(self) -> str:
@@ -77,23 +78,23 @@ class TaskRun:
                                "left_out": [list(held) for held in split.left_out]}),
             "cohort": self.cohort.hash,
             "data": self.cohort.data,
-            "members": len(self.members) if model.startswith("LEAP") else None,
+            "members": len(self.members) if model in ("LEAP", CONTROLS["leap-shuffled"]) else None,
             "seed": SEED,
             "code": code_of(model),
             **self._features_keys(model),
         }  # fmt: skip
 
-    def _features_keys(self, model: str) -> dict[str, str | None]:
+    def _features_keys(self, model: str) -> dict[str, str | int | None]:
         """Return the keys of what a model sees of the samples."""
         if _sees_genes(model):
-            return {"representations": None, "expression": standardised_key(self.profile, self.task)}
-        no_features = model in (CONTROLS["training-mean"], CONTROLS["tissue-mean"])
-        return {"representations": None if no_features else self.embedding_key}
+            key = standardised_key(self.profile, self.task)
+            return {"representations": None, "expression": key, "n_genes_factor": BY_NAME[model].n_genes_factor}
+        return {"representations": self.embedding_key if sees_codes(model) else None}
 
     def settings(self, model: str) -> dict:
         """Return a model's parameters that differ from the paper's; those of PS-LASSO for LEAP too."""
         name = model.partition(" r")[0].removesuffix(FEW_SHOT)
-        known = BY_NAME.get("PS-LASSO" if name.startswith("LEAP") else name)
+        known = BY_NAME.get("PS-LASSO" if name in ("LEAP", CONTROLS["leap-shuffled"]) else name)
         return dict(self.profile.models.get(known.key, {})) if known else {}
 
     def predict(self, split: Split, model: str, errors: dict[str, Exception] | None = None) -> dict[str, pd.DataFrame]:
@@ -115,39 +116,48 @@ class TaskRun:
         """
         labels = self.cohort.response.loc[split.train]
         if model == "LEAP":
-            return {model: average([self.result(split, name) for name in self.members])}
+            return {model: self._averaged(split, {} if errors is None else errors)}
         if model in (CONTROLS["training-mean"], CONTROLS["tissue-mean"]):
             control = TrainingMean() if model == CONTROLS["training-mean"] else TissueMean()
             samples = self.cohort.samples
             return {model: control.fit(samples.loc[split.train], labels).predict(samples.loc[split.test])}
 
         def part(perturbations: pd.Index) -> dict[str, pd.DataFrame]:
-            return self._fitted(split, model, labels[perturbations])
+            return self._fitted(split, model, labels, perturbations)
 
         one_by_one = model not in BY_NAME or not BY_NAME[model].pan_perturbation
         if errors is None or not one_by_one:
             return part(labels.columns)
         return failures.contained(part, labels.columns, errors)
 
-    def _fitted(self, split: Split, model: str, labels: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Fit a model on labels of the training samples and predict the test samples."""
+    def _averaged(self, split: Split, errors: dict[str, Exception]) -> pd.DataFrame:
+        """Average LEAP's members; what a member has no prediction of, LEAP has none of either."""
+        found = {name: self.result(split, name) for name in self.members}
+        for name, frame in found.items():
+            for perturbation in without_prediction(frame):
+                errors.setdefault(perturbation, RuntimeError(f"{name} failed"))
+        return average(list(found.values()))
+
+    def _fitted(self, split: Split, model: str, labels: pd.DataFrame,
+                perturbations: pd.Index) -> dict[str, pd.DataFrame]:  # fmt: skip
+        """Fit a model on labels of the training samples and predict some perturbations of the test samples."""
         if model == CONTROLS["leap-shuffled"]:
-            return {model: self._shuffled(split, labels)}
+            return {model: self._shuffled(split, labels, perturbations)}
         number = self.members.index(model) if model in self.members else 0
         name = "PS-LASSO" if model in self.members else model
-        fitted = self._fit(name, split, labels, number)
+        fitted = self._fit(name, split, labels[perturbations], number)
         found = {model: self._predict(name, fitted, split.test, number)}
         return found | ({model + FEW_SHOT: self._few_shot(fitted, split)} if BY_NAME[name].few_shot else {})
 
-    def _shuffled(self, split: Split, labels: pd.DataFrame) -> pd.DataFrame:
-        """Predict with LEAP trained on shuffled labels.
+    def _shuffled(self, split: Split, labels: pd.DataFrame, perturbations: pd.Index) -> pd.DataFrame:
+        """Predict with LEAP trained on shuffled labels, shuffled alike whichever perturbations are asked for.
 
         Chance on a handful of drugs is wide: with xenografts each test set has a shuffle of its own (index: test_set,
         sample), so that the spread over test sets shows it.
         """
         if split.name != XENOGRAFTS:
-            return self._leap(split, shuffle_labels(labels, seed=SEED), split.test)
-        parts = {number: self._leap(split, shuffle_labels(labels, seed=SEED + number), samples)
+            return self._leap(split, shuffle_labels(labels, seed=SEED)[perturbations], split.test)
+        parts = {number: self._leap(split, shuffle_labels(labels, seed=SEED + number)[perturbations], samples)
                  for number, samples in enumerate(split.test_sets())}  # fmt: skip
         return pd.concat(parts, names=["test_set", "sample"])
 
@@ -167,7 +177,9 @@ class TaskRun:
 
     def _features(self, name: str, number: int) -> pd.DataFrame:
         """Return what a model sees of all samples of the pool."""
-        return self.expression if _sees_genes(name) else self.embedding.codes[number]
+        if _sees_genes(name):
+            return self.expression[BY_NAME[name].n_genes_factor]
+        return self.embedding.codes[number]
 
     def _few_shot(self, model: Regressor, split: Split) -> pd.DataFrame:
         """Fine-tune on the samples that each of the first test sets leaves out and predict the others."""
@@ -214,8 +226,7 @@ class TaskRun:
     @staticmethod
     def outputs(model: str) -> tuple[str, ...]:
         """Return the names of what fitting a model gives."""
-        few_shot = model in BY_NAME and BY_NAME[model].few_shot
-        return (model, model + FEW_SHOT) if few_shot else (model,)
+        return tuple(with_few_shot(model))
 
     def is_done(self, split: Split, model: str) -> bool:
         """Tell whether predictions and scores of just this configuration are there."""
@@ -230,10 +241,16 @@ class TaskRun:
     def _save(self, split: Split, model: str, prediction: pd.DataFrame) -> None:
         """Save predictions and their scores."""
         configuration, (predictions, scores) = self.configuration(split, model), self.files(split, model)
-        save_frame(prediction, predictions, configuration)
+        without = without_prediction(prediction)
+        save_frame(prediction, predictions, configuration, without)
         truth = self.cohort.response.loc[split.test]
         score = score_split if prediction.index.nlevels == 1 else score_few_shot
-        save_frame(score(truth, prediction, split), scores, configuration)
+        save_frame(score(truth, prediction, split), scores, configuration, without)
+
+
+def sees_codes(name: str) -> bool:
+    """Tell whether a model sees the codes of DAMAEs."""
+    return not _sees_genes(name) and name not in (CONTROLS["training-mean"], CONTROLS["tissue-mean"])
 
 
 def _sees_genes(name: str) -> bool:

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from openpyxl import Workbook
 from openpyxl.cell import Cell
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
@@ -92,7 +93,9 @@ def _title(sheet: Worksheet, title: str, n_columns: int) -> None:
 
 
 def _write(sheet: Worksheet, row: int, column: int, value: object) -> Cell:
-    """Write one value; text that begins with "=" stays text."""
+    """Write one value; text that begins with "=" stays text, and control characters, which no workbook holds, go."""
+    if isinstance(value, str):
+        value = ILLEGAL_CHARACTERS_RE.sub("\ufffd", value)
     number = getattr(value, "item", None)
     cell = sheet.cell(row, column, number() if number else value)
     if isinstance(value, str):

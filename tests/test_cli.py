@@ -31,7 +31,8 @@ def test_wrong_usage_is_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("leap: ") and error.endswith("--help` for the options\n") and error.count("\n") == 1
 
 
 def test_data_status_lists_the_sources(home, capsys):

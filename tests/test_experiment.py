@@ -15,7 +15,7 @@ from leaplib.layout import Layout
 from leaplib.leap import average
 from leaplib.models import CONTROLS, MODELS, names
 from leaplib.profiles import get_profile
-from leaplib.regressors import DualRidge, PSLasso
+from leaplib.regressors import DualRidge, PSLasso, SharedKernelRidge
 from leaplib.scores import load_predictions, load_scores
 from leaplib.store import provenance
 from leaplib.task_run import TaskRun
@@ -117,6 +117,22 @@ def test_ridge_sees_the_genes_that_the_autoencoders_see_and_no_code(scores):
     model = DualRidge().fit(values.loc[split.train], run.cohort.response.loc[split.train], split.folds)
     saved = load_predictions(TINY, "2a", split.name, "PS-RIDGE")
     np.testing.assert_allclose(saved, model.predict(values.loc[split.test]), rtol=1e-4, atol=1e-5)
+    assert run.expression[1].columns.tolist() == genes
+    assert run.expression[2].shape[1] == 2 * TINY.n_genes  # LEAP+ sees twice as many
+
+
+def test_leap_plus_is_not_mistaken_for_leap(scores):
+    layout, run = Layout(TINY.name), TaskRun(TINY, DRUGS)
+    paths = [layout.prediction("2a", "holdout-0", model) for model in ("LEAP", "LEAP+")]
+    assert paths[0] != paths[1] and all(path.is_file() for path in paths)
+    settings = replace(TINY, models={"ps-lasso": {"n_alphas": 3}, "leap-plus": {"share": 0.2}})
+    assert TaskRun(settings, DRUGS).settings("LEAP+") == {"share": 0.2}
+    assert TaskRun(settings, DRUGS).settings("LEAP") == {"n_alphas": 3}
+    split = run.splits[0]
+    expression = run.expression[2]
+    model = SharedKernelRidge().fit(expression.loc[split.train], run.cohort.response.loc[split.train], split.folds)
+    np.testing.assert_allclose(load_predictions(TINY, "2a", split.name, "LEAP+"),
+                               model.predict(expression.loc[split.test]), rtol=1e-4, atol=1e-5)  # fmt: skip
 
 
 def test_results_of_ridge_outlive_the_autoencoders_but_not_another_choice_of_genes(scores):

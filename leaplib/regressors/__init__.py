@@ -5,10 +5,11 @@ from leaplib.regressors.lasso import PSLasso
 from leaplib.regressors.lgbm import PPLgbm, PSLgbm
 from leaplib.regressors.naive import TissueMean, TrainingMean, shuffle_labels
 from leaplib.regressors.neural import PPMlp, PPTdnn
+from leaplib.regressors.plus import SharedKernelRidge
 from leaplib.regressors.ridge import DualRidge
 from leaplib.regressors.tcrp import PSTcrp
 
 __all__ = [
-    "PSKNN", "DualRidge", "PPLgbm", "PPMlp", "PPTdnn", "PSLasso", "PSLgbm", "PSTcrp", "TissueMean", "TrainingMean",
-    "shuffle_labels",
+    "PSKNN", "DualRidge", "PPLgbm", "PPMlp", "PPTdnn", "PSLasso", "PSLgbm", "PSTcrp", "SharedKernelRidge", "TissueMean",
+    "TrainingMean", "shuffle_labels",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from sklearn.metrics import pairwise_distances
 
+from leaplib.errors import InputError
 from leaplib.regressors.base import Regressor, Training
 
 
@@ -22,6 +23,8 @@ class PSKNN(Regressor):
         self.n_neighbors = n_neighbors
 
     def _fit(self, data: Training, folds: np.ndarray | None) -> None:
+        if self.n_neighbors < 1:
+            raise InputError(f"n_neighbors must be at least 1, not {self.n_neighbors}")
         self.X_, self.Y_ = data.X, data.Y
 
     def _arrays(self) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from leaplib.errors import InputError
 from leaplib.regressors.base import as_labels
 
 
@@ -12,13 +13,13 @@ class TrainingMean(BaseEstimator):
 
     def fit(self, X: pd.DataFrame, Y: pd.DataFrame) -> "TrainingMean":
         """Learn the means; X gives the samples only."""
-        labels, perturbations = as_labels(Y, len(X))
+        labels, perturbations = as_labels(Y, len(_samples(X)))
         self.mean_ = pd.Series(np.nanmean(labels, axis=0), index=perturbations)
         return self
 
     def predict(self, X: pd.DataFrame) -> pd.DataFrame:
         """Return samples x perturbations, each row the same."""
-        values = np.tile(self.mean_.to_numpy(), (len(X), 1))
+        values = np.tile(self.mean_.to_numpy(), (len(_samples(X)), 1))
         return pd.DataFrame(values, index=X.index, columns=self.mean_.index)
 
 
@@ -31,14 +32,26 @@ class TissueMean(BaseEstimator):
 
     def fit(self, X: pd.DataFrame, Y: pd.DataFrame) -> "TissueMean":
         """Learn the mean of each (tissue, perturbation)."""
+        tissue = _samples(X, "tissue")["tissue"]
         self.overall_ = TrainingMean().fit(X, Y)
-        self.means_ = Y.groupby(X["tissue"]).mean()
+        labels, perturbations = as_labels(Y, len(X))
+        self.means_ = pd.DataFrame(labels, columns=perturbations).groupby(tissue.to_numpy()).mean()
         return self
 
     def predict(self, X: pd.DataFrame) -> pd.DataFrame:
         """Return samples x perturbations."""
-        means = self.means_.reindex(X["tissue"]).set_index(X.index)
+        means = self.means_.reindex(_samples(X, "tissue")["tissue"]).set_axis(X.index)
         return means.where(means.notna(), self.overall_.predict(X))
+
+
+def _samples(X: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return the table of samples; refuse what is none, or lacks a column."""
+    if not isinstance(X, pd.DataFrame):
+        raise InputError(f"samples: expected a DataFrame with samples as rows, got {type(X).__name__}")
+    for column in columns:
+        if list(X.columns).count(column) != 1:
+            raise InputError(f"samples: {list(X.columns).count(column)} columns {column!r}: give exactly one")
+    return X
 
 
 def shuffle_labels(Y: pd.DataFrame, seed: int) -> pd.DataFrame:

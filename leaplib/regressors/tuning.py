@@ -139,8 +139,6 @@ class Tuned(Regressor):
         if self.ensemble not in ("folds", "refit"):
             raise InputError(f"ensemble must be 'folds' or 'refit', not {self.ensemble!r}")
         folds = random_folds(len(data.X), self.get_params()["random_state"]) if folds is None else folds
-        if folds.min() < 0:
-            raise InputError(f"tuning folds are numbered from 0, but one is {folds.min()}")
         n = data.Y.shape[1]
         size = self.block or n
         found = [self._tune(data.columns(slice(start, start + size)), folds) for start in range(0, n, size)]

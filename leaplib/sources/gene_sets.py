@@ -5,6 +5,7 @@ from pathlib import Path
 
 from leaplib.errors import InputError
 from leaplib.sources.manifest import path
+from leaplib.sources.tabular import DATE
 from leaplib.sources.wheels import read_text
 
 FOLDER = "crispy/data/pathways/"
@@ -30,7 +31,7 @@ def parse_gmt(text: str, where: str) -> dict[str, list[str]]:
     Raises
     ------
     InputError
-        When a line has no gene or a set is there twice.
+        When a line has no gene, a gene is no symbol, or a set is there twice.
     """
     sets: dict[str, list[str]] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -42,10 +43,18 @@ def parse_gmt(text: str, where: str) -> dict[str, list[str]]:
             raise InputError(f"{where}: line {number} is not name, note, genes between tabs: get a GMT file")
         if name in sets:
             raise InputError(f"{where}: line {number} repeats the gene set {name!r}: remove one of the two")
+        _refuse_others(genes, f"{where}: line {number}")
         sets[name] = genes
     if not sets:
         raise InputError(f"{where}: holds no gene set: get a GMT file")
     return sets
+
+
+def _refuse_others(genes: list[str], where: str) -> None:
+    """Raise for what is no symbol: a date that a spreadsheet made of one, or bytes of a binary file."""
+    odd = [gene for gene in genes if DATE.fullmatch(gene) or not gene.isprintable()]
+    if odd:
+        raise InputError(f"{where}: {odd[0]!r} is no gene symbol: get the file as MSigDB publishes it")
 
 
 def parse_msigdb_json(text: str, where: str) -> dict[str, list[str]]:
@@ -68,7 +77,9 @@ def parse_msigdb_json(text: str, where: str) -> dict[str, list[str]]:
     """
     try:
         found = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, where))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:  # ValueError: also of numbers with thousands of digits
         raise InputError(f"{where}: not JSON, or cut off ({error}): get MSigDB's JSON file") from error
     if not isinstance(found, dict) or not found:
         raise InputError(f"{where}: holds no gene set: get MSigDB's JSON file")
@@ -89,6 +100,7 @@ def _symbols(name: str, entry: object, where: str) -> list[str]:
     genes = entry.get("geneSymbols") if isinstance(entry, dict) else None
     if not isinstance(genes, list) or not genes or not all(isinstance(gene, str) and gene for gene in genes):
         raise InputError(f"{where}: the gene set {name!r} has no list of symbols 'geneSymbols': get MSigDB's JSON file")
+    _refuse_others(genes, f"{where}: the gene set {name!r}")
     return genes
 
 
@@ -143,7 +155,10 @@ def read_cgp(release: str = "7.1") -> dict[str, list[str]]:
     archive = path("cy")
     everything = parse_gmt(read_text(archive, ALL_C2), f"{archive}: {ALL_C2}")
     canonical = parse_gmt(read_text(archive, CANONICAL), f"{archive}: {CANONICAL}")
-    return {name: genes for name, genes in everything.items() if name not in canonical}
+    found = {name: genes for name, genes in everything.items() if name not in canonical}
+    if not found:
+        raise InputError(f"{archive}: {ALL_C2} holds nothing but canonical pathways: run `leap data fetch cy`")
+    return found
 
 
 def read_collection(name: str = "hallmark") -> dict[str, list[str]]:

@@ -186,7 +186,7 @@ def structure_key(smiles: str, name: str) -> str:
         When the SMILES cannot be parsed; names the drug.
     """
     with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles)
+        molecule = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
         if molecule is None or not molecule.GetNumAtoms():
             raise InputError(f"drug {name!r}: its SMILES {smiles!r} cannot be parsed: correct it or drop it")
         if not any(atom.GetSymbol() in ("Pt", "As", "Au", "Sb") for atom in molecule.GetAtoms()):

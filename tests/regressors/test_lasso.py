@@ -150,5 +150,5 @@ def test_folds_that_are_not_numbered_from_0_are_refused(problem):
     for wrong in (np.where(folds == 0, -1, folds), np.full(len(x), -1)):
         with pytest.raises(InputError, match="numbered from 0, but one is -1"):
             PSLasso().fit(x, y, wrong)
-    with pytest.raises(InputError, match="folds must take each"):
+    with pytest.raises(InputError, match="without gaps"):
         PSLasso().fit(x, y, folds + 1)

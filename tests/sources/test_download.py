@@ -50,11 +50,11 @@ class Shop:
     def left(self) -> list[str]:
         return sorted(path.name for path in self.target.parent.iterdir())
 
-    def offer(self, url: str = "", **keys: str) -> None:
+    def offer(self, url: str = "", **keys: str | int) -> None:
         """Write the manifest."""
         entry = {"name": "it", "kind": "download", "file": "folder/file.csv", "url": url or f"{self.address}/files/7"}
         entry |= {"release": "r", "licence": "l", "page": "the page", **keys}
-        lines = [f'{key} = "{value}"' for key, value in entry.items()]
+        lines = [f"{key} = {json.dumps(value)}" for key, value in entry.items()]
         text = "\n".join(["[[source]]", *lines, 'enables = ["1a"]', ""])
         (self.data / manifest.MANIFEST).write_text(text)
 
@@ -283,20 +283,20 @@ def test_an_empty_answer_is_no_file(shop: Shop) -> None:
 
 @pytest.mark.parametrize("length", [True, False])
 def test_sizes_are_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch, length: bool) -> None:
-    monkeypatch.setattr(download, "MAX_BYTES", 1000)
+    shop.offer(limit=1000)
     shop.length = length
     refused(shop, "more than")
     assert not shop.target.exists()
 
 
 def test_only_https_but_for_this_machine(shop: Shop) -> None:
-    shop.offer(url="http://example.org/file.csv")
-    refused(shop, "https only")
+    for url in ("http://example.org/file.csv", "ftp://example.org/file.csv", "file:///etc/passwd"):
+        shop.offer(url=url)
+        with pytest.raises(InputError, match="is not encrypted: state an https:// address"):
+            fetch("it")
     shop.offer()
     shop.answers = [{"status": 302, "headers": {"Location": "http://example.org/file.csv"}}]
     refused(shop, "https only")
-    shop.offer(url="ftp://example.org/file.csv")
-    refused(shop, "cannot be used")
     assert not shop.target.exists()
 
 

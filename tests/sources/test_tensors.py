@@ -106,11 +106,12 @@ def test_a_storage_that_is_itself_a_malicious_pickle_is_refused(tmp_path: Path) 
 
 
 def test_a_storage_that_holds_something_else_is_refused() -> None:
-    buffer = io.BytesIO()
-    torch.save({"a": 1}, buffer)
-    payload = pickle.dumps({"a": Call(torch.storage._load_from_bytes, buffer.getvalue())}, protocol=4)
-    with pytest.raises(InputError, match="a dict where a tensor's numbers should be"):
-        read_tensors(payload, "here")
+    for zipped, what in ((False, "a dict"), (True, "an archive")):
+        buffer = io.BytesIO()
+        torch.save({"a": 1}, buffer, _use_new_zipfile_serialization=zipped)
+        payload = pickle.dumps({"a": Call(torch.storage._load_from_bytes, buffer.getvalue())}, protocol=4)
+        with pytest.raises(InputError, match=f"{what} where a tensor's numbers should be"):
+            read_tensors(payload, "here")
 
 
 @pytest.mark.parametrize(

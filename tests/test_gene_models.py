@@ -3,9 +3,10 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from leaplib import InputError, PSRidge
+from leaplib import InputError, LEAPPlus, PSRidge
+from leaplib.expression import ExpressionScaler
 from leaplib.metrics import spearman
-from leaplib.regressors import shuffle_labels
+from leaplib.regressors import SharedKernelRidge, shuffle_labels
 from leaplib.splits import tuning_folds
 
 
@@ -23,13 +24,17 @@ def mean_score(truth, prediction):
     return np.nanmean(spearman(truth.to_numpy(), prediction.to_numpy()))
 
 
-def test_signal_is_recovered_and_shuffled_labels_score_nothing(problem):
+each_model = pytest.mark.parametrize("model", [PSRidge, LEAPPlus])
+
+
+@each_model
+def test_signal_is_recovered_and_shuffled_labels_score_nothing(problem, model):
     x, y, new, truth = problem
-    assert mean_score(truth, PSRidge().fit(x, y, unlabelled=new).predict(new)) > 0.35
-    assert abs(mean_score(truth, PSRidge().fit(x, shuffle_labels(y, 0)).predict(new))) < 0.12
+    assert mean_score(truth, model().fit(x, y, unlabelled=new).predict(new)) > 0.35
+    assert abs(mean_score(truth, model().fit(x, shuffle_labels(y, 0)).predict(new))) < 0.12
 
 
-def test_it_is_ridge_on_genes_chosen_and_standardised_over_all_samples(problem):
+def test_ps_ridge_is_ridge_on_genes_chosen_and_standardised_over_all_samples(problem):
     """Written out: the union of both sources' 40 most variable genes, mean and SD of all samples, grouped folds."""
     x, y, new, _ = problem
     groups = pd.Series(np.arange(len(x)) % 7, index=x.index)
@@ -49,14 +54,24 @@ def test_it_is_ridge_on_genes_chosen_and_standardised_over_all_samples(problem):
     assert model.coef_.index.tolist() == genes
 
 
-def test_some_perturbations_can_be_asked_for_and_bad_tables_are_named(problem):
+def test_leap_plus_is_its_regressor_on_standardised_genes(problem):
     x, y, new, _ = problem
-    model = PSRidge(n_genes=40).fit(x, y)
+    groups = pd.Series(np.arange(len(x)) % 7, index=x.index)
+    found = LEAPPlus(n_genes=40, random_state=3).fit(x, y.iloc[::-1], groups=groups).predict(new)
+    scaler = ExpressionScaler(40).fit(x)
+    regressor = SharedKernelRidge().fit(scaler.transform(x), y, tuning_folds(x.index, 3, groups))
+    pd.testing.assert_frame_equal(found, regressor.predict(scaler.transform(new)))
+
+
+@each_model
+def test_some_perturbations_can_be_asked_for_and_bad_tables_are_named(problem, model):
+    x, y, new, _ = problem
+    fitted = model(n_genes=40).fit(x, y)
     wanted = [y.columns[2], y.columns[0]]
-    pd.testing.assert_frame_equal(model.predict(new, wanted), model.predict(new)[wanted])
+    pd.testing.assert_frame_equal(fitted.predict(new, wanted), fitted.predict(new)[wanted])
     with pytest.raises(InputError, match="'KO-X' was not among"):
-        model.predict(new, ["KO-X"])
+        fitted.predict(new, ["KO-X"])
     with pytest.raises(InputError, match=f"{x.index[0]}"):
-        PSRidge().fit(x.iloc[1:], y)
+        model().fit(x.iloc[1:], y)
     with pytest.raises(InputError, match="no gene in common"):
-        PSRidge().fit(x, y, unlabelled=new.add_prefix("other"))
+        model().fit(x, y, unlabelled=new.add_prefix("other"))

@@ -1,0 +1,3 @@
+from ..sources.conftest import world
+
+__all__ = ["world"]

@@ -1,0 +1,143 @@
+"""A sound file of every format that is read, and its reader; the malformed ones are made from these."""
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+
+from leaplib.sources import depmap, read_gene_sets, read_pdx, read_pset, studies
+from leaplib.sources.xenografts import read_pdx_response
+
+from ..sources import test_depmap, test_psets, test_studies, test_xenografts
+
+Change = Callable[[bytes], bytes]
+
+
+def ccle(folder: Path) -> Path:
+    rows = [test_studies.ccle_row(), test_studies.ccle_row(drug="Lapatinib", area="3.5")]
+    return test_studies.ccle(folder, *rows, test_studies.ccle_row("A_B", "T-T", area="1.5"))
+
+
+def prism(folder: Path) -> Path:
+    rows = [test_studies.prism_row(), test_studies.prism_row(line="ACH-000002", auc="0.9")]
+    return test_studies.prism(folder, *rows, test_studies.prism_row(line="ACH-000003", auc="1.1", name="imatinib"))
+
+
+def pdx_text(folder: Path) -> Path:
+    rows = [["Model", "Treatment", "BestResponse", "Day_Last"], ["X-1004", "cetuximab", "-54.3", "26"],
+            ["X-1027", "cetuximab", "120.5", "26"], ["X-2000", "erlotinib", "-100", "26"]]  # fmt: skip
+    return test_studies.write(folder, "metrics.txt", "\n".join("\t".join(row) for row in rows) + "\n")
+
+
+def gene_json(folder: Path) -> Path:
+    sets = {"SET_A": {"geneSymbols": ["TP53", "RET"], "pmid": "1"}, "SET_B": {"geneSymbols": ["CALCA"]}}
+    return test_studies.write(folder, "sets.json", json.dumps(sets))
+
+
+def of_depmap(table: object, name: str) -> Callable[[Path], Path]:
+    return lambda folder: test_depmap.write(folder, table, name)
+
+
+SOUND: dict[str, Callable[[Path], Path]] = {
+    "gdsc": lambda f: test_studies.gdsc(f, [test_studies.gdsc_row(), test_studies.gdsc_row(line="T-T", auc=0.5)]),
+    "ccle": ccle,
+    "prism": prism,
+    "ctrp": test_studies.ctrp,
+    "pset": lambda folder: test_psets.write(folder, test_psets.Parts(old=False)),
+    "old pset": lambda folder: test_psets.write(folder, test_psets.Parts(old=True)),
+    "pdx": lambda folder: test_xenografts.workbook(folder, test_xenografts.content()),
+    "pdx text": pdx_text,
+    "models": of_depmap(test_depmap.models(3).to_csv(index=False), "models.csv"),
+    "models 2018": of_depmap(test_depmap.SAMPLE_INFO, "sample_info.csv"),
+    "expression": of_depmap(test_depmap.EXPRESSION, "expression.csv"),
+    "dependency": of_depmap(test_depmap.DEPENDENCY, "dependency.csv"),
+    "effect": of_depmap(test_depmap.EFFECT, "effect.csv"),
+    "gmt": lambda folder: test_studies.write(folder, "sets.gmt", "SET_A\tnote\tTP53\tRET\nSET_B\tnote\tCALCA\n"),
+    "gene json": gene_json,
+}
+READERS: dict[str, Callable[[Path], object]] = {
+    "gdsc": partial(studies.read_gdsc, dataset="GDSC2"),
+    "ccle": studies.read_ccle,
+    "prism": studies.read_prism,
+    "ctrp": studies.read_ctrp,
+    "pset": partial(read_pset, study="GDSC v2"),
+    "old pset": partial(read_pset, study="GDSC v2"),
+    "pdx": partial(read_pdx, drugs=test_xenografts.PAIR),
+    "pdx text": partial(read_pdx_response, drugs=test_xenografts.PAIR),
+    "models": depmap.read_models,
+    "models 2018": depmap.read_models,
+    "expression": depmap.read_expression,
+    "dependency": depmap.read_dependency,
+    "effect": depmap.read_effect,
+    "gmt": read_gene_sets,
+    "gene json": read_gene_sets,
+}
+SEPARATORS = {"ccle": ",", "prism": ",", "pdx text": "\t", "models": ",", "models 2018": ",", "expression": ",",
+              "dependency": ",", "effect": ","}  # fmt: skip
+TABLES, ARCHIVES = list(SEPARATORS), ["gdsc", "ctrp", "pset", "old pset", "pdx"]
+
+
+def edit(kind: str, change: Change) -> Callable[[Path], Path]:
+    """Return a maker of the sound file of a kind with other bytes."""
+
+    def make(folder: Path) -> Path:
+        path = SOUND[kind](folder)
+        before = path.read_bytes()
+        path.write_bytes(change(before))
+        assert path.read_bytes() != before
+        return path
+
+    return make
+
+
+def swap(kind: str, old: str, new: str, times: int = 1) -> Callable[[Path], Path]:
+    """Return a maker of the sound file of a kind with other text."""
+
+    def change(data: bytes) -> bytes:
+        assert old.encode() in data, (kind, old)
+        return data.replace(old.encode(), new.encode(), times)
+
+    return edit(kind, change)
+
+
+def cell(kind: str, sheet: int, row: int, column: int, value: object) -> Callable[[Path], Path]:
+    """Return a maker of a workbook with another cell; all count from 1."""
+
+    def make(folder: Path) -> Path:
+        path = SOUND[kind](folder)
+        book = openpyxl.load_workbook(path)
+        book.worksheets[sheet - 1].cell(row, column).value = value
+        book.save(path)
+        return path
+
+    return make
+
+
+def folder_in_place(kind: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        path = SOUND[kind](folder)
+        path.unlink()
+        path.mkdir()
+        return path
+
+    return make
+
+
+def damaged(data: bytes, seed: int) -> bytes:
+    """Return bytes that are cut, or of which some are others, as by a bad disk."""
+    rng = np.random.default_rng(seed)
+    if seed % 3 == 0:
+        return data[: int(rng.integers(1, len(data)))]
+    changed = bytearray(data)
+    for place in rng.integers(0, len(data), 1 + seed % 4):
+        changed[place] = int(rng.integers(256))
+    return bytes(changed)
+
+
+def copy(source: Path, folder: Path) -> Path:
+    """Copy a file or a folder into another."""
+    return Path((shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / source.name))

