@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 from leaplib.expression import ExpressionScaler
 from leaplib.expression_model import ExpressionModel
 from leaplib.regressors import DualRidge, SharedKernelRidge
-from leaplib.regressors.tuning import Tuned
 from leaplib.splits import tuning_folds
 
 
@@ -33,7 +32,7 @@ class GeneModel(ExpressionModel):
         Tuning fold of each sample.
     """
 
-    regressor: ClassVar[type[Tuned]]
+    regressor: ClassVar[type[DualRidge] | type[SharedKernelRidge]]
 
     def __init__(self, n_genes: int = 5000, random_state: int = 0):
         self.n_genes = n_genes
@@ -61,6 +60,30 @@ class GeneModel(ExpressionModel):
     def predict_each(self, X: pd.DataFrame) -> np.ndarray:
         """Return the predictions of every fold model, 1 x folds x samples x perturbations; as `leaplib.LEAP`."""
         return self.regressor_.predict_folds(self.features(X)[0])[None]
+
+    def gene_weights(self, X: pd.DataFrame, perturbations: Sequence[str]) -> np.ndarray:
+        """Return the derivative of each fold model by the standardised genes, averaged over samples.
+
+        Parameters
+        ----------
+        X : DataFrame, samples x genes
+        perturbations : sequence of str
+
+        Returns
+        -------
+        array, folds x genes x perturbations
+        """
+        scaled = self.features(X)[0].to_numpy(dtype=float)
+        wanted = self.perturbations_.get_indexer(pd.Index(perturbations))
+        found = np.empty((len(self.regressor_.parts_[0]), scaled.shape[1], len(wanted)))
+        start = 0
+        for models in self.regressor_.parts_:  # blocks of perturbations
+            end = start + models[0].intercept.shape[-1]
+            inside = (wanted >= start) & (wanted < end)
+            for number, model in enumerate(models):
+                found[number][:, inside] = model.slope(scaled, wanted[inside] - start)
+            start = end
+        return found
 
     def _save(self, folder: Path) -> None:
         self.scaler_.save(folder / "scaler.parquet")
@@ -93,12 +116,6 @@ class PSRidge(GeneModel):
     def coef_(self) -> pd.DataFrame:
         """Weights of the standardised genes."""
         return pd.DataFrame(self.regressor_.coef_, index=self.scaler_.genes_, columns=self.perturbations_)
-
-    def gene_weights(self, X: pd.DataFrame, perturbations: Sequence[str]) -> np.ndarray:
-        """Return the weights of each fold model, folds x genes x perturbations (the same at all samples `X`)."""
-        folds = zip(*self.regressor_.parts_, strict=True)
-        coef = np.stack([np.concatenate([model.coef[0] for model in parts], axis=-1) for parts in folds])
-        return np.take(coef, self.perturbations_.get_indexer(pd.Index(perturbations)), axis=2)
 
 
 class LEAPPlus(GeneModel):

@@ -68,6 +68,12 @@ class KernelModels(FoldModel):
         kernel = np.exp(-squared_distances(X, self.samples.astype(np.float64)) / self.width)
         return kernel @ self.weights + self.intercept[:, None, :]
 
+    def slope(self, X: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return the mean over samples of the derivative of some predictions by the features, features x columns."""
+        own, weights = self.samples.astype(np.float64), self.weights[0][:, columns]
+        kernel = np.exp(-squared_distances(X, own) / self.width)
+        return 2 / (self.width * len(X)) * (own.T @ (kernel.sum(axis=0)[:, None] * weights) - X.T @ (kernel @ weights))
+
 
 @dataclass
 class SharedModels(FoldModel):

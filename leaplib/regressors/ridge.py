@@ -40,6 +40,10 @@ class RidgeModels(FoldModel):
         """Return predictions, 1 x samples x perturbations."""
         return X @ self.coef + self.intercept[:, None, :]
 
+    def slope(self, X: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return the derivative of some predictions by the features, features x columns: the same at all samples."""
+        return self.coef[0][:, columns]
+
 
 @dataclass
 class DualModels(FoldModel):
