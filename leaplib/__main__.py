@@ -81,6 +81,7 @@ def _add_own_samples(commands: argparse._SubParsersAction) -> None:
     fit = commands.add_parser("fit", help="fit a model on your own tables, or on a task's")
     fit.add_argument("--expression", metavar="FILE", help="samples x genes: .csv, .tsv, .txt or .parquet")
     fit.add_argument("--response", metavar="FILE", help="samples x perturbations, empty where not measured")
+    fit.add_argument("--groups", metavar="FILE", help="sample, group (tissue): calibrates for samples of unseen groups")
     fit.add_argument("--task", help="instead of the two: a task's cohort, such as 2a")
     fit.add_argument("--out", metavar="DIR", required=True, help="the model's folder")
     fit.add_argument("--model", default="leap", help="leap (default), ps-ridge or leap-plus")
@@ -278,7 +279,7 @@ def fit_command(options: argparse.Namespace) -> int:
     profile = get_profile(options.profile)
     resolve_device(options.device)
     lines = fit_to_folder(options.out, profile, options.expression, options.response, options.task, options.model,
-                          options.units, options.seed, options.device)  # fmt: skip
+                          options.units, options.groups, options.seed, options.device)  # fmt: skip
     return _tell(lines)
 
 

@@ -54,11 +54,10 @@ def enrich(ranking: pd.Series, gene_sets: Mapping[str, Sequence[str]], min_size:
         raise InputError(
             f"no gene set has {min_size} to {max_size} of the {len(ranking):,} ranked genes: use symbols in both"
         )
-    ordered = ranking.sort_values(ascending=False, kind="stable")
     sets = {name: known[name] for name in kept.index}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of how it calls pandas
-        result = gseapy.prerank(ordered, sets, outdir=None, min_size=min_size, max_size=max_size, seed=seed,
+        result = gseapy.prerank(ranking, sets, outdir=None, min_size=min_size, max_size=max_size, seed=seed,
                                 permutation_num=n_permutations, threads=1, no_plot=True)  # fmt: skip
     frame = result.res2d.rename(columns=COLUMNS)
     frame = frame.astype(dict.fromkeys(("es", "nes", "p", "fdr"), float))

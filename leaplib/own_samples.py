@@ -22,7 +22,7 @@ from leaplib.store import load_frame, save_frame
 from leaplib.tasks import get_task
 from leaplib.uncertainty import Applicability, Calibration
 from leaplib.units import NAMES, USER_UNITS, detect_units, to_log
-from leaplib.user_tables import SEPARATORS, SUFFIXES, read_expression, read_response
+from leaplib.user_tables import SEPARATORS, SUFFIXES, read_expression, read_groups, read_response
 
 ESTIMATORS: dict[str, type] = {"leap": LEAP, "ps-ridge": PSRidge, "leap-plus": LEAPPlus}
 """Models that a user can fit, by their key in `leaplib.models`."""
@@ -298,19 +298,21 @@ def fit_task(profile: Profile, task_id: str, model: str = "leap", samples: pd.In
 
 
 def fit_to_folder(out: str | Path, profile: Profile, expression: str | None = None, response: str | None = None,
-                  task: str | None = None, model: str = "leap", units: str = "auto", seed: int = 0,
-                  device: str = "auto") -> list[str]:  # fmt: skip
+                  task: str | None = None, model: str = "leap", units: str = "auto", groups: str | None = None,
+                  seed: int = 0, device: str = "auto") -> list[str]:  # fmt: skip
     """Fit on a user's files or on a task and write the model folder; return what to tell the user."""
     check_target(out)
     estimator_of(model)
     if (expression is None) != (response is None) or (expression is None) == (task is None):
         raise InputError("give --expression and --response, or --task: one of the two ways")
+    if groups is not None and task is not None:
+        raise InputError("--groups goes with --expression and --response: a task has its own tissues")
     if expression is None or response is None:
         fitted, notes = fit_task(profile, str(task), model, seed=seed, device=device), list[str]()
     else:
         tables = read_expression(expression), read_response(response)
-        fitted, notes = fit_tables(*tables, profile, model, units, seed=seed, device=device,
-                                   where=(expression, response))  # fmt: skip
+        known = None if groups is None else read_groups(groups)
+        fitted, notes = fit_tables(*tables, profile, model, units, known, seed, device, (expression, response))
     fitted.save(out)
     names = fitted.estimator.perturbations_
     return [*notes, f"{model} on {len(fitted.calibration.folds):,} samples, {len(fitted.estimator.genes_):,} genes and "

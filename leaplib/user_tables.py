@@ -13,7 +13,7 @@ import pandas as pd
 
 from leaplib.cohort import check_unique
 from leaplib.errors import InputError, first_line
-from leaplib.sources.tabular import Place, check_file
+from leaplib.sources.tabular import Place, check_file, read_text_table, refuse_gaps, refuse_repeats
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 SUFFIXES = (*SEPARATORS, ".parquet")
@@ -165,3 +165,20 @@ def read_expression(path: str | Path) -> pd.DataFrame:
 def read_response(path: str | Path) -> pd.DataFrame:
     """Read responses, samples x perturbations, empty where not measured; as `read_table`."""
     return read_table(path)
+
+
+def read_groups(path: str | Path) -> pd.Series:
+    """Read the group (tissue) of each sample from a text table with the columns sample and group.
+
+    Raises
+    ------
+    InputError
+        When the file is no such table, a cell is empty, or a sample stands twice.
+    """
+    place = UserPlace(Path(path), "")
+    if place.path.suffix.lower() not in SEPARATORS:
+        raise place.error(f"unknown kind of table {place.path.suffix!r}", f"use one of {', '.join(SEPARATORS)}")
+    frame = read_text_table(place, ("sample", "group"), SEPARATORS[place.path.suffix.lower()])
+    refuse_gaps(frame, ("sample", "group"), place)
+    refuse_repeats(frame, ("sample",), place)
+    return frame.set_index("sample")["group"]

@@ -92,3 +92,21 @@ def test_some_perturbations_can_be_asked_for_and_bad_tables_are_named(problem, m
         model().fit(x.iloc[1:], y)
     with pytest.raises(InputError, match="no gene in common"):
         model().fit(x, y, unlabelled=new.add_prefix("other"))
+
+
+@each_model
+def test_gene_weights_are_the_slope_of_the_prediction(problem, model, monkeypatch):
+    x, y, new = problem[0], problem[1], problem[2]
+    if model is PSRidge:
+        monkeypatch.setattr("leaplib.regressors.ridge.DualRidge.block", 2)  # several blocks
+    fitted = model(n_genes=40, random_state=3).fit(x, y)
+    names = list(y.columns[[4, 0, 3]])
+    weights = fitted.gene_weights(new, names)
+    assert weights.shape == (5, 40, 3)
+    for gene in fitted.genes_[[0, 17, 39]]:
+        step = 0.01 * fitted.scaler_.scale_[gene]
+        up, down = new.copy(), new.copy()
+        up[gene], down[gene] = new[gene] + step, new[gene] - step
+        rise = (fitted.predict_each(up) - fitted.predict_each(down))[0].mean(axis=1) / 0.02
+        expected = rise[:, y.columns.get_indexer(names)]
+        np.testing.assert_allclose(weights[:, fitted.genes_.get_loc(gene)], expected, atol=1e-4)

@@ -77,3 +77,9 @@ def test_the_table_is_well_formed():
         genes = [*item.sensitive, *item.resistant]
         assert len(set(genes)) == len(genes) and all(gene == gene.upper() for gene in genes)
     assert len({item.mechanism for item in KNOWN_POSITIVES}) == len(KNOWN_POSITIVES)
+
+
+def test_p_of_genes_turns_random_genes_round_as_it_does_the_known_ones():
+    weights = pd.DataFrame({"d": [0.0, 1, 2, 3, 4], "e": [0.0, 4, 3, 2, 1]}, list("abcde"))  # only a is low in both
+    row = recovery(weights, known=(KnownPositive("low", ("d", "e"), (), ("a",)),), n_permutations=5000).iloc[0]
+    assert row["percentile"] == 1 and row["p_genes"] == pytest.approx(1 / 5, abs=0.02)

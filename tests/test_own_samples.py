@@ -147,6 +147,16 @@ def test_another_seed_is_another_model(files):
     assert first.random_state == 0 and not first.folds_.equals(second.folds_)
 
 
+def test_groups_keep_tissues_whole(files):
+    names = pd.read_csv(files / "x.csv", index_col=0).index
+    groups = pd.Series([f"tissue {i % 7}" for i in range(len(names))], names, name="group").rename_axis("sample")
+    groups.to_csv(files / "groups.csv")
+    arguments = ["fit", "--expression", f"{files}/x.csv", "--response", f"{files}/y.tsv", "--profile", "smoke"]
+    assert main([*arguments, "--groups", f"{files}/groups.csv", "--model", "ps-ridge", "--out", f"{files}/model"]) == 0
+    folds = OwnModel.load(files / "model").estimator.folds_
+    assert (folds.groupby(groups[folds.index]).nunique() == 1).all() and folds.nunique() == 5
+
+
 def test_a_task_in_one_command(home, files, capsys):
     assert main(["fit", "--task", "4b", "--profile", "smoke", "--out", f"{files}/task"]) == 0
     assert "(simulated data)" in capsys.readouterr().out
@@ -168,6 +178,9 @@ BAD_FIT = {
     "no overlap": (["--expression", "x.csv", "--response", "alien.tsv"], "0 samples are in .*x.csv too"),
     "no labels": (["--expression", "x.csv", "--response", "empty.tsv"], "no perturbation has 10 labels"),
     "task": (["--task", "9z"], "task '9z' is unknown"),
+    "groups of a task": (["--task", "2a", "--groups", "y.tsv"], "a task has its own tissues"),
+    "groups": (["--expression", "x.csv", "--response", "y.tsv", "--groups", "y.tsv"], "lacks the column 'sample'"),
+    "no group": (["--expression", "x.csv", "--response", "y.tsv", "--groups", "few.csv"], "has no group"),
     "profile": (["--task", "2a", "--profile", "huge"], "profile 'huge' is unknown"),
 }
 
@@ -179,6 +192,7 @@ def test_a_bad_fit_is_one_line_and_writes_nothing(home, files, capsys, case, mon
     y = pd.read_csv("y.tsv", sep="\t", index_col=0)
     y.rename(index=lambda name: "other " + name).to_csv("alien.tsv", sep="\t")
     (y * np.nan).to_csv("empty.tsv", sep="\t")
+    pd.Series(list("abab"), y.index[:4], name="group").rename_axis("sample").to_csv("few.csv")
     before = sorted(files.rglob("*"))
     arguments, message = BAD_FIT[case]
     arguments = arguments if "--profile" in arguments else [*arguments, "--profile", "smoke"]
@@ -300,6 +314,16 @@ def test_ps_ridge_is_fitted_kept_and_explained_alike(tables, tmp_path):
     assert 0.8 < ((frame["lower"] <= truth) & (truth <= frame["upper"])).mean() < 0.98
     assert (model.calibration.usual == 0).all()  # one representation: errors in the unit of the response
     pd.testing.assert_frame_equal(OwnModel.load(model.save(tmp_path / "ridge")).predict(new)[0], frame)
+
+
+def test_leap_plus_is_fitted_kept_and_explained_alike(tables, tmp_path):
+    x, y = tables
+    model, _ = fit_tables(x.iloc[:250], y.iloc[:250], TINY, model="leap-plus")
+    frame, _ = model.predict(x.iloc[250:])
+    truth = y.stack()[pd.MultiIndex.from_frame(frame[["sample", "perturbation"]])].to_numpy()
+    assert 0.8 < ((frame["lower"] <= truth) & (truth <= frame["upper"])).mean() < 0.98
+    assert (model.biomarkers["stability"] > 0).any() and frame["biomarkers"].str.len().gt(0).all()
+    pd.testing.assert_frame_equal(OwnModel.load(model.save(tmp_path / "plus")).predict(x.iloc[250:])[0], frame)
 
 
 def test_other_kinds_of_model_are_refused_on_load(folder):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from leaplib import InputError
-from leaplib.user_tables import read_expression, read_table
+from leaplib.user_tables import read_expression, read_groups, read_table
 
 TABLE = pd.DataFrame([[1.5, 2.0], [np.nan, -3e-2]], index=["a", "b"], columns=["TP53", "EGFR"])
 
@@ -101,3 +101,14 @@ def test_bad_parquet_files_suffixes_and_folders(tmp_path):
 def test_names_that_are_no_symbols(tmp_path, header, message):
     with pytest.raises(InputError, match=message):
         read_expression(put(tmp_path / "x.csv", f"id,{header}\na,1,2\n"))
+
+
+def test_groups_of_samples(tmp_path):
+    read = read_groups(put(tmp_path / "g.tsv", "note\tgroup\tsample\n\tLung\ta\nx\tSkin\tb\n"))
+    assert read.to_dict() == {"a": "Lung", "b": "Skin"}
+    for text, message in (("sample,group\na,\n", "'group' is empty"), ("sample,group\na,x\na,y\n", "repeats"),
+                          ("sample,tissue\na,x\n", "lacks the column 'group'")):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            read_groups(put(tmp_path / "g.csv", text))
+    with pytest.raises(InputError, match="unknown kind of table"):
+        read_groups(tmp_path / "g.parquet")
