@@ -107,8 +107,9 @@ def compare(scores: pd.DataFrame) -> pd.DataFrame:
         part = run[(run["task"] == task) & (run["group"] == group)]
         share = TEST_SHARE if get_task(task).design == "holdout" else None
         frames = {name: _by_perturbation(part[part["variant"] == name]) for name in dict.fromkeys(part["variant"])}
-        tests = [{"name": name, "compared_with": other, **paired_test(frames[name], frames[other], share)}
-                 for name, other in _pairs(list(frames), REFERENCES.get(group))]  # fmt: skip
+        tests = [{"name": name, "compared_with": other, **paired_test(*both, share)}
+                 for name, other in _pairs(list(frames), REFERENCES.get(group))
+                 if (both := _shared(frames[name], frames[other]))]  # fmt: skip
         if tests:
             found.append(_corrected(pd.DataFrame(tests)).assign(task=task, group=group))
     empty = pd.DataFrame(columns=["task", "group", "name", *TESTS])
@@ -127,6 +128,12 @@ def _by_perturbation(scores: pd.DataFrame) -> pd.DataFrame:
     """Return Spearman's correlation over all test samples, perturbations x splits."""
     rows = scores[(scores["perturbation"] != "") & (scores["test_set"] == -1) & (scores["metric"] == "spearman")]
     return rows.pivot(index="perturbation", columns="split", values="value")
+
+
+def _shared(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return two variants' scores on the splits that both have, or None where they share no score."""
+    a, b = a.align(b, join="inner")
+    return None if (a - b).isna().all(axis=None) else (a, b)
 
 
 def _corrected(tests: pd.DataFrame) -> pd.DataFrame:

@@ -35,7 +35,7 @@ from leaplib.variants import OWN, Variant, not_run, resolve
 COLUMNS = ["task", "group", "variant", "model", "member", "split", "level", "perturbation", "test_set", "metric",
            "value", "data", "note"]  # fmt: skip
 ORDINARY = Variant("", "")
-NOT_YET = "not run yet"
+NOT_YET, FAILED = "not run yet", "failed"
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
 
 
@@ -254,12 +254,18 @@ def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[V
         found = {split.name: ablations.saved(resolved, split) for split in ablations.splits if variant not in notes}
         frames += [ablations.named(part, variant, name) for name, part in found.items() if part is not None]
         if all(part is None for part in found.values()):
-            note = notes.get(variant, NOT_YET)
+            note = notes.get(variant) or (FAILED if _has_failed(profile.name, task.id, variant) else NOT_YET)
             frames.append(ablations.named(_NOTHING, variant, note=note))
     table = pd.concat(frames, ignore_index=True)
     if not (table["split"] != "").any():
         raise InputError(f"the ablations of task {task.id} are of other data, settings or version: {command}")
     return table
+
+
+def _has_failed(profile: str, task: str, variant: Variant) -> bool:
+    """Tell whether a failure of a variant is on record."""
+    named = f" {variant.group} {variant.name} "
+    return any(failure.task == task and named in failure.job for failure in failures.recorded(profile))
 
 
 _NOTHING = pd.DataFrame(

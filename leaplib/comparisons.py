@@ -48,7 +48,8 @@ def compare_models(scores: pd.DataFrame, reference: str = REFERENCE, metric: str
     DataFrame
         `COLUMNS`: difference (reference - model, mean over splits of the mean over perturbations) with its
         bootstrap interval; the signed-rank test's p, after Holm's correction in p_holm; how many perturbations and
-        splits the reference wins, and of how many that both models ran on.
+        splits the reference wins, and of how many that both models ran on. Models that share no split with the
+        reference, since something failed, are left out.
     """
     rows = models_only(_rows(scores, metric))
     known = [model for model in names() if model != reference]
@@ -58,8 +59,8 @@ def compare_models(scores: pd.DataFrame, reference: str = REFERENCE, metric: str
         matrices = {model: _matrix(values) for model, values in part.groupby("model")}
         if reference not in matrices:
             continue
-        others = [model for model in known if model in matrices]
         first = matrices[reference]
+        others = [model for model in known if model in matrices and _share_scores(first, matrices[model])]
         tests = [{"model": model} | _compare(first, matrices[model], task, n_resamples, seed) for model in others]
         if tests:
             table = pd.DataFrame(tests).assign(task=task, data=part["data"].iloc[0])
@@ -80,11 +81,15 @@ def _matrix(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.pivot(index="perturbation", columns="split", values="value")
 
 
+def _share_scores(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    """Tell whether two models have scores of the same perturbations on the same splits."""
+    a, b = a.align(b, join="inner")
+    return bool((a - b).notna().any(axis=None))
+
+
 def _compare(a: pd.DataFrame, b: pd.DataFrame, task: str, n_resamples: int, seed: int) -> dict[str, float]:
     """Compare two models where both have scores."""
     a, b = a.align(b, join="inner")
-    if a.empty:
-        raise InputError(f"task {task}: models share no split: delete the scores of one and run `leap run` again")
     design = TASKS[task.partition(" ")[0]].design
     test = paired_test(a, b, TEST_SHARE if design == "holdout" else None)
     low, high = bootstrap_interval((a - b).to_numpy(), n_resamples, seed)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from leaplib import failures, pretraining
 from leaplib.ablations import Ablations, check_names
-from leaplib.data import pool_name, stamp
+from leaplib.data import load_cohort, pool_name, stamp
 from leaplib.errors import InputError, StorageError
 from leaplib.models import CONTROLS, MODELS
 from leaplib.profiles import Profile
@@ -34,6 +34,8 @@ _runs: dict[tuple[str, ...], TaskRun] = {}
 
 def run_of(profile: Profile, task: Task, device: str) -> TaskRun:
     """Return a task's run; the data of the last two stay in memory from job to job, while their files stay the same."""
+    if len(stamp(profile, task)) == 1:  # no file is there, or no longer
+        load_cohort(profile, task)
     key = (key_of({"profile": asdict(profile), "task": asdict(task), "device": device}), *stamp(profile, task))
     if key not in _runs:
         while len(_runs) > 1:

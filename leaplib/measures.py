@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from leaplib.ablation_tables import split_means
-from leaplib.ablations import NOT_YET
+from leaplib.ablations import FAILED, NOT_YET
 from leaplib.evidence import Evidence
 from leaplib.external import REPRODUCIBILITY, SUFFIX
 from leaplib.models import CONTROLS, FEW_SHOT, MODELS
@@ -150,7 +150,7 @@ def step_gain(evidence: Evidence, task: str, group: str, after: int, before: int
     if rows.empty:
         raise UntestedError(f"task {task} has no ablation ({group})")
     ran = rows[rows["note"] == ""]
-    pending = set(rows.loc[rows["note"] == NOT_YET, "number"])
+    pending = set(rows.loc[rows["note"].isin([NOT_YET, FAILED]), "number"])
     earlier = max((number for number in set(ran["number"]) if number <= before), default=0)
     if after not in set(ran["number"]) or not earlier or pending & set(range(earlier, before + 1)):
         raise UntestedError(f"ablation of task {task} ({group}): {before} or {after} was not run")

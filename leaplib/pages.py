@@ -79,6 +79,7 @@ def as_drawn(marks: pd.DataFrame) -> pd.DataFrame:
 
 def scatter(ax: Axes, part: pd.DataFrame, task: str, rival: str) -> pd.DataFrame:
     """Draw LEAP against a rival, one point a perturbation; return what is drawn."""
+    kind, part = data_of(part), _of_both(part, rival)
     values = models_only(perturbation_values(part, "spearman"))
     values = values[values["model"].isin(["LEAP", rival])]
     wide = values.pivot_table(index="perturbation", columns="model", values="value", sort=False)
@@ -90,9 +91,16 @@ def scatter(ax: Axes, part: pd.DataFrame, task: str, rival: str) -> pd.DataFrame
     title = f"Task {task.removesuffix(EXTERNAL)}: LEAP against {against}"
     comparison.perturbation_scatter(ax, wide, rival, "LEAP", title=title, mean_over=splits,
                                     perturbation_name=names["perturbation_name"])  # fmt: skip
-    letter_and_note(ax, "B", data_of(part))
+    letter_and_note(ax, "B", kind)
     drawn = values[values["perturbation"].isin(wide["perturbation"])].drop(columns="member")
     return drawn.assign(source="this run", panel="B")
+
+
+def _of_both(part: pd.DataFrame, rival: str) -> pd.DataFrame:
+    """Return the scores on splits on which both LEAP and a rival have some, so that means are over the same."""
+    known = part[part["model"].isin(["LEAP", rival]) & (part["perturbation"] != "") & part["value"].notna()]
+    models = known.groupby("split")["model"].nunique()
+    return part[part["split"].isin(models.index[models == 2])]
 
 
 def n_perturbations(part: pd.DataFrame) -> int | None:

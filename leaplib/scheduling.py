@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from leaplib import failures
@@ -229,9 +228,6 @@ def _in_processes(jobs: Sequence[Job], backend: Backend, force: bool, retry: boo
             for outcome in _parallel(list(waiting.values()), backend, force, retry, started):
                 waiting.pop(outcome.job)
                 yield outcome
-        except KeyboardInterrupt:
-            get_reusable_executor().shutdown(kill_workers=True)  # or it would complain of what they leave
-            raise
         except BrokenProcessPool:
             for job in started:
                 if waiting.pop(job.id, None):

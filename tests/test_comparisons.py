@@ -64,8 +64,7 @@ def test_only_splits_that_both_ran_on_count(scores, table):
     assert found.loc["PS-KNN", "difference"] == pytest.approx(difference.to_numpy().mean())
     assert found.loc["PP-MLP", "n_splits"] == 3
     apart = scores[(scores["split"] == SPLITS[0]) == (scores["model"] == "LEAP")]
-    with pytest.raises(InputError, match="task 1a: models share no split"):
-        compare_models(apart)
+    assert compare_models(apart, n_resamples=400).empty
 
 
 def test_on_xenografts_each_subset_is_a_split():
