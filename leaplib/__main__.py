@@ -83,7 +83,7 @@ def _add_own_samples(commands: argparse._SubParsersAction) -> None:
     fit.add_argument("--response", metavar="FILE", help="samples x perturbations, empty where not measured")
     fit.add_argument("--task", help="instead of the two: a task's cohort, such as 2a")
     fit.add_argument("--out", metavar="DIR", required=True, help="the model's folder")
-    fit.add_argument("--model", default="leap", help="leap (default) or ps-ridge")
+    fit.add_argument("--model", default="leap", help="leap (default), ps-ridge or leap-plus")
     fit.add_argument("--units", default="auto", help="auto (default), counts, tpm, log or z-score")
     fit.add_argument("--profile", default="demo", help="sizes of the autoencoders: smoke, demo (default) or paper")
     fit.add_argument("--seed", type=int, default=0)

@@ -1,7 +1,7 @@
 """What was tried on the way from LEAP to LEAP+, the losing variants too: run on a task's own splits, and compared.
 
 Each candidate is a regressor on some features of the samples, or an average of others. LEAP and PS-RIDGE are those of
-`leaplib.experiment`; scores of the others are saved and found again by the key of all that they depend on.
+`leaplib.task_run`; scores of the others are saved and found again by the key of all that they depend on.
 """
 
 import time

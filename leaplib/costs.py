@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 
 from leaplib.jobs import Ablation, Codes, Fit, Job, Member, OnSplit, Pretrain, Unprepared
 from leaplib.models import BY_NAME, CONTROLS, FEW_SHOT
-from leaplib.regressors import PSLasso
+from leaplib.regressors import DualRidge, PSLasso, SharedKernelRidge
 from leaplib.regressors.tuning import Tuned
 
 N_FOLDS = 5
@@ -101,7 +101,7 @@ def _units(job: OnSplit, name: str, size: Size) -> float:
     points = len(model.points()) if isinstance(model, Tuned) and not isinstance(model, PSLasso) else 1
     if name == "PS-KNN":
         return size.train * size.test * size.perturbations / 1e6
-    if isinstance(model, PSLasso):
+    if isinstance(model, (PSLasso, DualRidge, SharedKernelRidge)):  # all penalties at once
         return size.perturbations * size.train * (N_FOLDS + 1) / 1e6
     epochs = settings.get("n_estimators") or settings.get("n_epochs") or settings.get("max_epochs") or 1
     rows = size.perturbations * settings["n_tasks"] if "n_tasks" in settings else size.pairs

@@ -1,8 +1,8 @@
 """PS-RIDGE and LEAP+ on raw expression: a regressor on all standardised genes, without an autoencoder."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -16,34 +16,30 @@ from leaplib.splits import tuning_folds
 
 
 class GeneModel(ExpressionModel):
-    """A regressor on the genes themselves, chosen and standardised as for LEAP; subclasses name its class.
+    """A regressor on the genes themselves, chosen and standardised as for LEAP.
 
-    Parameters
-    ----------
-    n_genes : int
-        Most variable genes kept a source.
-    random_state : int
-        Seed of the tuning folds.
+    Subclasses have parameters `n_genes` and `random_state`, name the `regressor` that they fit, and give
+    `_regressor()`, which makes it, and `gene_weights`.
 
     Attributes
     ----------
     scaler_ : ExpressionScaler
-    regressor_ : Regressor
-    folds_ : Series
-        Tuning fold of each sample.
+    regressor_ : Tuned
     """
 
-    regressor: ClassVar[type[Tuned]]
+    n_genes: int
+    random_state: int
+    regressor: type[Tuned]
 
-    def __init__(self, n_genes: int = 5000, random_state: int = 0):
-        self.n_genes = n_genes
-        self.random_state = random_state
+    def _regressor(self) -> Tuned:
+        raise NotImplementedError
 
     def _fit(self, X: pd.DataFrame, Y: pd.DataFrame, groups: pd.Series | None, pool: pd.DataFrame,
              sources: pd.Series | None) -> None:  # fmt: skip
         self.scaler_ = ExpressionScaler(self.n_genes).fit(pool, sources=sources)
         self.folds_ = tuning_folds(X.index, self.random_state, groups)
-        self.regressor_ = self.regressor().fit(self.scaler_.transform(X), Y, self.folds_)
+        self.regressor_ = self._regressor()
+        self.regressor_.fit(self.scaler_.transform(X), Y, self.folds_)
 
     def _predict(self, X: pd.DataFrame) -> pd.DataFrame:
         return self.regressor_.predict(self.scaler_.transform(X))
@@ -74,10 +70,21 @@ class GeneModel(ExpressionModel):
 class PSRidge(GeneModel):
     """Perturbation-specific ridge regression on the genes themselves: what LEAP has to surpass.
 
-    `leaplib.regressors.DualRidge` on standardised genes; parameters as `GeneModel`.
+    Genes are chosen and standardised as for LEAP; `leaplib.regressors.DualRidge` does the rest.
+
+    Parameters
+    ----------
+    n_genes : int
+        Most variable genes kept a source.
+    random_state : int
+        Seed of the tuning folds.
+    n_penalties : int
+        Penalties tried a perturbation.
 
     Attributes
     ----------
+    scaler_ : ExpressionScaler
+    regressor_ : DualRidge
     coef_ : DataFrame, genes x perturbations
         Weights of the standardised genes, mean over the fold models: what drives the predictions.
 
@@ -88,6 +95,14 @@ class PSRidge(GeneModel):
     """
 
     regressor = DualRidge
+
+    def __init__(self, n_genes: int = 5000, random_state: int = 0, n_penalties: int = 10):
+        self.n_genes = n_genes
+        self.random_state = random_state
+        self.n_penalties = n_penalties
+
+    def _regressor(self) -> DualRidge:
+        return DualRidge(self.n_penalties)
 
     @property
     def coef_(self) -> pd.DataFrame:
@@ -104,7 +119,21 @@ class PSRidge(GeneModel):
 class LEAPPlus(GeneModel):
     """LEAP+: kernel regression that shares strength between perturbations, on rank scores of the responses.
 
-    `leaplib.regressors.SharedKernelRidge` on standardised genes, twice as many as LEAP's; parameters as `GeneModel`.
+    `leaplib.regressors.SharedKernelRidge` on standardised genes, by default twice as many as LEAP sees.
+
+    Parameters
+    ----------
+    n_genes : int
+        Most variable genes kept a source.
+    random_state : int
+        Seed of the tuning folds.
+    share : float
+        How much perturbations have in common, see `SharedKernelRidge`.
+
+    Attributes
+    ----------
+    scaler_ : ExpressionScaler
+    regressor_ : SharedKernelRidge
 
     Examples
     --------
@@ -114,5 +143,15 @@ class LEAPPlus(GeneModel):
 
     regressor = SharedKernelRidge
 
-    def __init__(self, n_genes: int = 10_000, random_state: int = 0):
-        super().__init__(n_genes, random_state)
+    def __init__(self, n_genes: int = 10_000, random_state: int = 0, share: float = 0.5):
+        self.n_genes = n_genes
+        self.random_state = random_state
+        self.share = share
+
+    def _regressor(self) -> SharedKernelRidge:
+        return SharedKernelRidge(self.share)
+
+    def gene_weights(self, X: pd.DataFrame, perturbations: Sequence[str]) -> np.ndarray:
+        """Return the derivatives of each fold model, folds x genes x perturbations, mean over the samples `X`."""
+        columns, genes = self.perturbations_.get_indexer(pd.Index(perturbations)), self.features(X)[0].to_numpy(float)
+        return np.stack([model.derivative(genes, columns) for model in chain(*self.regressor_.parts_)])

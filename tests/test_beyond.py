@@ -8,10 +8,10 @@ from scipy.stats import spearmanr
 from leaplib import beyond
 from leaplib.beyond import CANDIDATES, Beyond, compare_candidates, gains, smoothed
 from leaplib.errors import InputError
-from leaplib.experiment import TaskRun
 from leaplib.profiles import get_profile
 from leaplib.regressors import DualRidge
 from leaplib.regressors.plus import rank_scores
+from leaplib.task_run import TaskRun
 from leaplib.tasks import get_task
 
 TINY = replace(

@@ -64,6 +64,23 @@ def test_leap_plus_is_its_regressor_on_standardised_genes(problem):
 
 
 @each_model
+def test_saved_models_predict_the_same_and_have_weights_of_genes(problem, model, tmp_path):
+    x, y, new, _ = problem
+    fitted = model(n_genes=40).fit(x, y)
+    again = model.load(fitted.save(tmp_path / "model"))
+    pd.testing.assert_frame_equal(again.predict(new), fitted.predict(new), check_exact=True)
+    each = again.predict_each(new)
+    assert each.shape[:2] == (1, 5)
+    np.testing.assert_allclose(each.mean(axis=(0, 1)), fitted.predict(new))
+    # To first order, predictions follow the weights: one gene is moved by a hundredth of its SD.
+    gene, wanted = fitted.genes_[7], list(y.columns[[5, 2]])
+    weights = again.gene_weights(new, wanted)
+    moved = new.assign(**{gene: new[gene] + 0.01 * fitted.scaler_.scale_[gene]})
+    change = (fitted.predict(moved, wanted) - fitted.predict(new, wanted)).mean() / 0.01
+    np.testing.assert_allclose(weights.mean(axis=0)[7], change, rtol=0.02, atol=1e-4)
+
+
+@each_model
 def test_some_perturbations_can_be_asked_for_and_bad_tables_are_named(problem, model):
     x, y, new, _ = problem
     fitted = model(n_genes=40).fit(x, y)

@@ -21,7 +21,19 @@ from hypothesis import strategies as st
 
 from leaplib import metrics
 from leaplib.leap import average
-from leaplib.regressors import PSKNN, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp, TissueMean, TrainingMean
+from leaplib.regressors import (
+    PSKNN,
+    DualRidge,
+    PPLgbm,
+    PPMlp,
+    PPTdnn,
+    PSLasso,
+    PSLgbm,
+    PSTcrp,
+    SharedKernelRidge,
+    TissueMean,
+    TrainingMean,
+)  # fmt: skip
 from leaplib.scores import score_split
 from leaplib.splits import Split
 
@@ -74,6 +86,8 @@ MODELS = {
     "PS-KNN": lambda: PSKNN(),
     "PS-LASSO": lambda: PSLasso(device="cpu"),
     "LEAP": Averaged,
+    "PS-RIDGE": lambda: DualRidge(),
+    "LEAP+": lambda: SharedKernelRidge(),
     "PS-LGBM": lgbm,
     "PS-LGBM without L1": lambda: lgbm(reg_alpha=0.0),
     "PP-LGBM": lambda: PPLgbm(20, grid={"learning_rate": [0.1], "reg_alpha": [1.0]}, n_jobs=1),
@@ -119,6 +133,7 @@ def close(found: pd.DataFrame, expected: pd.DataFrame, tolerance: float) -> None
 
 @pytest.mark.parametrize(("name", "tolerance"), [
     ("Training mean", 0), ("Tissue mean", 0), ("PS-KNN", 0), ("PS-LASSO", 1e-5), ("LEAP", 1e-5), ("PS-LGBM", 0),
+    ("PS-RIDGE", 1e-10), ("LEAP+", 1e-6),
 ])  # fmt: skip
 def test_the_order_of_perturbations(name, tolerance, predictions) -> None:
     X, Y, folds, groups, bits, new = study()
@@ -130,7 +145,7 @@ def test_the_order_of_perturbations(name, tolerance, predictions) -> None:
 
 @pytest.mark.parametrize(("name", "tolerance"), [
     ("Training mean", 1e-12), ("Tissue mean", 1e-12), ("PS-KNN", 1e-12), ("PS-LASSO", 1e-4), ("LEAP", 1e-4),
-    ("PS-LGBM", 1e-5),
+    ("PS-LGBM", 1e-5), ("PS-RIDGE", 1e-8), ("LEAP+", 1e-6),
 ])  # fmt: skip
 def test_the_order_of_samples(name, tolerance, predictions) -> None:
     X, Y, folds, groups, bits, new = study()
@@ -141,7 +156,7 @@ def test_the_order_of_samples(name, tolerance, predictions) -> None:
 
 @pytest.mark.parametrize(("name", "tolerance"), [
     ("Training mean", 1e-12), ("Tissue mean", 1e-12), ("PS-KNN", 1e-12), ("PS-LASSO", 1e-4), ("LEAP", 1e-4),
-    ("PP-tDNN", 1e-3), ("PS-TCRP", 1e-3),
+    ("PP-tDNN", 1e-3), ("PS-TCRP", 1e-3), ("PS-RIDGE", 1e-8), ("LEAP+", 1e-6),
 ])  # fmt: skip
 @pytest.mark.parametrize("constant", [8.0, -0.5])
 def test_a_constant_added_to_the_labels(name, tolerance, constant, predictions) -> None:
@@ -163,6 +178,7 @@ def test_a_constant_added_to_the_labels_of_trees(name, constant, predictions) ->
 @pytest.mark.parametrize(("name", "tolerance"), [
     ("Training mean", 1e-12), ("Tissue mean", 1e-12), ("PS-KNN", 1e-12), ("PS-LASSO", 1e-4), ("LEAP", 1e-4),
     ("PS-LGBM without L1", 1e-5), ("PP-LGBM without L1", 1e-5), ("PP-tDNN", 1e-3), ("PS-TCRP", 1e-3),
+    ("PS-RIDGE", 1e-8), ("LEAP+", 1e-6),
 ])  # fmt: skip
 @pytest.mark.parametrize("factor", [4.0, 0.25])
 def test_labels_in_another_unit(name, tolerance, factor, predictions) -> None:

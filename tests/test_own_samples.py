@@ -302,6 +302,17 @@ def test_ps_ridge_is_fitted_kept_and_explained_alike(tables, tmp_path):
     pd.testing.assert_frame_equal(OwnModel.load(model.save(tmp_path / "ridge")).predict(new)[0], frame)
 
 
+def test_leap_plus_is_fitted_kept_and_explained_alike(tables, tmp_path):
+    x, y = tables
+    model, _ = fit_tables(x.iloc[:250], y.iloc[:250], TINY, model="leap-plus")
+    frame, _ = model.predict(x.iloc[250:])
+    truth = y.stack()[pd.MultiIndex.from_frame(frame[["sample", "perturbation"]])].to_numpy()
+    assert 0.8 < ((frame["lower"] <= truth) & (truth <= frame["upper"])).mean() < 0.98
+    assert (frame["biomarkers"] != "").all()
+    again = OwnModel.load(model.save(tmp_path / "plus"))
+    pd.testing.assert_frame_equal(again.predict(x.iloc[250:])[0], frame)
+
+
 def test_other_kinds_of_model_are_refused_on_load(folder):
     with pytest.raises(InputError, match="holds a LEAP, not a PSRidge"):
         own_samples.PSRidge.load(folder / "estimator")

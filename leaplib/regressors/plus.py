@@ -68,6 +68,13 @@ class KernelModels(FoldModel):
         kernel = np.exp(-squared_distances(X, self.samples.astype(np.float64)) / self.width)
         return kernel @ self.weights + self.intercept[:, None, :]
 
+    def derivative(self, X: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return the derivative by each feature (p x perturbations asked for), mean over the samples X."""
+        samples, weights = self.samples.astype(np.float64), self.weights[0][:, columns]
+        kernel = np.exp(-squared_distances(X, samples) / self.width)
+        towards = samples.T @ (kernel.sum(axis=0)[:, None] * weights) - X.T @ (kernel @ weights)
+        return 2 / (self.width * len(X)) * towards
+
 
 @dataclass
 class SharedModels(FoldModel):

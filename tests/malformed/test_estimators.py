@@ -184,7 +184,7 @@ def test_regressors(name: str) -> None:
     run()
 
 
-@pytest.mark.parametrize("name", ["PS-KNN", "PS-LASSO", "PS-LGBM"])
+@pytest.mark.parametrize("name", ["PS-KNN", "PS-LASSO", "PS-LGBM", "PS-RIDGE", "LEAP+"])
 @pytest.mark.parametrize("part", ["X", "Y", "new", "folds"])
 def test_every_spoiler_alone(name: str, part: str) -> None:
     """The cheap models on all of them, so that none depends on what is drawn."""

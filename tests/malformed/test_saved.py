@@ -15,7 +15,7 @@ from leaplib.damae import DAMAE
 from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.profiles import get_profile
-from leaplib.regressors import PSKNN, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp
+from leaplib.regressors import PSKNN, DualRidge, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp, SharedKernelRidge
 from leaplib.splits import load_splits, make_splits, save_splits
 from leaplib.store import is_done, load_frame, provenance, save_frame
 from leaplib.tasks import get_task
@@ -28,6 +28,8 @@ FRAME = pd.DataFrame({"drug-0": [0.5, 0.25], "drug-1": [1.0, np.nan]}, index=["a
 MODELS = {
     "PS-KNN": lambda: PSKNN(),
     "PS-LASSO": lambda: PSLasso(3, device="cpu"),
+    "PS-RIDGE": lambda: DualRidge(3),
+    "LEAP+": lambda: SharedKernelRidge(grid={"penalty": [3.0, 1.0]}),
     "PS-TCRP": lambda: PSTcrp(2, 2, grid={"meta_rate": [1e-2], "inner_rate": [1e-3]}, device="cpu"),
     "PP-tDNN": lambda: PPTdnn(max_epochs=2, grid={"dropout": [0]}, towers=[3], joint=[2], device="cpu"),
     "PP-MLP": lambda: PPMlp(max_epochs=2, grid={"learning_rate": [1e-2], "batch_size": [64]}, hidden=[2], device="cpu"),

@@ -124,6 +124,17 @@ def test_gaps_are_filled_by_exact_ridge_and_predictions_are_on_the_labels_scale(
     np.testing.assert_allclose(predicted, 100 * SharedKernelRidge().fit(x, gaps, folds).predict(new) + 7, rtol=1e-7)
 
 
+def test_derivatives_equal_finite_differences(problem):
+    x, y, folds, new = problem
+    model = SharedKernelRidge().fit(x, y, folds).parts_[0][2]
+    found, step = model.derivative(new, np.array([3, 0])), 1e-4
+    assert found.shape == (8, 2)
+    for feature in range(8):
+        moved = [model.predict(new + sign * step * np.eye(8)[feature])[0] for sign in (1, -1)]
+        expected = ((moved[0] - moved[1]) / (2 * step)).mean(axis=0)[[3, 0]]
+        np.testing.assert_allclose(found[feature], expected, rtol=1e-5, atol=1e-7)
+
+
 def test_constant_labels_equal_samples_and_folds_without_labels(problem):
     x, y, folds, new = problem
     labels = y.copy()
