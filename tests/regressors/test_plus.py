@@ -120,6 +120,8 @@ def test_gaps_are_filled_by_exact_ridge_and_predictions_are_on_the_labels_scale(
         filled[~seen, j] = (kernel[np.ix_(~seen, seen)] + 1e6) @ weights
     Z = standardised(filled)
     np.testing.assert_allclose(np.abs(model.scores), np.abs(model.vectors.T @ Z @ np.linalg.svd(Z)[2].T), atol=1e-4)
+    lines = [np.polyfit(Z[rows[:, j], j], gaps[rows[:, j], j], 1) for j in range(5)]
+    np.testing.assert_allclose(model.level, np.array(lines)[:, 1], rtol=1e-3)
     predicted = SharedKernelRidge().fit(x, 100 * gaps + 7, folds).predict(new)
     np.testing.assert_allclose(predicted, 100 * SharedKernelRidge().fit(x, gaps, folds).predict(new) + 7, rtol=1e-7)
 
