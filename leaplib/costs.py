@@ -101,8 +101,10 @@ def _units(job: OnSplit, name: str, size: Size) -> float:
     points = len(model.points()) if isinstance(model, Tuned) and not isinstance(model, PSLasso) else 1
     if name == "PS-KNN":
         return size.train * size.test * size.perturbations / 1e6
-    if isinstance(model, (PSLasso, DualRidge, SharedKernelRidge)):  # all penalties at once
+    if isinstance(model, PSLasso):  # all penalties at once
         return size.perturbations * size.train * (N_FOLDS + 1) / 1e6
+    if isinstance(model, (DualRidge, SharedKernelRidge)):  # a kernel's inverses, then a product a perturbation
+        return N_FOLDS * size.train**2 * (size.train + 10 * size.perturbations) / 1e9
     epochs = settings.get("n_estimators") or settings.get("n_epochs") or settings.get("max_epochs") or 1
     rows = size.perturbations * settings["n_tasks"] if "n_tasks" in settings else size.pairs
     return rows * epochs * points * N_FOLDS * _breadth(settings) / 1e6

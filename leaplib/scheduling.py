@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from joblib import Parallel, delayed
+from joblib.externals.loky import process_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from leaplib import failures
@@ -250,7 +251,11 @@ def _parallel(jobs: Sequence[Job], backend: Backend, force: bool, retry: bool,
 
 
 def _in_process(places: dict[str, str], job: Job, force: bool, threads: int, retry: bool) -> Outcome:
-    """Do a job in a process that may have served a run in other folders before."""
+    """Do a job in a process that may have served a run in other folders before.
+
+    A task's data stay in memory from job to job; loky would take them for a leak and start a new process.
+    """
+    process_executor._MAX_MEMORY_LEAK_SIZE = 1 << 40
     os.environ.update(places)
     return do(job, force, threads, retry)
 
