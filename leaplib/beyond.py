@@ -74,6 +74,7 @@ CANDIDATES = {
     candidate.name: candidate
     for candidate in (
         Candidate(REFERENCE),
+        Candidate("PS-LASSO"),
         Candidate("PS-RIDGE"),
         Candidate("LEAP+"),
         Candidate("mean of LEAP and PS-RIDGE", mean_of=(REFERENCE, "PS-RIDGE")),
@@ -132,7 +133,8 @@ class Beyond:
         if candidate.mean_of:
             return average([self.predict(CANDIDATES[name], split) for name in candidate.mean_of])
         if candidate.estimator is None:
-            return self.run.result(split, candidate.name).astype(np.float64)
+            name = self.run.members[0] if candidate.name == "PS-LASSO" else candidate.name  # as in the tables
+            return self.run.result(split, name).astype(np.float64)
         features, labels = self.features[candidate.features], self.run.cohort.response.loc[split.train]
         wanted = pd.DataFrame(rank_scores(labels.to_numpy()), labels.index, labels.columns)
         model = candidate.estimator(**candidate.settings)

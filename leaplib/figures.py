@@ -10,11 +10,13 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from leaplib import pages
 from leaplib.layout import Layout
 from leaplib.plotting import ablation, comparison, scheme, style
+from leaplib.plotting import gains as against_leap
 from leaplib.plotting import representation as pretraining
 from leaplib.scores import models_only, split_values
 from leaplib.supplementary_figures import (
@@ -27,10 +29,12 @@ from leaplib.supplementary_figures import (
     supplementary_figure_7,
     supplementary_figure_8,
 )
+from leaplib.tasks import TASKS
 
 __all__ = [
     "ablation_bars",
     "best_other_model",
+    "beyond_leap",
     "figure_1",
     "figure_2",
     "figure_3",
@@ -51,6 +55,21 @@ __all__ = [
 PANELS = {"1a": "A", "2a": "B", "3a": "C", "4a": "D", "5a": "E"}  # letters of the paper's figure 3
 FIGURE_2_TASKS = ("1b", "2a")  # the first that is real
 BARS_WIDE, BARS_FRAME = 120, 22  # mm: width of a page of alternatives, height of a panel without its rows
+
+GAINS_COLUMNS = [
+    "task",
+    "candidate",
+    "mean",
+    "difference",
+    "low",
+    "high",
+    "n_perturbations",
+    "n_splits",
+    "goal",
+    "data",
+]
+ALL_XENOGRAFTS = {"xenograft": "sets of all PDX"}  # no subsets: those of one set overlap
+GAINS_FRAME = 19  # mm: height of a panel of gains without its rows
 
 
 def save(fig: Figure, data: pd.DataFrame, profile_name: str, name: str) -> list[Path]:
@@ -276,3 +295,61 @@ def number_of_representations(frame: pd.DataFrame, *, title: str = "LEAP by the 
                        ylabel=comparison.YLABEL)  # fmt: skip
     style.data_note(ax, pages.data_of(rows))
     return fig, pages.plotted([rows.assign(panel="A")])
+
+
+@style.styled
+def beyond_leap(frame: pd.DataFrame, *, reference: str = "LEAP", size: pages.Size | None = None) -> pages.Drawn:
+    """Draw what candidates gain over LEAP, a panel a task: the one with the most candidates left, the others right.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `leaplib.verdicts.gains_table`: task, candidate, mean, difference, low, high, n_perturbations, n_splits,
+        goal (relative to LEAP's mean; NaN: none), data; tasks and candidates in the order in which they are drawn.
+    reference : str
+        The candidate that the zero line stands for.
+    size : tuple of float, optional
+        Width and height in mm; by default both follow from the number of tasks and candidates.
+
+    Returns
+    -------
+    Figure, DataFrame
+    """
+    rows = style.checked(frame, GAINS_COLUMNS)
+    levels = rows[rows["candidate"] == reference].set_index("task")["mean"]
+    rows = rows[rows["candidate"] != reference]
+    most = rows["task"].value_counts(sort=False).reindex(rows["task"].unique())
+    first = str(most.idxmax()) if len(most) else ""
+    tasks = [first, *(str(task) for task in most.index if task != first)]
+    fig, axes = _gains_page(rows, tasks, size)
+    letters = dict(zip(tasks, pages.LETTERS, strict=False))
+    for task in tasks:
+        part = rows[rows["task"] == task]
+        goal = float(part["goal"].max() * levels.get(task, float("nan")))
+        against_leap.gains(axes[task], part, goal=goal, title=_gains_title(part, task, levels))
+        pages.letter_and_note(axes[task], letters[task] if len(tasks) > 1 else "", pages.data_of(part), offset=-9)
+    drawn = [rows[rows["task"] == task].assign(panel=letters[task]) for task in tasks]
+    return fig, pages.plotted(drawn)
+
+
+def _gains_page(rows: pd.DataFrame, tasks: Sequence[str], size: pages.Size | None) -> tuple[Figure, dict[str, Axes]]:
+    """Return Axes by task: the first in the left column, if there are others, and these in the right one."""
+    parts = [rows.loc[rows["task"] == task, "candidate"] for task in tasks]
+    heights = [GAINS_FRAME + against_leap.row_height(names) * max(len(names), 1) for names in parts]
+    others = heights[1:] or heights
+    mosaic = [[tasks[0], task] for task in tasks[1:]] or [[tasks[0]]]
+    page = size or (style.TWO_COLUMNS if len(tasks) > 1 else BARS_WIDE,
+                    min(max(heights[0], sum(others)), style.MAX_HEIGHT))  # fmt: skip
+    return style.figure(*page, mosaic=mosaic, height_ratios=others)
+
+
+def _gains_title(part: pd.DataFrame, task: str, levels: pd.Series) -> str:
+    """Return a panel's title: the task, LEAP's own score, and the numbers of splits and perturbations."""
+    if part.empty:
+        return ""
+    names = pages.words(task)
+    splits = (pages.SPLIT_NAMES | ALL_XENOGRAFTS).get(TASKS[task].design if task in TASKS else "", "splits")
+    counts = comparison.counts(int(part["n_splits"].max()), splits, int(part["n_perturbations"].max()),
+                               names["perturbation_name"])  # fmt: skip
+    level = f"; LEAP: {levels[task]:.3f}" if task in levels else ""
+    return f"{names['title']}\n{counts}{level}"

@@ -26,8 +26,11 @@ STATES = (DONE, TO_DO, STALE, FAILED)
 NONE = Variant("", "")
 Results = list[tuple[Path, dict[str, Any]]]
 
-TASKS_OF = {"03": ("1a", "1b", "2a"), "04": ("3a", "3b", "4a", "4b"), "05": ("5a", "5b")}
+TASKS_OF = {"03": ("1a", "1b", "2a"), "04": ("3a", "3b", "4a", "4b"), "05": ("5a", "5b"),
+            "10": ("1a", "2a", "3b", "4a", "4b", "5a")}  # fmt: skip
 """Tasks whose models a notebook shows; 02 shows DAMAEs, 06 the ablations."""
+MODELS_OF = {"10": ("ps-lasso", "ps-ridge", "leap", "leap-plus")}
+"""Models that a notebook shows, where not all."""
 
 _runs: dict[tuple[str, ...], TaskRun] = {}
 
@@ -440,8 +443,9 @@ def notebook_jobs(profile: Profile, numbers: Sequence[str], device: str = "auto"
 
     Jobs bear the names of splits, so that cohorts and splits are prepared now where they are not.
     """
-    wanted = [get_task(task) for number in numbers for task in TASKS_OF.get(number, ()) if task in profile.tasks]
-    found = [job for task in wanted for job in task_jobs(profile, task, tuple(MODELS), device)]
+    wanted = [(get_task(task), MODELS_OF.get(number, tuple(MODELS))) for number in numbers
+              for task in TASKS_OF.get(number, ()) if task in profile.tasks]  # fmt: skip
+    found = [job for task, models in wanted for job in task_jobs(profile, task, models, device)]
     if "02" in numbers:
         found += pretraining_jobs(profile, get_task(EXTRA_TASK), device)
     if "05" in numbers:

@@ -8,6 +8,8 @@ from scipy.stats import spearmanr
 from leaplib import beyond
 from leaplib.beyond import CANDIDATES, Beyond, compare_candidates, gains, smoothed
 from leaplib.errors import InputError
+from leaplib.jobs import notebook_jobs
+from leaplib.models import CONTROLS
 from leaplib.profiles import get_profile
 from leaplib.regressors import DualRidge
 from leaplib.regressors.plus import rank_scores
@@ -43,6 +45,7 @@ def test_candidates_are_what_their_names_say(scores):
     leap, ridge = (run.result(split, name) for name in ("LEAP", "PS-RIDGE"))
     mean = tried.predict(CANDIDATES["mean of LEAP and PS-RIDGE"], split)
     np.testing.assert_allclose(mean, (leap + ridge) / 2, atol=1e-6)
+    np.testing.assert_allclose(tried.predict(CANDIDATES["PS-LASSO"], split), run.result(split, "PS-LASSO r0"))
     rank = tried.predict(CANDIDATES["ridge on rank scores"], split)
     genes = run.expression[1]
     model = DualRidge().fit(genes.loc[split.train], rank_scores(labels.to_numpy()), split.folds)
@@ -70,6 +73,16 @@ def test_smoothing_averages_with_the_projection():
     np.testing.assert_allclose(smoothed(prediction, labels, 1), expected)
 
 
+def test_the_notebook_needs_no_other_models(scores):
+    jobs = notebook_jobs(replace(TINY, tasks=("2a", "5b")), ["10"], "cpu")
+    fits = {job.where["model"] for job in jobs if job.kind == "fit"}
+    members = {f"PS-LASSO r{number}" for number in range(2)}
+    assert fits == {"LEAP", *members, "PS-RIDGE", "LEAP+", *CONTROLS.values()}
+    assert {job.task.id for job in jobs} == {"2a"}
+    both = notebook_jobs(replace(TINY, tasks=("2a",)), ["03", "10"], "cpu")
+    assert len({job.id for job in both}) == len(both) > len(jobs)
+
+
 def test_a_second_run_computes_nothing(scores, monkeypatch):
     monkeypatch.setattr(Beyond, "predict", lambda *a: pytest.fail("computed again"))
     pd.testing.assert_frame_equal(compare_candidates(TINY, "2a", device="cpu"), scores)
@@ -90,7 +103,7 @@ def test_gains_are_paired_and_sorted(scores):
 
 
 def test_unknown_candidates_and_a_missing_reference_are_named(scores):
-    with pytest.raises(InputError, match="candidate 'magic' is unknown: use one of LEAP; PS-RIDGE"):
+    with pytest.raises(InputError, match="candidate 'magic' is unknown: use one of LEAP; PS-LASSO; PS-RIDGE"):
         compare_candidates(TINY, "2a", ["magic"])
     with pytest.raises(InputError, match="task 2a: no scores of LEAP"):
         gains(scores[scores["candidate"] != "LEAP"])

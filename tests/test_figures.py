@@ -226,6 +226,50 @@ def test_number_of_representations():
         figures.number_of_representations(frame.drop(columns="number"))
 
 
+def make_gains(tasks=("1a", "2a")):
+    """Gains of three candidates, on task 2a of four and with a goal; the second task is simulated."""
+    gaps = {"LEAP+": 0.03, "LEAP": 0.0, "PS-LASSO": -0.02, "ridge on codes": -0.03}
+    rows = [(task, name, 0.4 + gap, gap, gap - 0.01, gap + 0.02, 30, 3, 0.05 if task == "2a" else np.nan, data)
+            for task, data in zip(tasks, ("real", "simulated"), strict=False)
+            for name, gap in gaps.items() if task == "2a" or name != "ridge on codes"]  # fmt: skip
+    columns = ["task", "candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "goal", "data"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_beyond_leap_draws_its_frame():
+    frame = make_gains()
+    fig, drawn = figures.beyond_leap(frame)
+    assert [ax.get_title(loc="left") for ax in fig.axes] == [
+        "Task 2a: drug response, unseen cell lines\nn = 3 splits, 30 drugs; LEAP: 0.400",
+        "Task 1a: gene dependency, unseen cell lines\nn = 3 splits, 30 genes; LEAP: 0.400"]  # fmt: skip
+    for ax, task in zip(fig.axes, ("2a", "1a"), strict=True):
+        rows = frame[(frame["task"] == task) & (frame["candidate"] != "LEAP")]
+        for place, row in enumerate(rows.itertuples()):
+            assert points(ax, row.candidate).tolist() == [[row.difference, place]]
+    goals = [[line.get_xdata()[0] for line in ax.lines if line.get_label() == "goal"] for ax in fig.axes]
+    assert goals == [[pytest.approx(0.05 * 0.4)], []]
+    assert written(fig) == ["A", "simulated data", "B"]
+    assert drawn.groupby("panel")["task"].unique().map(list).to_dict() == {"A": ["2a"], "B": ["1a"]}
+    expected = frame[frame["candidate"] != "LEAP"].sort_values("task", ascending=False, kind="stable")
+    pd.testing.assert_frame_equal(drawn.drop(columns="panel"), expected.reset_index(drop=True))
+    assert fig.get_size_inches()[0] * 25.4 == pytest.approx(183)
+
+
+def test_beyond_leap_of_one_task_of_nothing_and_of_gaps():
+    fig, _ = figures.beyond_leap(make_gains(["4a"]).query("candidate in ['LEAP', 'LEAP+']"))
+    assert len(fig.axes) == 1 and written(fig) == [] and fig.get_size_inches()[0] * 25.4 == pytest.approx(120)
+    assert "3 unseen tissues" in fig.axes[0].get_title(loc="left")
+    fig, _ = figures.beyond_leap(make_gains(["5a"]).assign(n_splits=1), size=(89, 60))
+    assert "n = 1 set of all PDX, 30 drugs" in fig.axes[0].get_title(loc="left")
+    assert written(figures.beyond_leap(pd.DataFrame())[0]) == ["no data"]
+    assert written(figures.beyond_leap(make_gains(["1a"]).assign(difference=np.nan))[0]) == ["no data"]
+    gap = make_gains(["1a"])
+    gap.loc[0, ["difference", "low", "high"]] = np.nan
+    assert written(figures.beyond_leap(gap)[0]) == ["no data"]
+    with pytest.raises(InputError, match="'goal'"):
+        figures.beyond_leap(gap.drop(columns="goal"))
+
+
 def test_a_saved_figure_is_the_same_twice_and_its_csv_is_what_is_drawn(scores, published, tmp_path, monkeypatch):
     monkeypatch.setenv("LEAP_HOME", str(tmp_path))
     read = []
