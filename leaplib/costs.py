@@ -118,7 +118,33 @@ def _breadth(settings: Mapping[str, Any]) -> float:
     return sum(a * b for a, b in pairwise(layers)) / 1000
 
 
-RATES: dict[str, Rate] = {}
+RATES = {
+    "DAMAE": Rate(0.0, 0.0217),
+    "LEAP": Rate(0.0631, 0.0),
+    "LEAP (shuffled labels)": Rate(0.0, 3.29),
+    "LEAP+": Rate(0.0, 0.683),
+    "PP-LGBM": Rate(3.66, 1.01),
+    "PP-MLP": Rate(0.261, 0.21),
+    "PP-tDNN": Rate(0.351, 0.0701),
+    "PS-KNN": Rate(0.0405, 0.00621),
+    "PS-LASSO": Rate(0.0687, 2.22),
+    "PS-LASSO identity": Rate(0.0, 79.7),
+    "PS-LGBM": Rate(1.28, 0.545),
+    "PS-RIDGE": Rate(0.045, 0.488),
+    "PS-TCRP": Rate(1.79, 21.6),
+    "Tissue mean": Rate(0.0327, 0.0),
+    "Training mean": Rate(0.0299, 0.0),
+    "codes ae": Rate(0.0, 0.0283),
+    "codes damae": Rate(0.0689, 0.0263),
+    "codes damae, no hidden layer": Rate(0.0, 0.0157),
+    "codes damae, row corruption": Rate(0.0, 0.0248),
+    "codes identity": Rate(0.0, 0.00338),
+    "codes masked ae": Rate(0.0, 0.0196),
+    "codes noise ae": Rate(0.0, 0.0287),
+    "codes pca": Rate(0.0, 0.00277),
+    "score": Rate(0.026, 0.0),
+}
+"""Core-seconds of the demo's jobs, on one core each of a virtual machine (x86-64 with AMX)."""
 
 
 def estimate(job: Job, rates: Mapping[str, Rate] | None = None) -> float:
