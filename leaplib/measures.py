@@ -231,6 +231,16 @@ def hours(evidence: Evidence, task: str, model: str) -> Finding:
     return Finding(log[own]["seconds"].sum() / SECONDS_PER_HOUR, data_of(data), n)
 
 
+def pretraining_hours(evidence: Evidence, task: str) -> Finding:
+    """Return the hours that the DAMAEs of a task's pool took, one after the other (the paper: on four GPUs)."""
+    data = data_of(evidence.scores[evidence.scores["task"] == task]["data"])
+    pool = TASKS[task].pool + ("-simulated" if data == "simulated" else "")
+    log = evidence.log[(evidence.log["model"] == "DAMAE") & (evidence.log["task"] == pool)]
+    if log.empty:
+        raise UntestedError(f"the run log has no DAMAE of {pool}")
+    return Finding(log["seconds"].sum() / SECONDS_PER_HOUR, data, f"{len(log)} DAMAEs, on this machine")
+
+
 def times_as_fast(evidence: Evidence, task: str, other: str) -> Finding:
     """Return another model's hours on a task by LEAP's."""
     ours, theirs = hours(evidence, task, "LEAP"), hours(evidence, task, other)

@@ -107,6 +107,7 @@ STATED = {
     "gain of fine-tuning, at most": 0.0,
     "hours of LEAP, at most": 1.0,
     "hours of PP-LGBM": 35.0,
+    "hours of five DAMAEs, at most": 1.0,
     "level of significance": 0.05,
     "reproducibility, lowest": 0.20,
     "reproducibility, highest": 0.25,

@@ -362,6 +362,16 @@ def test_hours_come_from_the_run_log():
     assert without["note"] == "the run log has no PP-LGBM on task 1a"
 
 
+def test_hours_of_the_damaes_come_from_the_run_log_of_their_pool():
+    log = pd.DataFrame({"task": ["dependencies"] * 2 + ["drugs"], "split": "", "seconds": [1800.0, 5400.0, 9e9],
+                        "model": "DAMAE"})  # fmt: skip
+    found = row(by_text("hours of the DAMAEs, task 1a"), log=log, scores=scores())
+    assert (found["ours"], found["verdict"]) == (2.0, FAILS)
+    assert row(by_text("hours of the DAMAEs, task 1a"), log=log[1:], scores=scores())["ours"] == 1.5
+    without = row(by_text("hours of the DAMAEs, task 1a"), log=log[2:], scores=scores())
+    assert without["note"] == "the run log has no DAMAE of dependencies"
+
+
 # ---- the list
 
 
