@@ -29,6 +29,7 @@ from leaplib.statistics import TEST_SHARE, paired_test
 from leaplib.store import is_done, load_frame, save_frame
 from leaplib.task_run import TaskRun
 from leaplib.tasks import Task, get_task
+from leaplib.threads import limited
 
 REFERENCE = "LEAP"
 FEATURES = ("genes", "more genes", "ranked genes", "codes", "genes and codes")
@@ -151,7 +152,8 @@ class Beyond:
         path = folder / f"{slug(candidate.name)}.parquet"
         if force or not is_done(path, configuration):
             started = time.process_time()
-            prediction = self.predict(candidate, split)
+            with limited(1):  # as jobs are, so that results do not depend on the number of cores
+                prediction = self.predict(candidate, split)
             seconds = time.process_time() - started
             rows = score_split(self.run.cohort.response.loc[split.test], prediction, split)
             rows = rows[(rows["perturbation"] != "") & (rows["test_set"] == -1) & (rows["metric"] != "mse")]

@@ -8,6 +8,7 @@ from datetime import timedelta
 from multiprocessing import parent_process
 from typing import TypeVar
 
+from IPython import get_ipython
 from tqdm import tqdm
 
 Item = TypeVar("Item")
@@ -94,5 +95,6 @@ def byte_bar(label: str, begin: int, total: int) -> tqdm:
 
 def _quiet() -> bool:
     """Tell whether nobody waits before a screen."""
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    shell = get_ipython()
+    watched = sys.stderr.isatty() or (shell is not None and hasattr(shell, "kernel"))
     return bool(os.environ.get("LEAP_BATCH")) or parent_process() is not None or not watched

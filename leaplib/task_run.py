@@ -67,6 +67,11 @@ class TaskRun:
         """What identifies these representations, trained or not."""
         return embedding_key(self.profile, self.task)
 
+    @cached_property
+    def _keys(self) -> dict[int, str]:
+        """Keys of the task's own splits, with up to 1,000 test sets each, made once."""
+        return {id(split): samples_key(split) for split in self.splits}
+
     def configuration(self, split: Split, model: str) -> dict:
         """Return all that a result depends on."""
         return {
@@ -74,8 +79,7 @@ class TaskRun:
             "model": model,
             "settings": self.settings(model),
             "split": split.name,
-            "samples": key_of({"train": list(split.train), "test": list(split.test), "folds": list(split.folds),
-                               "left_out": [list(held) for held in split.left_out]}),
+            "samples": self._keys.get(id(split)) or samples_key(split),
             "cohort": self.cohort.hash,
             "data": self.cohort.data,
             "members": len(self.members) if _averages(model) else None,
@@ -246,6 +250,12 @@ class TaskRun:
         truth = self.cohort.response.loc[split.test]
         score = score_split if prediction.index.nlevels == 1 else score_few_shot
         save_frame(score(truth, prediction, split), scores, configuration, without)
+
+
+def samples_key(split: Split) -> str:
+    """Return what identifies the samples of a split: training and test set, folds, those left out."""
+    return key_of({"train": list(split.train), "test": list(split.test), "folds": list(split.folds),
+                   "left_out": [list(held) for held in split.left_out]})  # fmt: skip
 
 
 def sees_codes(name: str) -> bool:

@@ -110,7 +110,8 @@ def workers(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEAP_HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("LEAP_DATA", raising=False)
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as found:
+        place = {"LEAP_HOME": os.environ["LEAP_HOME"]}  # for workers that are started again, too
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, env=place) as found:
             yield found, os.environ["LEAP_HOME"]
 
 

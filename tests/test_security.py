@@ -179,7 +179,7 @@ def test_a_pickle_in_parquet_metadata_is_not_run(tmp_path):
     schema = pa.schema([field], metadata={"pandas": json.dumps(about), "leap": evil})
     pq.write_table(pa.Table.from_arrays([pa.array([evil], pa.binary())], schema=schema), tmp_path / "a.parquet")
     assert store.provenance(tmp_path / "a.parquet") is None
-    assert store.load_frame(tmp_path / "a.parquet")["x"].tolist() == [evil]
+    assert store.read_parquet(tmp_path / "a.parquet")["x"].tolist() == [evil]
     assert not trace.exists()
 
 
@@ -479,13 +479,12 @@ def test_a_small_parquet_file_cannot_ask_for_any_amount_of_memory(tmp_path, monk
         for _ in range(8):
             writer.write_table(pa.table({"x": pa.array(np.zeros(MB, dtype=np.int64))}))
     assert path.stat().st_size < MB // 8
-    assert len(store.load_frame(path)) == 8 * MB
+    assert len(store.read_parquet(path)) == 8 * MB
     monkeypatch.setattr(store, "MOST_BYTES", 50 * MB)
 
     def refused():
-        for load in (store.load_frame, load_splits):
-            with pytest.raises(InputError, match=r"8,388,608 rows x 1 columns, 67,108,864 bytes, are too many"):
-                load(path)
+        with pytest.raises(ValueError, match=r"8,388,608 rows x 1 columns, 67,108,864 bytes, are too many"):
+            store.read_parquet(path)
 
     assert peak(refused) < MB
 
