@@ -190,7 +190,10 @@ def test_a_process_that_dies_takes_no_other_job_with_it(home):
 @pytest.mark.usefixtures("pretended")
 def test_a_worker_of_a_cluster_that_dies(scheduler):
     found = run_jobs(pretend(d="", bad="die", unlucky="die once"), Backend(scheduler=scheduler))
-    assert outcomes(found) == {"d": "computed", "bad": "lost", "unlucky": "computed"}
+    states = outcomes(found)
+    assert states.pop("bad") == "lost"
+    assert set(states) == {"d", "unlucky"}  # done, where a result was on its way from a worker that died of another job
+    assert set(states.values()) <= {"computed", "done"}
 
 
 @pytest.mark.usefixtures("pretended")
