@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, KilledWorker, as_completed
+from distributed import Client, Future, KilledWorker, as_completed
 
 from leaplib.code_version import code_version
 from leaplib.costs import estimate
@@ -88,17 +88,22 @@ def _workers(client: Client) -> dict[str, dict[str, Any]]:
 def _on_workers(client: Client, jobs: Sequence[Job], force: bool, threads: int, retry: bool) -> Iterator[Outcome]:
     """Do jobs on workers, the longest first; those for a GPU on workers that have one, where there are any."""
     has_gpu = any(GPU in info["resources"] for info in _workers(client).values())
-    submitted = {}
-    for job in sorted(jobs, key=estimate, reverse=True):
+
+    def submitted(job: Job) -> Future:
         resources = {GPU: 1} if has_gpu and job.gpu else {}
         key = f"{job.id} {uuid.uuid4().hex[:8]}"
-        submitted[client.submit(do, job, force, threads, retry, key=key, pure=False, resources=resources)] = job
+        return client.submit(do, job, force, threads, retry, key=key, pure=False, resources=resources)
+
+    futures = {submitted(job): job for job in sorted(jobs, key=estimate, reverse=True)}
+    suspects = []
     try:
-        for future in as_completed(submitted):
-            error = future.exception()
-            if isinstance(error, KilledWorker):
-                yield lost(submitted[future], error)
+        for future in as_completed(futures):
+            if isinstance(future.exception(), KilledWorker):
+                suspects.append(futures[future])
             else:
                 yield future.result()
+        for job in suspects:  # it may have shared a worker with the one that killed it: alone, each shows itself
+            error = (future := submitted(job)).exception()
+            yield lost(job, error) if isinstance(error, KilledWorker) else future.result()
     finally:
-        client.cancel(list(submitted))
+        client.cancel(list(futures))
