@@ -165,7 +165,7 @@ class Ablations:
             "test": list(split.test),
             "folds": self._folds(variant, split, repeat).tolist(),
             "cohort": self.run.cohort.hash,
-            "code": code_of(variant.model),
+            "code": [code_of(variant.model), code_version(alone=("leaplib.ablations",))],
         }
 
     def _folds(self, variant: Variant, split: Split, repeat: int) -> pd.Series:

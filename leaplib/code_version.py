@@ -14,13 +14,15 @@ DATA = {"cohort", "data", "preparation", "simulation", "splits"}
 
 
 @lru_cache(maxsize=64)
-def code_version(*modules: str, prepares: bool = False) -> str:
+def code_version(*modules: str, alone: tuple[str, ...] = (), prepares: bool = False) -> str:
     """Return a hash over modules of leaplib and all others of it that they import, in sixteen hexadecimal digits.
 
     Parameters
     ----------
     modules : str
         Dotted names, such as "leaplib.regressors.knn".
+    alone : tuple of str
+        Modules that count without what they import, as those do that bring the others together.
     prepares : bool
         Whether code that prepares data counts too.
 
@@ -30,7 +32,7 @@ def code_version(*modules: str, prepares: bool = False) -> str:
     files lie, or that prepares data, splits and settings, whose content is part of a result's key.
     """
     digest = hashlib.sha256()
-    for name in sorted(_closure(modules, prepares)):
+    for name in sorted({*_closure(modules, prepares), *alone}):
         digest.update(f"{name}\n{_code(name)}\n".encode())
     return digest.hexdigest()[:16]
 

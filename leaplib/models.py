@@ -98,7 +98,9 @@ def code_of(name: str) -> str:
     known = BY_NAME.get(name.partition(" r")[0].removesuffix(FEW_SHOT))
     estimator = known.estimator if known else None
     module = estimator.__module__ if estimator else "leaplib.regressors.lasso"
-    return code_version(module, "leaplib.regressors.naive", "leaplib.scores")
+    return code_version(
+        module, "leaplib.regressors.naive", "leaplib.scores", alone=("leaplib.task_run", "leaplib.leap")
+    )
 
 
 def names() -> list[str]:

@@ -109,7 +109,7 @@ def _configuration(profile: Profile, task: Task) -> dict[str, Any]:
     """Return all that the codes of a pool depend on, but for the seed of each."""
     settings = DAMAE(**dict(profile.damae)).get_params()
     return {"pool": pool_key(profile, task), "n_genes": profile.n_genes,
-            "code": code_version("leaplib.damae", "leaplib.expression"),
+            "code": code_version("leaplib.damae", "leaplib.expression", alone=("leaplib.pretraining", "leaplib.leap")),
             "damae": {k: v for k, v in settings.items() if k not in ("random_state", "device")}}  # fmt: skip
 
 

@@ -45,6 +45,26 @@ def test_code_counts_comments_docstrings_and_places_do_not(package, name, text, 
     assert (version() != before) == counts
 
 
+def test_a_module_that_counts_alone_does_so_without_what_it_imports(package):
+    write(package, "hub", "from leaplib.model import y\nz = y")
+    found = code_version.code_version("leaplib.base", alone=("leaplib.hub",))
+    write(package, "model", "y = 5")
+    assert code_version.code_version("leaplib.base", alone=("leaplib.hub",)) == found
+    write(package, "hub", "from leaplib.model import y\nz = y + 1")
+    assert code_version.code_version("leaplib.base", alone=("leaplib.hub",)) != found
+
+
+def test_results_depend_on_what_brings_models_together(monkeypatch):
+    """A change of how few-shot labels are scaled, or members averaged, makes earlier results stale."""
+    before, code = {name: code_of(name) for name in ("PS-KNN", "LEAP")}, code_version._code
+    for module in ("leaplib.task_run", "leaplib.leap"):
+        code_version.code_version.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(code_version, "_code", lambda name, changed=module: code(name) + "x" * (name == changed))
+            assert all(code_of(name) != before[name] for name in before)
+    code_version.code_version.cache_clear()
+
+
 def test_code_that_prepares_data_counts_where_it_is_asked_for(package):
     before = version(prepares=True)
     write(package, "data", "x = 2")

@@ -147,12 +147,8 @@ def test_no_reader_runs_a_pickle(tmp_path):
     trace = tmp_path / "ran"
     for name, data in payloads(trace).items():
         for number, read in enumerate(readers(tmp_path, data)):
-            try:
+            with pytest.raises(InputError):
                 read()
-            except InputError:
-                pass
-            else:
-                assert (number, name) == (1, "torch"), "only torch's archive has a member of that name"
             assert not trace.exists(), (number, name)
 
 
