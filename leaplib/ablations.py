@@ -18,6 +18,7 @@ import pandas as pd
 from leaplib import failures
 from leaplib.code_version import code_version
 from leaplib.damae import DAMAE
+from leaplib.data import prepared
 from leaplib.errors import InputError
 from leaplib.layout import Layout, slug
 from leaplib.leap import average
@@ -28,7 +29,7 @@ from leaplib.scopes import Origin, Source, encode, names_of, origins_of, sources
 from leaplib.scores import score_split, without_prediction
 from leaplib.splits import SEED, Split, tissue_folds, tuning_folds
 from leaplib.store import is_done, key_of, load_frame, save_frame
-from leaplib.task_run import TaskRun, member_name
+from leaplib.task_run import TaskRun, member_name, run_of
 from leaplib.tasks import Task, get_task
 from leaplib.variants import OWN, Variant, not_run, resolve
 
@@ -243,7 +244,8 @@ def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[V
     profile = get_profile(profile) if isinstance(profile, str) else profile
     task = get_task(task) if isinstance(task, str) else task
     check_names(variants)
-    ablations = Ablations(TaskRun(profile, task))
+    prepared(profile, task)  # before files are told by their times: they may be of other data
+    ablations = Ablations(run_of(profile, task))
     command = f"run `leap run --profile {profile.name} --notebooks 06`"
     if not (ablations.folder / "scores" / task.id).is_dir():
         raise InputError(f"no ablations of task {task.id} in {ablations.folder}: {command}")

@@ -193,7 +193,7 @@ def pool_name(profile: Profile, task: Task) -> str:
 def pool_key(profile: Profile, task: Task) -> dict:
     """Return what identifies the content of a task's pool: the expression alone, not the labels."""
     if is_real(profile, task.screen):
-        content: dict[str, object] = {"expression": _prepared(profile, task)["pool"]}
+        content: dict[str, object] = {"expression": prepared(profile, task)["pool"]}
     else:
         content = {"simulated": [profile.simulated_lines, profile.simulated_genes],
                    "code": code_version("leaplib.simulation", "leaplib.preparation", prepares=True)}  # fmt: skip
@@ -232,12 +232,12 @@ def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
         branch, step, tissues, samples, perturbations, pairs (see `leaplib.preparation`).
     """
     folder = Layout(profile.name).cohort(task.id)
-    record = _prepared(profile, task)
+    record = prepared(profile, task)
     try:
         _check_files(folder, record, list(record["files"]))
         return Cohort.load(folder), _saved(folder, lambda: pd.read_csv(folder / FLOW))
     except (InputError, OSError):  # damaged since: make it anew
-        _prepared(profile, task, force=True)
+        prepared(profile, task, force=True)
         return Cohort.load(folder), pd.read_csv(folder / FLOW)
 
 
@@ -259,8 +259,8 @@ def stamp(profile: Profile, task: Task) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _prepared(profile: Profile, task: Task, force: bool = False) -> Record:
-    """Prepare a task's cohort unless that is done.
+def prepared(profile: Profile, task: Task, force: bool = False) -> Record:
+    """Prepare a task's cohort unless that is done, and return what identifies it.
 
     One process prepares, others wait for it; the record is written last.
 
@@ -326,9 +326,9 @@ def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
 def load_external(profile: Profile, task: Task) -> pd.DataFrame:
     """Return what the external study of a task measured, lines x drugs; no columns where there is no such study."""
     path = Layout(profile.name).cohort(task.id) / EXTERNAL
-    record = _prepared(profile, task)
+    record = prepared(profile, task)
     if not is_done(path, {"preparation": record["key"]}):  # damaged since: make it anew
-        _prepared(profile, task, force=True)
+        prepared(profile, task, force=True)
     return load_frame(path)
 
 

@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 from leaplib import failures, pretraining
 from leaplib.ablations import Ablations, check_names
-from leaplib.data import load_cohort, pool_name, stamp
+from leaplib.data import pool_name
 from leaplib.errors import InputError, StorageError
 from leaplib.models import CONTROLS, MODELS
 from leaplib.profiles import Profile
 from leaplib.splits import Split
 from leaplib.store import is_done, key_of, missing_of
-from leaplib.task_run import TaskRun, sees_codes
+from leaplib.task_run import TaskRun, run_of, sees_codes
 from leaplib.tasks import COMPARED, HARMONISE, Task, get_task, harmonised
 from leaplib.variants import EXTRA_TASK, Variant, ablations_of
 
@@ -31,20 +31,6 @@ TASKS_OF = {"03": ("1a", "1b", "2a"), "04": ("3a", "3b", "4a", "4b"), "05": ("5a
 """Tasks whose models a notebook shows; 02 shows DAMAEs, 06 the ablations."""
 MODELS_OF = {"10": ("ps-lasso", "ps-ridge", "leap", "leap-plus")}
 """Models that a notebook shows, where not all."""
-
-_runs: dict[tuple[str, ...], TaskRun] = {}
-
-
-def run_of(profile: Profile, task: Task, device: str) -> TaskRun:
-    """Return a task's run; the data of the last two stay in memory from job to job, while their files stay the same."""
-    if len(stamp(profile, task)) == 1:  # no file is there, or no longer
-        load_cohort(profile, task)
-    key = (key_of({"profile": asdict(profile), "task": asdict(task), "device": device}), *stamp(profile, task))
-    if key not in _runs:
-        while len(_runs) > 1:
-            _runs.pop(next(iter(_runs)))
-        _runs[key] = TaskRun(profile, task, device)
-    return _runs[key]
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ def run_jobs(jobs: Sequence[Job], backend: Backend | None = None, force: bool = 
         return []
     profile, outcomes, by_id = jobs[0].profile.name, {}, {job.id: job for job in jobs}
     failed: dict[Path, str] = {}
-    for folder in (Layout(profile).results, Layout(profile).processed):
+    for folder in (Layout(profile).results, Layout(profile).processed, Layout(profile).figures):
         sweep(folder)
     costs = {job.id: _cost(job, force) for job in jobs}
     with Progress(costs, label, str(log_path(profile))) as progress, _runner(backend, profile) as runner:

@@ -77,7 +77,7 @@ def provenance(path: Path) -> dict[str, Any] | None:
 def _provenance(path: Path, *identity: int) -> dict[str, Any] | None:
     """Read all of a file, so that a single wrong byte is found, and remember what it recorded."""
     try:
-        metadata = _table(_read(path)).schema.metadata or {}
+        metadata = pq.read_schema(pa.BufferReader(_read(path))).metadata or {}
         recorded = json.loads(metadata[b"leap"])
     except (pa.ArrowException, *DAMAGE):
         return None  # truncated, altered or foreign: as good as absent, the run writes it again

@@ -14,7 +14,7 @@ import pandas as pd
 
 from leaplib import failures
 from leaplib.cohort import Cohort
-from leaplib.data import load_cohort, load_task_splits
+from leaplib.data import load_cohort, load_task_splits, stamp
 from leaplib.layout import Layout
 from leaplib.leap import average
 from leaplib.models import BY_NAME, CONTROLS, FEW_SHOT, MODELS, N_FEW_SHOT_SETS, code_of, make, with_few_shot
@@ -31,6 +31,21 @@ from leaplib.tasks import Task
 def member_name(number: int) -> str:
     """Return the name of the PS-LASSO on representation `number`."""
     return f"PS-LASSO r{number}"
+
+
+_runs: dict[tuple[str, ...], "TaskRun"] = {}
+
+
+def run_of(profile: Profile, task: Task, device: str = "auto") -> "TaskRun":
+    """Return a task's run; the data of the last two stay in memory while their files stay the same."""
+    if len(stamp(profile, task)) == 1:  # no file is there, or no longer
+        load_cohort(profile, task)
+    key = (key_of({"profile": asdict(profile), "task": asdict(task), "device": device}), *stamp(profile, task))
+    if key not in _runs:
+        while len(_runs) > 1:
+            _runs.pop(next(iter(_runs)))
+        _runs[key] = TaskRun(profile, task, device)
+    return _runs[key]
 
 
 @dataclass(frozen=True)

@@ -262,7 +262,7 @@ def save_figure(fig: Figure, data: pd.DataFrame, folder: str | Path, name: str) 
     engine = fig.get_layout_engine()
     with context():
         fig.draw_without_rendering()
-        fig.set_layout_engine("none")  # one layout for all three formats
+        fig.set_layout_engine(None)  # one layout for all three formats, and one drawing each: "none" would draw twice
         for kind, entries in metadata.items():
             with atomic_path(paths[kind]) as temporary:
                 fig.savefig(temporary, format=kind, metadata=entries)

@@ -73,6 +73,7 @@ def _act(home: Path, action: Action, fault: Callable[[pytest.MonkeyPatch], None]
     os.environ.pop("LEAP_DATA", None)
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(home / f"{name}.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
     if fault:
         fault(pytest.MonkeyPatch())

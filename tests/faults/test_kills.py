@@ -31,7 +31,7 @@ def test_the_points_above_are_all_that_there_are(home, undisturbed):
 MOMENTS = [
     ("leaplib.data.prepare", 1, False),
     ("leaplib.data.Cohort.save", 1, True),
-    ("leaplib.splits.make_splits", 1, False),
+    ("leaplib.data.make_splits", 1, False),
     ("leaplib.pretraining.pool_of", 1, True),
     ("torch.optim.Adam.step", 7, False),
     ("torch.optim.Adam.step", 40, True),

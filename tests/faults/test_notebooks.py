@@ -32,8 +32,8 @@ def notebooks(home):
     def write(code):
         folder = home / "notebooks"
         folder.mkdir(parents=True)
-        for name, source in {"00_first": code.format(mark=str(home / "mark")), "10_second": "print('second')",
-                             "11_third": "print('third')"}.items():  # fmt: skip
+        for name, source in {"00_first": code.format(mark=str(home / "mark")), "20_second": "print('second')",
+                             "21_third": "print('third')"}.items():  # fmt: skip
             cells = [nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
                      nbformat.v4.new_code_cell(source)]  # fmt: skip
             nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / f"{name}.ipynb")
@@ -61,9 +61,10 @@ def test_the_other_notebooks_go_on(home, notebooks, code, line):
     assert "1 failed" in ended.err
     assert f"  {line}" in ended.err
     assert "[1/3] 00_first.ipynb ... failed" in ended.out
-    assert output(home, "10_second") == "second\n"
-    assert output(home, "11_third") == "third\n"
-    record = json.loads((home / "data/results/tiny/failures/notebook-00-first.json").read_text())
+    assert output(home, "20_second") == "second\n"
+    assert output(home, "21_third") == "third\n"
+    (kept,) = (home / "data/results/tiny/failures").iterdir()
+    record = json.loads(kept.read_text())
     assert record["job"] == "notebook 00_first"
     assert "Traceback" in record["traceback"]
     again = run(home, command)

@@ -87,7 +87,8 @@ def test_a_worker_that_dies_every_time_is_recorded_as_lost(home, undisturbed):
 
 def _group(home, jobs="2"):
     """Start a run of several processes as a group of its own."""
-    code = "import sys; from leaplib import profiles; from leaplib.__main__ import main; from tests.faults.injection " \
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); " \
+           "from leaplib import profiles; from leaplib.__main__ import main; from tests.faults.injection " \
            "import TINY, COMMAND; profiles.PROFILES['tiny'] = TINY; " \
            f"sys.exit(main((*COMMAND, '--jobs', '{jobs}')))"  # fmt: skip
     home.mkdir()
