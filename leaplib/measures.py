@@ -98,6 +98,14 @@ def difference(evidence: Evidence, task: str, model: str, other: str) -> Finding
     return _found(evidence, task, (means[model] - means[other]).mean(), means)
 
 
+def above(evidence: Evidence, task: str, other: str) -> Finding:
+    """Return how far LEAP is above another model, with the lower end of the interval of the paired difference."""
+    found = difference(evidence, task, "LEAP", other)
+    table = evidence.comparisons
+    lows = table[(table["task"] == task) & (table["model"] == other)]["low"]
+    return replace(found, low=float(lows.min()) if len(lows) else np.nan)
+
+
 def splits_won(evidence: Evidence, task: str) -> Finding:
     """Return the share of splits (tissues) in which LEAP is above all other models."""
     others = rivals(task)

@@ -4,14 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
+from sklearn.decomposition import PCA
 
 from leaplib import beyond
-from leaplib.beyond import CANDIDATES, Beyond, compare_candidates, gains, smoothed
+from leaplib.beyond import CANDIDATES, Beyond, compare_candidates, gains, smoothed, stack_weights
+from leaplib.candidate_features import FEATURES, Features, linear_denoised
 from leaplib.errors import InputError
 from leaplib.jobs import notebook_jobs
 from leaplib.models import CONTROLS
 from leaplib.profiles import get_profile
-from leaplib.regressors import DualRidge
+from leaplib.regressors import DualRidge, PSElasticNet
 from leaplib.regressors.plus import rank_scores
 from leaplib.task_run import TaskRun
 from leaplib.tasks import get_task
@@ -50,15 +52,78 @@ def test_candidates_are_what_their_names_say(scores):
     genes = run.expression[1]
     model = DualRidge().fit(genes.loc[split.train], rank_scores(labels.to_numpy()), split.folds)
     np.testing.assert_allclose(rank, model.predict(genes.loc[split.test]))
-    codes = tried.features["codes"]
-    assert codes.shape[1] == 2 * 16 and tried.features["more genes"].shape[1] == 240
-    np.testing.assert_allclose(codes.std(ddof=0), 1, rtol=1e-5)
-    ranked = tried.features["ranked genes"]
-    np.testing.assert_allclose(ranked.mean(), 0, atol=1e-9)
+    elastic = tried.predict(CANDIDATES["elastic net on each code"], split)
+    each = [PSElasticNet().fit(codes.loc[split.train], labels, split.folds).predict(codes.loc[split.test])
+            for codes in run.embedding.codes]  # fmt: skip
+    np.testing.assert_allclose(elastic, (each[0] + each[1]) / 2)
     truth, drug = run.cohort.response.loc[split.test], labels.columns[2]
     rows = scores.query("candidate == 'ridge on rank scores' and metric == 'spearman' and perturbation == @drug")
     expected = spearmanr(truth[drug], rank[drug], nan_policy="omit").statistic
     assert rows.set_index("split")["value"][split.name] == pytest.approx(expected)
+
+
+def test_features_are_what_their_names_say(scores):
+    run = TaskRun(TINY, get_task("2a"), "cpu")
+    features, genes = Features(run), run.expression[1]
+    frames = {name: features.frames(name) for name in FEATURES}
+    assert len(frames["each code"]) == 2 and all(
+        len(found) == 1 for name, found in frames.items() if name != "each code"
+    )
+    one = {name: found[0] for name, found in frames.items()}
+    assert all(frame.loc[genes.index].notna().all(axis=None) for frame in one.values())
+    assert one["codes"].shape[1] == 2 * 16 and one["more genes"].shape[1] == 240
+    assert one["codes of three widths"].shape[1] == 8 + 16 + 32 and one["principal components"].shape[1] == 16
+    np.testing.assert_allclose(one["codes"].std(ddof=0), 1, rtol=1e-5)
+    np.testing.assert_allclose(one["ranked genes"].mean(), 0, atol=1e-9)
+    components = PCA(16, svd_solver="full").fit_transform(genes)
+    np.testing.assert_allclose(one["principal components"], components, atol=1e-4)
+    beside = one["genes and tissue"].iloc[:, genes.shape[1] :]
+    assert beside.shape[1] == run.embedding.tissue.nunique()
+    np.testing.assert_allclose(np.square(beside.to_numpy()).sum(), genes.size)
+
+
+def test_a_linear_denoising_autoencoder_is_the_best_map_from_corrupted_to_clean_genes():
+    """Against least squares on a hundred thousand corrupted copies of the samples."""
+    rng = np.random.default_rng(0)
+    genes = rng.normal(size=(60, 3)) @ rng.normal(size=(3, 6)) + rng.normal(size=(60, 6))
+    genes = (genes - genes.mean(axis=0)) / genes.std(axis=0)
+    clean = np.tile(genes, (2000, 1))
+    donors = rng.integers(60, size=clean.shape)
+    corrupted = np.where(rng.random(clean.shape) < 0.3, genes[donors, np.arange(6)], clean)
+    best = np.linalg.lstsq(corrupted, clean, rcond=None)[0]
+    found = linear_denoised(pd.DataFrame(genes), 0.3)
+    np.testing.assert_allclose(found, genes @ best, atol=0.03)
+    np.testing.assert_allclose(linear_denoised(pd.DataFrame(genes), 0.0), genes, atol=1e-9)
+
+
+def test_stacked_weights_are_non_negative_least_squares_shrunk_to_their_mean():
+    rng = np.random.default_rng(0)
+    models = rng.normal(size=(3, 200, 2))
+    labels = np.stack([0.7 * models[0, :, 0] + 0.3 * models[1, :, 0] + 5, models[2, :, 1] - models[0, :, 1]], axis=1)
+    labels[::7, 0] = np.nan
+    own = stack_weights(models, labels, shrinkage=0)
+    np.testing.assert_allclose(own[:, 0], [0.7, 0.3, 0], atol=1e-9)
+    assert own[0, 1] == 0 and own[2, 1] > 0.8 and own.min() >= 0
+    np.testing.assert_allclose(own.sum(axis=0), 1)
+    half = stack_weights(models, labels, shrinkage=0.5)
+    np.testing.assert_allclose(half, (own + own.mean(axis=1, keepdims=True)) / 2)
+    np.testing.assert_allclose(stack_weights(-models[:1], models[0]), 1)  # nothing fits: equal weights
+
+
+def test_a_stacked_mean_weighs_by_samples_that_models_were_fitted_without(scores):
+    run = TaskRun(TINY, get_task("2a"), "cpu")
+    tried, split = Beyond(run), run.splits[0]
+    candidate = CANDIDATES["LEAP, PS-RIDGE and LEAP+, stacked"]
+    labels, genes = run.cohort.response.loc[split.train], run.expression[1]
+    ridge = DualRidge().fit(genes.loc[split.train], labels, split.folds)
+    folds = ridge.predict_folds(genes.loc[split.train])
+    held_out = np.stack([folds[fold, row] for row, fold in enumerate(split.folds)])
+    np.testing.assert_allclose(tried._held_out(CANDIDATES["PS-RIDGE"], split), held_out)
+    each = np.stack([tried._held_out(CANDIDATES[name], split) for name in candidate.mean_of])
+    weights = stack_weights(each, labels.to_numpy())
+    expected = sum(weight * tried.predict(CANDIDATES[name], split)
+                   for weight, name in zip(weights, candidate.mean_of, strict=True))  # fmt: skip
+    np.testing.assert_allclose(tried.predict(candidate, split), expected)
 
 
 def test_smoothing_averages_with_the_projection():

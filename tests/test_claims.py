@@ -441,3 +441,22 @@ def test_the_conclusion_counts_and_names():
     assert "this run -0.010 (3 splits, 20 perturbations)." in text
     assert "task 3a has no results (" in text
     assert f"**Not testable here**, {len(table) - len(tested)} claims:" in text
+
+
+# ---- what the paper did not look at
+
+
+def test_autoencoders_are_needed_only_where_leap_is_above_a_ridge_regression_without_them():
+    claim = by_text("autoencoders needed: LEAP above a ridge regression on the genes, task 1a")
+    above, level, below = (row(claim, scores=scores(PS_RIDGE=mean)) for mean in (0.30, 0.3499, 0.36))
+    assert above["ours"] == pytest.approx(0.05) and above["verdict"] == HOLDS and np.isnan(above["published"])
+    assert level["ours"] == pytest.approx(0.0001) and level["verdict"] == DIRECTION
+    assert below["ours"] == pytest.approx(-0.01) and below["verdict"] == FAILS
+    assert row(claim, scores=scores())["note"] == "task 1a has no results of PS-RIDGE"
+    simulated = row(claim, scores=scores(PS_RIDGE=0.3, data="simulated"))
+    assert simulated["verdict"] == UNTESTED and simulated["ours"] == pytest.approx(0.05)
+
+
+def test_the_margin_over_the_paper_s_models_leaves_ours_out():
+    claim = by_text("LEAP above all other models, task 1a")
+    assert row(claim, scores=scores(PS_RIDGE=0.4))["ours"] == pytest.approx(0.05)
