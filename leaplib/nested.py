@@ -110,6 +110,17 @@ def choice(inner: pd.DataFrame, test: pd.DataFrame | None = None) -> pd.DataFram
         ["candidate", "rank", *table.columns[1:]]]  # fmt: skip
 
 
+def readable_choice(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as `choice` as people read it."""
+    scores = [str(column) for column in table.columns[3:]]
+    words = {"inner": "within training sets", "test": "on test sets"}
+    named = {column: f"task {column.partition('_')[2]}, {words[column.partition('_')[0]]}" for column in scores}
+    text = pd.DataFrame({"rank": table["rank"], "gain on LEAP there": table["inner_gain"].map("{:+.1%}".format)})
+    for column, name in named.items():
+        text[name] = table[column].map("{:.4f}".format)
+    return text.set_index(pd.Index(table["candidate"], name="candidate"))
+
+
 def _means(scores: pd.DataFrame) -> pd.DataFrame:
     """Return mean Spearman correlations over perturbations, then splits: candidates x tasks."""
     values = scores[scores["metric"] == "spearman"].groupby(["candidate", "task", "split"], sort=False)["value"].mean()

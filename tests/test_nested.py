@@ -101,6 +101,10 @@ def test_the_choice_is_by_the_mean_relative_gain_over_tasks():
     assert table["inner_gain"].tolist() == pytest.approx([(0.03 / 0.3 + 0.05 / 0.1) / 2, 0.06 / 0.3 / 2, 0])
     assert table["inner_4a"].tolist() == pytest.approx([0.15, 0.1, 0.1])
     assert table["test_2a"].tolist() == pytest.approx([0.36, 0.33, 0.3])
+    shown = nested.readable_choice(table)
+    assert shown.columns.tolist() == ["rank", "gain on LEAP there", "task 2a, within training sets",
+                                      "task 4a, within training sets", "task 2a, on test sets"]  # fmt: skip
+    assert shown.loc["LEAP+"].tolist() == [1, "+30.0%", "0.3300", "0.1500", "0.3600"]
     text = choice_verdict(table)
     assert "**LEAP+ is the best** of 3 candidates: +30.0%" in text and "LEAP+ +20.0%." in text
     other = choice_verdict(table, "PS-RIDGE")
@@ -118,4 +122,3 @@ def test_what_cannot_be_chosen_on_is_named():
         nested_scores(TINY, "2a", ["magic"])
     with pytest.raises(InputError, match="task 5a: its training set holds no xenografts"):
         nested_scores(TINY, "5a", FEW)
-    assert nested.INNER not in TINY.name

@@ -7,7 +7,7 @@ For each perturbation and fold, minimise over b, b0 on the n training samples th
 at each share r of the L1 penalty and on a path of alphas from the smallest at which all weights are 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,6 +17,8 @@ from sklearn.linear_model import enet_path
 from leaplib.errors import InputError
 from leaplib.regressors.base import Training
 from leaplib.regressors.tuning import FoldModel, Tuned
+
+TOLERANCE = 1e-3  # duality gap, relative to the labels' sum of squares
 
 
 @dataclass
@@ -33,7 +35,8 @@ class LinearModels(FoldModel):
     def keep(self, points: np.ndarray) -> "LinearModels":
         """Return the models at one grid point a perturbation."""
         column = np.arange(len(points))
-        return LinearModels(self.coef[points, :, column].T[None], self.intercept[points, column][None])
+        coef = np.ascontiguousarray(self.coef[points, :, column].T)  # as after a file, to the bit
+        return LinearModels(coef[None], self.intercept[points, column][None])
 
 
 class PSElasticNet(Tuned):
@@ -41,8 +44,8 @@ class PSElasticNet(Tuned):
 
     Parameters
     ----------
-    l1_ratios : sequence of float
-        Shares of the L1 penalty that are tried, above 0 and at most 1.
+    grid : mapping, optional
+        "l1_ratio" tried: shares of the L1 penalty, above 0 and at most 1.
     n_alphas : int
         Penalties tried, log-spaced.
     eps : float
@@ -56,34 +59,38 @@ class PSElasticNet(Tuned):
     fold_model: ClassVar = LinearModels
     block: ClassVar = 256
 
-    def __init__(self, l1_ratios: Sequence[float] = (0.9, 0.5, 0.1), n_alphas: int = 10, eps: float = 1e-2,
+    default_grid: ClassVar = {"l1_ratio": [0.9, 0.5, 0.1]}
+
+    def __init__(self, grid: Mapping[str, Sequence[float]] | None = None, n_alphas: int = 10, eps: float = 3e-2,
                  random_state: int = 0, ensemble: str = "folds"):  # fmt: skip
-        self.l1_ratios = l1_ratios
+        self.grid = grid
         self.n_alphas = n_alphas
         self.eps = eps
         self.random_state = random_state
         self.ensemble = ensemble
 
     def _fit_fold(self, data: Training, fold: int) -> LinearModels:
-        if not all(0 < ratio <= 1 for ratio in self.l1_ratios) or self.n_alphas < 1 or not 0 < self.eps < 1:
-            raise InputError(f"l1_ratios={self.l1_ratios}, n_alphas={self.n_alphas}, eps={self.eps}: use shares above "
-                             "0 and at most 1, n_alphas >= 1 and 0 < eps < 1")  # fmt: skip
-        paths = [self._paths(data.X, labels) for labels in data.Y.T]
+        ratios = [point["l1_ratio"] for point in self.points()]
+        if not all(0 < ratio <= 1 for ratio in ratios) or self.n_alphas < 1 or not 0 < self.eps < 1:
+            raise InputError(f"l1_ratio={ratios}, n_alphas={self.n_alphas}, eps={self.eps}: use shares above 0 and at "
+                             "most 1, n_alphas >= 1 and 0 < eps < 1")  # fmt: skip
+        paths = [self._paths(data.X, labels, ratios) for labels in data.Y.T]
         coef, intercept = (np.stack(parts, axis=-1) for parts in zip(*paths, strict=True))
         return LinearModels(coef, intercept)
 
-    def _paths(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _paths(self, X: np.ndarray, y: np.ndarray, ratios: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
         """Return weights (G x p) and intercepts (G) of one perturbation, 0 where nothing is measured."""
-        measured, n_points = ~np.isnan(y), len(self.l1_ratios) * self.n_alphas
+        measured, n_points = ~np.isnan(y), len(ratios) * self.n_alphas
         if not measured.any():
             return np.zeros((n_points, X.shape[1])), np.zeros(n_points)
         center, level = X[measured].mean(axis=0), y[measured].mean()
         features, labels = X[measured] - center, y[measured] - level
         gram, products = features.T @ features, features.T @ labels
         parts = []
-        for ratio in self.l1_ratios:
+        for ratio in ratios:
             largest = max(np.abs(products).max() / (len(labels) * ratio), np.finfo(float).tiny)
             alphas = np.geomspace(largest, largest * self.eps, self.n_alphas)
-            parts.append(enet_path(features, labels, l1_ratio=ratio, alphas=alphas, precompute=gram, Xy=products)[1].T)
+            parts.append(enet_path(features, labels, l1_ratio=ratio, alphas=alphas, precompute=gram, Xy=products,
+                                   tol=TOLERANCE)[1].T)  # fmt: skip
         coef = np.concatenate(parts)
         return coef, level - coef @ center

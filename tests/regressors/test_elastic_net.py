@@ -17,7 +17,7 @@ def data(n=60, p=8, seed=0):
 
 def test_each_point_of_the_path_is_scikit_learn_s_elastic_net():
     X, Y = data()
-    model = PSElasticNet(l1_ratios=(0.9, 0.2), n_alphas=4, eps=0.05)
+    model = PSElasticNet({"l1_ratio": [0.9, 0.2]}, n_alphas=4, eps=0.05)
     found = model._fit_fold(Training(X, Y), 0)
     assert found.coef.shape == (8, 8, 2) and found.intercept.shape == (8, 2)
     for j in range(2):
@@ -48,7 +48,9 @@ def test_it_predicts_and_tunes():
     assert model.cv_score_[0] > model.cv_score_[1] > 0
 
 
-@pytest.mark.parametrize("settings", [{"l1_ratios": (0.0,)}, {"l1_ratios": (1.1,)}, {"n_alphas": 0}, {"eps": 1.0}])
+@pytest.mark.parametrize(
+    "settings", [{"grid": {"l1_ratio": [0.0]}}, {"grid": {"l1_ratio": [1.1]}}, {"n_alphas": 0}, {"eps": 1.0}]
+)
 def test_settings_out_of_range_are_named(settings):
     with pytest.raises(InputError, match="use shares above 0 and at most 1"):
         PSElasticNet(**settings).fit(*data())
