@@ -447,3 +447,8 @@ def in_stages(jobs: Iterable[Job]) -> list[Job]:
     """Return jobs each once, stage by stage, else in their order."""
     once = {job.id: job for job in jobs}
     return sorted(once.values(), key=lambda job: job.stage)
+
+
+def task_by_task(jobs: Iterable[Job]) -> list[Job]:
+    """Return jobs ordered by their tasks, for a look at them all: the data of a few tasks alone stay in memory."""
+    return sorted(jobs, key=lambda job: job.task.id)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leaplib.costs import RATES, calibrated, check, estimate, kind_of, memory_of
-from leaplib.jobs import DONE, STATES, Job, OnSplit, Unprepared
+from leaplib.jobs import DONE, STATES, Job, OnSplit, Unprepared, task_by_task
 from leaplib.run_log import read_log
 
 
@@ -24,8 +24,8 @@ def table(jobs: Sequence[Job]) -> pd.DataFrame:
     rates = calibrated(read_log(jobs[0].profile.name))
     rows = [{"job": job.id, "stage": job.stage, "kind": job.kind, **job.where, "model": kind_of(job),
              "state": job.state(), "core_seconds": estimate(job, rates), "memory_gb": memory_of(job),
-             "megabytes": megabytes_of(job)} for job in jobs]  # fmt: skip
-    return pd.DataFrame(rows)
+             "megabytes": megabytes_of(job)} for job in task_by_task(jobs)]  # fmt: skip
+    return pd.DataFrame(rows).set_index("job").loc[[job.id for job in jobs]].reset_index()
 
 
 def megabytes_of(job: Job) -> float:

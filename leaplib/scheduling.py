@@ -19,7 +19,7 @@ from leaplib import failures
 from leaplib.costs import estimate, kind_of, work_of
 from leaplib.errors import InputError, StorageError
 from leaplib.files import sweep
-from leaplib.jobs import Job, Unprepared
+from leaplib.jobs import Job, Unprepared, task_by_task
 from leaplib.layout import Layout, data_folder, home
 from leaplib.progress import Progress
 from leaplib.run_log import log, log_path, measured
@@ -141,7 +141,7 @@ def run_jobs(jobs: Sequence[Job], backend: Backend | None = None, force: bool = 
     failed: dict[Path, str] = {}
     for folder in (Layout(profile).results, Layout(profile).processed, Layout(profile).figures):
         sweep(folder)
-    costs = {job.id: _cost(job, force) for job in jobs}
+    costs = {job.id: _cost(job, force) for job in task_by_task(jobs)}
     with Progress(costs, label, str(log_path(profile))) as progress, _runner(backend, profile) as runner:
         for stage in sorted({job.stage for job in jobs}):
             waiting = {job.id: job for job in jobs if job.stage == stage}

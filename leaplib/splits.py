@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,8 @@ class Split:
             raise InputError(f"split {self.name!r}: sample {both[0]!r} is in training and test set")
         if not self.folds.index.equals(self.train):
             raise InputError(f"split {self.name!r}: the folds do not match the training samples")
-        for held in self.left_out:
-            if len(held.difference(self.test)):
-                raise InputError(f"split {self.name!r}: a test set leaves out a sample that is not a test sample")
+        if not set(chain.from_iterable(self.left_out)) <= set(self.test):
+            raise InputError(f"split {self.name!r}: a test set leaves out a sample that is not a test sample")
 
     def test_sets(self) -> list[pd.Index]:
         """Return the samples of each test set."""
