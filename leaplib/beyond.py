@@ -84,7 +84,7 @@ class Candidate:
     stacked: bool = False
 
 
-def _plus(name: str, features: str = MORE_GENES, **settings: Any) -> Candidate:
+def _plus(name: str, features: str = GENES, **settings: Any) -> Candidate:
     return Candidate(name, features, SharedKernelRidge, settings)
 
 
@@ -94,7 +94,7 @@ CANDIDATES = {
         Candidate(REFERENCE, EACH_CODE),
         Candidate("PS-LASSO", EACH_CODE),
         Candidate("PS-RIDGE"),
-        Candidate("LEAP+", MORE_GENES),
+        Candidate("LEAP+"),
         Candidate("mean of LEAP and PS-RIDGE", mean_of=(REFERENCE, "PS-RIDGE")),
         Candidate("mean of LEAP and LEAP+", mean_of=(REFERENCE, "LEAP+")),
         Candidate("LEAP, PS-RIDGE and LEAP+, stacked", mean_of=(REFERENCE, "PS-RIDGE", "LEAP+"), stacked=True),
@@ -109,7 +109,7 @@ CANDIDATES = {
         Candidate("ridge on genes and tissue", TISSUE, DualRidge),
         Candidate("PS-RIDGE, smoothed over perturbations", GENES, DualRidge, directions=N_DIRECTIONS),
         Candidate("ridge on rank scores", GENES, DualRidge, ranks=True),
-        _plus("LEAP+ on the DAMAEs' genes", GENES),
+        _plus("LEAP+ on twice as many genes", MORE_GENES),
         _plus("LEAP+ on genes ranked within a sample", RANKED),
         _plus("LEAP+ on codes", CODES),
         _plus("LEAP+ on codes of three widths", WIDTHS),

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from leaplib.code_version import code_version
 from leaplib.damae import DAMAE, fit_damaes
 from leaplib.layout import Layout
-from leaplib.pretraining import folder_of
+from leaplib.pretraining import folder_of, standardised
 from leaplib.representations import Components
 from leaplib.store import is_done, load_frame, save_frame
 from leaplib.task_run import TaskRun
@@ -20,7 +20,7 @@ GENES, MORE_GENES, RANKED, CODES, BOTH = "genes", "more genes", "ranked genes", 
 EACH_CODE, WIDTHS, COMPONENTS, DENOISED = "each code", "codes of three widths", "principal components", "denoised genes"
 TISSUE = "genes and tissue"
 FEATURES = (GENES, MORE_GENES, RANKED, CODES, BOTH, EACH_CODE, WIDTHS, COMPONENTS, DENOISED, TISSUE)
-"""Genes as LEAP's DAMAEs see them; as LEAP+ sees them; ranked within each sample; all codes side by side; both; each
+"""Genes as LEAP's DAMAEs see them; twice as many; ranked within each sample; all codes side by side; both; each
 code by itself, averaged over as LEAP does; codes of a half, a whole and a double width; as many principal components as
 a code has; genes as a linear denoising autoencoder gives them back; genes with the tissue of the sample."""
 WIDTH_FACTORS = (0.5, 2)  # of hidden layer and code; the own one stands between
@@ -37,10 +37,10 @@ class Features:
         return [*self.run.embedding.codes] if name == EACH_CODE else [self._one(name)]
 
     def _one(self, name: str) -> pd.DataFrame:
-        genes = self.run.expression[1]
+        genes = self.run.expression
         made = {
             GENES: lambda: genes,
-            MORE_GENES: lambda: self.run.expression[2],
+            MORE_GENES: lambda: standardised(self.run.profile, self.run.task, 2),
             RANKED: lambda: self.ranked,
             CODES: lambda: self.codes,
             BOTH: lambda: _beside(genes, self.codes),
@@ -54,7 +54,7 @@ class Features:
     @cached_property
     def ranked(self) -> pd.DataFrame:
         """Genes ranked within each sample."""
-        genes = self.run.expression[1]
+        genes = self.run.expression
         return _standardised(pd.DataFrame(rankdata(genes, axis=1), genes.index, genes.columns))
 
     @cached_property
@@ -65,18 +65,18 @@ class Features:
     @cached_property
     def components(self) -> pd.DataFrame:
         """Principal components of the genes, as many as a code has."""
-        genes = self.run.expression[1]
+        genes = self.run.expression
         return pd.DataFrame(Components(self.run.embedding.codes[0].shape[1]).fit(genes).transform(genes), genes.index)
 
     @cached_property
     def denoised(self) -> pd.DataFrame:
         """Genes as a linear denoising autoencoder gives them back."""
-        return linear_denoised(self.run.expression[1], DAMAE(**dict(self.run.profile.damae)).corruption)
+        return linear_denoised(self.run.expression, DAMAE(**dict(self.run.profile.damae)).corruption)
 
     @cached_property
     def tissue(self) -> pd.DataFrame:
         """Tissue of each sample, a column each."""
-        tissues = self.run.embedding.tissue.reindex(self.run.expression[1].index)
+        tissues = self.run.embedding.tissue.reindex(self.run.expression.index)
         return _standardised(pd.get_dummies(tissues, dtype=float))
 
     @cached_property
@@ -88,7 +88,7 @@ class Features:
 
     def _width(self, factor: float) -> pd.DataFrame:
         """Return the codes of a DAMAE of another width, trained now or before."""
-        run, genes = self.run, self.run.expression[1]
+        run, genes = self.run, self.run.expression
         settings = {name: value for name, value in DAMAE(**dict(run.profile.damae)).get_params().items()
                     if name not in ("random_state", "device")}  # fmt: skip
         for name in ("n_hidden", "n_components"):

@@ -119,7 +119,7 @@ class PSRidge(GeneModel):
 class LEAPPlus(GeneModel):
     """LEAP+: kernel regression that shares strength between perturbations, on rank scores of the responses.
 
-    `leaplib.regressors.SharedKernelRidge` on standardised genes, by default twice as many as LEAP sees.
+    `leaplib.regressors.SharedKernelRidge` on the standardised genes that LEAP sees.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class LEAPPlus(GeneModel):
 
     regressor = SharedKernelRidge
 
-    def __init__(self, n_genes: int = 10_000, random_state: int = 0, share: float = 0.5):
+    def __init__(self, n_genes: int = 5000, random_state: int = 0, share: float = 0.5):
         self.n_genes = n_genes
         self.random_state = random_state
         self.share = share

@@ -33,8 +33,6 @@ class Model:
         Is also fine-tuned on a few samples of the target.
     features : {"codes", "expression"}
         What it sees of a sample: a DAMAE's code, or standardised genes.
-    n_genes_factor : int
-        How many times as many genes as the DAMAEs' it sees, for models on expression.
     published : bool
         Stands in the paper: the paper's claims are about these alone.
     """
@@ -46,7 +44,6 @@ class Model:
     designs: tuple[str, ...] = ("holdout", "tissue", "xenograft")
     few_shot: bool = False
     features: Literal["codes", "expression"] = "codes"
-    n_genes_factor: int = 1
     published: bool = True
 
     @property
@@ -70,7 +67,7 @@ MODELS = {
               features="expression", published=False),
         Model("leap", "LEAP", "average of PS-LASSO over the representations", None),
         Model("leap-plus", "LEAP+", "kernels over samples and perturbations, on rank scores: no autoencoder",
-              SharedKernelRidge, features="expression", n_genes_factor=2, published=False),
+              SharedKernelRidge, features="expression", published=False),
     )
 }  # fmt: skip
 CONTROLS = {

@@ -72,10 +72,9 @@ class TaskRun:
         return embed(self.profile, self.task, self.device)
 
     @cached_property
-    def expression(self) -> dict[int, pd.DataFrame]:
-        """Standardised expression of the task's pool by `Model.n_genes_factor`, for models without a representation."""
-        factors = {model.n_genes_factor for model in MODELS.values() if model.features == "expression"}
-        return {factor: standardised(self.profile, self.task, factor) for factor in sorted(factors)}
+    def expression(self) -> pd.DataFrame:
+        """Standardised expression of the task's pool, of the DAMAEs' genes, for models without a representation."""
+        return standardised(self.profile, self.task)
 
     @cached_property
     def embedding_key(self) -> str:
@@ -103,11 +102,10 @@ class TaskRun:
             **self._features_keys(model),
         }  # fmt: skip
 
-    def _features_keys(self, model: str) -> dict[str, str | int | None]:
+    def _features_keys(self, model: str) -> dict[str, str | None]:
         """Return the keys of what a model sees of the samples."""
         if _sees_genes(model):
-            key = standardised_key(self.profile, self.task)
-            return {"representations": None, "expression": key, "n_genes_factor": BY_NAME[model].n_genes_factor}
+            return {"representations": None, "expression": standardised_key(self.profile, self.task)}
         return {"representations": self.embedding_key if sees_codes(model) else None}
 
     def settings(self, model: str) -> dict:
@@ -197,7 +195,7 @@ class TaskRun:
     def _features(self, name: str, number: int) -> pd.DataFrame:
         """Return what a model sees of all samples of the pool."""
         if _sees_genes(name):
-            return self.expression[BY_NAME[name].n_genes_factor]
+            return self.expression
         return self.embedding.codes[number]
 
     def _few_shot(self, model: Regressor, split: Split) -> pd.DataFrame:

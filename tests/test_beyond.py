@@ -49,7 +49,7 @@ def test_candidates_are_what_their_names_say(scores):
     np.testing.assert_allclose(mean, (leap + ridge) / 2, atol=1e-6)
     np.testing.assert_allclose(tried.predict(CANDIDATES["PS-LASSO"], split), run.result(split, "PS-LASSO r0"))
     rank = tried.predict(CANDIDATES["ridge on rank scores"], split)
-    genes = run.expression[1]
+    genes = run.expression
     model = DualRidge().fit(genes.loc[split.train], rank_scores(labels.to_numpy()), split.folds)
     np.testing.assert_allclose(rank, model.predict(genes.loc[split.test]))
     elastic = tried.predict(CANDIDATES["elastic net on each code"], split)
@@ -64,7 +64,7 @@ def test_candidates_are_what_their_names_say(scores):
 
 def test_features_are_what_their_names_say(scores):
     run = TaskRun(TINY, get_task("2a"), "cpu")
-    features, genes = Features(run), run.expression[1]
+    features, genes = Features(run), run.expression
     frames = {name: features.frames(name) for name in FEATURES}
     assert len(frames["each code"]) == 2 and all(
         len(found) == 1 for name, found in frames.items() if name != "each code"
@@ -114,7 +114,7 @@ def test_a_stacked_mean_weighs_by_samples_that_models_were_fitted_without(scores
     run = TaskRun(TINY, get_task("2a"), "cpu")
     tried, split = Beyond(run), run.splits[0]
     candidate = CANDIDATES["LEAP, PS-RIDGE and LEAP+, stacked"]
-    labels, genes = run.cohort.response.loc[split.train], run.expression[1]
+    labels, genes = run.cohort.response.loc[split.train], run.expression
     ridge = DualRidge().fit(genes.loc[split.train], labels, split.folds)
     folds = ridge.predict_folds(genes.loc[split.train])
     held_out = np.stack([folds[fold, row] for row, fold in enumerate(split.folds)])
