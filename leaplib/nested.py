@@ -83,7 +83,8 @@ def choice(inner: pd.DataFrame, test: pd.DataFrame | None = None) -> pd.DataFram
     inner : DataFrame
         As `nested_scores`, of one or several tasks, LEAP among the candidates.
     test : DataFrame, optional
-        As `leaplib.beyond.compare_candidates`, of splits whose training sets `inner` is from.
+        As `leaplib.beyond.compare_candidates`. Only the splits count whose training sets `inner` is from: the test
+        samples of others are among those chosen on.
 
     Returns
     -------
@@ -96,7 +97,8 @@ def choice(inner: pd.DataFrame, test: pd.DataFrame | None = None) -> pd.DataFram
     InputError
         Where LEAP is not among the candidates, or a task lacks some that another has.
     """
-    wide = {"inner": _means(inner)} | ({} if test is None else {"test": _means(test)})
+    own = inner["split"].str.partition(INNER)[0].unique()
+    wide = {"inner": _means(inner)} | ({} if test is None else {"test": _means(test[test["split"].isin(own)])})
     if REFERENCE not in wide["inner"].index:
         raise InputError(f"no scores of {REFERENCE}: add it to the candidates")
     missing = wide["inner"].isna().any(axis=1)
@@ -113,7 +115,7 @@ def choice(inner: pd.DataFrame, test: pd.DataFrame | None = None) -> pd.DataFram
 def readable_choice(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table as `choice` as people read it."""
     scores = [str(column) for column in table.columns[3:]]
-    words = {"inner": "within training sets", "test": "on test sets"}
+    words = {"inner": "within training sets", "test": "on their test sets"}
     named = {column: f"task {column.partition('_')[2]}, {words[column.partition('_')[0]]}" for column in scores}
     text = pd.DataFrame({"rank": table["rank"], "gain on LEAP there": table["inner_gain"].map("{:+.1%}".format)})
     for column, name in named.items():
@@ -152,5 +154,5 @@ def _afterwards(rows: pd.DataFrame, name: str) -> str:
         level = scores.loc[REFERENCE]
         names = list(dict.fromkeys([rows.index[0], name]))
         told = " and ".join(f"{one} {scores.loc[one] / level - 1:+.1%}" for one in names)
-        parts.append(f" On the test sets of task {task}, which the choice did not see: {told}.")
+        parts.append(f" On the test samples of task {task}, which the choice did not see: {told}.")
     return "".join(parts)

@@ -88,22 +88,29 @@ def test_a_second_choice_computes_nothing(home, inner, monkeypatch):
 
 def frame(values, task="2a"):
     rows = [(name, split, f"drug {j}", value + 0.01 * j) for name, per_split in values.items()
-            for split, value in enumerate(per_split) for j in range(3)]  # fmt: skip
+            for split, value in per_split.items() for j in range(3)]  # fmt: skip
     table = pd.DataFrame(rows, columns=["candidate", "split", "perturbation", "value"])
     return table.assign(task=task, metric="spearman", seconds=0.0, data="real")
 
 
+def within(value):
+    return {"holdout-0, inner 0": value - 0.01, "holdout-0, inner 1": value + 0.01}
+
+
 def test_the_choice_is_by_the_mean_relative_gain_over_tasks():
-    first = frame({"LEAP": [0.29, 0.29], "LEAP+": [0.32, 0.32], "PS-RIDGE": [0.35, 0.35]})
-    second = frame({"LEAP": [0.09, 0.09], "LEAP+": [0.14, 0.14], "PS-RIDGE": [0.09, 0.09]}, "4a")
-    table = choice(pd.concat([first, second]), frame({"LEAP": [0.29], "LEAP+": [0.35], "PS-RIDGE": [0.32]}))
+    first = frame({"LEAP": within(0.29), "LEAP+": within(0.32), "PS-RIDGE": within(0.35)})
+    second = frame({"LEAP": within(0.09), "LEAP+": within(0.14), "PS-RIDGE": within(0.09)}, "4a")
+    test = frame({"LEAP": {"holdout-0": 0.29}, "LEAP+": {"holdout-0": 0.35}, "PS-RIDGE": {"holdout-0": 0.32}})
+    # Test samples of another split are among those that were chosen on: no part of it.
+    other = test.assign(split="holdout-1", value=-1.0)
+    table = choice(pd.concat([first, second]), pd.concat([test, other]))
     assert table["candidate"].tolist() == ["LEAP+", "PS-RIDGE", "LEAP"] and table["rank"].tolist() == [1, 2, 3]
     assert table["inner_gain"].tolist() == pytest.approx([(0.03 / 0.3 + 0.05 / 0.1) / 2, 0.06 / 0.3 / 2, 0])
     assert table["inner_4a"].tolist() == pytest.approx([0.15, 0.1, 0.1])
     assert table["test_2a"].tolist() == pytest.approx([0.36, 0.33, 0.3])
     shown = nested.readable_choice(table)
     assert shown.columns.tolist() == ["rank", "gain on LEAP there", "task 2a, within training sets",
-                                      "task 4a, within training sets", "task 2a, on test sets"]  # fmt: skip
+                                      "task 4a, within training sets", "task 2a, on their test sets"]  # fmt: skip
     assert shown.loc["LEAP+"].tolist() == [1, "+30.0%", "0.3300", "0.1500", "0.3600"]
     text = choice_verdict(table)
     assert "**LEAP+ is the best** of 3 candidates: +30.0%" in text and "LEAP+ +20.0%." in text
@@ -113,11 +120,11 @@ def test_the_choice_is_by_the_mean_relative_gain_over_tasks():
 
 
 def test_what_cannot_be_chosen_on_is_named():
-    one = frame({"LEAP": [0.3], "LEAP+": [0.3]})
+    one = frame({"LEAP": within(0.3), "LEAP+": within(0.3)})
     with pytest.raises(InputError, match="candidate 'LEAP\\+' lacks scores of a task"):
-        choice(pd.concat([one, frame({"LEAP": [0.1]}, "4a")]))
+        choice(pd.concat([one, frame({"LEAP": within(0.1)}, "4a")]))
     with pytest.raises(InputError, match="no scores of LEAP: add it"):
-        choice(frame({"LEAP+": [0.3]}))
+        choice(frame({"LEAP+": within(0.3)}))
     with pytest.raises(InputError, match="candidate 'magic' is unknown"):
         nested_scores(TINY, "2a", ["magic"])
     with pytest.raises(InputError, match="task 5a: its training set holds no xenografts"):

@@ -211,7 +211,7 @@ def test_jobs_for_a_gpu_go_to_workers_that_have_one(scheduler, tmp_path):
     gpu = dask_worker(scheduler, tmp_path, "--resources", "GPU=1", "--no-nanny")
     try:
         with Client(scheduler) as client:
-            client.wait_for_workers(3, timeout=60)
+            client.wait_for_workers(3, timeout=180)
         run_jobs(todo, Backend(scheduler=scheduler))
     finally:
         gpu.terminate()
