@@ -261,7 +261,8 @@ def save_figure(fig: Figure, data: pd.DataFrame, folder: str | Path, name: str) 
     paths = {kind: Path(folder) / f"{name}.{kind}" for kind in (*metadata, "csv")}
     engine = fig.get_layout_engine()
     with context():
-        fig.draw_without_rendering()
+        if fig.stale:  # else its layout stands
+            fig.draw_without_rendering()
         fig.set_layout_engine(None)  # one layout for all three formats, and one drawing each: "none" would draw twice
         for kind, entries in metadata.items():
             with atomic_path(paths[kind]) as temporary:
