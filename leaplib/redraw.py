@@ -7,8 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import pandas as pd
-from IPython.display import Markdown
-from matplotlib.figure import Figure
+from IPython.display import Image, Markdown
 
 from leaplib import ablation_tables, ablations, data, external, figures, pretraining
 from leaplib.errors import InputError
@@ -23,6 +22,7 @@ from leaplib.variants import ABLATION_TASKS, Variant, additions_of, corrections_
 # One task of each screen, and the only branch of it that is shown (None: all).
 FLOWS = {"1a": None, "2a": None, "5a": "PDX Encyclopedia"}
 ABLATED = [get_task(task) for task in ABLATION_TASKS]
+SCREEN_DPI = 150  # pixels an inch of the page, as notebooks show figures
 DRUGS = get_task("2a")  # of pretraining, external validation and additional ablations
 
 
@@ -133,8 +133,10 @@ FIGURES = {
 }  # fmt: skip
 
 
-def figure(name: str, saved: Saved) -> Figure | Markdown:
+def figure(name: str, saved: Saved) -> Image | Markdown:
     """Draw a figure from saved results and save it; where these are missing, return a line that says how to make them.
+
+    What is shown is the file that was saved: nothing is drawn once more to be shown.
 
     Parameters
     ----------
@@ -145,8 +147,8 @@ def figure(name: str, saved: Saved) -> Figure | Markdown:
 
     Returns
     -------
-    Figure or Markdown
-        What a notebook shows.
+    Image or Markdown
+        What a notebook shows. For a figure to change, see `leaplib.figures`.
     """
     if name not in FIGURES:
         raise InputError(f"figure {name!r} is unknown: use one of {', '.join(FIGURES)}")
@@ -162,7 +164,8 @@ def figure(name: str, saved: Saved) -> Figure | Markdown:
     saved.log.append({"figure": name, "seconds": time.perf_counter() - started, "file": str(paths[0]),
                       "tasks": ", ".join(dict.fromkeys(ours["task"])) if "task" in ours else "",
                       "data": data_of(ours, "")})  # fmt: skip
-    return fig
+    (picture,) = (path for path in paths if path.suffix == ".png")
+    return Image(filename=str(picture), width=round(fig.get_figwidth() * SCREEN_DPI), alt=name)
 
 
 def _left_out(name: str, saved: Saved, why: str) -> Markdown:

@@ -4,8 +4,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 import pytest
-from IPython.display import Markdown
-from matplotlib.figure import Figure
+from IPython.display import Image, Markdown
 
 from leaplib import ablations, external, pretraining, redraw
 from leaplib.data import saved_flow
@@ -54,8 +53,10 @@ def test_a_figure_is_drawn_from_saved_scores_alone_and_saved():
     scores = pd.concat([make_scores("2a"), make_scores("4b", data="simulated")])
     save_scores(scores)
     saved = redraw.Saved("smoke")
-    fig = redraw.figure("figure_3", saved)
-    assert isinstance(fig, Figure)
+    shown = redraw.figure("figure_3", saved)
+    assert shown.data == (Layout("smoke").figures / "figure_3.png").read_bytes() and shown.alt == "figure_3"
+    assert shown.width == round(183 / 25.4 * 150)
+    fig, _ = redraw.FIGURES["figure_3"].draw(saved)
     for ax, task in zip(fig.axes, ("2a", "4b"), strict=False):
         rows = scores[(scores["task"] == task) & (scores["model"] == "LEAP") & (scores["perturbation"] == "")]
         means = rows[(rows["metric"] == "spearman") & (rows["level"] == "per_perturbation")].groupby("split")["value"]
@@ -88,14 +89,15 @@ def test_figures_by_tissue_and_by_drug():
     save_scores(pd.concat([make_scores("4a"), make_subset_scores("5a", models=("LEAP", "PS-KNN"))]))
     saved = redraw.Saved("smoke")
     for name, task in (("supplementary_figure_6", "4a"), ("supplementary_figure_8", "5a")):
-        assert isinstance(redraw.figure(name, saved), Figure)
+        assert isinstance(redraw.figure(name, saved), Image)
         assert saved.log[-1]["tasks"] == task
 
 
 def test_additions_stand_before_corrections_of_each_task(ablated):
     ablated |= {"1a", "2a"}
     saved = redraw.Saved("smoke")
-    fig = redraw.figure("ablations_additional", saved)
+    redraw.figure("ablations_additional", saved)
+    fig, _ = redraw.FIGURES["ablations_additional"].draw(saved)
     titles = [ax.get_title(loc="left").split("\n")[0] for ax in fig.axes]
     alone = ("Representation", "Corruption", "Hidden layer", "Pretraining")
     assert titles == [
@@ -107,14 +109,15 @@ def test_additions_stand_before_corrections_of_each_task(ablated):
 
 def test_steps_of_the_tasks_that_are_there(ablated):
     ablated.add("2a")
-    fig = redraw.figure("supplementary_figure_4", saved := redraw.Saved("smoke"))
+    redraw.figure("supplementary_figure_4", saved := redraw.Saved("smoke"))
+    fig, _ = redraw.FIGURES["supplementary_figure_4"].draw(saved)
     assert len(fig.axes) == 1 and saved.log[-1]["tasks"] == "2a"
     assert sorted(points(fig.axes[0], "2  PS-LASSO instead of PP-LGBM")[:, 0]) == pytest.approx([0.4, 0.41])
 
 
 def test_numbers_of_representations(ablated):
     ablated.add("2a")
-    numbers = redraw.figure("ablations_number_of_damaes", redraw.Saved("smoke"))
+    numbers, _ = redraw.FIGURES["ablations_number_of_damaes"].draw(redraw.Saved("smoke"))
     line = next(line for line in numbers.axes[0].lines if line.get_label() == "mean")
     assert np.diff(line.get_ydata()) == pytest.approx(0.1) and list(line.get_xdata()) == list(range(1, 11))
 
