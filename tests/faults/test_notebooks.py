@@ -68,7 +68,9 @@ def test_the_other_notebooks_go_on(home, notebooks, code, line):
     assert record["job"] == "notebook 00_first"
     assert "Traceback" in record["traceback"]
     again = run(home, command)
-    assert (again.code, again.err) == (0, "")
+    # A kernel that is told to stop may say so itself, on whatever it was started with.
+    said = [line for line in again.err.splitlines() if not line.startswith("[IPKernelApp]")]
+    assert (again.code, said) == (0, [])
     assert output(home, "00_first") == "survived\n"
     assert os.listdir(home / "data/results/tiny/failures") == []
 
