@@ -7,6 +7,7 @@ import pytest
 from leaplib import nested
 from leaplib.beyond import CANDIDATES, Beyond, compare_candidates
 from leaplib.errors import InputError
+from leaplib.layout import Layout
 from leaplib.nested import choice, choice_verdict, inner_splits, nested_scores
 from leaplib.regressors import DualRidge
 from leaplib.splits import Split, tuning_folds
@@ -79,6 +80,9 @@ def test_own_models_are_fitted_on_the_inner_training_set(home, inner):
     np.testing.assert_allclose(rows["value"], expected, atol=1e-9)
     on_splits = compare_candidates(TINY, "2a", FEW, n_splits=1, device="cpu")
     assert set(on_splits["split"]) == {"holdout-0"}
+    results = Layout(TINY.name).results  # inner splits are no results of the task, which tables would show
+    assert {path.name for kind in ("predictions", "scores") for path in (results / kind / "2a").iterdir()} == {
+        "holdout-0"}  # fmt: skip
 
 
 def test_a_second_choice_computes_nothing(home, inner, monkeypatch):
