@@ -267,7 +267,8 @@ class Beyond:
     def _configuration(self, candidate: Candidate, split: Split) -> dict[str, Any]:
         """Return all that a candidate's scores depend on."""
         estimators = {estimator.__module__ for estimator in (PSLasso, DualRidge, SharedKernelRidge, PSElasticNet)}
-        code = code_version(*estimators, alone=("leaplib.beyond", "leaplib.candidate_features"))
+        own = ("leaplib.beyond", "leaplib.candidate_features", "leaplib.representations")
+        code = code_version(*estimators, alone=own)
         return self.run.configuration(split, REFERENCE) | {
             "model": candidate.name, "candidate": asdict(candidate) | {"estimator": str(candidate.estimator)},
             "leap": self.run.settings(REFERENCE), "leap-plus": self.run.settings("LEAP+"), "code of all": code,

@@ -58,7 +58,6 @@ class PSElasticNet(Tuned):
 
     fold_model: ClassVar = LinearModels
     block: ClassVar = 256
-
     default_grid: ClassVar = {"l1_ratio": [0.9, 0.5, 0.1]}
 
     def __init__(self, grid: Mapping[str, Sequence[float]] | None = None, n_alphas: int = 10, eps: float = 3e-2,
