@@ -27,7 +27,11 @@ def log_path(profile: str) -> Path:
 
 
 def log(profile: str, **entry: object) -> None:
-    """Append one line to a profile's run log, in one piece, and on a line of its own after one that was cut off."""
+    """Append one line to a profile's run log, in one piece, and on a line of its own after one that was cut off.
+
+    A line that another run is still writing looks cut off too; an empty line then stands between the two, which
+    readers pass over. No lock: where the results lie on a network drive there may be none.
+    """
     path = log_path(profile)
     line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **entry}, default=str) + "\n"
     with storage(path):

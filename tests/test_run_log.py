@@ -28,8 +28,21 @@ def test_lines_of_several_writers_stay_whole(home):
         writer.start()
     for writer in writers:
         writer.join()
-    lines = [json.loads(line) for line in log_path("smoke").read_text().splitlines()]
-    assert len({line["job"] for line in lines}) == 200
+    found = read_log("smoke")
+    assert sorted(found["job"]) == sorted(f"{name}-{number}" for name in "abcd" for number in range(50))
+    assert found.attrs["unreadable"] == 0
+    lines = [json.loads(line) for line in log_path("smoke").read_text().splitlines() if line]
+    assert all(line["text"] == "x" * 500 for line in lines)
+
+
+def test_a_line_that_another_run_is_still_writing_harms_neither(home, monkeypatch):
+    log("smoke", job="a", kind="fit")
+    with monkeypatch.context() as other_run:
+        other_run.setattr("os.pread", lambda *_: b"x")  # seen before its last byte is there
+        log("smoke", job="b", kind="fit")
+    found = read_log("smoke")
+    assert found["job"].tolist() == ["a", "b"]
+    assert found.attrs["unreadable"] == 0
 
 
 def test_the_last_time_of_a_job_counts(home):
