@@ -39,10 +39,10 @@ from sklearn.linear_model import lasso_path
 from leaplib.data import drug_screen
 from leaplib.device import resolve_device
 from leaplib.errors import InputError
-from leaplib.lasso_path import lasso_paths
 from leaplib.preparation import prepare_drugs
 from leaplib.pretraining import embed
 from leaplib.profiles import get_profile
+from leaplib.solvers.lasso_path import lasso_paths
 from leaplib.tasks import get_task
 
 K = 5

@@ -29,12 +29,12 @@ from torch.nn.functional import mse_loss, pad
 from leaplib.data import drug_screen
 from leaplib.device import resolve_device
 from leaplib.errors import InputError
-from leaplib.maml import TaskSampler, initial_weights
 from leaplib.preparation import prepare_drugs
 from leaplib.pretraining import embed
 from leaplib.profiles import get_profile
 from leaplib.regressors import PSTcrp
 from leaplib.regressors.base import Training
+from leaplib.solvers.maml import TaskSampler, initial_weights
 from leaplib.tasks import get_task
 
 K = 5

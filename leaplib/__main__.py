@@ -10,8 +10,8 @@ from leaplib.layout import Layout
 from leaplib.profiles import get_profile
 
 if TYPE_CHECKING:
-    from leaplib.jobs import Job
-    from leaplib.scheduling import Backend
+    from leaplib.running.jobs import Job
+    from leaplib.running.scheduling import Backend
 
 
 class Parser(argparse.ArgumentParser):
@@ -142,9 +142,9 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
 def _chosen(options: argparse.Namespace) -> "list[Job]":
     """Return the jobs that the options ask for."""
     from leaplib.device import resolve_device
-    from leaplib.jobs import in_stages, notebook_jobs, task_jobs
     from leaplib.models import MODELS, check_models
     from leaplib.notebooks import find_notebooks, number_of
+    from leaplib.running.jobs import in_stages, notebook_jobs, task_jobs
     from leaplib.tasks import get_task
 
     profile = get_profile(options.profile)
@@ -162,7 +162,7 @@ def _chosen(options: argparse.Namespace) -> "list[Job]":
 
 def run_command(options: argparse.Namespace) -> int:
     """Do jobs, then run notebooks or print the tasks' scores; say where results lie and what failed."""
-    from leaplib.scheduling import run_jobs
+    from leaplib.running.scheduling import run_jobs
 
     outcomes = run_jobs(_chosen(options), _backend(options), options.force)
     failed = [outcome.failure.line() for outcome in outcomes if outcome.failure]
@@ -176,7 +176,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 def _backend(options: argparse.Namespace) -> "Backend":
     """Return where jobs run."""
-    from leaplib.scheduling import Backend
+    from leaplib.running.scheduling import Backend
 
     if (options.backend == "dask") != bool(options.scheduler):
         raise InputError("--backend dask and --scheduler ADDRESS go together: give both, or neither")
@@ -185,7 +185,8 @@ def _backend(options: argparse.Namespace) -> "Backend":
 
 def _show_tasks(options: argparse.Namespace) -> list[str]:
     """Print the scores of tasks; return what cannot be shown."""
-    from leaplib import scores, tables
+    from leaplib import scores
+    from leaplib.paper import tables
 
     failed = []
     for task in options.tasks:
@@ -216,7 +217,7 @@ def _show_notebooks(options: argparse.Namespace) -> list[str]:
 
 def plan_command(options: argparse.Namespace) -> int:
     """Print the jobs, their states and costs."""
-    from leaplib import plan
+    from leaplib.running import plan
     from leaplib.threads import n_cores
 
     print(plan.text(_chosen(options), options.cores or [n_cores()], options.list))
@@ -225,7 +226,7 @@ def plan_command(options: argparse.Namespace) -> int:
 
 def report_command(options: argparse.Namespace) -> int:
     """Build the report of a run and print where its first page lies."""
-    from leaplib.report import build_report
+    from leaplib.reporting.report import build_report
 
     print(build_report(options.profile, options.out))
     return 0
@@ -274,7 +275,7 @@ def data_pubchem(options: argparse.Namespace) -> int:
 def fit_command(options: argparse.Namespace) -> int:
     """Fit a model on a user's tables or on a task, and say what was done."""
     from leaplib.device import resolve_device
-    from leaplib.own_samples import fit_to_folder
+    from leaplib.samples.own_samples import fit_to_folder
 
     profile = get_profile(options.profile)
     resolve_device(options.device)
@@ -285,7 +286,7 @@ def fit_command(options: argparse.Namespace) -> int:
 
 def predict_command(options: argparse.Namespace) -> int:
     """Predict a user's samples, and say what was done."""
-    from leaplib.own_samples import predict_to_file
+    from leaplib.samples.own_samples import predict_to_file
 
     lines = predict_to_file(options.model, options.expression, options.out, options.units, options.match,
                             options.level, options.max_missing)  # fmt: skip

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from leaplib.ablations import load_variants
-from leaplib.jobs import ablation_jobs, in_stages, task_jobs
+from leaplib.ablation.ablations import load_variants
+from leaplib.ablation.variants import Variant
 from leaplib.models import MODELS, check_models
 from leaplib.profiles import Profile, get_profile
-from leaplib.scheduling import Backend, Outcome, run_jobs
+from leaplib.running.jobs import ablation_jobs, in_stages, task_jobs
+from leaplib.running.scheduling import Backend, Outcome, run_jobs
 from leaplib.scores import load_scores
 from leaplib.tasks import Task, get_task
-from leaplib.variants import Variant
 
 
 def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = tuple(MODELS), device: str = "auto",

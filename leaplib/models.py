@@ -96,7 +96,7 @@ def code_of(name: str) -> str:
     estimator = known.estimator if known else None
     module = estimator.__module__ if estimator else "leaplib.regressors.lasso"
     return code_version(
-        module, "leaplib.regressors.naive", "leaplib.scores", alone=("leaplib.task_run", "leaplib.leap")
+        module, "leaplib.regressors.naive", "leaplib.scores", alone=("leaplib.running.task_run", "leaplib.leap")
     )
 
 

@@ -14,11 +14,11 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from leaplib import failures
 from leaplib.errors import InputError, StorageError
 from leaplib.files import atomic_path, sweep
 from leaplib.layout import Layout, home
 from leaplib.profiles import Profile, get_profile
+from leaplib.running import failures
 
 
 class NotebookError(RuntimeError):

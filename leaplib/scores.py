@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leaplib import failures
 from leaplib.data import is_real
 from leaplib.errors import InputError
 from leaplib.layout import Layout
 from leaplib.metrics import METRICS, score
 from leaplib.models import CONTROLS, MODELS, code_of, with_few_shot
 from leaplib.profiles import PROFILES, Profile
+from leaplib.running import failures
 from leaplib.splits import XENOGRAFTS, Split
 from leaplib.store import key_of, load_frame, provenance
 from leaplib.tasks import TASKS

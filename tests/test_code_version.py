@@ -57,7 +57,7 @@ def test_a_module_that_counts_alone_does_so_without_what_it_imports(package):
 def test_results_depend_on_what_brings_models_together(monkeypatch):
     """A change of how few-shot labels are scaled, or members averaged, makes earlier results stale."""
     before, code = {name: code_of(name) for name in ("PS-KNN", "LEAP")}, code_version._code
-    for module in ("leaplib.task_run", "leaplib.leap"):
+    for module in ("leaplib.running.task_run", "leaplib.leap"):
         code_version.code_version.cache_clear()
         with monkeypatch.context() as patch:
             patch.setattr(code_version, "_code", lambda name, changed=module: code(name) + "x" * (name == changed))
@@ -79,6 +79,7 @@ def test_models_depend_on_their_own_code():
 
 def test_imports_are_followed_through_packages():
     found = code_version._closure(("leaplib.regressors.lasso",))
-    assert {"leaplib.lasso_path", "leaplib.lasso_newton", "leaplib.regressors.tuning", "leaplib.metrics"} <= found
+    solvers = {"leaplib.solvers.lasso_path", "leaplib.solvers.lasso_newton"}
+    assert solvers | {"leaplib.regressors.tuning", "leaplib.metrics"} <= found
     assert "leaplib.regressors.knn" not in found
     assert not found & {"leaplib.files", "leaplib.data"}

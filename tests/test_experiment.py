@@ -6,19 +6,19 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from leaplib import tables
 from leaplib.data import load_cohort, load_task_splits, pool_of
 from leaplib.errors import InputError
 from leaplib.experiment import run_task
-from leaplib.jobs import task_jobs
 from leaplib.layout import Layout
 from leaplib.leap import average
 from leaplib.models import CONTROLS, MODELS, names
+from leaplib.paper import tables
 from leaplib.profiles import get_profile
 from leaplib.regressors import DualRidge, PSLasso, SharedKernelRidge
+from leaplib.running.jobs import task_jobs
+from leaplib.running.task_run import TaskRun
 from leaplib.scores import load_predictions, load_scores
 from leaplib.store import provenance
-from leaplib.task_run import TaskRun
 from leaplib.tasks import get_task
 
 TINY = replace(

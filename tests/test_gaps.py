@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib import comparisons, failures, figures, latex, pages, print_tables, tables
 from leaplib.metrics import METRICS
 from leaplib.models import CONTROLS, names
-from leaplib.published import published_scores
+from leaplib.paper import comparisons, figures, latex, pages, print_tables, tables
+from leaplib.paper.published import published_scores
+from leaplib.running import failures
 from leaplib.scores import UNPREPARED, load_scores
 
 MODELS = [*CONTROLS.values(), "PS-KNN", "PP-LGBM", "PS-LASSO", "LEAP"]

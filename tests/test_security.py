@@ -39,24 +39,26 @@ from openpyxl import load_workbook
 from PIL import Image
 
 import leaplib
-from leaplib import print_tables, report, store, workbook
+from leaplib import store
 from leaplib.cohort import Cohort
 from leaplib.damae import DAMAE
 from leaplib.errors import InputError
-from leaplib.figures import save as save_figure
-from leaplib.latex import escape as latex_escape
 from leaplib.layout import Layout, slug
 from leaplib.models import CONTROLS, FEW_SHOT, names
-from leaplib.notebook_pages import clean, to_html
+from leaplib.paper import print_tables, workbook
+from leaplib.paper.figures import save as save_figure
+from leaplib.paper.latex import escape as latex_escape
 from leaplib.plotting import style
 from leaplib.regressors import PSKNN
+from leaplib.reporting import report
+from leaplib.reporting.notebook_pages import clean, to_html
+from leaplib.reporting.svg import EMPTY, harmless
 from leaplib.sources import archives, download, fetch, manifest, pubchem, rds, read_gene_sets, read_pdx, studies
 from leaplib.sources.rds import read_rds, unpacked
 from leaplib.sources.tabular import Place
 from leaplib.sources.tensors import read_tensors
 from leaplib.sources.wheels import read_member
 from leaplib.splits import check_names, load_splits, make_splits
-from leaplib.svg import EMPTY, harmless
 from leaplib.tasks import get_task
 
 from .sources import rds as writing

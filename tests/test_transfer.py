@@ -5,14 +5,15 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from leaplib import data, tables, transfer
+from leaplib import data, transfer
 from leaplib.errors import InputError
 from leaplib.experiment import run_task
 from leaplib.expression import harmonise
 from leaplib.layout import Layout
+from leaplib.paper import tables
 from leaplib.pretraining import Embedding, code_map, embed, saved_embedding, tissue_agreement
+from leaplib.running.task_run import TaskRun, on_scale_of
 from leaplib.scores import load_predictions, load_scores, perturbation_values, split_values
-from leaplib.task_run import TaskRun, on_scale_of
 from leaplib.tasks import get_task, harmonised
 from tests.test_experiment import TINY
 

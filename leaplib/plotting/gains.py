@@ -21,7 +21,7 @@ def gains(ax: Axes, frame: pd.DataFrame, *, goal: float = np.nan, title: str = "
     ----------
     ax : Axes
     frame : DataFrame
-        As `leaplib.beyond.gains` of one task: candidate, difference, low, high; from top to bottom. A candidate
+        As `leaplib.beyond.trials.gains` of one task: candidate, difference, low, high; from top to bottom. A candidate
         without a difference keeps its row, marked "no data"; one without an interval is a dot alone.
     goal : float
         Difference that was aimed at: a dashed line. NaN: none.

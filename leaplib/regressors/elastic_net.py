@@ -1,4 +1,4 @@
-"""Elastic net, one a perturbation: another head for the codes that LEAP puts a Lasso on (a candidate of `beyond`).
+"""Elastic net, one a perturbation: another head for LEAP's codes, tried in `leaplib.beyond.trials`.
 
 For each perturbation and fold, minimise over b, b0 on the n training samples that have the label
 

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from leaplib.lasso_path import lasso_paths
 from leaplib.regressors.base import Training
 from leaplib.regressors.tuning import FoldModel, Tuned
+from leaplib.solvers.lasso_path import lasso_paths
 
 
 @dataclass

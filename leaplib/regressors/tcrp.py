@@ -13,9 +13,9 @@ from torch.nn.functional import pad
 
 from leaplib.device import resolve_device
 from leaplib.errors import InputError
-from leaplib.maml import Settings, as_arrays, as_weights, fine_tuned, meta_train, without_tissue
 from leaplib.regressors.base import Training, as_matrix
 from leaplib.regressors.tuning import FoldModel, Tuned
+from leaplib.solvers.maml import Settings, as_arrays, as_weights, fine_tuned, meta_train, without_tissue
 
 
 @dataclass

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from leaplib import external, profiles, tables
+from leaplib import external, profiles
 from leaplib.__main__ import main
-from leaplib.jobs import Fit
 from leaplib.layout import slug
+from leaplib.paper import tables
+from leaplib.running.jobs import Fit
 
 TINY = replace(
     profiles.get_profile("smoke"), name="tiny", n_splits=1, n_test_sets=5, max_perturbations=5, n_genes=60,

@@ -10,7 +10,7 @@ import pytest
 
 from leaplib.__main__ import main
 from leaplib.layout import slug
-from leaplib.task_run import TaskRun
+from leaplib.running.task_run import TaskRun
 from tests.faults import injection
 from tests.faults.injection import COMMAND, points, resumed, run
 

@@ -36,13 +36,13 @@ MOMENTS = [
     ("torch.optim.Adam.step", 7, False),
     ("torch.optim.Adam.step", 40, True),
     ("leaplib.pretraining.save_frame", 4, False),
-    ("leaplib.task_run.save_frame", 1, True),
-    ("leaplib.task_run.save_frame", 8, False),
-    ("leaplib.scheduling.log", 1, False),
-    ("leaplib.scheduling.log", 5, True),
-    ("leaplib.failures.forget", 3, False),
-    ("leaplib.tables.summary", 1, False),
-    ("leaplib.tables.save_table", 1, False),
+    ("leaplib.running.task_run.save_frame", 1, True),
+    ("leaplib.running.task_run.save_frame", 8, False),
+    ("leaplib.running.scheduling.log", 1, False),
+    ("leaplib.running.scheduling.log", 5, True),
+    ("leaplib.running.failures.forget", 3, False),
+    ("leaplib.paper.tables.summary", 1, False),
+    ("leaplib.paper.tables.save_table", 1, False),
 ]
 
 

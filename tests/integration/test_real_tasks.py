@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib import data, tables
+from leaplib import data
 from leaplib.experiment import run_task
+from leaplib.paper import tables
 from leaplib.profiles import get_profile
 from leaplib.sources import manifest
 from leaplib.tasks import get_task

@@ -8,7 +8,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from leaplib import redraw
+from leaplib.paper import redraw
 from leaplib.__main__ import main
 from leaplib.errors import InputError
 from leaplib.notebooks import NotebookError, check_parameters, find_notebooks, run_notebook

@@ -9,8 +9,8 @@ import torch
 from torch.nn.functional import mse_loss
 
 from leaplib.errors import InputError
-from leaplib.maml import Settings, TaskSampler, Weights, as_weights, fine_tuned, meta_train
 from leaplib.regressors import PSTcrp
+from leaplib.solvers.maml import Settings, TaskSampler, Weights, as_weights, fine_tuned, meta_train
 
 GRID = {"meta_rate": [1e-2], "inner_rate": [1e-3, 1e-2]}
 DOUBLE = torch.float64

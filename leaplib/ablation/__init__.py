@@ -1,0 +1,1 @@
+"""Ablations: the variants of LEAP that the paper compares, and their results."""

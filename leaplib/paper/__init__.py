@@ -1,0 +1,1 @@
+"""The paper beside ours: every figure, table and claim, from saved results alone."""

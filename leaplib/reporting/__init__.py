@@ -1,0 +1,1 @@
+"""The report: executed notebooks as linked pages, with all figures and tables."""

@@ -1,0 +1,455 @@
+"""All that a run computes as one list of jobs: which there are, whether each is done, and doing it.
+
+Jobs come in stages: DAMAEs (one a pool and seed), models (one a task, split and model), LEAP's averages, and in the
+ablations representations, regressors and scores. A job knows its work and its files, not how it is scheduled.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from leaplib import pretraining
+from leaplib.ablation.ablations import Ablations, check_names
+from leaplib.ablation.variants import EXTRA_TASK, Variant, ablations_of
+from leaplib.data import pool_name
+from leaplib.errors import InputError, StorageError
+from leaplib.models import CONTROLS, MODELS
+from leaplib.profiles import Profile
+from leaplib.running import failures
+from leaplib.running.task_run import TaskRun, run_of, sees_codes
+from leaplib.splits import Split
+from leaplib.store import is_done, key_of, missing_of
+from leaplib.tasks import COMPARED, HARMONISE, Task, get_task, harmonised
+
+DONE, TO_DO, STALE, FAILED = "done", "to do", "stale", "failed"
+STATES = (DONE, TO_DO, STALE, FAILED)
+NONE = Variant("", "")
+Results = list[tuple[Path, dict[str, Any]]]
+
+TASKS_OF = {"03": ("1a", "1b", "2a"), "04": ("3a", "3b", "4a", "4b"), "05": ("5a", "5b"),
+            "10": ("1a", "2a", "3b", "4a", "4b", "5a")}  # fmt: skip
+"""Tasks whose models a notebook shows; 02 shows DAMAEs, 06 the ablations."""
+MODELS_OF = {"10": ("ps-lasso", "ps-ridge", "leap", "leap-plus")}
+"""Models that a notebook shows, where not all."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work on one task; the kinds are below.
+
+    Parameters
+    ----------
+    profile : Profile
+    task : Task
+    device : {"auto", "cpu", "cuda"}
+    """
+
+    profile: Profile
+    task: Task
+    device: str = "auto"
+    kind: ClassVar[str] = ""
+
+    @property
+    def id(self) -> str:
+        """Name of the job, unlike any other's."""
+        raise NotImplementedError
+
+    @property
+    def stage(self) -> int:
+        """Jobs wait for those of the stages before."""
+        return 1
+
+    @property
+    def gpu(self) -> bool:
+        """Whether the job is one for a GPU, where there are some: DAMAEs, and Lassos in batches."""
+        return False
+
+    @property
+    def where(self) -> dict[str, str]:
+        """Task, split and model, for the log and for records of failures."""
+        return {"task": self.task.id, "split": "", "model": ""}
+
+    @property
+    def run(self) -> TaskRun:
+        """The run of its task, its data in memory from job to job."""
+        return run_of(self.profile, self.task, self.device)
+
+    def results(self) -> Results:
+        """Return the files that the job writes, and the configuration of each."""
+        raise NotImplementedError
+
+    def inputs(self) -> list[Path]:
+        """Return the files of other jobs that the job cannot do without."""
+        return []
+
+    def do(self, force: bool, errors: dict[str, Exception]) -> None:
+        """Do the work; `errors` takes those of perturbations that failed alone."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """Key of all that the job makes."""
+        return key_of({str(path.name): key_of(configuration) for path, configuration in self.results()})
+
+    def is_done(self) -> bool:
+        """Tell whether all is there, whole, of just this configuration, and lacks no perturbation."""
+        return all(is_done(path, configuration) and not missing_of(path) for path, configuration in self.results())
+
+    def state(self) -> str:
+        """Return "done", "to do", "stale" (made of other data, settings or code) or "failed" (the last time)."""
+        if failures.find(self.profile.name, self.id, self.key):
+            return FAILED
+        if self.is_done():
+            return DONE
+        return STALE if any(path.exists() for path, _ in self.results()) else TO_DO
+
+
+NOTHING = failures.Failure("", "", "", "")
+
+
+@dataclass(frozen=True)
+class Unprepared(Job):
+    """What stands for the jobs of a task whose data could not be prepared: it failed before it began."""
+
+    kind: ClassVar[str] = "prepare"
+    failure: failures.Failure = NOTHING
+
+    @property
+    def id(self) -> str:
+        """Name of the job."""
+        return self.failure.job
+
+    @property
+    def stage(self) -> int:
+        """The first."""
+        return 0
+
+    @property
+    def key(self) -> str:
+        """None is known."""
+        return self.failure.key
+
+    def results(self) -> Results:
+        """Return nothing: it is not known what there would be."""
+        return []
+
+    def is_done(self) -> bool:
+        """Return that it is not."""
+        return False
+
+    def state(self) -> str:
+        """Return that it failed."""
+        return FAILED
+
+
+@dataclass(frozen=True)
+class Pretrain(Job):
+    """Train one DAMAE of a task's pool."""
+
+    kind: ClassVar[str] = "pretrain"
+    seed: int = 0
+
+    @property
+    def id(self) -> str:
+        """Name of the job."""
+        return f"pretrain {pool_name(self.profile, self.task)} DAMAE {self.seed}"
+
+    @property
+    def stage(self) -> int:
+        """The first."""
+        return 0
+
+    @property
+    def gpu(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def where(self) -> dict[str, str]:
+        """The pool in place of a task."""
+        return {"task": pool_name(self.profile, self.task), "split": "", "model": "DAMAE"}
+
+    def results(self) -> Results:
+        """Return the files of this seed and those that all share."""
+        return pretraining.results(self.profile, self.task, self.seed)
+
+    def is_done(self) -> bool:
+        """Tell whether it is trained; weights are no frame, and are looked for beside."""
+        return pretraining.is_trained(self.profile, self.task, self.seed)
+
+    def do(self, force: bool, errors: dict[str, Exception]) -> None:
+        """Train it."""
+        pretraining.train(self.profile, self.task, [self.seed], self.device)
+
+
+@dataclass(frozen=True)
+class OnSplit(Job):
+    """Work on one split, told by its name."""
+
+    split_name: str = ""
+
+    @property
+    def split(self) -> Split:
+        """The split itself."""
+        return next(split for split in self.run.splits if split.name == self.split_name)
+
+
+@dataclass(frozen=True)
+class Fit(OnSplit):
+    """Fit one model on one split, predict and score; of LEAP, average its members."""
+
+    kind: ClassVar[str] = "fit"
+    model: str = ""
+
+    @property
+    def id(self) -> str:
+        """Name of the job."""
+        return f"fit {self.task.id} {self.split_name} {self.model}"
+
+    @property
+    def stage(self) -> int:
+        """LEAP waits for its members."""
+        return 2 if self.model == "LEAP" else 1
+
+    @property
+    def gpu(self) -> bool:
+        """LEAP's members and its control are."""
+        return "LASSO" in self.model or self.model == CONTROLS["leap-shuffled"]
+
+    @property
+    def where(self) -> dict[str, str]:
+        """Task, split and model."""
+        return {"task": self.task.id, "split": self.split_name, "model": self.model}
+
+    def results(self) -> Results:
+        """Return predictions and scores."""
+        run, split = self.run, self.split
+        return [(path, run.configuration(split, name)) for name in run.outputs(self.model)
+                for path in run.files(split, name)]  # fmt: skip
+
+    def inputs(self) -> list[Path]:
+        """Return the codes of its pool or, of LEAP, its members' predictions."""
+        if self.model == "LEAP":
+            return [self.run.files(self.split, name)[0] for name in self.run.members]
+        return codes_of(self.profile, self.task) if sees_codes(self.model) else []
+
+    def do(self, force: bool, errors: dict[str, Exception]) -> None:
+        """Fit it."""
+        self.run.result(self.split, self.model, force, errors)
+
+
+@dataclass(frozen=True)
+class Ablation(OnSplit):
+    """Work for a variant, as it can be run with the sources at hand."""
+
+    variant: Variant = NONE
+    number: int = -1
+    repeat: int = 0
+
+    @property
+    def id(self) -> str:
+        """Name of the job."""
+        mark = key_of({"variant": asdict(self.variant), "number": self.number, "repeat": self.repeat})[:8]
+        return f"ablation {self.kind} {self.task.id} {self.split_name} {self.variant.group} {self.variant.name} {mark}"
+
+    @property
+    def where(self) -> dict[str, str]:
+        """Task, split and model."""
+        return {"task": self.task.id, "split": self.split_name, "model": f"ablation {self.kind}"}
+
+    @property
+    def ablations(self) -> Ablations:
+        """The runner of its task."""
+        return ablations_on(self.run)
+
+
+_ablations: dict[int, tuple[TaskRun, Ablations]] = {}
+
+
+def ablations_on(run: TaskRun) -> Ablations:
+    """Return the ablations of a run; their sources stay in memory with it."""
+    if id(run) not in _ablations:
+        _ablations.clear()
+        _ablations[id(run)] = run, Ablations(run)
+    return _ablations[id(run)][1]
+
+
+@dataclass(frozen=True)
+class Codes(Ablation):
+    """Train one representation of a variant's kind."""
+
+    kind: ClassVar[str] = "codes"
+
+    @property
+    def stage(self) -> int:
+        """The first."""
+        return 0
+
+    @property
+    def gpu(self) -> bool:
+        """It is."""
+        return True
+
+    def results(self) -> Results:
+        """Return its codes."""
+        return [self.ablations.codes_file(self.variant, self.split, self.number)]
+
+    def do(self, force: bool, errors: dict[str, Exception]) -> None:
+        """Train it."""
+        self.ablations.codes(self.variant, self.split, self.number, force)
+
+
+@dataclass(frozen=True)
+class Member(Ablation):
+    """Fit one regressor of a variant, unless the task's own run has it."""
+
+    kind: ClassVar[str] = "member"
+
+    @property
+    def stage(self) -> int:
+        """After the task's own models, of which some are its members."""
+        return 2
+
+    @property
+    def gpu(self) -> bool:
+        """Lassos are."""
+        return "LASSO" in self.variant.model
+
+    def results(self) -> Results:
+        """Return its predictions."""
+        return [self.ablations.member_file(self.variant, self.split, self.number, self.repeat)]
+
+    def inputs(self) -> list[Path]:
+        """Return its codes, or those of its pool."""
+        if self.ablations.is_own(self.variant, self.number):
+            return codes_of(self.profile, self.task)
+        return [self.ablations.codes_file(self.variant, self.split, self.number)[0]]
+
+    def is_done(self) -> bool:
+        """Tell whether it, or the task's own, is there."""
+        own = self.ablations.by_task(self.variant, self.split, self.number, self.repeat)
+        return own or super().is_done()
+
+    def do(self, force: bool, errors: dict[str, Exception]) -> None:
+        """Fit it."""
+        self.ablations.member(self.variant, self.split, self.number, self.repeat, force, errors)
+
+
+@dataclass(frozen=True)
+class Score(Ablation):
+    """Average the members of a variant and score."""
+
+    kind: ClassVar[str] = "score"
+
+    @property
+    def stage(self) -> int:
+        """The last."""
+        return 3
+
+    def results(self) -> Results:
+        """Return the scores."""
+        return [self.ablations.scores_file(self.variant, self.split)]
+
+    def inputs(self) -> list[Path]:
+        """Return the predictions of its members."""
+        members = self.ablations.members(self.variant)
+        return [self.ablations.member_file(self.variant, self.split, *member)[0] for member in members]
+
+    def do(self, force: bool, errors: dict[str, Exception]) -> None:
+        """Score it."""
+        self.ablations.score(self.variant, self.split, force, errors)
+
+
+def codes_of(profile: Profile, task: Task) -> list[Path]:
+    """Return the codes of all DAMAEs of a task's pool."""
+    folder = pretraining.folder_of(profile, task)
+    return [folder / f"embedding_{seed}.parquet" for seed in range(profile.n_representations)]
+
+
+def pretraining_jobs(profile: Profile, task: Task, device: str = "auto") -> list[Job]:
+    """Return the jobs that train the DAMAEs of a task's pool."""
+    return [Pretrain(profile, task, device, seed) for seed in range(profile.n_representations)]
+
+
+def task_jobs(profile: Profile, task: Task, models: Sequence[str], device: str = "auto") -> list[Job]:
+    """Return the jobs of models (keys of `MODELS`) and controls on a task, its DAMAEs first.
+
+    Where its data cannot be prepared, for another reason than bad input, there is one job, an `Unprepared`.
+    """
+
+    def jobs() -> list[Job]:
+        run = run_of(profile, task, device)
+        fits: list[Job] = [Fit(profile, task, device, split.name, name) for number, split in enumerate(run.splits)
+                           for name in run.names(models, number)]  # fmt: skip
+        return pretraining_jobs(profile, task, device) + fits
+
+    return _prepared(jobs, profile, task, device, failures.preparing(task.id))
+
+
+def _prepared(jobs: Callable[[], list[Job]], profile: Profile, task: Task, device: str, name: str) -> list[Job]:
+    """Return the jobs of a task, or what stands for them; a batch does not try again what has just failed."""
+    before = failures.find(profile.name, name, "")
+    if before and not failures.try_again():
+        return [Unprepared(profile, task, device, before)]
+    try:
+        found = jobs()
+    except (InputError, StorageError):
+        raise
+    except Exception as error:  # whatever it is, the other tasks go on; it is kept with its traceback
+        return [Unprepared(profile, task, device, failures.failure_of(name, "", error, task=task.id))]
+    failures.forget(profile.name, name)
+    return found
+
+
+def ablation_jobs(profile: Profile, task: Task, variants: Sequence[Variant], device: str = "auto") -> list[Job]:
+    """Return the jobs of variants on a task, its DAMAEs first; what variants share stands once."""
+    check_names(variants)
+    name = f"{failures.preparing(task.id)} for ablations"
+    return _prepared(lambda: _ablation_jobs(profile, task, variants, device), profile, task, device, name)
+
+
+def _ablation_jobs(profile: Profile, task: Task, variants: Sequence[Variant], device: str) -> list[Job]:
+    ablations = ablations_on(run_of(profile, task, device))
+    left_out = ablations.left_out(variants)
+    found: dict[Any, Job] = {}
+    for variant in (ablations.resolved(variant) for variant in variants if variant not in left_out):
+        for split in ablations.splits:
+            args = (profile, task, device, split.name, variant)
+            for number, repeat in ablations.members(variant):
+                if not ablations.is_own(variant, number):
+                    found.setdefault(ablations.codes_file(variant, split, number)[0], Codes(*args, number))
+                member = ablations.member_file(variant, split, number, repeat)[0]
+                found.setdefault(member, Member(*args, number, repeat))
+            found.setdefault(ablations.scores_file(variant, split)[0], Score(*args))
+    return pretraining_jobs(profile, task, device) + list(found.values())
+
+
+def notebook_jobs(profile: Profile, numbers: Sequence[str], device: str = "auto") -> list[Job]:
+    """Return what the notebooks with these numbers show, as jobs, each once and in stages.
+
+    Jobs bear the names of splits, so that cohorts and splits are prepared now where they are not.
+    """
+    wanted = [(get_task(task), MODELS_OF.get(number, tuple(MODELS))) for number in numbers
+              for task in TASKS_OF.get(number, ()) if task in profile.tasks]  # fmt: skip
+    found = [job for task, models in wanted for job in task_jobs(profile, task, models, device)]
+    if "02" in numbers:
+        found += pretraining_jobs(profile, get_task(EXTRA_TASK), device)
+    if "05" in numbers:
+        for how in HARMONISE[1:]:
+            found += task_jobs(profile, harmonised(get_task("5a"), how), COMPARED, device)
+    if "06" in numbers:
+        for task, variants in ablations_of(profile):
+            found += ablation_jobs(profile, task, variants, device)
+    return in_stages(found)
+
+
+def in_stages(jobs: Iterable[Job]) -> list[Job]:
+    """Return jobs each once, stage by stage, else in their order."""
+    once = {job.id: job for job in jobs}
+    return sorted(once.values(), key=lambda job: job.stage)
+
+
+def task_by_task(jobs: Iterable[Job]) -> list[Job]:
+    """Return jobs ordered by their tasks, for a look at them all: the data of a few tasks alone stay in memory."""
+    return sorted(jobs, key=lambda job: job.task.id)

@@ -1,0 +1,1 @@
+"""Solvers: the batched Lasso path, and MAML for PS-TCRP."""
