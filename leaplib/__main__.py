@@ -144,7 +144,8 @@ def _chosen(options: argparse.Namespace) -> "list[Job]":
     from leaplib.device import resolve_device
     from leaplib.models import MODELS, check_models
     from leaplib.notebooks import find_notebooks, number_of
-    from leaplib.running.jobs import in_stages, notebook_jobs, task_jobs
+    from leaplib.running.job_list import notebook_jobs
+    from leaplib.running.jobs import in_stages, task_jobs
     from leaplib.tasks import get_task
 
     profile = get_profile(options.profile)

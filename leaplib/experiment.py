@@ -1,4 +1,4 @@
-"""What a notebook calls: run models, or variants, on a task and return their scores; what is done is found again."""
+"""What a notebook calls: models, variants or candidates on a task are run and scored; what is done is found."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,10 +7,15 @@ import pandas as pd
 
 from leaplib.ablation.ablations import load_variants
 from leaplib.ablation.variants import Variant
+from leaplib.beyond.trials import CANDIDATES, no_scores
+from leaplib.data import is_real
 from leaplib.models import MODELS, check_models
 from leaplib.profiles import Profile, get_profile
-from leaplib.running.jobs import ablation_jobs, in_stages, task_jobs
+from leaplib.running.ablation_jobs import ablation_jobs
+from leaplib.running.candidate_jobs import beyond_on, candidate_jobs
+from leaplib.running.jobs import Unprepared, in_stages, task_jobs
 from leaplib.running.scheduling import Backend, Outcome, run_jobs
+from leaplib.running.task_run import run_of
 from leaplib.scores import load_scores
 from leaplib.tasks import Task, get_task
 
@@ -79,6 +84,51 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Va
     found = in_stages(ablation_jobs(profile, task, variants, device))
     warn_of(run_jobs(found, Backend(jobs), force, f"ablations of task {task.id}"))
     return load_variants(profile, task, variants)
+
+
+def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequence[str] = tuple(CANDIDATES),
+                   n_splits: int | None = None, n_inner: int | None = 0, device: str = "auto", force: bool = False,
+                   jobs: int | None = None) -> pd.DataFrame:  # fmt: skip
+    """Run candidates of the way to LEAP+ on a task; what is done already is not computed again.
+
+    Parameters
+    ----------
+    profile : Profile or str
+    task : Task or str
+    candidates : sequence of str
+        Names of `leaplib.beyond.trials.CANDIDATES`.
+    n_splits : int, optional
+        Only the first so many splits; by default all.
+    n_inner : int or None
+        0: candidates are fitted on the training set of each split and scored on its test set. Else they stay within
+        the training set (nested cross-validation): so many of its tuning folds (None: all) are held out in turn, and
+        candidates are tuned and fitted on the others. Representations are those of the task's pool, as LEAP's are: no
+        response reaches them.
+    device : {"auto", "cpu", "cuda"}
+    force : bool
+        Compute again what is done.
+    jobs : int, optional
+        As in `run_task`.
+
+    Returns
+    -------
+    DataFrame
+        As `leaplib.beyond.trials.Beyond.saved`; an inner split is called "holdout-0, inner 0" .... What failed is
+        missing (NaN).
+
+    Raises
+    ------
+    InputError
+        For an unknown candidate, and for inner splits of a task on xenografts.
+    """
+    profile = get_profile(profile) if isinstance(profile, str) else profile
+    task = get_task(task) if isinstance(task, str) else task
+    found = in_stages(candidate_jobs(profile, task, candidates, n_splits, n_inner, device))
+    warn_of(run_jobs(found, Backend(jobs), force, f"candidates, task {task.id}"))
+    if any(isinstance(job, Unprepared) for job in found):
+        return no_scores(candidates, task.id, "real" if is_real(profile, task.screen) else "simulated")
+    tried = beyond_on(run_of(profile, task, device))
+    return tried.saved(candidates, tried.splits(n_splits, n_inner))
 
 
 def warn_of(outcomes: Sequence[Outcome]) -> None:

@@ -24,7 +24,6 @@ from leaplib.store import load_frame, save_frame
 from leaplib.tasks import MIN_EXTERNAL, TASKS, Task
 
 SUFFIX = " external"
-GAP = ["split", "model", "member"]
 REPRODUCIBILITY = "Label reproducibility"
 
 
@@ -78,16 +77,13 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
     parts = []
     for name, truth in truths.items():
         scores = _score(truth, cohort.response, splits[name])
-        parts.append(named(scores, {**label, "model": REPRODUCIBILITY, "split": name}))
+        parts.append((scores, {**label, "model": REPRODUCIBILITY, "split": name}))
     gaps = gaps_of(profile.name, [task.id])
     for configuration in current_results(profile.name, [task.id], bool(gaps)):
         name = configuration["split"]
         path = Layout(profile.name).prediction(task.id, name, configuration["model"])
-        parts.append(named(_score(truths[name], load_frame(path), splits[name]), {**configuration, **label}))
-    known = {tuple(part[GAP].iloc[0]) for part in parts}
-    gaps = [gap.assign(task=task.id + SUFFIX) for gap in gaps]
-    parts += [gap for gap in gaps if tuple(gap[GAP].iloc[0]) not in known]
-    scores = pd.concat(parts, ignore_index=True)
+        parts.append((_score(truths[name], load_frame(path), splits[name]), {**configuration, **label}))
+    scores = named(parts, [(gap, {**where, **label}) for gap, where in gaps])
     save_frame(scores, _path(profile, task), {**label, "cohort": cohort.hash, "version": __version__})
     return scores
 

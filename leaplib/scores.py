@@ -20,6 +20,8 @@ from leaplib.store import key_of, load_frame, provenance
 from leaplib.tasks import TASKS
 
 SCORE_COLUMNS = ["level", "perturbation", "test_set", "metric", "value"]
+COLUMNS = ["task", "model", "member", "split", *SCORE_COLUMNS, "data"]
+Part = tuple[pd.DataFrame, Mapping[str, Any]]
 CELLS_AT_ONCE = 2**22  # labels of the test sets that are scored together: bounds the memory, to some 0.5 GB
 UNPREPARED = "not prepared"
 
@@ -132,27 +134,25 @@ def load_scores(profile: Profile | str, tasks: Sequence[str] | None = None) -> p
     gaps, parts = gaps_of(name, tasks), []
     for configuration in current_results(name, tasks, bool(gaps)):
         path = Layout(name).scores(configuration["task"]["id"], configuration["split"], configuration["model"])
-        parts.append(named(load_frame(path), configuration))
-    keys = ["task", "split", "model", "member"]
-    known = {tuple(part[keys].iloc[0]) for part in parts}
-    gaps = [gap for gap in gaps if tuple(gap[keys].iloc[0]) not in known]
-    return pd.concat([*parts, *gaps], ignore_index=True)
+        parts.append((load_frame(path), configuration))
+    return named(parts, gaps)
 
 
-def gaps_of(profile: str, tasks: Sequence[str] | None = None) -> list[pd.DataFrame]:
+def gaps_of(profile: str, tasks: Sequence[str] | None = None) -> list[Part]:
     """Return, for each model that failed on a split, scores that are missing (NaN), for tables and figures to show.
 
     Of a task whose data could not be prepared all models are missing, on a split named `UNPREPARED`.
     """
     rows = [(level, "", 0, metric, np.nan) for level in ("per_perturbation", "overall") for metric in METRICS]
-    nothing, frames = pd.DataFrame(rows, columns=SCORE_COLUMNS), []
+    nothing = pd.DataFrame(rows, columns=SCORE_COLUMNS)
+    found: list[Part] = []
     for failure in failures.recorded(profile):
         if failure.perturbations or failure.task not in (tasks or TASKS):
             continue
         data = _saved(profile, failure.task, "data") or _data_of(profile, failure.task)
         where = {"task": {"id": failure.task}, "split": failure.split or UNPREPARED, "data": data}
-        frames += [named(nothing, where | {"model": model}) for model in _failed_models(failure)]
-    return frames
+        found += [(nothing, where | {"model": model}) for model in _failed_models(failure)]
+    return found
 
 
 def _failed_models(failure: failures.Failure) -> list[str]:
@@ -161,7 +161,7 @@ def _failed_models(failure: failures.Failure) -> list[str]:
         design = TASKS[failure.task.partition(" ")[0]].design
         return [*CONTROLS.values(), *(name for model in MODELS.values() if design in model.designs
                                       for name in with_few_shot(model.name))]  # fmt: skip
-    known = failure.split and failure.model and not failure.job.startswith("ablation ")
+    known = failure.split and failure.model and failure.job.startswith("fit ")
     return with_few_shot(failure.model) if known else []
 
 
@@ -229,14 +229,32 @@ def _saved_pools(profile: str) -> set[str | None]:
     return keys
 
 
-def named(scores: pd.DataFrame, configuration: Mapping[str, Any]) -> pd.DataFrame:
-    """Say of which task, model and split scores are."""
+def named(parts: Sequence[Part], gaps: Sequence[Part] = ()) -> pd.DataFrame:
+    """Put scores together and say of which task, model and split each are; a gap counts where there are no scores.
+
+    Parameters
+    ----------
+    parts, gaps : sequence of (scores, configuration)
+
+    Returns
+    -------
+    DataFrame
+        As `load_scores`.
+    """
+    known = {tuple(_about(configuration).values()) for _, configuration in parts}
+    parts = [*parts, *(gap for gap in gaps if tuple(_about(gap[1]).values()) not in known)]
+    of_part = np.repeat(np.arange(len(parts)), [len(frame) for frame, _ in parts])
+    about = pd.DataFrame([_about(configuration) | {"data": configuration["data"]} for _, configuration in parts])
+    scores = pd.concat([frame for frame, _ in parts], ignore_index=True)
+    return pd.concat([scores, about.iloc[of_part].reset_index(drop=True)], axis=1)[COLUMNS]
+
+
+def _about(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return task, model, number of the representation (-1 where it does not apply) and split."""
     model, number = configuration["model"], -1
     if member := re.fullmatch(r"(.+) r(\d+)", model):
         model, number = member[1], int(member[2])
-    frame = scores.assign(task=configuration["task"]["id"], model=model, split=configuration["split"],
-                          member=number, data=configuration["data"])  # fmt: skip
-    return frame[["task", "model", "member", "split", "level", "perturbation", "test_set", "metric", "value", "data"]]
+    return {"task": configuration["task"]["id"], "model": model, "member": number, "split": configuration["split"]}
 
 
 def load_predictions(profile: Profile | str, task: str, split: str, model: str) -> pd.DataFrame:

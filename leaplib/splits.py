@@ -21,6 +21,7 @@ SEED = 0  # of holdouts, folds, left-out samples and shuffled labels
 N_LEFT_OUT = 10
 N_SUBSETS = 10  # of the xenografts
 XENOGRAFTS = "PDX"
+INNER = ", inner "  # between the name of a split and the number of a fold of its training set
 ROLES = ("train", "test", "left_out")  # in the file
 
 
@@ -208,6 +209,31 @@ def make_splits(cohort: Cohort, task: Task, n_splits: int, n_test_sets: int, see
         raise InputError(f"task {task.id}: no tissue has {task.min_tissue} samples")
     check_names(tissues)
     return unseen_tissues(cohort, tissues, n_test_sets, seed)
+
+
+def inner_splits(split: Split, groups: pd.Series | None = None, n_inner: int | None = None) -> list[Split]:
+    """Divide the training set of a split: each of its tuning folds in turn is the test set (nested cross-validation).
+
+    Parameters
+    ----------
+    split : Split
+    groups : Series, optional
+        Tissue of each sample: new tuning folds are grouped by it, as those of the split are for unseen tissues.
+    n_inner : int, optional
+        Only the first so many folds; by default all.
+
+    Returns
+    -------
+    list of Split
+        With tuning folds of their own; the split's test samples are in none.
+    """
+    found = []
+    for fold in sorted(split.folds.unique())[:n_inner]:
+        held = (split.folds == fold).to_numpy()
+        train = split.train[~held]
+        folds = tuning_folds(train, SEED, groups)
+        found.append(Split(f"{split.name}{INNER}{fold}", train, split.train[held], folds))
+    return found
 
 
 def check_names(names: Sequence[str]) -> None:

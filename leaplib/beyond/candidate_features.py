@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -82,25 +84,34 @@ class Features:
     @cached_property
     def widths(self) -> pd.DataFrame:
         """Codes of a half, a whole and a double width side by side."""
-        return _side_by_side(
-            [self._width(WIDTH_FACTORS[0]), self.run.embedding.codes[0], self._width(WIDTH_FACTORS[1])]
-        )
+        half, double = (self.width(factor) for factor in WIDTH_FACTORS)
+        return _side_by_side([half, self.run.embedding.codes[0], double])
 
-    def _width(self, factor: float) -> pd.DataFrame:
+    def width(self, factor: float, force: bool = False) -> pd.DataFrame:
         """Return the codes of a DAMAE of another width, trained now or before."""
-        run, genes = self.run, self.run.expression
+        path, configuration = self.width_file(factor)
+        if force or not is_done(path, configuration):
+            genes = self.run.expression
+            codes = fit_damaes(genes, (0,), device=self.run.device, **configuration["damae"])[0].transform(genes)
+            save_frame(pd.DataFrame(codes, genes.index).rename(columns=str), path, configuration)
+        return load_frame(path)
+
+    def width_file(self, factor: float) -> tuple[Path, dict[str, Any]]:
+        """Return where the codes of another width lie, and what they depend on."""
+        run = self.run
         settings = {name: value for name, value in DAMAE(**dict(run.profile.damae)).get_params().items()
                     if name not in ("random_state", "device")}  # fmt: skip
         for name in ("n_hidden", "n_components"):
             settings[name] = max(round(settings[name] * factor), 1)
-        path = Layout(run.profile.name).results / "beyond" / folder_of(run.profile, run.task).name
-        path /= f"codes_{settings['n_components']}.parquet"
+        folder = Layout(run.profile.name).results / "beyond" / folder_of(run.profile, run.task).name
         code = code_version("leaplib.damae", alone=("leaplib.beyond.candidate_features",))
         configuration = {"representations": run.embedding_key, "damae": settings, "code": code}
-        if not is_done(path, configuration):
-            codes = fit_damaes(genes, (0,), device=run.device, **settings)[0].transform(genes)
-            save_frame(pd.DataFrame(codes, genes.index).rename(columns=str), path, configuration)
-        return load_frame(path)
+        return folder / f"codes_{settings['n_components']}.parquet", configuration
+
+
+def sees_codes(features: str) -> bool:
+    """Tell whether features are made of what DAMAEs leave: codes, or the table beside them."""
+    return features not in (GENES, MORE_GENES, RANKED, DENOISED)
 
 
 def linear_denoised(genes: pd.DataFrame, corruption: float) -> pd.DataFrame:

@@ -1,13 +1,15 @@
 """What was tried on the way from LEAP to LEAP+, the losing variants too: run on a task's own splits, and compared.
 
 Each candidate is a regressor on some features of the samples, or an average of others. LEAP and PS-RIDGE are those of
-`leaplib.running.task_run`; scores of the others are saved and found again by the key of all that they depend on.
+`leaplib.running.task_run`; scores of all are saved and found again by the key of all that they depend on.
+`leaplib.experiment.run_candidates` runs them, as jobs.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,20 +35,18 @@ from leaplib.layout import Layout, slug
 from leaplib.leap import average
 from leaplib.models import BY_NAME, make
 from leaplib.paper.comparisons import bootstrap_interval
-from leaplib.profiles import Profile, get_profile
-from leaplib.progress import progress
 from leaplib.regressors import DualRidge, PSElasticNet, PSLasso, SharedKernelRidge
 from leaplib.regressors.base import Regressor
 from leaplib.regressors.plus import rank_scores
 from leaplib.running.task_run import TaskRun
-from leaplib.scores import score_split
-from leaplib.splits import Split
+from leaplib.scores import UNPREPARED, score_split
+from leaplib.splits import INNER, Split, inner_splits
 from leaplib.statistics import TEST_SHARE, paired_test
 from leaplib.store import is_done, load_frame, save_frame
-from leaplib.tasks import Task, get_task
-from leaplib.threads import limited
+from leaplib.tasks import get_task
 
 REFERENCE = "LEAP"
+COLUMNS = ["task", "candidate", "split", "perturbation", "metric", "value", "seconds", "data"]
 N_DIRECTIONS = 20
 SHRINKAGE = 0.5  # of stacked weights, towards their mean over perturbations
 
@@ -82,6 +82,16 @@ class Candidate:
     directions: int = 0
     mean_of: tuple[str, ...] = ()
     stacked: bool = False
+
+    @property
+    def is_model(self) -> bool:
+        """Tell whether it is one of the runs' own models."""
+        return self.estimator is None and not self.mean_of
+
+    @property
+    def parts(self) -> list["Candidate"]:
+        """The candidates that it is the mean of, or itself."""
+        return [CANDIDATES[name] for name in self.mean_of] or [self]
 
 
 def _plus(name: str, features: str = GENES, **settings: Any) -> Candidate:
@@ -179,11 +189,70 @@ class Beyond:
 
     run: TaskRun
     _fits: dict[tuple[str, str], list[Fitted]] = field(default_factory=dict)
+    _inner: dict[str, Split] = field(default_factory=dict)
 
     @cached_property
     def features(self) -> Features:
         """Features of all samples of the task's pool."""
         return Features(self.run)
+
+    def splits(self, n_splits: int | None = None, n_inner: int | None = 0) -> list[Split]:
+        """Return splits of the task, or of its training sets.
+
+        Parameters
+        ----------
+        n_splits : int, optional
+            Only the first so many; by default all.
+        n_inner : int or None
+            0 for the task's own splits; else the training set of each is divided, and the first so many folds are held
+            out in turn (None: all).
+
+        Raises
+        ------
+        InputError
+            For inner splits of a task on xenografts, whose training set holds none to choose on.
+        """
+        own = self.run.splits[:n_splits]
+        if n_inner == 0:
+            return own
+        task = self.run.task
+        if task.design == "xenograft":
+            raise InputError(f"task {task.id}: its training set holds no xenografts to choose on: use another task")
+        groups = self.run.cohort.samples["tissue"] if task.design == "tissue" else None
+        found = [inner for split in own for inner in inner_splits(split, groups, n_inner)]
+        for split in found:
+            self._inner.setdefault(split.name, split)
+        return [self._inner[split.name] for split in found]
+
+    def split(self, name: str) -> Split:
+        """Return the split of a name, which may be an inner one."""
+        if INNER in name and name not in self._inner:
+            self.splits(n_inner=None)
+        return self._inner.get(name) or next(split for split in self.run.splits if split.name == name)
+
+    def is_own(self, candidate: Candidate, split: Split) -> bool:
+        """Tell whether a candidate is one of the runs' own models on one of their own splits."""
+        return candidate.is_model and any(split is own for own in self.run.splits)
+
+    def own_files(self, names: Sequence[str], split: Split) -> list[Path]:
+        """Return the predictions of the runs' own models that candidates use."""
+        parts = {part.name: part for name in names for part in CANDIDATES[name].parts if self.is_own(part, split)}
+        return [self.run.files(split, self._own_name(part))[0] for part in parts.values()]
+
+    def fits_of(self, names: Sequence[str], split: Split) -> list[Candidate]:
+        """Return what is fitted for candidates on a split, each once; stacked weights take fits of their parts."""
+        parts = {part.name: part for name in names for part in CANDIDATES[name].parts
+                 if CANDIDATES[name].stacked or not self.is_own(part, split)}  # fmt: skip
+        return list(parts.values())
+
+    @staticmethod
+    def is_lasso(candidate: Candidate) -> bool:
+        """Tell whether a candidate fits the Lassos of LEAP."""
+        return candidate.estimator is PSLasso or candidate.name in (REFERENCE, "PS-LASSO")
+
+    def _own_name(self, candidate: Candidate) -> str:
+        """Return the runs' name for one of their models: PS-LASSO is that on the first representation, as in tables."""
+        return self.run.members[0] if candidate.name == "PS-LASSO" else candidate.name
 
     def predict(self, candidate: Candidate, split: Split) -> pd.DataFrame:
         """Return predictions of the test samples; the runs' own models are taken from there on its own splits."""
@@ -191,9 +260,8 @@ class Beyond:
         if candidate.mean_of:
             found = [self.predict(CANDIDATES[name], split) for name in candidate.mean_of]
             return average(found) if not candidate.stacked else self._stacked(candidate, split, found)
-        if candidate.estimator is None and any(split is own for own in self.run.splits):
-            name = self.run.members[0] if candidate.name == "PS-LASSO" else candidate.name  # as in the tables
-            return self.run.result(split, name).astype(np.float64)
+        if self.is_own(candidate, split):
+            return self.run.result(split, self._own_name(candidate)).astype(np.float64)
         fits = self.fitted(candidate, split)
         prediction = average([model.predict(features.loc[split.test]) for model, features in fits])
         return smoothed(prediction, labels, candidate.directions) if candidate.directions else prediction
@@ -218,9 +286,10 @@ class Beyond:
         return self._model(candidate).fit(features.loc[split.train], labels, split.folds)
 
     def _model(self, candidate: Candidate) -> Regressor:
-        if candidate.estimator not in (None, PSLasso):
+        if not candidate.is_model and candidate.estimator is not PSLasso:
+            assert candidate.estimator is not None
             return candidate.estimator(**candidate.settings)
-        name = "PS-LASSO" if candidate.estimator or candidate.name == REFERENCE else candidate.name
+        name = "PS-LASSO" if self.is_lasso(candidate) else candidate.name
         return make(BY_NAME[name], self.run.settings(name), self.run.device)
 
     def _stacked(self, candidate: Candidate, split: Split, predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -240,29 +309,43 @@ class Beyond:
 
     def score(self, candidate: Candidate, split: Split, force: bool = False) -> pd.DataFrame:
         """Return Spearman's and Pearson's correlation of each perturbation, made now or before."""
-        configuration = self._configuration(candidate, split)
-        folder = Layout(self.run.profile.name).results / "beyond" / self.run.task.id / slug(split.name)
-        path = folder / f"{slug(candidate.name)}.parquet"
+        path, configuration = self.scores_file(candidate, split)
         if force or not is_done(path, configuration):
+            for part in self.fits_of([candidate.name], split):  # before the clock starts: others see them too
+                self.features.frames(part.features)
             started = time.process_time()
-            with limited(1):  # as jobs are, so that results do not depend on the number of cores
-                prediction = self.predict(candidate, split)
+            prediction = self.predict(candidate, split)
             seconds = time.process_time() - started
             rows = score_split(self.run.cohort.response.loc[split.test], prediction, split)
             rows = rows[(rows["perturbation"] != "") & (rows["test_set"] == -1) & (rows["metric"] != "mse")]
             save_frame(rows[["perturbation", "metric", "value"]].assign(seconds=seconds), path, configuration)
         return load_frame(path)
 
-    def scores(self, names: Sequence[str], splits: Sequence[Split], label: str, force: bool = False) -> pd.DataFrame:
-        """Return the scores of candidates on splits, as `compare_candidates` does."""
-        jobs = [(split, name) for split in splits for name in names]
-        frames = [
-            self.score(CANDIDATES[name], split, force).assign(candidate=name, split=split.name)
-            for split, name in progress(jobs, label)
-        ]
-        columns = ["task", "candidate", "split", "perturbation", "metric", "value", "seconds", "data"]
+    def scores_file(self, candidate: Candidate, split: Split) -> tuple[Path, dict[str, Any]]:
+        """Return where the scores of a candidate lie, and what they depend on."""
+        folder = Layout(self.run.profile.name).results / "beyond" / self.run.task.id / slug(split.name)
+        return folder / f"{slug(candidate.name)}.parquet", self._configuration(candidate, split)
+
+    def saved(self, names: Sequence[str], splits: Sequence[Split]) -> pd.DataFrame:
+        """Return the saved scores of candidates, computing nothing; where there are none, they are missing (NaN).
+
+        Returns
+        -------
+        DataFrame
+            task, candidate, split, perturbation, metric, value, seconds (of the CPU, without what the runs' own
+            models had saved before, and without what makes the features), data.
+        """
+        frames = [self._saved(CANDIDATES[name], split).assign(candidate=name, split=split.name)
+                  for split in splits for name in names]  # fmt: skip
         table = pd.concat(frames, ignore_index=True)
-        return table.assign(task=self.run.task.id, data=self.run.cohort.data)[columns]
+        return table.assign(task=self.run.task.id, data=self.run.cohort.data)[COLUMNS]
+
+    def _saved(self, candidate: Candidate, split: Split) -> pd.DataFrame:
+        path, configuration = self.scores_file(candidate, split)
+        if is_done(path, configuration):
+            return load_frame(path)
+        rows = [(name, metric) for name in self.run.cohort.response for metric in ("spearman", "pearson")]
+        return pd.DataFrame(rows, columns=["perturbation", "metric"]).assign(value=np.nan, seconds=np.nan)
 
     def _configuration(self, candidate: Candidate, split: Split) -> dict[str, Any]:
         """Return all that a candidate's scores depend on."""
@@ -275,33 +358,11 @@ class Beyond:
             "damae": dict(self.run.profile.damae)}  # fmt: skip
 
 
-def compare_candidates(profile: Profile | str, task: Task | str, candidates: Sequence[str] = tuple(CANDIDATES),
-                       n_splits: int | None = None, device: str = "auto",
-                       force: bool = False) -> pd.DataFrame:  # fmt: skip
-    """Run candidates on a task's splits; what is done already is not computed again.
-
-    Parameters
-    ----------
-    profile : Profile or str
-    task : Task or str
-    candidates : sequence of str
-        Names of `CANDIDATES`.
-    n_splits : int, optional
-        Only the first so many splits; by default all.
-    device : {"auto", "cpu", "cuda"}
-    force : bool
-        Compute again what is done.
-
-    Returns
-    -------
-    DataFrame
-        task, candidate, split, perturbation, metric, value, seconds (of the CPU, once a split, without what the runs'
-        own models had saved before), data.
-    """
-    checked_candidates(candidates)
-    profile = get_profile(profile) if isinstance(profile, str) else profile
-    run = TaskRun(profile, get_task(task) if isinstance(task, str) else task, device)
-    return Beyond(run).scores(candidates, run.splits[:n_splits], f"beyond LEAP, task {run.task.id}", force)
+def no_scores(names: Sequence[str], task: str, data: str) -> pd.DataFrame:
+    """Return a table as `Beyond.saved` for a task that could not be prepared: one gap a candidate."""
+    rows = [(task, name, UNPREPARED, "", metric, np.nan, np.nan, data) for name in names
+            for metric in ("spearman", "pearson")]  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def checked_candidates(names: Sequence[str]) -> None:
@@ -317,7 +378,7 @@ def gains(scores: pd.DataFrame, reference: str = REFERENCE, metric: str = "spear
     Parameters
     ----------
     scores : DataFrame
-        As `compare_candidates`; of one or several tasks.
+        As `Beyond.saved`; of one or several tasks.
     reference : str
     metric : {"spearman", "pearson"}
 
@@ -351,10 +412,12 @@ def gains(scores: pd.DataFrame, reference: str = REFERENCE, metric: str = "spear
 
 
 def _against(values: pd.DataFrame, reference: pd.DataFrame, test_share: float | None) -> dict[str, Any]:
-    """Compare one candidate's scores, perturbations x splits, with the reference's."""
+    """Compare one candidate's scores, perturbations x splits, with the reference's; NaN where either failed."""
+    kept = ("difference", "perturbations_won", "n_perturbations", "splits_won", "n_splits")
+    if (values - reference).isna().all(axis=None):
+        return dict.fromkeys(("difference", "gain", "low", "high", "p"), np.nan) | dict.fromkeys(kept[1:], 0)
     test = paired_test(values, reference, test_share)
     low, high = bootstrap_interval((values - reference).to_numpy())
     level = reference.mean().mean()
-    kept = ("difference", "perturbations_won", "n_perturbations", "splits_won", "n_splits")
     gain = test["difference"] / level if level > 0 else np.nan
     return {name: test[name] for name in kept} | {"gain": gain, "low": low, "high": high, "p": test["p_perturbations"]}

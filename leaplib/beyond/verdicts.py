@@ -21,7 +21,7 @@ def gains_table(scores: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scores : DataFrame
-        As `leaplib.beyond.trials.compare_candidates`, of one or several tasks, LEAP among the candidates.
+        As `leaplib.experiment.run_candidates`, of one or several tasks, LEAP among the candidates.
     times : DataFrame
         As `leaplib.running.run_log.model_times`.
 
@@ -56,12 +56,12 @@ def _core_seconds(name: str, task: str, seconds: float, times: pd.DataFrame) -> 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of gains as people read it: a row a candidate, differences with their intervals."""
     text = pd.DataFrame({
-        "Spearman": table["mean"].map("{:.4f}".format),
+        "Spearman": table["mean"].map(_score),
         "difference to LEAP": [_difference(row) for row in table.to_dict("records")],
         "gain": table["gain"].map(_percent),
         "goal": table["goal"].map(_percent),
-        "won": [f"{won} of {n}" for won, n in zip(table["perturbations_won"], table["n_perturbations"], strict=True)],
-        "splits won": [f"{won} of {n}" for won, n in zip(table["splits_won"], table["n_splits"], strict=True)],
+        "won": [_of(*pair) for pair in zip(table["perturbations_won"], table["n_perturbations"], strict=True)],
+        "splits won": [_of(*pair) for pair in zip(table["splits_won"], table["n_splits"], strict=True)],
         "core-seconds": table["core_seconds"].map(lambda value: "" if pd.isna(value) else f"{value:.2f}"),
         "data": table["data"],
     })  # fmt: skip
@@ -76,12 +76,14 @@ def autoencoder_verdict(scores: pd.DataFrame, task: str) -> str:
     Parameters
     ----------
     scores : DataFrame
-        As `leaplib.beyond.trials.compare_candidates`, with LEAP, PS-LASSO and PS-RIDGE.
+        As `leaplib.experiment.run_candidates`, with LEAP, PS-LASSO and PS-RIDGE.
     task : str
     """
     part = scores[scores["task"] == task]
     over = gains(part, "PS-LASSO").set_index("candidate")
     leap, lasso, ridge = (over.loc[name].to_dict() for name in (REFERENCE, "PS-LASSO", "PS-RIDGE"))
+    if over["mean"].isna().any():
+        return _no_verdict(task, over.reset_index())
     against = gains(part).set_index("candidate").loc["PS-RIDGE"].to_dict()
     return (f"{_head(task, leap)} LEAP scores {leap['mean']:.3f}, PS-LASSO {lasso['mean']:.3f} (LEAP's "
             f"gain: {_difference(leap)}), and PS-RIDGE on the genes, without an autoencoder, {ridge['mean']:.3f} (to "
@@ -123,7 +125,8 @@ def conclusion(table: pd.DataFrame) -> str:
 
 
 def _of_kind(table: pd.DataFrame, kind: str) -> str:
-    ridge, plus = (table[table["candidate"] == name] for name in ("PS-RIDGE", "LEAP+"))
+    told = table[table["difference"].notna()]  # what failed tells nothing
+    ridge, plus = (told[told["candidate"] == name] for name in ("PS-RIDGE", "LEAP+"))
     worse = ridge.loc[ridge["high"] < 0, "task"]
     needed = f"they help on task {', '.join(worse)}" if len(worse) else "**nothing here shows that they are needed**"
     aimed = plus[plus["goal"].notna()]
@@ -152,6 +155,8 @@ def goal_verdict(table: pd.DataFrame, task: str, name: str = "LEAP+") -> str:
     name : str
     """
     rows = table[table["task"] == task].set_index("candidate")
+    if rows.loc[[name, REFERENCE], "mean"].isna().any():
+        return _no_verdict(task, rows.loc[[name, REFERENCE]].reset_index())
     row, leap = rows.loc[name].to_dict(), rows.loc[REFERENCE].to_dict()
     text = (f"{_head(task, row)} {name} scores {row['mean']:.3f}, LEAP {leap['mean']:.3f}: {_difference(row)}, or "
             f"{_percent(row['gain']) or 'no share'} of LEAP; {_beyond_chance(row)}. Better in "
@@ -179,14 +184,25 @@ def _cost(own: float, leap: float) -> str:
 
 def candidates_verdict(table: pd.DataFrame, task: str) -> str:
     """Return, as Markdown, which candidates won and which lost against LEAP, from a table as `gains_table`."""
-    rows = table[(table["task"] == task) & (table["candidate"] != REFERENCE)]
+    part = table[table["task"] == task]
+    if part.loc[part["candidate"] == REFERENCE, "mean"].isna().all():
+        return _no_verdict(task, part)
+    rows = part[part["candidate"] != REFERENCE]
     kinds = (
         ("Better than LEAP, beyond chance", rows["low"] > 0),
-        ("Not told from LEAP", ~(rows["low"] > 0) & ~(rows["high"] < 0)),
+        ("Not told from LEAP", ~(rows["low"] > 0) & ~(rows["high"] < 0) & rows["mean"].notna()),
         ("Worse than LEAP, beyond chance", rows["high"] < 0),
     )
     found = [f"- {kind}: {_listed(rows[which])}." for kind, which in kinds]
+    failed = rows.loc[rows["mean"].isna(), "candidate"]
+    found += [f"- **Failed**: {'; '.join(failed)}."] if len(failed) else []
     return "\n".join([f"{_head(task, rows.iloc[0].to_dict())} {len(rows)} candidates beside LEAP:", "", *found])
+
+
+def _no_verdict(task: str, rows: pd.DataFrame) -> str:
+    """Say that there is no verdict on a task, for what failed."""
+    failed = rows.loc[rows["mean"].isna(), "candidate"]
+    return f"{_head(task, rows.iloc[0].to_dict())} **No verdict**: {', '.join(failed)} failed, and has no scores."
 
 
 def _listed(rows: pd.DataFrame) -> str:
@@ -211,6 +227,14 @@ def _difference(row: Mapping[Any, Any]) -> str:
         return ""
     interval = "" if pd.isna(row["low"]) else f" [{_signed(row['low'])}, {_signed(row['high'])}]"
     return _signed(row["difference"]) + interval
+
+
+def _of(won: int, n: int) -> str:
+    return f"{won} of {n}" if n else ""
+
+
+def _score(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.4f}"
 
 
 def _signed(value: float) -> str:

@@ -14,11 +14,20 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
+from leaplib.beyond.candidate_features import EACH_CODE
+from leaplib.beyond.trials import CANDIDATES, REFERENCE
 from leaplib.models import BY_NAME, CONTROLS, FEW_SHOT
-from leaplib.regressors import DualRidge, PSLasso, SharedKernelRidge
+from leaplib.regressors import DualRidge, PSElasticNet, PSLasso, SharedKernelRidge
+from leaplib.regressors.base import Regressor
 from leaplib.regressors.tuning import Tuned
-from leaplib.running.jobs import Ablation, Codes, Fit, Job, Member, OnSplit, Pretrain, Unprepared
+from leaplib.running.ablation_jobs import Ablation, Codes, Member
+from leaplib.running.candidate_jobs import Trial, Width
+from leaplib.running.jobs import Fit, Job, OnSplit, Pretrain, Unprepared
 
+HEADS: dict[type[Regressor], str] = {
+    PSLasso: "Lasso", PSElasticNet: "elastic net", DualRidge: "ridge", SharedKernelRidge: "LEAP+"}  # fmt: skip
+UNITS_OF = {PSLasso: "PS-LASSO", PSElasticNet: "PS-LASSO", DualRidge: "PS-RIDGE", SharedKernelRidge: "LEAP+"}
+"""What a trial's estimator is called, and the model whose units of work it has."""
 N_FOLDS = 5
 PATIENT = 0.05  # a DAMAE stops early after about this much divided by its learning rate, in epochs
 PROCESS_GB = 0.75  # libraries and a task's data
@@ -63,7 +72,17 @@ def kind_of(job: Job) -> str:
         return f"codes {job.variant.representation}"
     if isinstance(job, Member):
         return job.variant.model + (" identity" if job.variant.representation == "identity" else "")
+    if isinstance(job, Width):
+        return "DAMAE of another width"
+    if isinstance(job, Trial):
+        return f"trial {_head_of(job)}"
     return job.model.partition(" r")[0].removesuffix(FEW_SHOT) if isinstance(job, Fit) else "score"
+
+
+def _head_of(job: Trial) -> str:
+    """Return the kind of regressor that a trial fits: the runs' own models share a job."""
+    estimator = CANDIDATES[job.names[0]].estimator
+    return "own models" if estimator is None else HEADS[estimator]
 
 
 def work_of(job: Job) -> float:
@@ -72,12 +91,25 @@ def work_of(job: Job) -> float:
         return 0.0
     if isinstance(job, (Pretrain, Codes)):
         return _training(job)
+    if isinstance(job, Width):
+        return _training(job) * job.factor
     assert isinstance(job, OnSplit)
+    if isinstance(job, Trial):
+        return _trying(job)
     size, kind = size_of(job), kind_of(job).removesuffix(" identity")
     if kind == CONTROLS["leap-shuffled"]:
         sets = max(1, len(job.split.left_out)) if job.task.design == "xenograft" else 1
         return sets * job.profile.n_representations * _units(job, "PS-LASSO", size)
     return _units(job, kind, size) if kind in BY_NAME and kind != "LEAP" else size.test * size.perturbations / 1e6
+
+
+def _trying(job: Trial) -> float:
+    """Return the work of what a trial fits, of the runs' own models in Lassos: they take the most."""
+    size = size_of(job)
+    fits = [candidate for candidate in job.tried.fits_of(job.names, job.split)
+            if candidate.estimator is not None or candidate.name == REFERENCE]  # fmt: skip
+    return sum((job.profile.n_representations if candidate.features == EACH_CODE else 1)
+               * _units(job, UNITS_OF[candidate.estimator or PSLasso], size) for candidate in fits)  # fmt: skip
 
 
 def _training(job: Job) -> float:

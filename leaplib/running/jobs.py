@@ -1,37 +1,29 @@
 """All that a run computes as one list of jobs: which there are, whether each is done, and doing it.
 
-Jobs come in stages: DAMAEs (one a pool and seed), models (one a task, split and model), LEAP's averages, and in the
-ablations representations, regressors and scores. A job knows its work and its files, not how it is scheduled.
+Jobs come in stages: DAMAEs (one a pool and seed), models (one a task, split and model), LEAP's averages. Those of the
+ablations are in `leaplib.running.ablation_jobs`, those of the way to LEAP+ in `leaplib.running.candidate_jobs`. A job
+knows its work and its files, not how it is scheduled.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from leaplib import pretraining
-from leaplib.ablation.ablations import Ablations, check_names
-from leaplib.ablation.variants import EXTRA_TASK, Variant, ablations_of
 from leaplib.data import pool_name
 from leaplib.errors import InputError, StorageError
-from leaplib.models import CONTROLS, MODELS
+from leaplib.models import CONTROLS
 from leaplib.profiles import Profile
 from leaplib.running import failures
 from leaplib.running.task_run import TaskRun, run_of, sees_codes
 from leaplib.splits import Split
 from leaplib.store import is_done, key_of, missing_of
-from leaplib.tasks import COMPARED, HARMONISE, Task, get_task, harmonised
+from leaplib.tasks import Task
 
 DONE, TO_DO, STALE, FAILED = "done", "to do", "stale", "failed"
 STATES = (DONE, TO_DO, STALE, FAILED)
-NONE = Variant("", "")
 Results = list[tuple[Path, dict[str, Any]]]
-
-TASKS_OF = {"03": ("1a", "1b", "2a"), "04": ("3a", "3b", "4a", "4b"), "05": ("5a", "5b"),
-            "10": ("1a", "2a", "3b", "4a", "4b", "5a")}  # fmt: skip
-"""Tasks whose models a notebook shows; 02 shows DAMAEs, 06 the ablations."""
-MODELS_OF = {"10": ("ps-lasso", "ps-ridge", "leap", "leap-plus")}
-"""Models that a notebook shows, where not all."""
 
 
 @dataclass(frozen=True)
@@ -239,128 +231,6 @@ class Fit(OnSplit):
         self.run.result(self.split, self.model, force, errors)
 
 
-@dataclass(frozen=True)
-class Ablation(OnSplit):
-    """Work for a variant, as it can be run with the sources at hand."""
-
-    variant: Variant = NONE
-    number: int = -1
-    repeat: int = 0
-
-    @property
-    def id(self) -> str:
-        """Name of the job."""
-        mark = key_of({"variant": asdict(self.variant), "number": self.number, "repeat": self.repeat})[:8]
-        return f"ablation {self.kind} {self.task.id} {self.split_name} {self.variant.group} {self.variant.name} {mark}"
-
-    @property
-    def where(self) -> dict[str, str]:
-        """Task, split and model."""
-        return {"task": self.task.id, "split": self.split_name, "model": f"ablation {self.kind}"}
-
-    @property
-    def ablations(self) -> Ablations:
-        """The runner of its task."""
-        return ablations_on(self.run)
-
-
-_ablations: dict[int, tuple[TaskRun, Ablations]] = {}
-
-
-def ablations_on(run: TaskRun) -> Ablations:
-    """Return the ablations of a run; their sources stay in memory with it."""
-    if id(run) not in _ablations:
-        _ablations.clear()
-        _ablations[id(run)] = run, Ablations(run)
-    return _ablations[id(run)][1]
-
-
-@dataclass(frozen=True)
-class Codes(Ablation):
-    """Train one representation of a variant's kind."""
-
-    kind: ClassVar[str] = "codes"
-
-    @property
-    def stage(self) -> int:
-        """The first."""
-        return 0
-
-    @property
-    def gpu(self) -> bool:
-        """It is."""
-        return True
-
-    def results(self) -> Results:
-        """Return its codes."""
-        return [self.ablations.codes_file(self.variant, self.split, self.number)]
-
-    def do(self, force: bool, errors: dict[str, Exception]) -> None:
-        """Train it."""
-        self.ablations.codes(self.variant, self.split, self.number, force)
-
-
-@dataclass(frozen=True)
-class Member(Ablation):
-    """Fit one regressor of a variant, unless the task's own run has it."""
-
-    kind: ClassVar[str] = "member"
-
-    @property
-    def stage(self) -> int:
-        """After the task's own models, of which some are its members."""
-        return 2
-
-    @property
-    def gpu(self) -> bool:
-        """Lassos are."""
-        return "LASSO" in self.variant.model
-
-    def results(self) -> Results:
-        """Return its predictions."""
-        return [self.ablations.member_file(self.variant, self.split, self.number, self.repeat)]
-
-    def inputs(self) -> list[Path]:
-        """Return its codes, or those of its pool."""
-        if self.ablations.is_own(self.variant, self.number):
-            return codes_of(self.profile, self.task)
-        return [self.ablations.codes_file(self.variant, self.split, self.number)[0]]
-
-    def is_done(self) -> bool:
-        """Tell whether it, or the task's own, is there."""
-        own = self.ablations.by_task(self.variant, self.split, self.number, self.repeat)
-        return own or super().is_done()
-
-    def do(self, force: bool, errors: dict[str, Exception]) -> None:
-        """Fit it."""
-        self.ablations.member(self.variant, self.split, self.number, self.repeat, force, errors)
-
-
-@dataclass(frozen=True)
-class Score(Ablation):
-    """Average the members of a variant and score."""
-
-    kind: ClassVar[str] = "score"
-
-    @property
-    def stage(self) -> int:
-        """The last."""
-        return 3
-
-    def results(self) -> Results:
-        """Return the scores."""
-        return [self.ablations.scores_file(self.variant, self.split)]
-
-    def inputs(self) -> list[Path]:
-        """Return the predictions of its members."""
-        members = self.ablations.members(self.variant)
-        return [self.ablations.member_file(self.variant, self.split, *member)[0] for member in members]
-
-    def do(self, force: bool, errors: dict[str, Exception]) -> None:
-        """Score it."""
-        self.ablations.score(self.variant, self.split, force, errors)
-
-
 def codes_of(profile: Profile, task: Task) -> list[Path]:
     """Return the codes of all DAMAEs of a task's pool."""
     folder = pretraining.folder_of(profile, task)
@@ -384,11 +254,14 @@ def task_jobs(profile: Profile, task: Task, models: Sequence[str], device: str =
                            for name in run.names(models, number)]  # fmt: skip
         return pretraining_jobs(profile, task, device) + fits
 
-    return _prepared(jobs, profile, task, device, failures.preparing(task.id))
+    return prepared_jobs(jobs, profile, task, device, failures.preparing(task.id))
 
 
-def _prepared(jobs: Callable[[], list[Job]], profile: Profile, task: Task, device: str, name: str) -> list[Job]:
-    """Return the jobs of a task, or what stands for them; a batch does not try again what has just failed."""
+def prepared_jobs(jobs: Callable[[], list[Job]], profile: Profile, task: Task, device: str, name: str) -> list[Job]:
+    """Return the jobs of a task, or what stands for them where its data cannot be prepared.
+
+    Bad input, and what the disk refuses, passes; a batch does not try again what has just failed.
+    """
     before = failures.find(profile.name, name, "")
     if before and not failures.try_again():
         return [Unprepared(profile, task, device, before)]
@@ -400,48 +273,6 @@ def _prepared(jobs: Callable[[], list[Job]], profile: Profile, task: Task, devic
         return [Unprepared(profile, task, device, failures.failure_of(name, "", error, task=task.id))]
     failures.forget(profile.name, name)
     return found
-
-
-def ablation_jobs(profile: Profile, task: Task, variants: Sequence[Variant], device: str = "auto") -> list[Job]:
-    """Return the jobs of variants on a task, its DAMAEs first; what variants share stands once."""
-    check_names(variants)
-    name = f"{failures.preparing(task.id)} for ablations"
-    return _prepared(lambda: _ablation_jobs(profile, task, variants, device), profile, task, device, name)
-
-
-def _ablation_jobs(profile: Profile, task: Task, variants: Sequence[Variant], device: str) -> list[Job]:
-    ablations = ablations_on(run_of(profile, task, device))
-    left_out = ablations.left_out(variants)
-    found: dict[Any, Job] = {}
-    for variant in (ablations.resolved(variant) for variant in variants if variant not in left_out):
-        for split in ablations.splits:
-            args = (profile, task, device, split.name, variant)
-            for number, repeat in ablations.members(variant):
-                if not ablations.is_own(variant, number):
-                    found.setdefault(ablations.codes_file(variant, split, number)[0], Codes(*args, number))
-                member = ablations.member_file(variant, split, number, repeat)[0]
-                found.setdefault(member, Member(*args, number, repeat))
-            found.setdefault(ablations.scores_file(variant, split)[0], Score(*args))
-    return pretraining_jobs(profile, task, device) + list(found.values())
-
-
-def notebook_jobs(profile: Profile, numbers: Sequence[str], device: str = "auto") -> list[Job]:
-    """Return what the notebooks with these numbers show, as jobs, each once and in stages.
-
-    Jobs bear the names of splits, so that cohorts and splits are prepared now where they are not.
-    """
-    wanted = [(get_task(task), MODELS_OF.get(number, tuple(MODELS))) for number in numbers
-              for task in TASKS_OF.get(number, ()) if task in profile.tasks]  # fmt: skip
-    found = [job for task, models in wanted for job in task_jobs(profile, task, models, device)]
-    if "02" in numbers:
-        found += pretraining_jobs(profile, get_task(EXTRA_TASK), device)
-    if "05" in numbers:
-        for how in HARMONISE[1:]:
-            found += task_jobs(profile, harmonised(get_task("5a"), how), COMPARED, device)
-    if "06" in numbers:
-        for task, variants in ablations_of(profile):
-            found += ablation_jobs(profile, task, variants, device)
-    return in_stages(found)
 
 
 def in_stages(jobs: Iterable[Job]) -> list[Job]:

@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 
 from leaplib.beyond import nested
-from leaplib.beyond.nested import choice, choice_verdict, inner_splits, nested_scores
-from leaplib.beyond.trials import CANDIDATES, Beyond, compare_candidates
+from leaplib.beyond.nested import choice, choice_verdict
+from leaplib.beyond.trials import CANDIDATES, Beyond
 from leaplib.errors import InputError
+from leaplib.experiment import run_candidates
 from leaplib.layout import Layout
 from leaplib.regressors import DualRidge
 from leaplib.running.task_run import TaskRun
-from leaplib.splits import Split, tuning_folds
+from leaplib.splits import Split, inner_splits, tuning_folds
 from leaplib.tasks import get_task
 from tests.beyond.test_trials import TINY
 
@@ -28,7 +29,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inner(home):
-    return nested_scores(TINY, "2a", FEW, n_splits=1, n_inner=2, device="cpu")
+    return run_candidates(TINY, "2a", FEW, n_splits=1, n_inner=2, device="cpu")
 
 
 def split_of(n=40, tissues=8):
@@ -78,7 +79,7 @@ def test_own_models_are_fitted_on_the_inner_training_set(home, inner):
     expected = [prediction[drug].corr(truth[drug], method="spearman") for drug in labels]
     rows = inner[(inner["split"] == one.name) & (inner["candidate"] == "PS-RIDGE") & (inner["metric"] == "spearman")]
     np.testing.assert_allclose(rows["value"], expected, atol=1e-9)
-    on_splits = compare_candidates(TINY, "2a", FEW, n_splits=1, device="cpu")
+    on_splits = run_candidates(TINY, "2a", FEW, n_splits=1, device="cpu")
     assert set(on_splits["split"]) == {"holdout-0"}
     results = Layout(TINY.name).results  # inner splits are no results of the task, which tables would show
     assert {path.name for kind in ("predictions", "scores") for path in (results / kind / "2a").iterdir()} == {
@@ -87,7 +88,7 @@ def test_own_models_are_fitted_on_the_inner_training_set(home, inner):
 
 def test_a_second_choice_computes_nothing(home, inner, monkeypatch):
     monkeypatch.setattr(Beyond, "predict", lambda *a: pytest.fail("computed again"))
-    pd.testing.assert_frame_equal(nested_scores(TINY, "2a", FEW, n_splits=1, n_inner=2, device="cpu"), inner)
+    pd.testing.assert_frame_equal(run_candidates(TINY, "2a", FEW, n_splits=1, n_inner=2, device="cpu"), inner)
 
 
 def frame(values, task="2a"):
@@ -130,6 +131,21 @@ def test_what_cannot_be_chosen_on_is_named():
     with pytest.raises(InputError, match="no scores of LEAP: add it"):
         choice(frame({"LEAP+": within(0.3)}))
     with pytest.raises(InputError, match="candidate 'magic' is unknown"):
-        nested_scores(TINY, "2a", ["magic"])
+        run_candidates(TINY, "2a", ["magic"], n_inner=None)
     with pytest.raises(InputError, match="task 5a: its training set holds no xenografts"):
-        nested_scores(TINY, "5a", FEW)
+        run_candidates(TINY, "5a", FEW, n_inner=None)
+
+
+def test_a_candidate_that_failed_on_an_inner_fold_is_not_chosen():
+    values = {"LEAP": within(0.3), "LEAP+": within(0.4), "PS-RIDGE": within(0.35)}
+    table = frame(values)
+    failed = (table["candidate"] == "LEAP+") & (table["split"] == "holdout-0, inner 1")
+    table.loc[failed, "value"] = np.nan
+    chosen = choice(table)
+    assert chosen["candidate"].tolist() == ["PS-RIDGE", "LEAP", "LEAP+"] and np.isnan(chosen["inner_gain"].iloc[-1])
+    assert nested.readable_choice(chosen).loc["LEAP+"].tolist() == [3, "failed", ""]
+    assert choice_verdict(chosen) == "**No verdict** within the training sets: LEAP+ failed there."
+    assert "**PS-RIDGE is the best** of 3 candidates" in choice_verdict(chosen, "PS-RIDGE")
+    table.loc[table["candidate"] == "LEAP", "value"] = np.nan
+    assert "LEAP+ and LEAP failed there" in choice_verdict(choice(table)) or "LEAP and LEAP+ failed there" in (
+        choice_verdict(choice(table)))  # fmt: skip

@@ -8,13 +8,14 @@ from sklearn.decomposition import PCA
 
 from leaplib.beyond import trials
 from leaplib.beyond.candidate_features import FEATURES, Features, linear_denoised
-from leaplib.beyond.trials import CANDIDATES, Beyond, compare_candidates, gains, smoothed, stack_weights
+from leaplib.beyond.trials import CANDIDATES, Beyond, gains, smoothed, stack_weights
 from leaplib.errors import InputError
+from leaplib.experiment import run_candidates
 from leaplib.models import CONTROLS
 from leaplib.profiles import get_profile
 from leaplib.regressors import DualRidge, PSElasticNet
 from leaplib.regressors.plus import rank_scores
-from leaplib.running.jobs import notebook_jobs
+from leaplib.running.job_list import notebook_jobs
 from leaplib.running.task_run import TaskRun
 from leaplib.tasks import get_task
 
@@ -30,7 +31,7 @@ def scores(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEAP_HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("LEAP_DATA", raising=False)
-        yield compare_candidates(TINY, "2a", device="cpu")
+        yield run_candidates(TINY, "2a", device="cpu")
 
 
 def test_every_candidate_has_a_score_of_each_perturbation_and_split(scores):
@@ -150,7 +151,7 @@ def test_the_notebook_needs_no_other_models(scores):
 
 def test_a_second_run_computes_nothing(scores, monkeypatch):
     monkeypatch.setattr(Beyond, "predict", lambda *a: pytest.fail("computed again"))
-    pd.testing.assert_frame_equal(compare_candidates(TINY, "2a", device="cpu"), scores)
+    pd.testing.assert_frame_equal(run_candidates(TINY, "2a", device="cpu"), scores)
 
 
 def test_gains_are_paired_and_sorted(scores):
@@ -169,7 +170,7 @@ def test_gains_are_paired_and_sorted(scores):
 
 def test_unknown_candidates_and_a_missing_reference_are_named(scores):
     with pytest.raises(InputError, match="candidate 'magic' is unknown: use one of LEAP; PS-LASSO; PS-RIDGE"):
-        compare_candidates(TINY, "2a", ["magic"])
+        run_candidates(TINY, "2a", ["magic"])
     with pytest.raises(InputError, match="task 2a: no scores of LEAP"):
         gains(scores[scores["candidate"] != "LEAP"])
 

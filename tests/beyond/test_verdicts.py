@@ -116,3 +116,34 @@ def test_all_tasks_together_real_ones_apart(times):
 def test_every_goal_is_of_a_known_task_and_every_compared_candidate_known():
     assert set(verdicts.COMPARED) <= set(verdicts.CANDIDATES)
     assert verdicts.GOALS == {"2a": 0.05, "3b": 0.15, "4a": 0.15, "4b": 0.15}
+
+
+def test_what_failed_is_a_gap_and_no_number(times):
+    scores = make(MEANS | {"ridge on codes": 0.41})
+    one = scores["candidate"] == "ridge on codes"
+    table = verdicts.gains_table(scores.assign(value=scores["value"].where(~one)), times)
+    row = table.set_index("candidate").loc["ridge on codes"]
+    assert table["candidate"].iloc[-1] == "ridge on codes" and row[["mean", "difference", "gain", "low"]].isna().all()
+    shown = verdicts.readable(table).loc[("2a", "ridge on codes")]
+    assert shown[["Spearman", "difference to LEAP", "won"]].tolist() == ["", "", ""]
+    text = verdicts.candidates_verdict(table, "2a")
+    assert text.endswith("- **Failed**: ridge on codes.") and text.count("ridge on codes") == 1
+    assert "LEAP+ scores 0.4" in verdicts.goal_verdict(table, "2a")
+    for name in ("LEAP", "LEAP+"):
+        failed = scores.assign(value=scores["value"].where(scores["candidate"] != name))
+        table = verdicts.gains_table(failed, times)
+        assert f"**No verdict**: {name} failed" in verdicts.goal_verdict(table, "2a")
+        assert "better than LEAP on 0 of 0 tasks" in verdicts.conclusion(table)
+    assert "**No verdict**: LEAP failed" in verdicts.candidates_verdict(verdicts.gains_table(
+        scores.assign(value=scores["value"].where(scores["candidate"] != "LEAP")), times), "2a")  # fmt: skip
+    lasso = scores.assign(value=scores["value"].where(scores["candidate"] != "PS-LASSO"))
+    assert "**No verdict**: PS-LASSO failed" in verdicts.autoencoder_verdict(lasso, "2a")
+
+
+def test_a_candidate_that_failed_on_one_split_is_compared_on_the_others(times):
+    scores = make(MEANS)
+    lost = (scores["candidate"] == "LEAP+") & (scores["split"] == SPLITS[0])
+    row = gains(scores.assign(value=scores["value"].where(~lost))).set_index("candidate").loc["LEAP+"]
+    rest = gains(scores[scores["split"] != SPLITS[0]]).set_index("candidate").loc["LEAP+"]
+    assert row["n_splits"] == 3
+    assert row["difference"] == pytest.approx(rest["difference"])

@@ -11,8 +11,9 @@ from leaplib.ablation.variants import additions_of
 from leaplib.models import MODELS
 from leaplib.profiles import PROFILES, get_profile
 from leaplib.running import costs, plan
+from leaplib.running.ablation_jobs import ablation_jobs
 from leaplib.running.costs import Rate, calibrated, check, estimate, kind_of, work_of
-from leaplib.running.jobs import Fit, ablation_jobs, in_stages, task_jobs
+from leaplib.running.jobs import Fit, in_stages, task_jobs
 from leaplib.running.run_log import read_log
 from leaplib.running.scheduling import Backend, run_jobs
 from leaplib.tasks import get_task
