@@ -5,12 +5,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, settings
 
 from leaplib.cohort import Cohort
 from leaplib.simulation import simulate
 
 os.environ["LEAP_JOBS"] = "1"  # in this process, where tests can look into it, unless a test says otherwise
 matplotlib.use("Agg")
+settings.register_profile("steady", deadline=None, derandomize=True, database=None,  # the same on any machine
+                          suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

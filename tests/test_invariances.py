@@ -38,7 +38,7 @@ from leaplib.scores import score_split
 from leaplib.splits import Split
 
 N, P, L = 60, 6, 5
-few = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=40)
 
 
 @pytest.fixture(scope="module", autouse=True)

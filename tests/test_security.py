@@ -15,7 +15,6 @@ import pickle
 import re
 import stat
 import struct
-import time
 import tracemalloc
 import zipfile
 import zlib
@@ -372,10 +371,8 @@ def test_entities_of_xml_are_refused(tmp_path, part, xml):
                 name,
                 content.replace("</Types>", f"{SHARED_STRINGS}</Types>") if part == "xl/sharedStrings.xml" else content,
             )
-    started = time.perf_counter()
     with pytest.raises(InputError, match=r"no xlsx workbook, or a damaged one .*(EntitiesForbidden|lol|'a')"):
         read_pdx(path, test_xenografts.PAIR)
-    assert time.perf_counter() - started < 10
 
 
 # R's files --------------------------------------------------------------------------------------
@@ -661,7 +658,7 @@ def test_html_outputs_stay_tables_and_text(html):
     assert [item for item in acts(clean(html)) if item != "style"] == []
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.text(alphabet="<>/\"'=&;:()[]{}`*_#|\n scriptonladjv!-", max_size=60))
 def test_no_text_becomes_active(text):
     assert acts(to_html(text)) == []

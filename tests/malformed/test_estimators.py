@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -21,8 +21,7 @@ from .test_saved import MODELS
 N, P, L = 14, 3, 2
 SAMPLES, DRUGS = [f"line {i}" for i in range(N)], [f"drug {j}" for j in range(L)]
 Spoiler = Callable[[pd.DataFrame], Any]
-few = settings(max_examples=40, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
-               suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+few = settings(max_examples=40, phases=[Phase.generate])
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -151,14 +151,14 @@ def test_scheduler_and_workers_started_apart_from_the_command_line(home):
     start = ["-m", "distributed.cli.dask_scheduler", "--port", "0", "--scheduler-file", str(place), "--no-dashboard"]
     running = [subprocess.Popen([sys.executable, *start], stderr=subprocess.DEVNULL)]
     try:
-        with Client(scheduler_file=str(place), timeout=60) as client:
+        with Client(scheduler_file=str(place), timeout=180) as client:
             address = client.scheduler.address
         running += [dask_worker(address, home) for _ in range(2)]
         found = run_jobs(pretend(a="", b="raise", c=""), Backend(scheduler=address))
     finally:
         for process in reversed(running):
             process.terminate()
-            process.wait(30)
+            process.wait(120)
     assert outcomes(found) == {"a": "computed", "b": "failed", "c": "computed"}
 
 
@@ -215,7 +215,7 @@ def test_jobs_for_a_gpu_go_to_workers_that_have_one(scheduler, tmp_path):
         run_jobs(todo, Backend(scheduler=scheduler))
     finally:
         gpu.terminate()
-        gpu.wait(30)
+        gpu.wait(120)
     assert {int(job.path.read_text()) for job in todo} == {gpu.pid}
 
 

