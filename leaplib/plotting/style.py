@@ -43,7 +43,7 @@ COLOURS = {
     "PS-TCRP": "#F4E253",
     "PS-TCRP (10-shot)": "#FFF3B8",
     "PS-LASSO": "#92D1FA",
-    "PS-RIDGE": "#43C9C1",
+    "PS-RIDGE": "#1FD08F",
     "LEAP": "#015C9F",
     "LEAP+": "#022959",
     "Training mean": "#E3E3E3",

@@ -36,7 +36,10 @@ def smallest_gap(points):
 
 @pytest.mark.parametrize("vision", VISION)
 def test_models_differ_to_every_eye(vision):
-    assert smallest_gap([lab(style.COLOURS[model], vision) for model in style.MODELS]) > 10
+    groups = (style.MODELS, style.CONTROLS)
+    models, controls = ([lab(style.COLOURS[name], vision) for name in names] for names in groups)
+    assert smallest_gap(models) > 10
+    assert min(np.linalg.norm(model - control) for model in models for control in controls) > 9
 
 
 def test_models_and_controls_differ_in_grey():
