@@ -58,16 +58,8 @@ class Codes(Ablation):
     """Train one representation of a variant's kind."""
 
     kind: ClassVar[str] = "codes"
-
-    @property
-    def stage(self) -> int:
-        """The first."""
-        return 0
-
-    @property
-    def gpu(self) -> bool:
-        """It is."""
-        return True
+    in_stage: ClassVar[int] = 0
+    on_gpu: ClassVar[bool] = True
 
     def results(self) -> Results:
         """Return its codes."""
@@ -83,11 +75,7 @@ class Member(Ablation):
     """Fit one regressor of a variant, unless the task's own run has it."""
 
     kind: ClassVar[str] = "member"
-
-    @property
-    def stage(self) -> int:
-        """After the task's own models, of which some are its members."""
-        return 2
+    in_stage: ClassVar[int] = 2
 
     @property
     def gpu(self) -> bool:
@@ -119,11 +107,7 @@ class Score(Ablation):
     """Average the members of a variant and score."""
 
     kind: ClassVar[str] = "score"
-
-    @property
-    def stage(self) -> int:
-        """The last."""
-        return 3
+    in_stage: ClassVar[int] = 3
 
     def results(self) -> Results:
         """Return the scores."""

@@ -24,22 +24,14 @@ class Width(Job):
     """Train a DAMAE of another width, whose codes some candidates see beside the pool's own."""
 
     kind: ClassVar[str] = "width"
+    in_stage: ClassVar[int] = 0
+    on_gpu: ClassVar[bool] = True
     factor: float = 1.0
 
     @property
     def id(self) -> str:
         """Name of the job."""
         return f"width {pool_name(self.profile, self.task)} DAMAE x {self.factor:g}"
-
-    @property
-    def stage(self) -> int:
-        """The first."""
-        return 0
-
-    @property
-    def gpu(self) -> bool:
-        """It is."""
-        return True
 
     @property
     def where(self) -> dict[str, str]:

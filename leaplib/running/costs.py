@@ -152,6 +152,7 @@ def _breadth(settings: Mapping[str, Any]) -> float:
 
 RATES = {
     "DAMAE": Rate(0.0, 0.0217),
+    "DAMAE of another width": Rate(2.8, 0.0212),
     "LEAP": Rate(0.0631, 0.0),
     "LEAP (shuffled labels)": Rate(0.0, 3.29),
     "LEAP+": Rate(0.0, 0.683),
@@ -175,6 +176,11 @@ RATES = {
     "codes noise ae": Rate(0.0, 0.0287),
     "codes pca": Rate(0.0, 0.00277),
     "score": Rate(0.026, 0.0),
+    "trial LEAP+": Rate(0.4, 0.6),
+    "trial Lasso": Rate(0.0, 8.5),
+    "trial elastic net": Rate(6.51, 2.66),
+    "trial own models": Rate(0.17, 13.9),
+    "trial ridge": Rate(0.336, 0.309),
 }
 """Core-seconds of the demo's jobs, on one core each of a virtual machine (x86-64 with AMX)."""
 

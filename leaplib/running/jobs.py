@@ -41,6 +41,8 @@ class Job:
     task: Task
     device: str = "auto"
     kind: ClassVar[str] = ""
+    in_stage: ClassVar[int] = 1
+    on_gpu: ClassVar[bool] = False
 
     @property
     def id(self) -> str:
@@ -50,12 +52,12 @@ class Job:
     @property
     def stage(self) -> int:
         """Jobs wait for those of the stages before."""
-        return 1
+        return self.in_stage
 
     @property
     def gpu(self) -> bool:
         """Whether the job is one for a GPU, where there are some: DAMAEs, and Lassos in batches."""
-        return False
+        return self.on_gpu
 
     @property
     def where(self) -> dict[str, str]:
@@ -105,17 +107,13 @@ class Unprepared(Job):
     """What stands for the jobs of a task whose data could not be prepared: it failed before it began."""
 
     kind: ClassVar[str] = "prepare"
+    in_stage: ClassVar[int] = 0
     failure: failures.Failure = NOTHING
 
     @property
     def id(self) -> str:
         """Name of the job."""
         return self.failure.job
-
-    @property
-    def stage(self) -> int:
-        """The first."""
-        return 0
 
     @property
     def key(self) -> str:
@@ -140,22 +138,14 @@ class Pretrain(Job):
     """Train one DAMAE of a task's pool."""
 
     kind: ClassVar[str] = "pretrain"
+    in_stage: ClassVar[int] = 0
+    on_gpu: ClassVar[bool] = True
     seed: int = 0
 
     @property
     def id(self) -> str:
         """Name of the job."""
         return f"pretrain {pool_name(self.profile, self.task)} DAMAE {self.seed}"
-
-    @property
-    def stage(self) -> int:
-        """The first."""
-        return 0
-
-    @property
-    def gpu(self) -> bool:
-        """It is."""
-        return True
 
     @property
     def where(self) -> dict[str, str]:
