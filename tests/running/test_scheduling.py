@@ -42,7 +42,7 @@ class Pretend(Job):
     kind = "pretend"
     name: str = ""
     deed: str = ""
-    on_gpu: bool = False
+    wants_gpu: bool = False
 
     @property
     def id(self):
@@ -50,7 +50,7 @@ class Pretend(Job):
 
     @property
     def gpu(self):
-        return self.on_gpu
+        return self.wants_gpu
 
     @property
     def path(self):
@@ -207,7 +207,7 @@ def test_a_disk_that_refuses_stops_the_run_and_what_was_done_stays(home, n_jobs)
 
 @pytest.mark.usefixtures("pretended")
 def test_jobs_for_a_gpu_go_to_workers_that_have_one(scheduler, tmp_path):
-    todo = [replace(job, on_gpu=True) for job in pretend(**{f"g{number}": "" for number in range(4)})]
+    todo = [replace(job, wants_gpu=True) for job in pretend(**{f"g{number}": "" for number in range(4)})]
     gpu = dask_worker(scheduler, tmp_path, "--resources", "GPU=1", "--no-nanny")
     try:
         with Client(scheduler) as client:
