@@ -28,8 +28,8 @@ def gains_table(scores: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `leaplib.beyond.trials.gains`, with core_seconds (a split, fits of LEAP's members included, training of the
-        DAMAEs not; NaN where the log does not know) in place of seconds, and goal (relative; NaN: none).
+        As `leaplib.beyond.trials.gains`, with core_seconds (a split, fits of LEAP's members included, what makes the
+        features not; NaN where the log does not know) in place of seconds, and goal (relative; NaN: none).
     """
     table = gains(scores)
     seconds = [_core_seconds(row["candidate"], row["task"], row["seconds"], times) for row in table.to_dict("records")]
