@@ -113,9 +113,10 @@ def _execute(path: Path, output: Path, values: Mapping[str, Any]) -> PapermillEx
     environment = dict(os.environ)
     os.environ.update({"LEAP_BATCH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
     try:
+        # A kernel that is told to stop now and then calls that an error; those of cells come back by themselves.
         papermill.execute_notebook(str(path), str(output), parameters=dict(values), kernel_name="python3",
                                    language="python", cwd=str(path.parent), progress_bar=False, log_output=False,
-                                   extra_arguments=["--IPKernelApp.log_level=ERROR"])  # fmt: skip
+                                   extra_arguments=["--IPKernelApp.log_level=CRITICAL"])  # fmt: skip
     except (PapermillExecutionError, DeadKernelError) as error:
         return error
     finally:
