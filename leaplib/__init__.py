@@ -6,7 +6,7 @@ import os
 # products are otherwise slowed down more than tenfold. It must be set before torch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 from leaplib.cohort import Cohort
 from leaplib.damae import DAMAE
