@@ -4,6 +4,7 @@ The scheduler is trusted as the user's own shell is: dask sends functions as pic
 (TLS: distributed's own settings).
 """
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from leaplib.running.scheduling import Outcome, Runner, do, lost
 
 GPU = "GPU"
 WAIT = 60  # seconds for the first worker
+PATIENCE = 300  # seconds after which a look is taken whether there are workers: they may be started anew
+POLL = 0.1
 EVERYTHING = "leaplib.running.task_run", "leaplib.ablation.ablations", "leaplib.data"
 
 
@@ -97,13 +100,44 @@ def _on_workers(client: Client, jobs: Sequence[Job], force: bool, threads: int, 
     futures = {submitted(job): job for job in sorted(jobs, key=estimate, reverse=True)}
     suspects = []
     try:
-        for future in as_completed(futures):
-            if isinstance(future.exception(), KilledWorker):
+        for future, result in _results(client, list(futures)):
+            if _killed(result):
                 suspects.append(futures[future])
             else:
-                yield future.result()
+                yield result
         for job in suspects:  # it may have shared a worker with the one that killed it: alone, each shows itself
-            error = (future := submitted(job)).exception()
-            yield lost(job, error) if isinstance(error, KilledWorker) else future.result()
+            for _, result in _results(client, [submitted(job)]):
+                yield lost(job, result[1]) if _killed(result) else result
     finally:
         client.cancel(list(futures))
+
+
+def _results(client: Client, futures: Sequence[Future]) -> Iterator[tuple[Future, Any]]:
+    """Yield futures as they end, with results, or exceptions as triples, and let go of each.
+
+    What is let go of is not done again when the worker that did it dies of another job.
+
+    Raises
+    ------
+    InputError
+        When there is no worker, `PATIENCE` seconds after the last look.
+    """
+    waiting, seen = as_completed(futures, with_results=True, raise_errors=False), time.monotonic()
+    while not waiting.is_empty():
+        for future, result in waiting.next_batch(block=False):
+            yield future, result
+            future.release()
+        time.sleep(0 if waiting.has_ready() else POLL)
+        if time.monotonic() - seen > PATIENCE:
+            if not _workers(client):
+                raise InputError("the dask cluster has no worker left: start some, and run the same command again; "
+                                 "what was done stays")  # fmt: skip
+            seen = time.monotonic()
+
+
+def _killed(result: Any) -> bool:
+    """Tell whether a job's workers died; what else went wrong outside of the job is raised."""
+    error = result[1] if isinstance(result, tuple) else result
+    if isinstance(error, BaseException) and not isinstance(error, KilledWorker):
+        raise error
+    return isinstance(error, KilledWorker)

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import dask
 import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
@@ -111,7 +112,10 @@ def workers(tmp_path_factory):
         patch.setenv("LEAP_HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("LEAP_DATA", raising=False)
         place = {"LEAP_HOME": os.environ["LEAP_HOME"]}  # for workers that are started again, too
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, env=place) as found:
+        with (
+            dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, env=place) as found,
+        ):
             yield found, os.environ["LEAP_HOME"]
 
 
@@ -217,6 +221,16 @@ def test_jobs_for_a_gpu_go_to_workers_that_have_one(scheduler, tmp_path):
         gpu.terminate()
         gpu.wait(120)
     assert {int(job.path.read_text()) for job in todo} == {gpu.pid}
+
+
+def test_a_cluster_that_loses_all_workers_is_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.3)
+    with (
+        LocalCluster(n_workers=0, dashboard_address=None) as none,
+        Client(none) as client,
+        pytest.raises(InputError, match="no worker left: start some, and run the same command again"),
+    ):
+        list(cluster._results(client, [client.submit(abs, -1)]))
 
 
 def test_clusters_that_cannot_work_are_refused(scheduler, monkeypatch, tmp_path):
