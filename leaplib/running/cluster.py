@@ -23,7 +23,7 @@ from leaplib.running.scheduling import Outcome, Runner, do, lost
 
 GPU = "GPU"
 WAIT = 60  # seconds for the first worker
-PATIENCE = 300  # seconds after which a look is taken whether there are workers: they may be started anew
+PATIENCE = 300  # seconds without any worker, later on: they may be started anew
 POLL = 0.1
 EVERYTHING = "leaplib.running.task_run", "leaplib.ablation.ablations", "leaplib.data"
 
@@ -120,19 +120,21 @@ def _results(client: Client, futures: Sequence[Future]) -> Iterator[tuple[Future
     Raises
     ------
     InputError
-        When there is no worker, `PATIENCE` seconds after the last look.
+        When there was no worker for `PATIENCE` seconds.
     """
-    waiting, seen = as_completed(futures, with_results=True, raise_errors=False), time.monotonic()
+    waiting = as_completed(futures, with_results=True, raise_errors=False)
+    seen = looked = time.monotonic()
     while not waiting.is_empty():
         for future, result in waiting.next_batch(block=False):
             yield future, result
             future.release()
         time.sleep(0 if waiting.has_ready() else POLL)
-        if time.monotonic() - seen > PATIENCE:
-            if not _workers(client):
+        if time.monotonic() - looked > PATIENCE / 30:
+            looked = time.monotonic()
+            seen = looked if _workers(client) else seen
+            if looked - seen > PATIENCE:
                 raise InputError("the dask cluster has no worker left: start some, and run the same command again; "
                                  "what was done stays")  # fmt: skip
-            seen = time.monotonic()
 
 
 def _killed(result: Any) -> bool:

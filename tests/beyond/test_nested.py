@@ -20,15 +20,7 @@ FEW = ("LEAP", "PS-LASSO", "PS-RIDGE", "LEAP+", "mean of LEAP and PS-RIDGE", "LE
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEAP_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.delenv("LEAP_DATA", raising=False)
-        yield
-
-
-@pytest.fixture(scope="module")
-def inner(home):
+def inner(shared_home):
     return run_candidates(TINY, "2a", FEW, n_splits=1, n_inner=2, device="cpu")
 
 
@@ -58,7 +50,7 @@ def test_inner_splits_of_unseen_tissues_hold_whole_tissues_out():
         assert (one.folds.groupby(tissue[one.train]).nunique() == 1).all()
 
 
-def test_no_response_of_a_test_sample_reaches_the_choice(home, inner):
+def test_no_response_of_a_test_sample_reaches_the_choice(shared_home, inner):
     """With absurd responses of the split's test samples all inner predictions are what they were."""
     runs = [TaskRun(TINY, get_task("2a"), "cpu") for _ in range(2)]
     split, response = runs[0].splits[0], runs[0].cohort.response.copy()
@@ -70,7 +62,7 @@ def test_no_response_of_a_test_sample_reaches_the_choice(home, inner):
         pd.testing.assert_frame_equal(first, second)
 
 
-def test_own_models_are_fitted_on_the_inner_training_set(home, inner):
+def test_own_models_are_fitted_on_the_inner_training_set(shared_home, inner):
     run = TaskRun(TINY, get_task("2a"), "cpu")
     one = inner_splits(run.splits[0])[1]
     genes, labels = run.expression, run.cohort.response
@@ -86,7 +78,7 @@ def test_own_models_are_fitted_on_the_inner_training_set(home, inner):
         "holdout-0"}  # fmt: skip
 
 
-def test_a_second_choice_computes_nothing(home, inner, monkeypatch):
+def test_a_second_choice_computes_nothing(shared_home, inner, monkeypatch):
     monkeypatch.setattr(Beyond, "predict", lambda *a: pytest.fail("computed again"))
     pd.testing.assert_frame_equal(run_candidates(TINY, "2a", FEW, n_splits=1, n_inner=2, device="cpu"), inner)
 

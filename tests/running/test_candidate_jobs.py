@@ -26,15 +26,7 @@ TASK = get_task("2a")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEAP_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.delenv("LEAP_DATA", raising=False)
-        yield
-
-
-@pytest.fixture(scope="module")
-def scores(home):
+def scores(shared_home):
     return run_candidates(TINY, TASK, FEW, device="cpu")
 
 
@@ -42,7 +34,7 @@ def trials(**arguments):
     return [job for job in candidate_jobs(TINY, TASK, device="cpu", **arguments) if isinstance(job, Trial)]
 
 
-def test_each_candidate_is_in_one_job_a_split_and_those_of_own_models_together(home):
+def test_each_candidate_is_in_one_job_a_split_and_those_of_own_models_together(shared_home):
     for arguments, splits in (({}, 2), ({"n_splits": 1}, 1), ({"n_splits": 1, "n_inner": None}, 5)):
         jobs = trials(**arguments)
         assert len({job.split_name for job in jobs}) == splits and len({job.id for job in jobs}) == len(jobs)
@@ -53,7 +45,7 @@ def test_each_candidate_is_in_one_job_a_split_and_those_of_own_models_together(h
         assert all(CANDIDATES[name].estimator is None for name in own.names)
 
 
-def test_trials_wait_for_what_they_use(home):
+def test_trials_wait_for_what_they_use(shared_home):
     outer = {job.names[0]: job for job in trials(n_splits=1)}
     inner = {job.names[0]: job for job in trials(n_splits=1, n_inner=1)}
     assert {job.stage for job in outer.values()} == {3} and {job.stage for job in inner.values()} == {1}
@@ -149,7 +141,7 @@ def test_other_candidates_beside_are_the_same_job_but_another_result(scores):
     assert few.is_done() and not more.is_done() and few.key != more.key
 
 
-def test_the_notebook_and_the_command_line_run_the_same(home):
+def test_the_notebook_and_the_command_line_run_the_same(shared_home):
     cells = nbformat.read(NOTEBOOK, 4).cells
     values: dict = {}
     exec(next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])), values)
@@ -163,7 +155,7 @@ def test_the_notebook_and_the_command_line_run_the_same(home):
     assert len({job.split_name for job in tried if job.is_inner}) == N_INNER
 
 
-def test_bad_choices_are_named(home):
+def test_bad_choices_are_named(shared_home):
     with pytest.raises(InputError, match="candidate 'magic' is unknown"):
         candidate_jobs(TINY, TASK, ["magic"])
     with pytest.raises(InputError, match="task 5a: its training set holds no xenografts"):
