@@ -31,13 +31,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaplib.damae import DAMAE, _Feed, _Stack, _stream, fit_damaes
-from leaplib.data import screen_of
-from leaplib.device import resolve_device, resolve_precision
-from leaplib.errors import InputError
-from leaplib.expression import ExpressionScaler
-from leaplib.preparation import pca_outliers
+from leaplib.base.device import resolve_device, resolve_precision
+from leaplib.base.errors import InputError
+from leaplib.cohorts.expression import ExpressionScaler
+from leaplib.cohorts.prepare import screen_of
+from leaplib.cohorts.selection import pca_outliers
 from leaplib.profiles import get_profile
+from leaplib.representation.damae import DAMAE, _Feed, _Stack, _stream, fit_damaes
 
 SEEDS = (0, 1, 2, 3, 4)
 SHAPE = 975, 6163

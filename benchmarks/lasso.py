@@ -36,13 +36,13 @@ from scipy.stats import rankdata
 from skglm import Lasso
 from sklearn.linear_model import lasso_path
 
-from leaplib.data import drug_screen
-from leaplib.device import resolve_device
-from leaplib.errors import InputError
-from leaplib.preparation import prepare_drugs
-from leaplib.pretraining import embed
+from leaplib.base.device import resolve_device
+from leaplib.base.errors import InputError
+from leaplib.cohorts.prepare import drug_screen
+from leaplib.cohorts.selection import prepare_drugs
+from leaplib.models.lasso_path import lasso_paths
 from leaplib.profiles import get_profile
-from leaplib.solvers.lasso_path import lasso_paths
+from leaplib.representation.pretraining import embed
 from leaplib.tasks import get_task
 
 K = 5

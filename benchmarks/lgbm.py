@@ -34,9 +34,9 @@ from joblib import Parallel, delayed
 from lasso import load_data, simulate
 from lightgbm import LGBMRegressor
 
-from leaplib.errors import InputError
-from leaplib.metrics import spearman
-from leaplib.regressors import PSLgbm
+from leaplib.base.errors import InputError
+from leaplib.base.metrics import spearman
+from leaplib.models.lgbm import PSLgbm
 
 K = 5
 GRID = {"learning_rate": [0.005, 0.01], "feature_fraction": [0.05, 0.25]}

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
-from leaplib.metrics import METRICS
+from leaplib.base.metrics import METRICS
 
 
 def loop(metric: Callable[..., float], truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:

@@ -25,10 +25,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaplib.device import resolve_device, resolve_precision
-from leaplib.regressors import PPMlp, PPTdnn
-from leaplib.regressors.base import Training
-from leaplib.regressors.neural import Pairs, Recipe, Sizes, held_out_lines, train
+from leaplib.base.device import resolve_device, resolve_precision
+from leaplib.models.base import Training
+from leaplib.models.networks import Pairs, PPMlp, PPTdnn, Recipe, Sizes, held_out_lines, train
 
 CASES = {
     "tdnn": (PPTdnn(), [{"dropout": 0.1}]),

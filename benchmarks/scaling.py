@@ -65,11 +65,11 @@ def point(n: int, n_perturbations: int) -> dict[str, float]:
     """Measure one size in this process."""
     import pandas as pd
 
-    from leaplib.leap import average
-    from leaplib.regressors import PSLasso
-    from leaplib.scores import score_split
-    from leaplib.splits import Split, tuning_folds
-    from leaplib.store import load_frame, save_frame
+    from leaplib.base.store import load_frame, save_frame
+    from leaplib.cohorts.splits import Split, tuning_folds
+    from leaplib.models.lasso import PSLasso
+    from leaplib.models.leap import average
+    from leaplib.results.scores import score_split
 
     codes, values = simulate(n, n_perturbations)
     lines = pd.Index([f"line-{number}" for number in range(n)])

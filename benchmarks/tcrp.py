@@ -26,15 +26,15 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from torch.nn.functional import mse_loss, pad
 
-from leaplib.data import drug_screen
-from leaplib.device import resolve_device
-from leaplib.errors import InputError
-from leaplib.preparation import prepare_drugs
-from leaplib.pretraining import embed
+from leaplib.base.device import resolve_device
+from leaplib.base.errors import InputError
+from leaplib.cohorts.prepare import drug_screen
+from leaplib.cohorts.selection import prepare_drugs
+from leaplib.models.base import Training
+from leaplib.models.maml import TaskSampler, initial_weights
+from leaplib.models.tcrp import PSTcrp
 from leaplib.profiles import get_profile
-from leaplib.regressors import PSTcrp
-from leaplib.regressors.base import Training
-from leaplib.solvers.maml import TaskSampler, initial_weights
+from leaplib.representation.pretraining import embed
 from leaplib.tasks import get_task
 
 K = 5

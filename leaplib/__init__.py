@@ -8,12 +8,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.6.0"
 
-from leaplib.cohort import Cohort
-from leaplib.damae import DAMAE
-from leaplib.errors import InputError
-from leaplib.expression import ExpressionScaler
-from leaplib.gene_models import LEAPPlus, PSRidge
-from leaplib.leap import LEAP
-from leaplib.regressors import PSKNN, PSLasso
+from leaplib.base.errors import InputError
+from leaplib.cohorts.cohort import Cohort
+from leaplib.cohorts.expression import ExpressionScaler
+from leaplib.models.gene_models import LEAPPlus, PSRidge
+from leaplib.models.knn import PSKNN
+from leaplib.models.lasso import PSLasso
+from leaplib.models.leap import LEAP
+from leaplib.representation.damae import DAMAE
 
 __all__ = ["DAMAE", "LEAP", "PSKNN", "Cohort", "ExpressionScaler", "InputError", "LEAPPlus", "PSLasso", "PSRidge"]

@@ -5,13 +5,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from leaplib.errors import InputError, StorageError
-from leaplib.layout import Layout
+from leaplib.base.errors import InputError, StorageError
+from leaplib.base.layout import Layout
 from leaplib.profiles import get_profile
 
 if TYPE_CHECKING:
-    from leaplib.running.jobs import Job
-    from leaplib.running.scheduling import Backend
+    from leaplib.runs.jobs import Job
+    from leaplib.runs.scheduling import Backend
 
 
 class Parser(argparse.ArgumentParser):
@@ -141,11 +141,11 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
 
 def _chosen(options: argparse.Namespace) -> "list[Job]":
     """Return the jobs that the options ask for."""
-    from leaplib.device import resolve_device
-    from leaplib.models import MODELS, check_models
-    from leaplib.notebooks import find_notebooks, number_of
-    from leaplib.running.job_list import notebook_jobs
-    from leaplib.running.jobs import in_stages, task_jobs
+    from leaplib.base.device import resolve_device
+    from leaplib.models.table import MODELS, check_models
+    from leaplib.runs.job_list import notebook_jobs
+    from leaplib.runs.jobs import in_stages, task_jobs
+    from leaplib.runs.notebooks import find_notebooks, number_of
     from leaplib.tasks import get_task
 
     profile = get_profile(options.profile)
@@ -163,7 +163,7 @@ def _chosen(options: argparse.Namespace) -> "list[Job]":
 
 def run_command(options: argparse.Namespace) -> int:
     """Do jobs, then run notebooks or print the tasks' scores; say where results lie and what failed."""
-    from leaplib.running.scheduling import run_jobs
+    from leaplib.runs.scheduling import run_jobs
 
     outcomes = run_jobs(_chosen(options), _backend(options), options.force)
     failed = [outcome.failure.line() for outcome in outcomes if outcome.failure]
@@ -177,7 +177,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 def _backend(options: argparse.Namespace) -> "Backend":
     """Return where jobs run."""
-    from leaplib.running.scheduling import Backend
+    from leaplib.runs.scheduling import Backend
 
     if (options.backend == "dask") != bool(options.scheduler):
         raise InputError("--backend dask and --scheduler ADDRESS go together: give both, or neither")
@@ -186,8 +186,7 @@ def _backend(options: argparse.Namespace) -> "Backend":
 
 def _show_tasks(options: argparse.Namespace) -> list[str]:
     """Print the scores of tasks; return what cannot be shown."""
-    from leaplib import scores
-    from leaplib.paper import tables
+    from leaplib.results import scores, tables
 
     failed = []
     for task in options.tasks:
@@ -202,7 +201,7 @@ def _show_tasks(options: argparse.Namespace) -> list[str]:
 
 def _show_notebooks(options: argparse.Namespace) -> list[str]:
     """Run the notebooks on what is done, and print where all lies; return what failed."""
-    from leaplib.notebooks import run_notebooks
+    from leaplib.runs.notebooks import run_notebooks
 
     layout = Layout(options.profile)
     seconds, failed = run_notebooks(options.profile, options.notebooks, device=options.device)
@@ -218,8 +217,8 @@ def _show_notebooks(options: argparse.Namespace) -> list[str]:
 
 def plan_command(options: argparse.Namespace) -> int:
     """Print the jobs, their states and costs."""
-    from leaplib.running import plan
-    from leaplib.threads import n_cores
+    from leaplib.base.threads import n_cores
+    from leaplib.runs import plan
 
     print(plan.text(_chosen(options), options.cores or [n_cores()], options.list))
     return 0
@@ -227,7 +226,7 @@ def plan_command(options: argparse.Namespace) -> int:
 
 def report_command(options: argparse.Namespace) -> int:
     """Build the report of a run and print where its first page lies."""
-    from leaplib.reporting.report import build_report
+    from leaplib.report.report import build_report
 
     print(build_report(options.profile, options.out))
     return 0
@@ -275,7 +274,7 @@ def data_pubchem(options: argparse.Namespace) -> int:
 
 def fit_command(options: argparse.Namespace) -> int:
     """Fit a model on a user's tables or on a task, and say what was done."""
-    from leaplib.device import resolve_device
+    from leaplib.base.device import resolve_device
     from leaplib.samples.own_samples import fit_to_folder
 
     profile = get_profile(options.profile)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.tasks import TASKS
 
 

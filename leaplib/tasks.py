@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 
 DRUG_STUDIES = ("GDSC v2", "GDSC v1", "CCLE", "CTRP")
 XENOGRAFT_DRUGS = ("Cetuximab", "Erlotinib", "Tamoxifen", "Trametinib", "Paclitaxel")
@@ -23,7 +23,7 @@ class Task:
     title : str
         A few words for headings and figures.
     screen : {"dependencies", "dependencies-22q4", "effects-18q3", "drugs", "xenografts"}
-        Where its labels come from (`leaplib.data.screen_of`).
+        Where its labels come from (`leaplib.cohorts.prepare.screen_of`).
     pool : {"dependencies", "dependencies-22q4", "drugs", "xenografts"}
         Whose expression the autoencoders see; all tasks of a pool share their representations.
     label : str
@@ -56,7 +56,7 @@ class Task:
     drugs : tuple of str
         The only drugs of the task; empty: all.
     harmonise : {"together", "per domain", "combat"}
-        How cell lines and xenografts are brought together (`leaplib.expression.harmonise`).
+        How cell lines and xenografts are brought together (`leaplib.cohorts.expression.harmonise`).
     """
 
     id: str

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
-from leaplib.cohort import Cohort
-from leaplib.simulation import simulate
+from leaplib.cohorts.cohort import Cohort
+from leaplib.cohorts.simulation import simulate
 
 os.environ["LEAP_JOBS"] = "1"  # in this process, where tests can look into it, unless a test says otherwise
 matplotlib.use("Agg")

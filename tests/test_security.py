@@ -38,26 +38,26 @@ from openpyxl import load_workbook
 from PIL import Image
 
 import leaplib
-from leaplib import store
-from leaplib.cohort import Cohort
-from leaplib.damae import DAMAE
-from leaplib.errors import InputError
-from leaplib.layout import Layout, slug
-from leaplib.models import CONTROLS, FEW_SHOT, names
-from leaplib.paper import print_tables, workbook
-from leaplib.paper.figures import save as save_figure
-from leaplib.paper.latex import escape as latex_escape
-from leaplib.plotting import style
-from leaplib.regressors import PSKNN
-from leaplib.reporting import report
-from leaplib.reporting.notebook_pages import clean, to_html
-from leaplib.reporting.svg import EMPTY, harmless
+from leaplib.base import store
+from leaplib.base.errors import InputError
+from leaplib.base.layout import Layout, slug
+from leaplib.cohorts.cohort import Cohort
+from leaplib.cohorts.splits import check_names, load_splits, make_splits
+from leaplib.figures import style
+from leaplib.figures.figures import save as save_figure
+from leaplib.models.knn import PSKNN
+from leaplib.models.table import CONTROLS, FEW_SHOT, names
+from leaplib.report import report
+from leaplib.report.notebook_pages import clean, to_html
+from leaplib.report.svg import EMPTY, harmless
+from leaplib.representation.damae import DAMAE
+from leaplib.results import print_tables, workbook
+from leaplib.results.latex import escape as latex_escape
 from leaplib.sources import archives, download, fetch, manifest, pubchem, rds, read_gene_sets, read_pdx, studies
 from leaplib.sources.rds import read_rds, unpacked
 from leaplib.sources.tabular import Place
 from leaplib.sources.tensors import read_tensors
 from leaplib.sources.wheels import read_member
-from leaplib.splits import check_names, load_splits, make_splits
 from leaplib.tasks import get_task
 
 from .sources import rds as writing

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from leaplib.damae import DAMAE
-from leaplib.errors import InputError
-from leaplib.regressors.base import seen
+from leaplib.base.errors import InputError
+from leaplib.models.base import seen
+from leaplib.representation.damae import DAMAE
 
 N_TOP = 50
 BLOCK = 32  # perturbations traced at a time: bounds the memory

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 
 COLUMNS = {"Term": "gene_set", "ES": "es", "NES": "nes", "NOM p-val": "p", "FDR q-val": "fdr", "Lead_genes": "leading"}
 

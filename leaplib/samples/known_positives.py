@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources.identifiers import normalise_drug
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 
 MATCHES = ("none", "domain", "quantile")
 MIN_DOMAIN = 10

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leaplib.errors import InputError
-from leaplib.files import atomic_folder, sha256, write_text
-from leaplib.store import versions
+from leaplib.base.errors import InputError
+from leaplib.base.files import atomic_folder, sha256, write_text
+from leaplib.base.store import versions
 
 FORMAT, VERSION = "leaplib.model", 1
 RECORD = "model.json"

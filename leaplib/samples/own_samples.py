@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leaplib.data import load_cohort
-from leaplib.errors import InputError
-from leaplib.files import atomic_path
-from leaplib.gene_models import LEAPPlus, PSRidge
-from leaplib.leap import LEAP
-from leaplib.pretraining import representations
+from leaplib.base.errors import InputError
+from leaplib.base.files import atomic_path
+from leaplib.base.store import load_frame, save_frame
+from leaplib.cohorts.prepare import load_cohort
+from leaplib.models.gene_models import LEAPPlus, PSRidge
+from leaplib.models.leap import LEAP
 from leaplib.profiles import Profile
+from leaplib.representation.pretraining import representations
 from leaplib.samples.biomarkers import biomarkers
 from leaplib.samples.matching import MAX_MISSING, Reference
 from leaplib.samples.model_folder import check_target, read_record, write_folder
 from leaplib.samples.uncertainty import Applicability, Calibration
 from leaplib.samples.units import NAMES, USER_UNITS, detect_units, to_log
 from leaplib.samples.user_tables import SEPARATORS, SUFFIXES, read_expression, read_groups, read_response
-from leaplib.store import load_frame, save_frame
 from leaplib.tasks import get_task
 
 ESTIMATORS: dict[str, type] = {"leap": LEAP, "ps-ridge": PSRidge, "leap-plus": LEAPPlus}
-"""Models that a user can fit, by their key in `leaplib.models`."""
+"""Models that a user can fit, by their key in `leaplib.models.table`."""
 
 FRAMES = ("genes", "scores", "biomarkers", "quantiles", "folds", "usual", "distances", "scales")
 MIN_LABELS = 10

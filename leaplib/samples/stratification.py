@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
-from leaplib.errors import InputError
-from leaplib.paper import pages
-from leaplib.plotting import stratification, style
+from leaplib.base.errors import InputError
+from leaplib.figures import pages, stratification, style
 
 GROUPS = ("low", "middle", "high")
 SHARE = 0.25

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 
 N_NEIGHBOURS = 5
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 
 USER_UNITS = ("auto", "counts", "tpm", "log", "z-score")
 LOG_LIMIT = 40.0  # log2 of more than a million million: no log scale reaches it

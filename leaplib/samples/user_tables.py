@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leaplib.cohort import check_unique
-from leaplib.errors import InputError, first_line
+from leaplib.base.errors import InputError, first_line
+from leaplib.cohorts.cohort import check_unique
 from leaplib.sources.tabular import Place, check_file, read_text_table, refuse_gaps, refuse_repeats
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import manifest
 from leaplib.sources.gene_sets import read_cgp
 from leaplib.sources.screens import GeneScreen

@@ -19,8 +19,8 @@ import pooch
 import requests
 from requests.adapters import HTTPAdapter
 
-from leaplib.errors import InputError
-from leaplib.progress import byte_bar
+from leaplib.base.errors import InputError
+from leaplib.base.progress import byte_bar
 from leaplib.sources.manifest import is_safe
 
 if TYPE_CHECKING:

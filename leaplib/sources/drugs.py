@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import depmap, manifest
 from leaplib.sources.gdsc import PLATFORM, STUDIES, read_expression, read_response, read_smiles
 from leaplib.sources.identifiers import DrugIndex, LineIndex, normalise_drug, normalise_line

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources.manifest import path
 from leaplib.sources.tabular import DATE
 from leaplib.sources.tensors import read_tensors

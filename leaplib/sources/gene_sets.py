@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources.manifest import path
 from leaplib.sources.tabular import DATE
 from leaplib.sources.wheels import read_text

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 from rdkit import Chem, rdBase
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 
 # Counter-ions at the end of a drug's name. Acetate, phosphate, succinate and the like are left out, since
 # they may be esters (fludarabine phosphate), and so are bromide and chloride (podophyllotoxin bromide).

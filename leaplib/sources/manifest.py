@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from leaplib.errors import InputError
-from leaplib.files import sha256
-from leaplib.layout import data_folder
+from leaplib.base.errors import InputError
+from leaplib.base.files import sha256
+from leaplib.base.layout import data_folder
 
 MANIFEST = "sources.toml"
 KINDS = ("wheel", "download", "manual")

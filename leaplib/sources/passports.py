@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources.manifest import path
 from leaplib.sources.wheels import read_csv
 

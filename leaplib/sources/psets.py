@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources.rds import Node, read_rds
 from leaplib.sources.tabular import Place, check_columns, numbers, refusing_damage
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 import requests
 
-from leaplib.errors import InputError
-from leaplib.files import write_text
-from leaplib.progress import progress
+from leaplib.base.errors import InputError
+from leaplib.base.files import write_text
+from leaplib.base.progress import progress
 from leaplib.sources.download import session_for
 
 PUG = "https://pubchem.ncbi.nlm.nih.gov/rest/pug"

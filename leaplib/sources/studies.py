@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import manifest
 from leaplib.sources.psets import read_pset_responses
 from leaplib.sources.tabular import (

@@ -18,7 +18,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 
-from leaplib.errors import DAMAGE, InputError
+from leaplib.base.errors import DAMAGE, InputError
 from leaplib.sources import archives
 from leaplib.sources.manifest import limit_of
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 
 # What pickle protocol 4 uses for dictionaries, text, numbers, tensors. Left out on purpose: BUILD, INST,
 # OBJ, NEWOBJ (object state and classes), EXT (the extension registry), PERSID (persistent ids), and

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import archives
 from leaplib.sources.manifest import limit_of
 from leaplib.sources.tabular import Place, check_columns, parse_all

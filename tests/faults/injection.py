@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from leaplib import external, profiles
+from leaplib import profiles
 from leaplib.__main__ import main
-from leaplib.layout import slug
-from leaplib.paper import tables
-from leaplib.running.jobs import Fit
+from leaplib.base.layout import slug
+from leaplib.results import external, tables
+from leaplib.runs.jobs import Fit
 
 TINY = replace(
     profiles.get_profile("smoke"), name="tiny", n_splits=1, n_test_sets=5, max_perturbations=5, n_genes=60,

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from leaplib.__main__ import main
-from leaplib.layout import slug
-from leaplib.running.task_run import TaskRun
+from leaplib.base.layout import slug
+from leaplib.runs.task_run import TaskRun
 from tests.faults import injection
 from tests.faults.injection import COMMAND, points, resumed, run
 
@@ -166,7 +166,9 @@ def test_a_model_that_fails(home, whole, undisturbed, model, others):
 @pytest.mark.faults
 def test_an_autoencoder_that_fails_is_trained_once_and_what_needs_it_is_not_tried(home, undisturbed):
     def install(patch):
-        patch.setattr("leaplib.pretraining.Representations.fit", lambda *a, **k: tried.append(1) or 1 / 0)
+        patch.setattr(
+            "leaplib.representation.pretraining.Representations.fit", lambda *a, **k: tried.append(1) or 1 / 0
+        )
 
     tried = []
     ended = run(home, fault=install)
@@ -186,7 +188,7 @@ def test_a_task_that_cannot_be_prepared(home, tmp_path):
     both = ("run", "--profile", "tiny", "--tasks", "2a,1a", "--models", "ps-knn", "--device", "cpu")
 
     def install(patch):
-        from leaplib import data
+        from leaplib.cohorts import prepare as data
 
         prepare = data.prepare
 
@@ -195,7 +197,7 @@ def test_a_task_that_cannot_be_prepared(home, tmp_path):
                 raise KeyError("column that is not there")
             return prepare(profile, task)
 
-        patch.setattr("leaplib.data.prepare", fails)
+        patch.setattr("leaplib.cohorts.prepare.prepare", fails)
 
     ended = run(home, lambda: main(both), install)
     assert ended.code == 1

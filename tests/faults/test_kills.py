@@ -29,20 +29,20 @@ def test_the_points_above_are_all_that_there_are(home, undisturbed):
 
 
 MOMENTS = [
-    ("leaplib.data.prepare", 1, False),
-    ("leaplib.data.Cohort.save", 1, True),
-    ("leaplib.data.make_splits", 1, False),
-    ("leaplib.pretraining.pool_of", 1, True),
+    ("leaplib.cohorts.prepare.prepare", 1, False),
+    ("leaplib.cohorts.prepare.Cohort.save", 1, True),
+    ("leaplib.cohorts.prepare.make_splits", 1, False),
+    ("leaplib.representation.pretraining.pool_of", 1, True),
     ("torch.optim.Adam.step", 7, False),
     ("torch.optim.Adam.step", 40, True),
-    ("leaplib.pretraining.save_frame", 4, False),
-    ("leaplib.running.task_run.save_frame", 1, True),
-    ("leaplib.running.task_run.save_frame", 8, False),
-    ("leaplib.running.scheduling.log", 1, False),
-    ("leaplib.running.scheduling.log", 5, True),
-    ("leaplib.running.failures.forget", 3, False),
-    ("leaplib.paper.tables.summary", 1, False),
-    ("leaplib.paper.tables.save_table", 1, False),
+    ("leaplib.representation.pretraining.save_frame", 4, False),
+    ("leaplib.runs.task_run.save_frame", 1, True),
+    ("leaplib.runs.task_run.save_frame", 8, False),
+    ("leaplib.runs.scheduling.log", 1, False),
+    ("leaplib.runs.scheduling.log", 5, True),
+    ("leaplib.runs.failures.forget", 3, False),
+    ("leaplib.results.tables.summary", 1, False),
+    ("leaplib.results.tables.save_table", 1, False),
 ]
 
 

@@ -40,11 +40,11 @@ def test_one_of_two_runs_is_killed(home, undisturbed, number):
 
 INTERRUPTED = [
     ("os.replace", 2),
-    ("leaplib.data.prepare", 1),
+    ("leaplib.cohorts.prepare.prepare", 1),
     ("torch.optim.Adam.step", 5),
-    ("leaplib.running.task_run.save_frame", 2),
-    ("leaplib.running.scheduling.log", 4),
-    ("leaplib.paper.tables.summary", 1),
+    ("leaplib.runs.task_run.save_frame", 2),
+    ("leaplib.runs.scheduling.log", 4),
+    ("leaplib.results.tables.summary", 1),
 ]
 
 
@@ -63,7 +63,7 @@ def test_a_worker_that_dies_once_costs_nothing(home, undisturbed):
         code = HERE()
         return code or command()
 
-    ended = run(home, two, lambda patch: patch.setattr("leaplib.running.jobs.Fit", injection.DiesOnce))
+    ended = run(home, two, lambda patch: patch.setattr("leaplib.runs.jobs.Fit", injection.DiesOnce))
     assert (ended.code, ended.err) == (0, "")
     assert (home / "fit-2a-holdout-0-ps-knn.died").exists()
     injection.assert_same(injection.snapshot(home), undisturbed)
@@ -72,7 +72,7 @@ def test_a_worker_that_dies_once_costs_nothing(home, undisturbed):
 
 @pytest.mark.faults
 def test_a_worker_that_dies_every_time_is_recorded_as_lost(home, undisturbed):
-    ended = run(home, HERE, lambda patch: patch.setattr("leaplib.running.jobs.Fit", injection.DiesAlways))
+    ended = run(home, HERE, lambda patch: patch.setattr("leaplib.runs.jobs.Fit", injection.DiesAlways))
     assert ended.code == 1
     lines = ended.err.strip().splitlines()
     assert "1 failed" in lines[0]

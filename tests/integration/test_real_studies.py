@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from leaplib import data, external
+from leaplib.cohorts import prepare as data
 from leaplib.profiles import get_profile
+from leaplib.results import external
 from leaplib.sources import manifest
 from leaplib.tasks import get_task
 

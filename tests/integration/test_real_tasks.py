@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib import data
-from leaplib.experiment import run_task
-from leaplib.paper import tables
+from leaplib.cohorts import prepare as data
 from leaplib.profiles import get_profile
+from leaplib.results import tables
+from leaplib.runs.experiment import run_task
 from leaplib.sources import manifest
 from leaplib.tasks import get_task
 

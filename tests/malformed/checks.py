@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 
 # What to do is said in the imperative, after a colon, a comma or "or".
 REMEDY = re.compile(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import (
     gdsc,
     gene_sets,

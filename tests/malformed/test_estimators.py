@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from leaplib import DAMAE, LEAP
-from leaplib.errors import InputError
-from leaplib.regressors import TissueMean, TrainingMean
+from leaplib.base.errors import InputError
+from leaplib.models.naive import TissueMean, TrainingMean
 
 from .test_saved import MODELS
 

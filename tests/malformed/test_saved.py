@@ -9,15 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib import data
-from leaplib.cohort import Cohort
-from leaplib.damae import DAMAE
-from leaplib.errors import InputError
-from leaplib.layout import Layout
+from leaplib.base.errors import InputError
+from leaplib.base.layout import Layout
+from leaplib.base.store import is_done, load_frame, provenance, save_frame
+from leaplib.cohorts import prepare as data
+from leaplib.cohorts.cohort import Cohort
+from leaplib.cohorts.splits import load_splits, make_splits, save_splits
+from leaplib.models.kernel import SharedKernelRidge
+from leaplib.models.knn import PSKNN
+from leaplib.models.lasso import PSLasso
+from leaplib.models.lgbm import PPLgbm, PSLgbm
+from leaplib.models.networks import PPMlp, PPTdnn
+from leaplib.models.ridge import DualRidge
+from leaplib.models.tcrp import PSTcrp
 from leaplib.profiles import get_profile
-from leaplib.regressors import PSKNN, DualRidge, PPLgbm, PPMlp, PPTdnn, PSLasso, PSLgbm, PSTcrp, SharedKernelRidge
-from leaplib.splits import load_splits, make_splits, save_splits
-from leaplib.store import is_done, load_frame, provenance, save_frame
+from leaplib.representation.damae import DAMAE
 from leaplib.tasks import get_task
 
 from ..conftest import frames

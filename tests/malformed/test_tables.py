@@ -328,7 +328,7 @@ def test_what_editors_do_to_text_is_harmless(kind: str, name: str, tmp_path: Pat
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_a_damaged_archive_is_refused_or_reads_the_same(kind: str, tmp_path: Path) -> None:
     """Some bytes carry no data (dates, comments): then nothing changes. Anything else is refused by name."""
-    from leaplib.errors import InputError
+    from leaplib.base.errors import InputError
 
     path = SOUND[kind](tmp_path)
     sound = path.read_bytes()

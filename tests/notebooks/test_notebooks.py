@@ -8,10 +8,10 @@ import nbformat
 import pandas as pd
 import pytest
 
-from leaplib.paper import redraw
+from leaplib.figures import redraw
 from leaplib.__main__ import main
-from leaplib.errors import InputError
-from leaplib.notebooks import NotebookError, check_parameters, find_notebooks, run_notebook
+from leaplib.base.errors import InputError
+from leaplib.runs.notebooks import NotebookError, check_parameters, find_notebooks, run_notebook
 from leaplib.tasks import TASKS
 
 FOLDER = Path(__file__).parents[2] / "notebooks"

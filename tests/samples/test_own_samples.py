@@ -7,7 +7,7 @@ import pytest
 
 from leaplib import InputError
 from leaplib.__main__ import main
-from leaplib.metrics import spearman
+from leaplib.base.metrics import spearman
 from leaplib.profiles import PROFILES, get_profile
 from leaplib.samples import own_samples
 from leaplib.samples.own_samples import OwnModel, fit_tables

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from leaplib import InputError
-from leaplib.plotting import stratification as panels
+from leaplib.figures import stratification as panels
 from leaplib.samples import stratification
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib import data
-from leaplib.errors import InputError
-from leaplib.experiment import run_task
+from leaplib.base.errors import InputError
+from leaplib.cohorts import prepare as data
 from leaplib.profiles import get_profile
+from leaplib.runs.experiment import run_task
 from leaplib.sources import depmap, read_gene_screen
 from leaplib.tasks import get_task
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from leaplib.__main__ import main
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import download, fetch, manifest, status
 
 BODY = bytes(range(256)) * 40

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import gdsc, manifest, read_drug_screen
 from leaplib.sources.drugs import EXPRESSION, drug_files, takes_rna_seq
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import gdsc, read_expression, read_response, read_smiles
 
 from .conftest import GENES, LINES, SMILES, World, expression, tensors

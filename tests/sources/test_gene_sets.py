@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import gene_sets, manifest, read_cgp, read_gene_sets
 
 from .conftest import World

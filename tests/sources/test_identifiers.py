@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import DrugIndex, LineIndex, normalise_drug, normalise_line, read_passports
 from leaplib.sources.identifiers import drug_synonyms, structure_key
 

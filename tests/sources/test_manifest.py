@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from leaplib.errors import InputError
-from leaplib.files import sha256
+from leaplib.base.errors import InputError
+from leaplib.base.files import sha256
 from leaplib.sources import fetch, manifest, path, status, verify
 
 from .conftest import World

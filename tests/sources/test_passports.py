@@ -1,6 +1,6 @@
 import pytest
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import passports, read_passports
 
 from .conftest import PASSPORTS, World

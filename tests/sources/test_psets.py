@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources.psets import PSETS, RNASEQ, read_pset, read_pset_responses
 
 from .rds import S4, Environment, Factor, Frame, Matrix, data_frame, serialise, write_rds

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from leaplib.__main__ import main
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import pubchem
 from leaplib.sources.pubchem import find_smiles
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources.rds import Node, read_rds
 from leaplib.sources.tabular import Place
 

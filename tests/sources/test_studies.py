@@ -9,7 +9,7 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import manifest, tabular
 from leaplib.sources.identifiers import LineIndex
 from leaplib.sources.studies import (

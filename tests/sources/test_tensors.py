@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources.tensors import _TensorUnpickler, read_tensors
 
 

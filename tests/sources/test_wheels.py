@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources.wheels import read_csv, read_member, read_text
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources import depmap, read_gene_sets, read_pdx, read_pset, studies
 from leaplib.sources.xenografts import read_pdx_response
 

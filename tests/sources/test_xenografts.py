@@ -8,7 +8,7 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from leaplib.errors import InputError
+from leaplib.base.errors import InputError
 from leaplib.sources.xenografts import DRUGS, TISSUES, read_pdx, read_pdx_response
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

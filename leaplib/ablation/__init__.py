@@ -1,1 +1,0 @@
-"""Ablations: the variants of LEAP that the paper compares, and their results."""

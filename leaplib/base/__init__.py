@@ -1,0 +1,1 @@
+"""What every room stands on: errors, files, results on disk, places, devices, metrics, progress."""

@@ -1,0 +1,72 @@
+"""What code a result depends on: a hash over the modules that compute it, comments and docstrings aside."""
+
+import ast
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+SETTINGS = {"leaplib.tasks", "leaplib.profiles", "leaplib.models.table", "leaplib.runs.variants"}
+"""Modules that are data: what they say of a result is in its key as it is."""
+
+
+@lru_cache(maxsize=64)
+def code_version(*modules: str, alone: tuple[str, ...] = ()) -> str:
+    """Return a hash over modules of leaplib and all others of it that they import, in sixteen hexadecimal digits.
+
+    So the code of a stage counts, and that of all stages that it builds on: a mended reader of files makes the cohort
+    stale, and every result on it.
+
+    Parameters
+    ----------
+    modules : str
+        Dotted names, such as "leaplib.models.knn".
+    alone : tuple of str
+        Modules that count without what they import, as those do that bring the others together.
+
+    Notes
+    -----
+    Comments, docstrings and layout do not count: the hash is over the syntax tree. Nor do `SETTINGS`.
+    """
+    digest = hashlib.sha256()
+    for name in sorted({*_closure(modules), *alone}):
+        digest.update(f"{name}\n{ast.dump(_tree(name))}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _closure(modules: tuple[str, ...]) -> set[str]:
+    """Return modules and what they import, directly or not."""
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name not in SETTINGS:
+            found.add(name)
+            waiting += _imports(name)
+    return found
+
+
+def _file(name: str) -> Path:
+    """Return the source file of a module of leaplib."""
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@lru_cache(maxsize=256)
+def _tree(name: str) -> ast.Module:
+    tree = ast.parse(_file(name).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def _imports(name: str) -> list[str]:
+    """Return the modules of leaplib that a module imports, those of packages that names are taken from too."""
+    found = []
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.ImportFrom):
+            found += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+    return [module for module in found if module.startswith("leaplib.") and _file(module).is_file()]

@@ -1,0 +1,81 @@
+"""Where tensors live: the CPU everywhere, CUDA where there is one."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from leaplib.base.errors import InputError
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+def resolve_device(device: str = "auto") -> torch.device:
+    """Return the torch device for "auto", "cpu" or "cuda".
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda"}
+        "auto" is CUDA where torch sees it, else the CPU.
+
+    Raises
+    ------
+    InputError
+        For another name, or for "cuda" on a machine without it.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device {device!r} is unknown: use auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device 'cuda' was asked for, but torch sees no GPU: use auto or cpu")
+    # Denormals slow first-order solvers down some twenty times and change no result.
+    torch.set_flush_denormal(True)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+    """Return the type that matrix products of a network are computed in.
+
+    Parameters
+    ----------
+    precision : {"auto", "float32", "bfloat16"}
+        "auto" is bfloat16 on CUDA and on CPUs with matrix units for it (AMX), else float32.
+    device : torch.device
+
+    Raises
+    ------
+    InputError
+        For another name.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise InputError(f"precision {precision!r} is unknown: use auto, float32 or bfloat16")
+    if precision == "auto":
+        fast = device.type == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def side_by_side(function: Callable[[P], R], parts: Iterable[P], device: torch.device) -> list[R]:
+    """Return function(part) of each part: on a GPU one after the other, else a thread a core.
+
+    The products of small models are small: a core that works alone on data in its cache is faster than all
+    cores on one product, which wait for each other.
+    """
+    parts, threads = list(parts), torch.get_num_threads()
+    if device.type != "cpu" or min(threads, len(parts)) <= 1:
+        return [function(part) for part in parts]
+    with ThreadPoolExecutor(threads, initializer=_one_thread) as pool:
+        try:
+            return [future.result() for future in [pool.submit(function, part) for part in parts]]
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)  # for threads yet to come, which take the number that was set last
+
+
+def _one_thread() -> None:
+    """Set up a thread: both settings are its own."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)

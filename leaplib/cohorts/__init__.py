@@ -1,0 +1,1 @@
+"""From a screen to a cohort: selection rules, expression, splits, fingerprints, simulation."""

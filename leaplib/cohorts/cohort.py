@@ -1,0 +1,233 @@
+"""Cohort: the one noun that travels from preparation to the models."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leaplib.base.errors import DAMAGE, InputError, first_line
+from leaplib.base.files import atomic_path, write_text
+from leaplib.base.store import read_parquet
+
+SAMPLE_COLUMNS = ("tissue", "study", "disease_model")
+FRAMES = ("expression", "response", "samples", "perturbations", "fingerprints")
+# Not the ids of other providers: DepMap gives NCI-H322 and its derivative NCI-H322M the same one of Sanger.
+LINE_ID = "depmap_id"
+UNITS = ("log2(TPM+1)", "z-score")
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Samples with expression and responses, checked when built.
+
+    Parameters
+    ----------
+    name : str
+        Short name, such as "drugs" or "dependencies".
+    expression : DataFrame, samples x genes
+        Finite values in `unit`.
+    response : DataFrame, samples x perturbations
+        NaN where a perturbation was not tested in a sample; the unit is `label`.
+    samples : DataFrame, one row a sample
+        Columns `tissue`, `study`, `disease_model`.
+    perturbations : DataFrame, one row a perturbation
+        Column `kind` ("gene" or "drug"); drugs also have `smiles`.
+    fingerprints : DataFrame, perturbations x bits, optional
+        For the pan-perturbation models.
+    label : str
+        What the response is, e.g. "AAC".
+    unit : {"log2(TPM+1)", "z-score"}
+        Unit of the expression. Negative values are an error in the first.
+    data : {"real", "simulated"}
+        What every output that rests on this cohort must say.
+    platform : str
+        How expression was measured, in words for captions.
+
+    Raises
+    ------
+    InputError
+        When ids repeat, two samples are one cell line, frames do not share their index, or values are
+        infinite, missing or negative.
+    """
+
+    name: str
+    expression: pd.DataFrame
+    response: pd.DataFrame
+    samples: pd.DataFrame
+    perturbations: pd.DataFrame
+    fingerprints: pd.DataFrame | None = None
+    label: str = "response"
+    unit: str = "log2(TPM+1)"
+    data: str = "real"
+    platform: str = "RNA-seq"
+    _hash: list[str] = field(default_factory=list, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_expression(self.expression, self.unit, self.name)
+        for frame, axis, what in (
+            (self.response, "index", "sample in the response"),
+            (self.samples, "index", "sample in the sample table"),
+            (self.response, "columns", "perturbation in the response"),
+            (self.perturbations, "index", "perturbation in the perturbation table"),
+        ):
+            check_unique(getattr(frame, axis), what, self.name)
+        self._check_lines()
+        self._check_alignment()
+        self._check_values()
+
+    def _check_lines(self) -> None:
+        """Refuse a cell line that stands under two names: it could be on both sides of a split."""
+        known = self.samples[LINE_ID].dropna() if LINE_ID in self.samples else pd.Series(dtype=str)
+        repeated = known[known.duplicated(keep=False)]
+        if len(repeated):
+            same = repeated.index[repeated == repeated.iloc[0]]
+            raise InputError(f"{self.name}: samples {same[0]!r} and {same[1]!r} are one cell line ({LINE_ID} "
+                             f"{repeated.iloc[0]}): give both the same name")  # fmt: skip
+
+    def _check_alignment(self) -> None:
+        for frame, what in ((self.response, "response"), (self.samples, "sample table")):
+            unknown = frame.index.symmetric_difference(self.expression.index)
+            if len(unknown):
+                raise InputError(
+                    f"{self.name}: sample {unknown[0]!r} is not in both expression and {what} "
+                    f"({len(unknown)} such samples): give all frames the same samples"
+                )
+        unknown = self.response.columns.difference(self.perturbations.index, sort=False)
+        if len(unknown):
+            raise InputError(
+                f"{self.name}: the response has an unknown perturbation {unknown[0]!r} ({len(unknown)} such): "
+                "describe it in the perturbation table or drop its column"
+            )
+        if not self.perturbations.index.equals(self.response.columns):
+            raise InputError(f"{self.name}: the perturbation table must list the response's columns, in their order")
+        for frame, what in ((self.response, "response"), (self.samples, "sample table")):
+            if not frame.index.equals(self.expression.index):
+                raise InputError(f"{self.name}: the {what} lists its samples in another order than expression")
+
+    def _check_values(self) -> None:
+        for column in SAMPLE_COLUMNS:
+            if column not in self.samples:
+                raise InputError(f"{self.name}: the sample table has no column {column!r}: add it")
+        if self.data not in ("real", "simulated"):
+            raise InputError(f"{self.name}: data is {self.data!r}: it must be 'real' or 'simulated'")
+        infinite = np.isinf(self.response.to_numpy(dtype=float))
+        if infinite.any():
+            row, column = np.argwhere(infinite)[0]
+            raise InputError(
+                f"{self.name}: infinite response of sample {self.response.index[row]!r} to "
+                f"{self.response.columns[column]!r}: mend it or set it to missing"
+            )
+        if self.fingerprints is not None and not self.fingerprints.index.equals(self.perturbations.index):
+            raise InputError(f"{self.name}: fingerprints and perturbations differ: give one row a perturbation")
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over all values and ids: two cohorts with the same hash give the same results."""
+        if not self._hash:
+            digest = hashlib.sha256(json.dumps([self.name, self.label, self.unit, self.data]).encode())
+            for frame in (getattr(self, name) for name in FRAMES):
+                digest.update(b"" if frame is None else hash_frame(frame).encode())
+            self._hash.append(digest.hexdigest())
+        return self._hash[0]
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of measured (sample, perturbation) pairs."""
+        return int(self.response.notna().to_numpy().sum())
+
+    def subset(self, samples: pd.Index | None = None, perturbations: pd.Index | None = None) -> "Cohort":
+        """Return the cohort of some samples and perturbations, in the order given."""
+        rows = self.expression.index if samples is None else pd.Index(samples)
+        columns = self.response.columns if perturbations is None else pd.Index(perturbations)
+        return replace(
+            self,
+            expression=self.expression.loc[rows],
+            response=self.response.loc[rows, columns],
+            samples=self.samples.loc[rows],
+            perturbations=self.perturbations.loc[columns],
+            fingerprints=None if self.fingerprints is None else self.fingerprints.loc[columns],
+            _hash=[],
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the cohort to a folder: one parquet file a frame, and `cohort.json`, written last."""
+        folder = Path(folder)
+        for name in FRAMES:
+            frame = getattr(self, name)
+            if frame is not None:
+                with atomic_path(folder / f"{name}.parquet") as temporary:
+                    frame.to_parquet(temporary)
+        meta = {key: getattr(self, key) for key in ("name", "label", "unit", "data", "platform", "hash")}
+        write_text(folder / "cohort.json", json.dumps(meta, indent=1))
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Cohort":
+        """Read a cohort that `save` wrote; frames that do not match `cohort.json` are an InputError."""
+        folder = Path(folder)
+        if not (folder / "cohort.json").exists():
+            raise InputError(f"{folder}: no cohort.json there: run notebook 01 or `leap run` to prepare the data")
+        paths = {name: folder / f"{name}.parquet" for name in FRAMES}
+        try:
+            meta = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
+            recorded = meta.pop("hash")
+            frames = {name: read_parquet(path) for name, path in paths.items() if path.exists()}
+            cohort = cls(**{**frames, **meta})
+        except DAMAGE as error:
+            reason = first_line(error)
+            raise InputError(f"{folder}: cannot be read ({reason}): delete the folder and prepare again") from error
+        if cohort.hash != recorded:
+            raise InputError(f"{folder}: its files do not match cohort.json: delete the folder and prepare again")
+        return cohort
+
+
+def hash_frame(frame: pd.DataFrame) -> str:
+    """Return the SHA-256 of a frame's values, index and columns."""
+    digest = hashlib.sha256(json.dumps([str(column) for column in frame.columns]).encode())
+    digest.update(pd.util.hash_pandas_object(frame, index=True).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def check_unique(index: pd.Index, what: str, where: str) -> None:
+    """Raise an InputError that names the first id standing twice in `index`."""
+    repeated = index[index.duplicated()]
+    if len(repeated):
+        raise InputError(
+            f"{where}: {what} {repeated[0]!r} stands more than once ({repeated.nunique()} such): keep one of them"
+        )
+
+
+def check_expression(expression: pd.DataFrame, unit: str, where: str) -> None:
+    """Check an expression frame: unique samples and genes, finite, not negative unless z-scored.
+
+    Parameters
+    ----------
+    expression : DataFrame, samples x genes
+    unit : {"log2(TPM+1)", "z-score"}
+    where : str
+        File or cohort to name in the message.
+
+    Raises
+    ------
+    InputError
+        Naming the sample and the gene.
+    """
+    if unit not in UNITS:
+        raise InputError(f"{where}: expression unit {unit!r} is unknown: use one of {', '.join(UNITS)}")
+    check_unique(expression.index, "sample", where)
+    check_unique(expression.columns, "gene", where)
+    if not expression.size:
+        raise InputError(f"{where}: the expression table is empty")
+    values = expression.to_numpy(dtype=float)
+    bad, what = ~np.isfinite(values), "missing or infinite"
+    if unit != "z-score" and not bad.any():
+        bad, what = values < 0, "negative"
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise InputError(
+            f"{where}: {what} expression of gene {expression.columns[column]!r} in sample "
+            f"{expression.index[row]!r}: expected {unit}; mend the value or drop the sample"
+        )

@@ -1,0 +1,1 @@
+"""Panels on Axes, and the pages of the paper made of them."""

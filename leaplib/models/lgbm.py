@@ -1,0 +1,260 @@
+"""PS-LGBM and PP-LGBM: boosted trees, one tuned model a perturbation or one for all pairs.
+
+**PS-LGBM at scale.** Some hundred thousand small models are fitted (perturbations x folds x grid points). LightGBM
+alone would spend much of its time on binning the same features again and on threads that wait for each other. Here
+the features are binned once a fold, on all its training samples; a perturbation takes the rows in which it was
+measured, and perturbations run side by side, a thread each. So with missing labels the bins rest on a few more
+samples than a model of that perturbation alone would use; with complete labels the two are equal to the bit.
+
+**PP-LGBM at scale.** The rows of all measured pairs never exist together: LightGBM reads them in batches and keeps
+one byte a value, once a fold for all grid points.
+
+**Bins.** At some hundred samples most of the time goes into scanning histograms. 63 bins (LightGBM's own advice for
+speed) take half the time of its default 255, at the same accuracy: on test samples the mean Spearman correlation
+changed by -0.0015 (standard error 0.0018) over 70 drugs and by +0.0024 over 70 standardised genes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import lightgbm
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+from leaplib.models.base import Training
+from leaplib.models.pairs import fingerprint_components, require_fingerprints
+from leaplib.models.trees import Forest, Forests, join, no_forest, predict_pairs, predict_samples, read_forest
+from leaplib.models.tuning import FoldModel, Tuned
+
+
+def cores(n_jobs: int | None) -> int:
+    """Return the number of threads to use: those that torch may use in this process where none is given."""
+    return n_jobs or torch.get_num_threads()
+
+
+@dataclass
+class SampleForests(Forests, FoldModel):
+    """Boosted models of L perturbations at G grid points, each on the samples' features."""
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return predictions, G x samples x perturbations."""
+        work = (delayed(predict_samples)(forest, X) for point in self.models() for forest in point)
+        rows = Parallel(cores(None), backend="threading")(work)
+        return np.array(rows).reshape(*self.n_leaves.shape[:2], len(X)).swapaxes(1, 2)
+
+    def keep(self, points: np.ndarray) -> "SampleForests":
+        """Return the models at one grid point a perturbation."""
+        models = self.models()
+        return SampleForests(**join([[models[point][j] for j, point in enumerate(points)]]))
+
+
+@dataclass
+class PairForests(Forests, FoldModel):
+    """One boosted model of all pairs at each of G grid points."""
+
+    components: np.ndarray  # of the perturbations' fingerprints, L x c
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return predictions, G x samples x perturbations."""
+        work = (delayed(predict_pairs)(point[0], X, self.components) for point in self.models())
+        return np.array(Parallel(cores(None), backend="threading")(work))
+
+    def keep(self, points: np.ndarray) -> "PairForests":
+        """Return the model at the grid point that is best over all perturbations."""
+        return PairForests(**join([self.models()[points[0]]]), components=self.components)
+
+
+class Boosted(Tuned):
+    """What the two models share: LightGBM's parameters and the loop over trees."""
+
+    n_estimators: int
+    num_leaves: int
+
+    def _settings(self, threads: int) -> dict[str, Any]:
+        """Return LightGBM's parameters but for those of the grid.
+
+        Histograms are built column by column: their sums then do not depend on the number of threads.
+        """
+        names = ("max_depth", "num_leaves", "min_data_in_leaf", "reg_alpha", "reg_lambda", "max_bin")
+        given = self.get_params()
+        own = {name: given[name] for name in names if name in given}
+        fixed = {"objective": "regression", "verbosity": -1, "deterministic": True, "force_col_wise": True}
+        return own | fixed | {"seed": given["random_state"], "num_threads": threads}
+
+    def _grow(self, dataset: lightgbm.Dataset, settings: Mapping[str, Any]) -> Forest:
+        """Fit one model."""
+        booster = lightgbm.Booster(dict(settings), dataset)
+        for _ in range(self.n_estimators):
+            booster.update()
+        return read_forest(booster, self.n_estimators, self.num_leaves)
+
+
+class PSLgbm(Boosted):
+    """Perturbation-specific LightGBM (paper, Methods, "Regression algorithms").
+
+    Parameters
+    ----------
+    n_estimators, max_depth, num_leaves, min_data_in_leaf, reg_alpha, reg_lambda
+        As in LightGBM: trees, their largest depth, leaves and smallest leaf; L1 and L2 penalty of leaf values.
+    max_bin : int
+        Bins of a feature.
+    grid : mapping of sequences, optional
+        Parameters of LightGBM, by the names used here, and their values to try, from the simplest model on;
+        by default `default_grid`.
+    random_state : int
+        Seed of the features drawn for each tree, and of the folds when `fit` is not given any.
+    n_jobs : int, optional
+        Perturbations fitted side by side; by default as many as torch may use threads. Results do not depend on it.
+    """
+
+    default_grid: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": (0.005, 0.01),
+        "feature_fraction": (0.05, 0.1, 0.15, 0.2, 0.25),
+    }
+    fold_model: ClassVar = SampleForests
+    block: ClassVar = 64  # a quarter of a megabyte a model, 5 folds, 10 grid points: below 1 GB
+
+    def __init__(
+        self,
+        n_estimators: int = 400,
+        max_depth: int = 10,
+        num_leaves: int = 31,
+        min_data_in_leaf: int = 5,
+        reg_alpha: float = 1.0,
+        reg_lambda: float = 1.0,
+        max_bin: int = 63,
+        grid: Mapping[str, Any] | None = None,
+        random_state: int = 0,
+        n_jobs: int | None = None,
+    ):
+        self.n_estimators = n_estimators
+        self.max_depth = max_depth
+        self.num_leaves = num_leaves
+        self.min_data_in_leaf = min_data_in_leaf
+        self.reg_alpha = reg_alpha
+        self.reg_lambda = reg_lambda
+        self.max_bin = max_bin
+        self.grid = grid
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def _fit_fold(self, data: Training, fold: int) -> SampleForests:
+        dataset = lightgbm.Dataset(data.X, np.zeros(len(data.X)), params=self._settings(1)).construct()
+        work = (delayed(self._fit_one)(dataset, labels) for labels in data.Y.T)
+        models = Parallel(cores(self.n_jobs), backend="threading")(work)
+        return SampleForests(**join([list(point) for point in zip(*models, strict=True)]))
+
+    def _fit_one(self, dataset: lightgbm.Dataset, labels: np.ndarray) -> list[Forest]:
+        """Fit one perturbation at all grid points."""
+        measured = np.flatnonzero(~np.isnan(labels))
+        if not len(measured):
+            return [no_forest(self.n_estimators)] * len(self.points())
+        part = dataset.subset(measured.tolist()).construct()
+        part.set_label(labels[measured])  # only now: when it is built, a subset takes its labels from the whole
+        return [self._grow(part, self._settings(1) | point) for point in self.points()]
+
+
+class PairRows(lightgbm.Sequence):
+    """Rows [features of the sample, components of the perturbation] of measured pairs, made when asked for.
+
+    Parameters
+    ----------
+    X : array, n x p
+    Z : array, L x c
+    sample, perturbation : arrays of int
+        The two of each pair.
+    """
+
+    batch_size = 4096
+
+    def __init__(self, X: np.ndarray, Z: np.ndarray, sample: np.ndarray, perturbation: np.ndarray):
+        self.X, self.Z = X, Z
+        self.sample, self.perturbation = sample, perturbation
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.sample)
+
+    def __getitem__(self, index: int | slice | list[int]) -> np.ndarray:
+        """Return one row, or some."""
+        return np.concatenate([self.X[self.sample[index]], self.Z[self.perturbation[index]]], axis=-1)
+
+
+class PPLgbm(Boosted):
+    """Pan-perturbation LightGBM on the sample's features and the perturbation's fingerprint.
+
+    Parameters
+    ----------
+    n_estimators, max_depth, num_leaves, min_data_in_leaf
+        As in LightGBM: trees, their largest depth, leaves and smallest leaf.
+    max_bin : int
+        Bins of a feature.
+    n_components : int
+        Principal components of the fingerprints (see `fingerprint_components`).
+    grid : mapping of sequences, optional
+        Parameters of LightGBM, by the names used here, and their values to try, from the simplest model on;
+        by default `default_grid`.
+    random_state : int
+        Seed of the folds when `fit` is not given any; the trees draw nothing at random.
+    n_jobs : int, optional
+        Threads; by default as many as torch may use. Results do not depend on it.
+    ensemble : {"folds", "refit"}
+        Predict with the average of the fold models, or (ablations) with one model fitted on the whole training set
+        at the chosen grid point.
+    """
+
+    default_grid: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": (0.01, 0.02, 0.03, 0.04, 0.05),
+        "reg_alpha": (1.0, 0.0),
+    }
+    fold_model: ClassVar = PairForests
+    pan_perturbation: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        n_estimators: int = 500,
+        max_depth: int = 20,
+        num_leaves: int = 4000,
+        min_data_in_leaf: int = 5,
+        max_bin: int = 63,
+        n_components: int = 500,
+        grid: Mapping[str, Any] | None = None,
+        random_state: int = 0,
+        n_jobs: int | None = None,
+        ensemble: str = "folds",
+    ):
+        self.n_estimators = n_estimators
+        self.max_depth = max_depth
+        self.num_leaves = num_leaves
+        self.min_data_in_leaf = min_data_in_leaf
+        self.max_bin = max_bin
+        self.n_components = n_components
+        self.grid = grid
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.ensemble = ensemble
+
+    def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
+        components = fingerprint_components(require_fingerprints(data, "PP-LGBM"), self.n_components)
+        return super()._fit_folds(replace(data, fingerprints=components), folds)
+
+    def _fit_fold(self, data: Training, fold: int) -> PairForests:
+        settings = self._settings(cores(self.n_jobs))
+        dataset = pair_dataset(data, settings)
+        models = [[self._grow(dataset, settings | point)] for point in self.points()]
+        return PairForests(**join(models), components=np.asarray(data.fingerprints))
+
+    def _settings(self, threads: int) -> dict[str, Any]:
+        # Histograms of 4,000 leaves of 756 features take 3 GB, of more features much more. A tenth of a million
+        # pairs holds every sample and perturbation many times, so that the bins are settled.
+        return super()._settings(threads) | {"histogram_pool_size": 4096, "bin_construct_sample_cnt": 100_000}
+
+
+def pair_dataset(data: Training, settings: Mapping[str, Any]) -> lightgbm.Dataset:
+    """Return the binned features and the labels of all measured pairs, one sample after the other."""
+    assert data.fingerprints is not None
+    sample, perturbation = np.nonzero(~np.isnan(data.Y))
+    rows = PairRows(data.X, data.fingerprints, sample, perturbation)
+    return lightgbm.Dataset(rows, data.Y[sample, perturbation], params=dict(settings)).construct()

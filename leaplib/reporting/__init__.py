@@ -1,1 +1,0 @@
-"""The report: executed notebooks as linked pages, with all figures and tables."""

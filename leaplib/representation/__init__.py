@@ -1,0 +1,1 @@
+"""What a regressor sees of a sample: DAMAE and the representations it is compared with."""

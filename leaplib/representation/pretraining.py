@@ -1,0 +1,189 @@
+"""Pretraining: the DAMAEs of a pool of samples, trained once for all its tasks, saved and found again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+
+from leaplib.base.code_version import code_version
+from leaplib.base.errors import InputError
+from leaplib.base.layout import Layout
+from leaplib.base.store import is_done, key_of, load_frame, save_frame
+from leaplib.cohorts.expression import ExpressionScaler
+from leaplib.cohorts.prepare import pool_key, pool_name, pool_of
+from leaplib.models.leap import Representations
+from leaplib.profiles import Profile
+from leaplib.representation.damae import DAMAE
+from leaplib.tasks import Task
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What the DAMAEs of a pool make of its samples.
+
+    Parameters
+    ----------
+    codes : list of DataFrame, samples x components
+        One a DAMAE.
+    domain : Series
+        Source of each sample.
+    tissue : Series
+        Tissue of each sample, missing where it is not known.
+    key : str
+        Identifies the codes.
+    """
+
+    codes: list[pd.DataFrame]
+    domain: pd.Series
+    tissue: pd.Series
+    key: str
+
+
+def embed(profile: Profile, task: Task, device: str = "auto", force: bool = False) -> Embedding:
+    """Return the representations of a task's pool: trained now, or loaded where they are done.
+
+    All samples of the pool take part, labelled or not (transductive; paper, "Representation algorithm"), and all
+    tasks of a pool share what comes of it. Weights, scaler, learning curves and codes are saved.
+    """
+    seeds = [seed for seed in range(profile.n_representations) if force or not is_trained(profile, task, seed)]
+    if seeds:
+        train(profile, task, seeds, device)
+    return saved_embedding(profile, task)
+
+
+def is_trained(profile: Profile, task: Task, seed: int) -> bool:
+    """Tell whether one DAMAE of a task's pool is trained, and all that came of it is whole."""
+    whole = all(is_done(path, configuration) for path, configuration in results(profile, task, seed))
+    if not whole:
+        return False
+    try:
+        DAMAE.load(folder_of(profile, task) / f"damae_{seed}")
+    except InputError:  # absent, or damaged since
+        return False
+    return True
+
+
+def results(profile: Profile, task: Task, seed: int) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the frames that training one DAMAE leaves, its own and those that all share, and their configurations."""
+    folder, shared = folder_of(profile, task), _configuration(profile, task)
+    own = [(folder / f"{what}_{seed}.parquet", shared | {"seed": seed}) for what in ("history", "embedding")]
+    return own + [(folder / f"{what}.parquet", shared) for what in ("scaler", "samples")]
+
+
+def train(profile: Profile, task: Task, seeds: Sequence[int], device: str = "auto") -> None:
+    """Train DAMAEs of a task's pool in step, one a seed, and save all that comes of them, the codes last.
+
+    Each is the same whether it is trained alone or with others.
+    """
+    folder, pool, shared = folder_of(profile, task), pool_of(profile, task), _configuration(profile, task)
+    fitted = Representations.fit(pool.expression, seeds, pool.n_genes, device, pool.domain, **dict(profile.damae))
+    scaler = pd.DataFrame({"mean": fitted.scaler.mean_, "scale": fitted.scaler.scale_})
+    save_frame(scaler, folder / "scaler.parquet", shared)
+    save_frame(pd.DataFrame({"domain": pool.domain, "tissue": pool.tissue}), folder / "samples.parquet", shared)
+    codes = fitted.transform(pool.expression)
+    for seed, damae, code in zip(seeds, fitted.damaes, codes, strict=True):
+        damae.save(folder / f"damae_{seed}")
+        save_frame(damae.history_, folder / f"history_{seed}.parquet", shared | {"seed": seed})
+        save_frame(code.rename(columns=str), folder / f"embedding_{seed}.parquet", shared | {"seed": seed})
+
+
+def saved_embedding(profile: Profile, task: Task) -> Embedding:
+    """Return the representations of a task's pool as they were saved; an InputError where they were not trained."""
+    codes = [load_frame(path) for path in _saved(profile, task, "embedding")]
+    described = load_frame(folder_of(profile, task) / "samples.parquet").reindex(codes[0].index)
+    return Embedding(codes, described["domain"], described["tissue"], embedding_key(profile, task))
+
+
+def representations(profile: Profile, task: Task, device: str = "auto") -> Representations:
+    """Return the scaler and the DAMAEs of a task's pool: trained now, or loaded where they are done."""
+    embed(profile, task, device)
+    return Representations.load(folder_of(profile, task), profile.n_representations)
+
+
+def _configuration(profile: Profile, task: Task) -> dict[str, Any]:
+    """Return all that the codes of a pool depend on, but for the seed of each."""
+    settings = DAMAE(**dict(profile.damae)).get_params()
+    return {"pool": pool_key(profile, task), "n_genes": profile.n_genes,
+            "code": code_version("leaplib.representation.pretraining"),
+            "damae": {k: v for k, v in settings.items() if k not in ("random_state", "device")}}  # fmt: skip
+
+
+def _saved(profile: Profile, task: Task, what: str) -> list[Path]:
+    """Return the files of each DAMAE of a pool; an InputError where they were not trained."""
+    folder = folder_of(profile, task)
+    paths = [folder / f"{what}_{seed}.parquet" for seed in range(profile.n_representations)]
+    if not all(path.exists() for path in paths):
+        raise InputError(f"task {task.id}: no DAMAEs in {folder}: run notebook 02 to train them")
+    return paths
+
+
+def embedding_key(profile: Profile, task: Task) -> str:
+    """Return the key of a task's representations, whether they are trained or not."""
+    return key_of(_configuration(profile, task))
+
+
+def folder_of(profile: Profile, task: Task) -> Path:
+    """Return where the DAMAEs of a task's pool lie."""
+    return Layout(profile.name).results / "representations" / pool_name(profile, task)
+
+
+def standardised(profile: Profile, task: Task, factor: int = 1) -> pd.DataFrame:
+    """Return the expression of a task's pool as its DAMAEs see it: genes chosen, each to mean 0 and SD 1.
+
+    `factor` times as many genes a source are chosen, or as many as there are.
+    """
+    pool = pool_of(profile, task)
+    scaler = ExpressionScaler(factor * pool.n_genes).fit(pool.expression, sources=pool.domain)
+    return scaler.transform(pool.expression)
+
+
+def standardised_key(profile: Profile, task: Task) -> str:
+    """Return the key of all that `standardised` depends on but for `factor`."""
+    return key_of({"pool": pool_key(profile, task), "n_genes": profile.n_genes,
+                   "code": code_version("leaplib.representation.pretraining")})  # fmt: skip
+
+
+def learning_curves(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return the losses of each DAMAE of a task's pool: representation, epoch, train_loss, validation_loss."""
+    paths = _saved(profile, task, "history")
+    return pd.concat([load_frame(path).assign(representation=seed) for seed, path in enumerate(paths)],
+                     ignore_index=True)  # fmt: skip
+
+
+def code_map(embedding: Embedding, number: int = 0) -> pd.DataFrame:
+    """Return the first two principal components of one representation: x, y, group (tissue)."""
+    codes = embedding.codes[number]
+    points = PCA(2, random_state=0).fit_transform(codes.to_numpy(dtype=float))
+    frame = pd.DataFrame(points, index=codes.index, columns=["x", "y"])
+    return frame.assign(group=embedding.tissue.fillna("unknown"))
+
+
+def tissue_agreement(embedding: Embedding, n_neighbors: int = 5) -> pd.DataFrame:
+    """Return how often a sample's nearest neighbours come from its own tissue.
+
+    Parameters
+    ----------
+    embedding : Embedding
+        Samples without a tissue are left out.
+    n_neighbors : int
+
+    Returns
+    -------
+    DataFrame
+        representation, same_tissue (share of neighbours), by_chance (that share for neighbours drawn at random).
+    """
+    known = embedding.tissue.dropna()
+    labels = known.to_numpy()
+    shares = known.value_counts(normalize=True)
+    rows = []
+    for number, codes in enumerate(embedding.codes):
+        search = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(codes.loc[known.index])
+        neighbours = search.kneighbors(return_distance=False, n_neighbors=n_neighbors)
+        rows.append({"representation": number, "same_tissue": (labels[neighbours] == labels[:, None]).mean(),
+                     "by_chance": float(np.square(shares).sum())})  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,1 @@
+"""From saved results to comparisons, tables and claims."""

@@ -1,1 +1,0 @@
-"""Running: one list of jobs, where they run, what they cost, and what is kept when they fail."""

@@ -1,0 +1,140 @@
+"""What a notebook calls: models, variants or candidates on a task are run and scored; what is done is found."""
+
+import warnings
+from collections.abc import Sequence
+
+import pandas as pd
+
+from leaplib.cohorts.prepare import is_real
+from leaplib.models.table import MODELS, check_models
+from leaplib.profiles import Profile, get_profile
+from leaplib.results.scores import load_scores
+from leaplib.runs.ablation_jobs import ablation_jobs
+from leaplib.runs.ablations import load_variants
+from leaplib.runs.candidate_jobs import beyond_on, candidate_jobs
+from leaplib.runs.candidates import CANDIDATES, no_scores
+from leaplib.runs.jobs import Unprepared, in_stages, task_jobs
+from leaplib.runs.scheduling import Backend, Outcome, run_jobs
+from leaplib.runs.task_run import run_of
+from leaplib.runs.variants import Variant
+from leaplib.tasks import Task, get_task
+
+
+def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = tuple(MODELS), device: str = "auto",
+             jobs: int | None = None, force: bool = False) -> pd.DataFrame:  # fmt: skip
+    """Run models on a task and return their scores; what is done already is not computed again.
+
+    What fails is recorded and warned of, and the rest goes on; its scores are missing (NaN).
+
+    Parameters
+    ----------
+    profile : Profile or str
+    task : Task or str
+    models : sequence of str
+        Keys of `MODELS`. The controls always run, and models only on the designs that they are for.
+    device : {"auto", "cpu", "cuda"}
+    jobs : int, optional
+        Processes, each with one thread; by default as many as there are cores. Results do not depend on it.
+    force : bool
+        Compute again what is done.
+
+    Returns
+    -------
+    DataFrame
+        As `leaplib.results.scores.load_scores`.
+    """
+    profile = get_profile(profile) if isinstance(profile, str) else profile
+    task = get_task(task) if isinstance(task, str) else task
+    found = in_stages(task_jobs(profile, task, check_models(models), device))
+    warn_of(run_jobs(found, Backend(jobs), force, f"task {task.id}"))
+    return load_scores(profile, [task.id])
+
+
+def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Variant], device: str = "auto",
+                 force: bool = False, jobs: int | None = None) -> pd.DataFrame:  # fmt: skip
+    """Run variants of the ablations on a task and return their scores; what is done already is not computed again.
+
+    Parameters
+    ----------
+    profile : Profile or str
+        Its `n_ablation_splits` says on how many holdouts; unseen tissues are all run.
+    task : Task or str
+        With cell lines as the test set (1a to 4b).
+    variants : sequence of Variant
+    device : {"auto", "cpu", "cuda"}
+    force : bool
+        Compute again what is done.
+    jobs : int, optional
+        As in `run_task`.
+
+    Returns
+    -------
+    DataFrame
+        As `load_scores`, and the columns group, variant (name) and note; variants in their order.
+        `note` is "" but for a variant that cannot be run with the sources at hand, or failed: it has one row, without
+        a value, whose note says why.
+
+    Raises
+    ------
+    InputError
+        For a task on xenografts, or two variants of one name in a group.
+    """
+    profile = get_profile(profile) if isinstance(profile, str) else profile
+    task = get_task(task) if isinstance(task, str) else task
+    found = in_stages(ablation_jobs(profile, task, variants, device))
+    warn_of(run_jobs(found, Backend(jobs), force, f"ablations of task {task.id}"))
+    return load_variants(profile, task, variants)
+
+
+def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequence[str] = tuple(CANDIDATES),
+                   n_splits: int | None = None, n_inner: int | None = 0, device: str = "auto", force: bool = False,
+                   jobs: int | None = None) -> pd.DataFrame:  # fmt: skip
+    """Run candidates of the way to LEAP+ on a task; what is done already is not computed again.
+
+    Parameters
+    ----------
+    profile : Profile or str
+    task : Task or str
+    candidates : sequence of str
+        Names of `leaplib.runs.candidates.CANDIDATES`.
+    n_splits : int, optional
+        Only the first so many splits; by default all.
+    n_inner : int or None
+        0: candidates are fitted on the training set of each split and scored on its test set. Else they stay within
+        the training set (nested cross-validation): so many of its tuning folds (None: all) are held out in turn, and
+        candidates are tuned and fitted on the others. Representations are those of the task's pool, as LEAP's are: no
+        response reaches them.
+    device : {"auto", "cpu", "cuda"}
+    force : bool
+        Compute again what is done.
+    jobs : int, optional
+        As in `run_task`.
+
+    Returns
+    -------
+    DataFrame
+        As `leaplib.runs.candidates.Beyond.saved`; an inner split is called "holdout-0, inner 0" .... What failed is
+        missing (NaN).
+
+    Raises
+    ------
+    InputError
+        For an unknown candidate, and for inner splits of a task on xenografts.
+    """
+    profile = get_profile(profile) if isinstance(profile, str) else profile
+    task = get_task(task) if isinstance(task, str) else task
+    found = in_stages(candidate_jobs(profile, task, candidates, n_splits, n_inner, device))
+    warn_of(run_jobs(found, Backend(jobs), force, f"candidates, task {task.id}"))
+    if any(isinstance(job, Unprepared) for job in found):
+        return no_scores(candidates, task.id, "real" if is_real(profile, task.screen) else "simulated")
+    tried = beyond_on(run_of(profile, task, device))
+    return tried.saved(candidates, tried.splits(n_splits, n_inner))
+
+
+def warn_of(outcomes: Sequence[Outcome]) -> None:
+    """Warn of what failed: how much, and the first few."""
+    failed = [outcome.failure for outcome in outcomes if outcome.failure]
+    if failed:
+        first = "; ".join(failure.line() for failure in failed[:3])
+        warnings.warn(f"{len(failed)} of {len(outcomes)} jobs failed: {first}{' ...' if len(failed) > 3 else ''}",
+                      RuntimeWarning, stacklevel=3)  # fmt: skip

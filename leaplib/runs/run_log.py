@@ -1,0 +1,125 @@
+"""The run log of a profile: one line of JSON a job, with its time and memory."""
+
+import errno
+import json
+import os
+import resource
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from leaplib.base.files import storage
+from leaplib.base.layout import Layout
+
+COLUMNS = ["time", "job", "kind", "task", "split", "model", "state", "cost", "work", "seconds", "core_seconds",
+           "memory_gb", "threads", "host"]  # fmt: skip
+
+
+def log_path(profile: str) -> Path:
+    """Return the file of a profile's run log."""
+    return Layout(profile).results / "run_log.jsonl"
+
+
+def log(profile: str, **entry: object) -> None:
+    """Append one line to a profile's run log, in one piece, and on a line of its own after one that was cut off.
+
+    A line that another run is still writing looks cut off too; an empty line then stands between the two, which
+    readers pass over. No lock: where the results lie on a network drive there may be none.
+    """
+    path = log_path(profile)
+    line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **entry}, default=str) + "\n"
+    with storage(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size = os.fstat(handle).st_size
+            cut_off = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            text = ("\n" * cut_off + line).encode()
+            if os.write(handle, text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(handle)
+
+
+def read_log(profile: str) -> pd.DataFrame:
+    """Return the entries of a profile's run log, oldest first.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`: kind, task, split and model of the job, seconds (wall clock), core_seconds (all threads),
+        memory_gb (largest resident size of its process), cost and work (see `leaplib.runs.costs`). Lines that are no
+        entries (a run that was killed while it wrote one) are counted in `attrs["unreadable"]`.
+    """
+    path = log_path(profile)
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    entries, unreadable = [], 0
+    for line in filter(None, lines):
+        try:
+            entries.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            unreadable += 1
+    table = pd.DataFrame(entries).reindex(columns=COLUMNS)
+    table.attrs["unreadable"] = unreadable
+    return table
+
+
+def model_times(profile: str) -> pd.DataFrame:
+    """Return what each model took on each split, the last time that it was computed: task, split, model, seconds.
+
+    DAMAEs stand under their pool in place of a task. What was found done took no time and is not there.
+    """
+    log = read_log(profile)
+    entries = log[log["kind"].isin(["fit", "pretrain"]) & log["seconds"].notna()]
+    last = entries.drop_duplicates("job", keep="last")
+    found = last[["task", "split", "model", "seconds", "core_seconds"]].reset_index(drop=True)
+    found.attrs["unreadable"] = log.attrs["unreadable"]
+    return found
+
+
+@contextmanager
+def measured() -> Iterator[dict[str, float | str]]:
+    """Fill a dictionary with what the block took: seconds, core_seconds, memory_gb, host.
+
+    Durations come from clocks that never jump. The peak of memory is the block's own where the system lets it be
+    reset (Linux), else the process's so far.
+    """
+    found: dict[str, float | str] = {"host": socket.gethostname()}
+    _reset_peak()
+    wall, cpu = time.perf_counter(), _cpu_seconds()
+    try:
+        yield found
+    finally:
+        found["seconds"] = round(time.perf_counter() - wall, 3)
+        found["core_seconds"] = round(_cpu_seconds() - cpu, 3)
+        found["memory_gb"] = round(_peak_bytes() / 1e9, 3)
+
+
+def _cpu_seconds() -> float:
+    """Return the processor time of this process, all its threads, and of the children that it waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _reset_peak() -> None:
+    """Let the kernel forget the largest resident size so far, where it can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return  # not Linux, or not allowed: the peak is then the process's
+
+
+def _peak_bytes() -> int:
+    """Return the largest resident size in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text(encoding="ascii", errors="replace").splitlines())
+        return int(lines["VmHWM"].split()[0]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,1 +1,0 @@
-"""Solvers: the batched Lasso path, and MAML for PS-TCRP."""

@@ -1,0 +1,203 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import pearsonr, spearmanr
+
+from leaplib.base.errors import InputError
+from leaplib.base.metrics import METRICS, mse, overall, pearson, score, spearman
+
+TOLERANCE = 1e-12
+
+
+def by_scipy(metric, truth, prediction):
+    """One column after the other, the degenerate cases as they are decided."""
+    values = []
+    for t, p in zip(truth.T, prediction.T, strict=True):
+        t, p = t[~np.isnan(t)], p[~np.isnan(t)]
+        if metric == "mse":
+            values.append(np.mean((t - p) ** 2) if len(t) else np.nan)
+        elif len(t) < 2 or np.ptp(t) == 0:
+            values.append(np.nan)
+        elif np.ptp(p) == 0:
+            values.append(0.0)
+        else:
+            values.append({"spearman": spearmanr, "pearson": pearsonr}[metric](t, p).statistic)
+    return np.array(values)
+
+
+def with_gaps(rng, n=60, n_perturbations=40, missing=0.3):
+    truth = rng.normal(size=(n, n_perturbations))
+    truth[rng.random(truth.shape) < missing] = np.nan
+    return truth, rng.normal(size=truth.shape)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("missing", [0.0, 0.3, 0.95])
+def test_equals_scipy(rng, metric, missing):
+    truth, prediction = with_gaps(rng, missing=missing)
+    expected = by_scipy(metric, truth, prediction)
+    np.testing.assert_allclose(METRICS[metric](truth, prediction), expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_equals_scipy_on_ties_in_both(rng, metric):
+    truth = rng.integers(0, 4, (50, 30)).astype(float)
+    truth[rng.random(truth.shape) < 0.2] = np.nan
+    prediction = rng.integers(0, 3, truth.shape).astype(float)
+    expected = by_scipy(metric, truth, prediction)
+    np.testing.assert_allclose(METRICS[metric](truth, prediction), expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(st.none() | st.integers(-3, 3), st.integers(-2, 2)), min_size=1, max_size=12))
+def test_equals_scipy_on_small_and_degenerate_columns(pairs):
+    truth = np.array([[np.nan if t is None else t] for t, _ in pairs], dtype=float)
+    prediction = np.array([[p] for _, p in pairs], dtype=float)
+    for name, metric in METRICS.items():
+        expected = by_scipy(name, truth, prediction)
+        np.testing.assert_allclose(metric(truth, prediction), expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-6, 1e6, 1e150])
+def test_correlations_do_not_depend_on_scale(rng, scale):
+    truth, prediction = with_gaps(rng)
+    for metric in (spearman, pearson):
+        scaled = metric(truth * scale, prediction / scale)
+        np.testing.assert_allclose(scaled, metric(truth, prediction), rtol=1e-10)
+
+
+def test_a_constant_prediction_scores_zero(rng):
+    truth = rng.normal(size=(30, 2))
+    prediction = np.full(truth.shape, 0.37)
+    assert spearman(truth, prediction).tolist() == [0, 0]
+    assert pearson(truth, prediction).tolist() == [0, 0]
+
+
+def test_a_prediction_constant_where_measured_scores_zero(rng):
+    truth = rng.normal(size=(30, 1))
+    truth[20:] = np.nan
+    prediction = np.vstack([np.ones((20, 1)), rng.normal(size=(10, 1))])
+    assert spearman(truth, prediction)[0] == 0
+    assert pearson(truth, prediction)[0] == 0
+
+
+def test_a_constant_or_missing_truth_is_nan(rng):
+    truth = np.full((30, 4), np.nan)
+    truth[:, 0] = 2.5
+    truth[3, 1] = 1.0  # one sample
+    truth[:2, 2] = [1.0, 2.0]  # two are enough
+    prediction = rng.normal(size=truth.shape)
+    for metric in (spearman, pearson):
+        assert np.isnan(metric(truth, prediction)).tolist() == [True, True, False, True]
+    assert np.isnan(mse(truth, prediction)).tolist() == [False, False, False, True]
+
+
+def test_a_constant_truth_is_nan_under_a_constant_prediction_too():
+    assert np.isnan(spearman(np.ones((9, 1)), np.ones((9, 1))))[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_noise_on_a_constant_is_no_order(rng, dtype):
+    truth = rng.normal(size=(50, 1))
+    steps = rng.integers(-3, 4, (50, 1)) * np.finfo(dtype).eps
+    noisy = (dtype(0.7) * (1 + steps)).astype(dtype)
+    assert np.ptp(noisy) > 0
+    assert spearman(truth, noisy)[0] == 0
+    assert pearson(truth, noisy)[0] == 0
+    assert np.isnan(spearman(noisy, truth))[0]
+
+
+def test_a_small_signal_on_a_large_constant_is_an_order(rng):
+    truth = rng.normal(size=(50, 1))
+    np.testing.assert_allclose(pearson(truth, 1 + 1e-9 * truth), 1, rtol=1e-6)
+    np.testing.assert_allclose(spearman(truth, (1 + 1e-4 * truth).astype(np.float32)), 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_grid_points_and_test_sets_are_broadcast(rng, metric):
+    truth, _ = with_gaps(rng, n=25, n_perturbations=7)
+    grid = rng.normal(size=(3, 25, 7))
+    function = METRICS[metric]
+    expected = np.stack([by_scipy(metric, truth, prediction) for prediction in grid])
+    np.testing.assert_allclose(function(truth, grid), expected, rtol=TOLERANCE, atol=TOLERANCE)
+    test_sets = np.stack([np.where(rng.random((25, 1)) < 0.5, truth, np.nan) for _ in range(4)])
+    expected = np.stack([by_scipy(metric, part, grid[0]) for part in test_sets])
+    np.testing.assert_allclose(function(test_sets, grid[0]), expected, rtol=TOLERANCE, atol=TOLERANCE)
+    both = function(test_sets[:, None], grid)
+    assert both.shape == (4, 3, 7)
+    np.testing.assert_allclose(both[2, 1], function(test_sets[2], grid[1]), rtol=TOLERANCE, equal_nan=True)
+
+
+def test_arguments_are_left_as_they_were(rng):
+    truth, prediction = with_gaps(rng)
+    before = truth.copy(), prediction.copy()
+    for metric in METRICS.values():
+        metric(truth, prediction)
+    np.testing.assert_array_equal(truth, before[0])
+    np.testing.assert_array_equal(prediction, before[1])
+
+
+@pytest.mark.parametrize("metric", METRICS.values())
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_failed_prediction_is_an_error_only_where_a_label_was_measured(rng, metric, value):
+    truth, prediction = with_gaps(rng)
+    prediction[np.isnan(truth)] = value
+    assert np.isfinite(metric(truth, prediction)).all()
+    prediction[tuple(np.argwhere(~np.isnan(truth))[5])] = value
+    with pytest.raises(InputError, match="model has failed"):
+        metric(truth, prediction)
+
+
+@pytest.mark.parametrize("metric", METRICS.values())
+def test_shapes_and_infinite_truth_are_errors(rng, metric):
+    with pytest.raises(InputError, match=r"\(5, 3\).*\(5, 4\)"):
+        metric(rng.normal(size=(5, 3)), rng.normal(size=(5, 4)))
+    with pytest.raises(InputError, match="samples"):
+        metric(rng.normal(size=5), rng.normal(size=5))
+    with pytest.raises(InputError, match="do not fit"):
+        metric(rng.normal(size=(2, 5, 3)), rng.normal(size=(3, 5, 3)))
+    with pytest.raises(InputError, match="infinite"):
+        metric(np.full((5, 3), np.inf), rng.normal(size=(5, 3)))
+
+
+def test_overall_scores_all_measured_pairs_at_once(rng):
+    truth, prediction = with_gaps(rng)
+    truth += 3 * rng.normal(size=truth.shape[1])
+    pairs = truth[~np.isnan(truth)], prediction[~np.isnan(truth)]
+    scores = overall(truth, prediction)
+    np.testing.assert_allclose(scores["spearman"], spearmanr(*pairs).statistic, atol=TOLERANCE)
+    np.testing.assert_allclose(scores["pearson"], pearsonr(*pairs).statistic, atol=TOLERANCE)
+    np.testing.assert_allclose(scores["mse"], np.mean((pairs[0] - pairs[1]) ** 2), rtol=TOLERANCE)
+
+
+def test_overall_rewards_knowing_the_drugs_where_score_does_not(rng):
+    truth = rng.normal(size=(40, 30)) + 5 * rng.normal(size=30)
+    means = np.broadcast_to(truth.mean(0), truth.shape)
+    assert overall(truth, means)["spearman"] > 0.9
+    assert (spearman(truth, means) == 0).all()
+
+
+def test_score_is_a_tidy_frame_matched_by_name(rng):
+    values, predicted = with_gaps(rng, n=20, n_perturbations=3)
+    truth = pd.DataFrame(values, [f"line-{i}" for i in range(20)], ["A", "B", "C"])
+    prediction = pd.DataFrame(predicted, truth.index, truth.columns)
+    shuffled = prediction.sample(frac=1, random_state=0)[["C", "A", "B"]].assign(D=np.nan)
+    frame = score(truth, shuffled)
+    assert frame.columns.tolist() == ["perturbation", "metric", "value", "n"]
+    assert len(frame) == 9
+    row = frame[(frame["perturbation"] == "B") & (frame["metric"] == "spearman")].iloc[0]
+    assert row["value"] == spearman(values, predicted)[1]
+    assert row["n"] == truth["B"].notna().sum()
+    assert overall(truth, shuffled[truth.columns]) == overall(values, predicted)
+
+
+def test_score_names_what_the_prediction_lacks(rng):
+    truth = pd.DataFrame(rng.normal(size=(5, 2)), list("abcde"), ["A", "B"])
+    with pytest.raises(InputError, match="1 samples: e"):
+        score(truth, truth.drop(index="e"))
+    with pytest.raises(InputError, match="1 perturbations: B"):
+        score(truth, truth[["A"]])
+    with pytest.raises(InputError, match="twice"):
+        score(truth, pd.concat([truth, truth]))

@@ -1,0 +1,107 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaplib.base.errors import InputError
+from leaplib.cohorts.cohort import Cohort, check_expression
+
+
+def test_counts_and_subset(cohort):
+    assert cohort.n_pairs == 17
+    part = cohort.subset(samples=cohort.samples.index[[3, 1]], perturbations=cohort.perturbations.index[[2]])
+    assert list(part.expression.index) == ["line-3", "line-1"]
+    assert part.response.columns.tolist() == ["drug-2"]
+    assert part.hash != cohort.hash
+
+
+def test_hash_sees_every_value(parts):
+    first = Cohort(name="test", **parts)
+    assert first.hash == Cohort(name="test", **parts).hash
+    for name in ("expression", "response"):
+        changed = {key: frame.copy() for key, frame in parts.items()}
+        changed[name].iloc[2, 1] += 1e-9
+        assert Cohort(name="test", **changed).hash != first.hash
+    changed = {key: frame.copy() for key, frame in parts.items()}
+    changed["samples"].iloc[2, 0] = "Skin"
+    assert Cohort(name="test", **changed).hash != first.hash
+
+
+def test_save_and_load(cohort, tmp_path):
+    loaded = Cohort.load(cohort.save(tmp_path / "cohort"))
+    assert loaded.hash == cohort.hash
+    pd.testing.assert_frame_equal(loaded.response, cohort.response)
+    assert not list(tmp_path.rglob("*.part*"))
+
+
+def test_load_refuses_absent_truncated_and_exchanged_files(cohort, parts, tmp_path):
+    with pytest.raises(InputError, match=r"no cohort\.json"):
+        Cohort.load(tmp_path)
+    folder = cohort.save(tmp_path / "cohort")
+    good = (folder / "response.parquet").read_bytes()
+    (folder / "response.parquet").write_bytes(good[:100])
+    with pytest.raises(InputError, match="delete the folder"):
+        Cohort.load(folder)
+    (parts["response"] + 1).to_parquet(folder / "response.parquet")
+    with pytest.raises(InputError, match=r"do not match cohort\.json"):
+        Cohort.load(folder)
+
+
+def test_load_names_an_unknown_drug(cohort, parts, tmp_path):
+    folder = cohort.save(tmp_path / "cohort")
+    parts["response"].rename(columns={"drug-1": "mystery"}).to_parquet(folder / "response.parquet")
+    with pytest.raises(InputError, match="mystery"):
+        Cohort.load(folder)
+    assert json.loads((folder / "cohort.json").read_text())["hash"] == cohort.hash
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p["expression"].__setitem__("G1", np.inf), r"gene 'G1' in sample 'line-0'"),
+        (lambda p: p["expression"].__setitem__("G2", np.nan), r"missing or infinite expression of gene 'G2'"),
+        (lambda p: p["expression"].__setitem__("G3", -1.0), r"negative expression of gene 'G3'"),
+        (lambda p: p["response"].__setitem__("drug-1", np.inf), r"infinite response of sample 'line-0' to 'drug-1'"),
+        (lambda p: p["response"].__setitem__("drug-9", 0.5), r"unknown perturbation 'drug-9'"),
+        (lambda p: p["samples"].pop("tissue"), r"no column 'tissue'"),
+    ],
+)
+def test_bad_values_are_named(parts, change, message):
+    change(parts)
+    with pytest.raises(InputError, match=message):
+        Cohort(name="test", **parts)
+
+
+@pytest.mark.parametrize("name", ["expression", "response", "samples"])
+def test_repeated_and_unknown_samples_are_named(parts, name):
+    parts[name] = parts[name].rename(index={"line-4": "line-3"})
+    with pytest.raises(InputError, match=r"line-[34]"):
+        Cohort(name="test", **parts)
+
+
+def test_another_order_of_samples_is_refused(parts):
+    parts["response"] = parts["response"].iloc[::-1]
+    with pytest.raises(InputError, match="another order"):
+        Cohort(name="test", **parts)
+
+
+def test_negative_values_are_fine_in_z_scores_only(parts):
+    shifted = parts["expression"] - 5
+    check_expression(shifted, "z-score", "here")
+    with pytest.raises(InputError, match="negative"):
+        check_expression(shifted, "log2(TPM+1)", "here")
+    with pytest.raises(InputError, match="unknown"):
+        check_expression(shifted, "counts", "here")
+    with pytest.raises(InputError, match="empty"):
+        check_expression(shifted.iloc[:0], "z-score", "here")
+
+
+def test_one_cell_line_under_two_names_is_refused(parts):
+    """As two studies' records of it would be: it could end up on both sides of a split."""
+    ids = [f"ID-{i}" for i in range(len(parts["samples"]) - 2)]
+    parts["samples"]["depmap_id"] = [*ids, None, None]
+    Cohort(name="missing ids are no repeats", **parts)
+    parts["samples"]["depmap_id"] = [*ids, ids[1], None]
+    with pytest.raises(InputError, match=r"samples 'line-1' and 'line-4' are one cell line \(.*ID-1\): give both"):
+        Cohort(name="twice", **parts)

@@ -1,0 +1,177 @@
+import re
+import time
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from leaplib.base.errors import InputError
+from leaplib.figures import style
+
+# Machado et al. 2009, severity 1, on linear RGB.
+VISION = {
+    "full": np.eye(3),
+    "protanopia": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+    "deuteranopia": [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    "tritanopia": [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]],
+}  # fmt: skip
+
+
+def lab(colour, vision="full"):
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(np.array(VISION[vision]) @ linear, 0, 1)
+    matrix = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = np.array(matrix) @ linear / [0.95047, 1, 1.08883]
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def smallest_gap(points):
+    return min(np.linalg.norm(a - b) for i, a in enumerate(points) for b in points[:i])
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_models_differ_to_every_eye(vision):
+    groups = (style.MODELS, style.CONTROLS)
+    models, controls = ([lab(style.COLOURS[name], vision) for name in names] for names in groups)
+    assert smallest_gap(models) > 10
+    assert min(np.linalg.norm(model - control) for model in models for control in controls) > 9
+
+
+def test_models_and_controls_differ_in_grey():
+    for names in (style.MODELS, style.CONTROLS):
+        assert smallest_gap([lab(style.COLOURS[name])[:1] for name in names]) > 5.5
+    for control in style.CONTROLS:
+        assert len(set(to_rgb(style.COLOURS[control]))) == 1
+
+
+def test_representations_lighten_in_even_steps():
+    lightness = [lab(style.representation_colour(i))[0] for i in range(5)]
+    assert (np.diff(lightness) > 10).all()
+
+
+def test_every_name_has_a_colour_and_a_marker_of_its_own():
+    assert set(style.MARKERS) == set(style.COLOURS) == {*style.MODELS, *style.CONTROLS}
+    assert len(set(style.MARKERS.values())) == len(style.MARKERS)
+    assert style.colour("PS-LASSO r3") == style.COLOURS["PS-LASSO"]
+    assert style.colour("something else") == style.MUTED
+
+
+def test_order_puts_controls_first_and_keeps_unknown_names():
+    names = ["Label reproducibility", "LEAP", "scVI", "PS-KNN", "Tissue mean", "LEAP"]
+    assert style.model_order(names) == ["Tissue mean", "scVI", "PS-KNN", "LEAP", "Label reproducibility"]
+
+
+@pytest.mark.parametrize("size", [(184, 60), (89, 248), (0, 60)])
+def test_a_figure_that_no_page_holds_is_refused(size):
+    with pytest.raises(InputError, match="183 x 247 mm"):
+        style.figure(*size)
+
+
+def test_type_is_between_5_and_7_points():
+    with style.context():
+        for key in ("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "legend.fontsize"):
+            assert 5 <= matplotlib.rcParams[key] <= 7
+        assert matplotlib.rcParams["pdf.fonttype"] == 42
+        assert matplotlib.rcParams["svg.fonttype"] == "none"
+
+
+def test_the_style_leaves_backend_and_settings_alone():
+    before = dict(matplotlib.rcParams)
+    style.figure(89, 50)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_settings_lie_over_the_style(monkeypatch):
+    monkeypatch.setitem(style.SETTINGS, "font.size", 7)
+    with style.context():
+        assert matplotlib.rcParams["font.size"] == 7
+
+
+def test_adapted_holds_within_its_block_alone():
+    before = dict(style.SETTINGS), dict(style.COLOURS)
+    with style.adapted({"font.family": ["serif"], "axes.labelsize": 6}, {"LEAP": "#000000", "mine": "#123456"},
+                       type_size=7):  # fmt: skip
+        assert (style.colour("LEAP"), style.colour("mine")) == ("#000000", "#123456")
+        with style.context():
+            assert matplotlib.rcParams["font.family"] == ["serif"]
+            assert [matplotlib.rcParams[key] for key in ("axes.labelsize", "xtick.labelsize")] == [6, 7]
+    assert before == (style.SETTINGS, style.COLOURS) and list(style.COLOURS) == list(before[1])
+    with pytest.raises(ZeroDivisionError), style.adapted(colours={"LEAP": "#000000"}):
+        raise ZeroDivisionError
+    assert before[1] == style.COLOURS
+
+
+def test_letter_is_8_points_bold(ax):
+    letter = style.panel_letter(ax, "A")
+    assert (letter.get_text(), letter.get_fontsize(), letter.get_fontweight()) == ("A", 8, "bold")
+
+
+def test_note_says_what_is_simulated_and_keeps_clear_of_the_title():
+    fig, ax = style.figure(89, 60)
+    ax.set_title("a title as wide as the panel, that the note must not cover, however long\nn = 3", loc="left")
+    note = style.data_note(fig, "simulated")
+    assert note.get_text() == "simulated data"
+    assert style.data_note(ax, "real") is None
+    fig.canvas.draw()
+    page, box = fig.bbox, note.get_window_extent()
+    assert box.y0 >= ax._left_title.get_window_extent().y1
+    assert page.x0 <= box.x0 and box.x1 <= page.x1 and box.y1 <= page.y1
+
+
+def test_wrap_keeps_counts_whole():
+    assert style.wrap("one two three", 10, 6) == "one two\nthree"
+    assert "1,000 genes" in style.wrap("12 samples, 1,000\u00a0genes", 15, 5).split("\n")
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(InputError, match="lacks column 'value'"):
+        style.checked(pd.DataFrame({"model": ["LEAP"]}), ("model", "value"))
+    assert list(style.checked(pd.DataFrame(), ("model", "value"))) == ["model", "value"]
+
+
+def test_saved_files_are_of_exact_size_with_text_as_text(tmp_path):
+    fig, ax = style.figure(89, 61)
+    ax.set_xlabel("Spearman, label")
+    ax.plot([0, 1], [0, 1])
+    paths = style.save_figure(fig, pd.DataFrame({"x": [0, 1], "y": [0, 1]}), tmp_path / "new", "name")
+    assert [path.name for path in paths] == ["name.pdf", "name.svg", "name.png", "name.csv"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in paths)
+    pdf = paths[0].read_bytes()
+    width, height = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", pdf).groups()
+    assert float(width) / 72 * 25.4 == pytest.approx(89, abs=1e-3)
+    assert float(height) / 72 * 25.4 == pytest.approx(61, abs=1e-3)
+    assert b"CreationDate" not in pdf and b"/Type3" not in pdf
+    svg = paths[1].read_text()
+    assert float(re.search(r'width="([\d.]+)pt"', svg).group(1)) / 72 * 25.4 == pytest.approx(89, abs=1e-3)
+    assert re.search(r"<text[^>]*>Spearman, label</text>", svg)
+    assert "<dc:date>" not in svg
+    image = plt.imread(paths[2])
+    assert image.shape[1] == int(89 / 25.4 * 300) and image.shape[0] == int(61 / 25.4 * 300)
+    pd.testing.assert_frame_equal(pd.read_csv(paths[3]), pd.DataFrame({"x": [0, 1], "y": [0, 1]}))
+
+
+def test_same_figure_same_bytes(tmp_path):
+    def made(folder):
+        fig, ax = style.figure(89, 60)
+        ax.scatter([1, 2, 3], [4, 5, 6])
+        ax.legend(["points"])
+        return style.save_figure(fig, pd.DataFrame({"x": [1]}), folder, "name")
+
+    first = made(tmp_path / "a")
+    time.sleep(1.1)  # files that carry the second of their making differ now
+    for a, b in zip(first, made(tmp_path / "b"), strict=True):
+        assert a.read_bytes() == b.read_bytes()
+
+
+def test_saving_again_changes_nothing(tmp_path):
+    fig, ax = style.figure(89, 60)
+    ax.set(xlabel="x", ylabel="y")
+    frame = pd.DataFrame({"x": [1]})
+    before = [path.read_bytes() for path in style.save_figure(fig, frame, tmp_path, "name")]
+    assert [path.read_bytes() for path in style.save_figure(fig, frame, tmp_path, "name")] == before
+    assert fig.get_layout_engine() is not None

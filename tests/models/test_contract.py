@@ -1,0 +1,255 @@
+"""What holds for every model, whatever it fits: one line in MODELS adds one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from leaplib.base.errors import InputError
+from leaplib.models.base import Training
+from leaplib.models.elastic_net import PSElasticNet
+from leaplib.models.kernel import SharedKernelRidge
+from leaplib.models.knn import PSKNN
+from leaplib.models.lasso import PSLasso
+from leaplib.models.lgbm import PPLgbm, PSLgbm
+from leaplib.models.naive import shuffle_labels
+from leaplib.models.networks import PPMlp, PPTdnn
+from leaplib.models.ridge import DualRidge
+from leaplib.models.tcrp import PSTcrp
+from leaplib.models.tuning import Tuned
+
+MODELS = {
+    "PS-KNN": lambda: PSKNN(),
+    "PS-LASSO": lambda: PSLasso(device="cpu"),
+    "PS-RIDGE": lambda: DualRidge(),
+    "elastic net": lambda: PSElasticNet(n_alphas=4),
+    "LEAP+": lambda: SharedKernelRidge(grid={"penalty": [3.0, 1.0, 0.3]}),
+    "PS-TCRP": lambda: PSTcrp(n_epochs=30, grid={"meta_rate": [1e-2], "inner_rate": [1e-3, 1e-2]}, device="cpu"),
+    "PP-tDNN": lambda: PPTdnn(batch_size=128, max_epochs=12, learning_rate=1e-2, grid={"dropout": [0, 0.1]},
+                              towers=[24, 16], joint=[16, 8], precision="float32", device="cpu"),
+    "PP-MLP": lambda: PPMlp(max_epochs=8, grid={"learning_rate": [1e-2], "batch_size": [128, 256]}, hidden=[32, 16],
+                            precision="float32", device="cpu"),
+    "PS-LGBM": lambda: PSLgbm(40, num_leaves=15, grid={"learning_rate": [0.1], "feature_fraction": [0.5, 1.0]}),
+    "PP-LGBM": lambda: PPLgbm(40, num_leaves=40, n_jobs=1, grid={"learning_rate": [0.1, 0.2], "reg_alpha": [1.0]}),
+}  # fmt: skip
+"""Name -> a small instance of the model."""
+
+each_model = pytest.mark.parametrize("name", MODELS)
+each_tuned = pytest.mark.parametrize("name", [name for name, make in MODELS.items() if isinstance(make(), Tuned)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks as small as these are slower on several threads, far slower where cores are busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Study:
+    """150 training and 60 new samples of five tissues; labels are linear in the features, and in the
+    fingerprints where these are asked for, with gaps."""
+
+    def __init__(self, seed: int = 3, n: int = 210, p: int = 12, perturbations: int = 10, bits: int = 24):
+        rng = np.random.default_rng(seed)
+        samples = [f"line {i}" for i in range(n)]
+        drugs = [f"drug {j}" for j in range(perturbations)]
+        self.tissues = pd.Series(rng.choice(list("abcde"), n), index=samples)
+        features = rng.normal(size=(n, p)) + 0.5 * rng.normal(size=(5, p))[pd.factorize(self.tissues)[0]]
+        bits_of = (rng.random((perturbations, bits)) < 0.4).astype(float)
+        weights = bits_of @ rng.normal(size=(bits, p)) / np.sqrt(bits)
+        self.truth = pd.DataFrame(features @ weights.T / 2, index=samples, columns=drugs)
+        labels = self.truth + rng.normal(scale=0.3, size=self.truth.shape)
+        self.X = pd.DataFrame(features, index=samples)
+        self.Y = labels.mask(rng.random(labels.shape) < 0.1)
+        self.fingerprints = pd.DataFrame(bits_of, index=drugs)
+        self.train, self.test = pd.Index(samples[:150]), pd.Index(samples[150:])
+        self.folds = pd.Series(rng.permutation(np.arange(150) % 5), index=self.train)
+
+    def fit(self, model, Y=None, rows=None):
+        rows = self.train if rows is None else rows
+        labels = (self.Y if Y is None else Y).loc[rows]
+        return model.fit(self.X.loc[rows], labels, self.folds.loc[rows], self.tissues.loc[rows], self.fingerprints)
+
+    def predict(self, model, Y=None):
+        return self.fit(model, Y).predict(self.X.loc[self.test])
+
+    def score(self, prediction):
+        pairs = zip(self.truth.loc[self.test].to_numpy().T, prediction.to_numpy().T, strict=True)
+        return np.mean([spearmanr(*pair).statistic for pair in pairs])
+
+
+@pytest.fixture(scope="module")
+def study():
+    return Study()
+
+
+@pytest.fixture(scope="module")
+def predictions(study):
+    """Prediction of each model, made when first asked for."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            made[name] = study.predict(MODELS[name]())
+        return made[name]
+
+    return get
+
+
+@each_model
+def test_signal_is_recovered(name, study, predictions):
+    assert study.score(predictions(name)) > 0.6
+
+
+@each_model
+def test_shuffled_labels_score_nothing(name, study):
+    scores = [study.score(study.predict(MODELS[name](), shuffle_labels(study.Y, seed))) for seed in range(2)]
+    assert abs(np.nanmean(np.nan_to_num(scores))) < 0.25
+
+
+@each_model
+def test_labels_outside_the_training_rows_change_nothing(name, study, predictions):
+    poisoned = study.Y.copy()
+    poisoned.loc[study.test] = np.where(np.arange(len(study.test))[:, None] % 2, np.nan, 1e9)
+    pd.testing.assert_frame_equal(study.predict(MODELS[name](), poisoned), predictions(name), check_exact=True)
+
+
+@each_model
+def test_a_second_fit_is_equal_to_the_bit(name, study, predictions):
+    model = study.fit(MODELS[name]())
+    study.fit(model)
+    pd.testing.assert_frame_equal(model.predict(study.X.loc[study.test]), predictions(name), check_exact=True)
+
+
+@each_model
+def test_a_saved_model_predicts_the_same_to_the_bit(name, study, predictions, tmp_path):
+    model = study.fit(MODELS[name]())
+    again = type(model).load(model.save(tmp_path / "model"))
+    pd.testing.assert_frame_equal(again.predict(study.X.loc[study.test]), predictions(name), check_exact=True)
+    assert again.get_params() == model.get_params()
+
+
+@each_model
+def test_a_file_of_another_model_and_no_file_are_refused(name, study, tmp_path):
+    model = study.fit(MODELS[name]())
+    other = PSKNN if not isinstance(model, PSKNN) else PSLasso
+    with pytest.raises(InputError, match=f"holds a {type(model).__name__}"):
+        other.load(model.save(tmp_path / "model"))
+    with pytest.raises(InputError, match="not a saved model"):
+        type(model).load(tmp_path / "nothing")
+
+
+@each_model
+def test_predictions_carry_names_and_all_are_finite(name, study, predictions):
+    prediction = predictions(name)
+    assert prediction.index.equals(study.test)
+    assert prediction.columns.equals(study.Y.columns)
+    assert np.isfinite(prediction.to_numpy()).all()
+
+
+@each_model
+def test_some_perturbations_can_be_asked_for_and_unseen_ones_are_named(name, study, predictions):
+    model = study.fit(MODELS[name]())
+    wanted = ["drug 7", "drug 2"]
+    some = model.predict(study.X.loc[study.test], wanted)
+    pd.testing.assert_frame_equal(some, predictions(name)[wanted], check_exact=True)
+    with pytest.raises(InputError, match="'drug 99' was not among those that the model was fitted on"):
+        model.predict(study.X.loc[study.test], ["drug 1", "drug 99"])
+
+
+@each_model
+def test_the_order_of_new_samples_does_not_matter(name, study, predictions):
+    model = study.fit(MODELS[name]())
+    turned = model.predict(study.X.loc[study.test[::-1]])
+    np.testing.assert_allclose(turned.loc[study.test], predictions(name), rtol=1e-4, atol=1e-5)
+
+
+@each_tuned
+def test_a_fold_model_never_sees_its_held_out_fold(name, study):
+    """Absurd labels in one fold leave the model that holds this fold out as it is."""
+    samples = study.train[study.folds.to_numpy() == 2]
+    poisoned = study.Y.copy()
+    poisoned.loc[samples] = poisoned.loc[samples] * -1e3 + 17
+    data = [fold_data(study, labels) for labels in (study.Y, poisoned)]
+    model = MODELS[name]()
+    first, second = (model._fit_folds(part, study.folds.to_numpy()) for part in data)
+    new = study.X.loc[study.test].to_numpy()
+    if name != "PS-LASSO":  # its penalties are those of the whole training set
+        np.testing.assert_array_equal(first[2].predict(new), second[2].predict(new))
+    assert not np.array_equal(first[1].predict(new), second[1].predict(new))
+
+
+def fold_data(study, labels):
+    bits = study.fingerprints.to_numpy()
+    rows = study.train
+    return Training(study.X.loc[rows].to_numpy(), labels.loc[rows].to_numpy(), study.tissues[rows].to_numpy(), bits)
+
+
+@each_tuned
+def test_the_prediction_is_the_mean_of_the_fold_models_at_the_best_point(name, study):
+    model = study.fit(MODELS[name]())
+    new = study.X.loc[study.test].to_numpy()
+    data = fold_data(study, study.Y)
+    folds = study.folds.to_numpy()
+    models = MODELS[name]()._fit_folds(data, folds)
+    held = [(data.X[folds == k], data.Y[folds == k]) for k in range(5)]
+    scores = np.array([[[correlation(Y[:, j], grid[:, j]) for j in range(Y.shape[1])] for grid in model.predict(X)]
+                       for model, (X, Y) in zip(models, held, strict=True)]).mean(axis=0)  # fmt: skip
+    overall = np.full(scores.shape[1], scores.mean(axis=1).argmax())
+    best = overall if model.pan_perturbation else scores.argmax(axis=0)
+    np.testing.assert_array_equal(model.point_, best)
+    np.testing.assert_allclose(model.cv_score_, scores[best, np.arange(len(best))], atol=1e-9)
+    mean = np.mean([fold.predict(new) for fold in models], axis=0)[best, :, np.arange(len(best))].T
+    np.testing.assert_allclose(model.predict(study.X.loc[study.test]), mean, rtol=1e-6, atol=1e-8)
+
+
+@each_tuned
+def test_one_model_fitted_on_all_samples_predicts_where_it_is_asked_for(name, study, predictions, tmp_path):
+    model, folds = MODELS[name](), study.fit(MODELS[name]())
+    model.ensemble = "refit"
+    prediction = study.predict(model)
+    np.testing.assert_array_equal(model.point_, folds.point_)
+    np.testing.assert_array_equal(model.cv_score_, folds.cv_score_)
+    assert [len(models) for models in model.parts_] == [1]
+    data, new = fold_data(study, study.Y), study.X.loc[study.test].to_numpy()
+    whole = MODELS[name]()._fit_folds(data, np.full(len(data.X), -1))
+    assert len(whole) == 1
+    expected = whole[0].predict(new)[model.point_, :, np.arange(len(model.point_))].T
+    np.testing.assert_allclose(prediction, expected, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(prediction, predictions(name), atol=1e-3)
+    again = type(model).load(model.save(tmp_path))
+    pd.testing.assert_frame_equal(again.predict(study.X.loc[study.test]), prediction, check_exact=True)
+
+
+@each_tuned
+def test_an_ensemble_of_another_kind_is_refused(name, study):
+    model = MODELS[name]()
+    model.ensemble = "mean"
+    with pytest.raises(InputError, match="ensemble must be 'folds' or 'refit', not 'mean'"):
+        study.fit(model)
+
+
+@each_tuned
+def test_more_folds_than_five_some_of_one_or_two_samples(name, study, tmp_path):
+    """A fold without a usable score counts in the prediction, but not in the choice of the grid point."""
+    folds = study.folds.copy()
+    folds.iloc[:4] = [5, 6, 6, 11]
+    folds.iloc[4:40] = np.arange(36) % 4 + 7
+    model = MODELS[name]()
+    rows = study.train
+    bits = study.fingerprints
+    model.fit(study.X.loc[rows], study.Y.loc[rows], folds, study.tissues.loc[rows], bits)
+    assert [len(models) for models in model.parts_] == [12]
+    assert np.isfinite(model.cv_score_).all()
+    prediction = model.predict(study.X.loc[study.test])
+    assert study.score(prediction) > 0.5
+    again = type(model).load(model.save(tmp_path))
+    pd.testing.assert_frame_equal(again.predict(study.X.loc[study.test]), prediction, check_exact=True)
+
+
+def correlation(truth, prediction):
+    measured = ~np.isnan(truth)
+    return 0.0 if np.ptp(prediction[measured]) == 0 else spearmanr(truth[measured], prediction[measured]).statistic

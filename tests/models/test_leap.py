@@ -1,0 +1,157 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Lasso
+
+from leaplib import LEAP, InputError
+from leaplib.base.metrics import spearman
+from leaplib.cohorts.splits import tuning_folds
+from leaplib.models.leap import average
+from leaplib.models.naive import shuffle_labels
+
+SMALL = {"n_hidden": 64, "n_components": 24, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 60}
+
+
+@pytest.fixture(scope="module")
+def problem(simulation):
+    screen = simulation.dependencies
+    lines = screen.expression.index[:-2]
+    varied = screen.dependency.columns[screen.dependency.std() > 0.21][:12]
+    x, y = screen.expression.loc[lines], screen.dependency.loc[lines, varied]
+    return x.iloc[:220], y.iloc[:220], x.iloc[220:], y.iloc[220:]
+
+
+def small(**settings):
+    return LEAP(**{"n_representations": 3, "n_genes": 200, "device": "cpu", "damae": SMALL, **settings})
+
+
+@pytest.fixture(scope="module")
+def fitted(problem):
+    x, y, new, _ = problem
+    return small().fit(x, y, unlabelled=new)
+
+
+def mean_score(truth, prediction):
+    return np.nanmean(spearman(truth.to_numpy(), prediction.to_numpy()))
+
+
+def test_it_recovers_signal_and_is_no_worse_than_its_members(problem, fitted, simulation):
+    _, _, new, truth = problem
+    reached = mean_score(truth, fitted.predict(new))
+    members = [mean_score(truth, member) for member in fitted.predict_members(new)]
+    ceiling = mean_score(truth, simulation.true_dependency.loc[new.index, truth.columns])
+    assert len(members) == 3
+    assert np.mean(members) < reached < ceiling
+    assert reached > 0.35
+
+
+def test_prediction_is_the_mean_of_the_members(problem, fitted):
+    new = problem[2]
+    expected = np.mean([member.to_numpy() for member in fitted.predict_members(new)], axis=0)
+    np.testing.assert_allclose(fitted.predict(new), expected)
+    assert len(fitted.members_) == 3
+    assert all(member.coef_.shape[0] == 5 for member in fitted.members_)
+
+
+def test_some_perturbations_can_be_asked_for_and_unseen_ones_are_named(problem, fitted):
+    new = problem[2]
+    names = fitted.predict(new).columns
+    pd.testing.assert_frame_equal(fitted.predict(new, [names[2], names[0]]), fitted.predict(new)[[names[2], names[0]]])
+    with pytest.raises(InputError, match="'KO-X' was not among"):
+        fitted.predict(new, ["KO-X"])
+
+
+def test_shuffled_labels_score_nothing(problem):
+    x, y, new, truth = problem
+    model = small(n_representations=2).fit(x, shuffle_labels(y, 0), unlabelled=new)
+    assert abs(mean_score(truth, model.predict(new))) < 0.12
+
+
+def test_the_seed_decides_everything(problem, fitted):
+    x, y, new, _ = problem
+    expected = fitted.predict(new)
+    pd.testing.assert_frame_equal(small().fit(x, y, unlabelled=new).predict(new), expected)
+    assert not small(random_state=7).fit(x, y, unlabelled=new).predict(new).equals(expected)
+
+
+def test_the_order_of_labels_does_not_matter(problem, fitted):
+    x, y, new, _ = problem
+    predicted = small().fit(x, y.iloc[::-1], unlabelled=new).predict(new)
+    pd.testing.assert_frame_equal(predicted, fitted.predict(new))
+
+
+def test_groups_reach_the_folds(problem, monkeypatch):
+    x, y, _, _ = problem
+    groups = pd.Series(np.arange(len(x)) % 7, index=x.index)
+    seen = []
+    monkeypatch.setattr("leaplib.models.leap.PSLasso.fit", lambda self, X, Y, folds: seen.append(folds) or self)
+    small(damae={**SMALL, "max_epochs": 1}).fit(x, y, groups=groups)
+    assert len(seen) == 3
+    for folds in seen:
+        assert folds.equals(tuning_folds(x.index, 0, groups))
+        assert (folds.groupby(groups).nunique() == 1).all()
+
+
+def test_missing_labels_are_allowed(problem):
+    x, y, new, truth = problem
+    gaps = y.mask(np.random.default_rng(0).random(y.shape) < 0.3)
+    predicted = small(n_representations=2).fit(x, gaps).predict(new)
+    assert predicted.notna().all(axis=None)
+    assert mean_score(truth, predicted) > 0.3
+
+
+def test_bad_tables_are_named(problem, fitted):
+    x, y, new, _ = problem
+    with pytest.raises(InputError, match="expected a DataFrame"):
+        small().fit(x.to_numpy(), y)
+    with pytest.raises(InputError, match=f"{x.index[0]}"):
+        small().fit(x.iloc[1:], y)
+    with pytest.raises(InputError, match=f"'{x.index[3]}' stands more than once"):
+        small().fit(x.rename(index={x.index[4]: x.index[3]}), y)
+    with pytest.raises(InputError, match="no gene in common"):
+        small().fit(x, y, unlabelled=new.add_prefix("other"))
+    with pytest.raises(InputError, match="missing"):
+        fitted.predict(new.iloc[:, 50:])
+    with pytest.raises(InputError, match="none of the learned genes"):
+        fitted.predict(new.add_prefix("other"))
+    with pytest.raises(InputError, match=f"{new.index[1]}"):
+        fitted.predict(new.mask(new.index.to_series().eq(new.index[1]), np.inf))
+
+
+def test_average_refuses_frames_that_do_not_match():
+    one = pd.DataFrame({"a": [1.0, 2.0]}, index=["x", "y"])
+    assert average([one, one + 2])["a"].tolist() == [2.0, 3.0]
+    with pytest.raises(InputError, match="differ"):
+        average([one, one.iloc[::-1]])
+
+
+def test_a_saved_model_predicts_the_same_to_the_bit(problem, fitted, tmp_path):
+    new = problem[2]
+    loaded = LEAP.load(fitted.save(tmp_path / "model"))
+    pd.testing.assert_frame_equal(loaded.predict(new), fitted.predict(new))
+    np.testing.assert_array_equal(loaded.predict_each(new), fitted.predict_each(new))
+    assert loaded.folds_.equals(fitted.folds_) and loaded.get_params() == fitted.get_params()
+    (tmp_path / "model" / "settings.json").write_text('{"model": "Other", "parameters": {}, "perturbations": []}')
+    with pytest.raises(InputError, match="holds a Other, not a LEAP"):
+        LEAP.load(tmp_path / "model")
+    with pytest.raises(InputError, match="not a saved LEAP"):
+        LEAP.load(tmp_path)
+
+
+def test_the_regressors_average_to_the_prediction_and_those_of_a_fold_did_not_see_it(problem, fitted):
+    x, y, new, _ = problem
+    each = fitted.predict_each(new)
+    assert each.shape == (3, 5, len(new), y.shape[1])
+    np.testing.assert_allclose(each.mean(axis=(0, 1)), fitted.predict(new))
+    member, code = fitted.members_[1], fitted.features(x)[1]
+    for fold, j in ((0, 2), (4, 7)):
+        rows = fitted.folds_ != fold
+        lasso = Lasso(alpha=member.alpha_[j], tol=1e-6, max_iter=20_000)
+        lasso.fit(code[rows].astype(float), y.iloc[:, j][rows])
+        np.testing.assert_allclose(member.predict_folds(code)[fold][:, j], lasso.predict(code), atol=2e-3)
+
+
+def test_members_are_fitted_on_representations_that_are_there(problem, fitted):
+    x, y, new, _ = problem
+    again = small().fit_members(fitted.representations_, x, y)
+    pd.testing.assert_frame_equal(again.predict(new), fitted.predict(new))

@@ -1,0 +1,304 @@
+"""PS-TCRP: meta-steps against plain autograd, what the tasks are made of, and few-shot fine-tuning."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn.functional import mse_loss
+
+from leaplib.base.errors import InputError
+from leaplib.models.maml import Settings, TaskSampler, Weights, as_weights, fine_tuned, meta_train
+from leaplib.models.tcrp import PSTcrp
+
+GRID = {"meta_rate": [1e-2], "inner_rate": [1e-3, 1e-2]}
+DOUBLE = torch.float64
+
+
+def small(**settings):
+    defaults = {"n_hidden": 6, "n_epochs": 25, "n_tasks": 4, "n_shots": 10, "grid": GRID, "device": "cpu"}
+    return PSTcrp(**defaults | settings)
+
+
+class Cohort:
+    """Samples of several tissues; slope and offset of the labels differ between tissues."""
+
+    def __init__(self, sizes, perturbations=4, p=8, seed=0, missing=0.1, own_slope=0.3):
+        rng = np.random.default_rng(seed)
+        self.groups = np.repeat(list(sizes), list(sizes.values()))
+        code = np.unique(self.groups, return_inverse=True)[1]
+        names = [f"line {i}" for i in range(len(code))]
+        drugs = [f"drug {j}" for j in range(perturbations)]
+        X = rng.normal(size=(len(code), p))
+        shared, own = rng.normal(size=(p, perturbations)), rng.normal(size=(len(sizes), p, perturbations))
+        offset = rng.normal(scale=2, size=(len(sizes), perturbations))
+        Y = X @ shared + own_slope * np.einsum("np,npl->nl", X, own[code]) + offset[code]
+        self.complete = pd.DataFrame(Y + 0.2 * rng.normal(size=Y.shape), index=names, columns=drugs)
+        self.X, self.Y = pd.DataFrame(X, index=names), self.complete.mask(rng.random(Y.shape) < missing)
+        self.folds = rng.permutation(np.arange(len(code)) % 3)
+
+    def fit(self, model, rows=slice(None), columns=slice(None)):
+        labels = self.Y.loc[rows, columns] if isinstance(rows, np.ndarray) else self.Y.loc[:, columns]
+        return model.fit(self.X.loc[labels.index], labels, self.folds[rows], self.groups[rows])
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return Cohort({"a": 40, "b": 30, "c": 24, "d": 12, "e": 1})
+
+
+def plain(parameters, x):
+    """Return the output of a network p - H - H - 1 given by its three matrices and biases."""
+    first, bias1, second, bias2, third, bias3 = parameters
+    return (torch.relu(torch.relu(x @ first + bias1) @ second + bias2) @ third + bias3).squeeze(-1)
+
+
+def plain_steps(parameters, x, y, rate, n_steps):
+    """Return the parameters after gradient steps, through which one can differentiate."""
+    for _ in range(n_steps):
+        slopes = torch.autograd.grad(mse_loss(plain(parameters, x), y), parameters, create_graph=True)
+        parameters = [value - rate * slope for value, slope in zip(parameters, slopes, strict=True)]
+    return parameters
+
+
+def plain_maml(parameters, epochs, meta_rate, inner_rate, n_steps):
+    """Meta-train one network; each epoch is a list of (support x, y, query x, y)."""
+    parameters = [value.clone().requires_grad_() for value in parameters]
+    adam = torch.optim.Adam(parameters, lr=meta_rate)
+    for tasks in epochs:
+        losses = [mse_loss(plain(plain_steps(parameters, xs, ys, inner_rate, n_steps), xq), yq)
+                  for xs, ys, xq, yq in tasks]  # fmt: skip
+        adam.zero_grad()
+        torch.stack(losses).mean().backward()
+        adam.step()
+    return parameters
+
+
+def unpacked(tasks, number):
+    """Return the tasks of one perturbation as `plain_maml` takes them, without the empty places."""
+    K = tasks.x.shape[2] // 2
+    found = []
+    for x, y, share in zip(tasks.x[number, :, :, :-1], tasks.y[number], tasks.share[number], strict=True):
+        sides = [(x[side][share[side] > 0], y[side][share[side] > 0]) for side in (slice(K), slice(K, 2 * K))]
+        found.append((*sides[0], *sides[1]))
+    return found
+
+
+def parameters_of(layers, point=0, number=0):
+    """Return the matrices and biases of one network."""
+    return [torch.as_tensor(part) for layer in layers for part in (layer[point, number, :-1], layer[point, number, -1])]
+
+
+def problem(L=3, n=70, p=5):
+    rng = np.random.default_rng(1)
+    x, y = (torch.from_numpy(rng.normal(size=shape)) for shape in ((n, p), (L, n)))
+    tissues = torch.from_numpy(rng.choice(5, n, p=[0.4, 0.3, 0.2, 0.08, 0.02]))
+    return x, y, torch.from_numpy(rng.random((L, n)) < 0.8), tissues
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_meta_training_is_that_of_plain_second_order_autograd(n_steps):
+    x, y, known, tissues = problem()
+    rates = (1e-2, 3e-2), (0.05, 0.2)
+    start, trained = (
+        meta_train(x, y, known, tissues, Settings(*rates, 4, epochs, 6, 4, n_steps), [7, 0]) for epochs in (0, 3)
+    )
+    sampler = TaskSampler(torch.nn.functional.pad(x, (0, 1), value=1), y, known, tissues,
+                          Settings(*rates, 4, 3, 6, 4, n_steps), [7, 0])  # fmt: skip
+    for number in range(3):
+        epochs = [unpacked(sampler.draw(epoch), number) for epoch in range(3)]
+        for point, (meta_rate, inner_rate) in enumerate(zip(*rates, strict=True)):
+            expected = plain_maml(parameters_of(start, point, number), epochs, meta_rate, inner_rate, n_steps)
+            for ours, theirs in zip(parameters_of(trained, point, number), expected, strict=True):
+                torch.testing.assert_close(ours, theirs.detach(), rtol=1e-8, atol=1e-8)
+        assert not np.allclose(trained[0][0, number], start[0][0, number], atol=1e-3)
+
+
+def test_fine_tuning_is_plain_gradient_descent():
+    x, y, known, tissues = problem()
+    settings = Settings((1e-2, 3e-2), (0.05, 0.2), 4, 2, 6, 4, 1)
+    layers = meta_train(x, y, known, tissues, settings, [7, 0])
+    x, y, known = x[:12], y[:, :12], known[:, :12]
+    rates = torch.tensor(settings.inner_rates, dtype=DOUBLE)
+    pull = 2 * rates[:, None] * (known / known.sum(1, keepdim=True))[:, None]
+    tuned = fine_tuned(as_weights(layers), torch.nn.functional.pad(x, (0, 1), value=1),
+                       y[:, None, None, :, None].expand(-1, 2, -1, -1, -1), pull[:, :, None, :, None], 5)  # fmt: skip
+    for number in range(3):
+        use = known[number]
+        for point, rate in enumerate(settings.inner_rates):
+            initial = [value.requires_grad_() for value in parameters_of(layers, point, number)]
+            expected = plain_steps(initial, x[use], y[number, use], rate, 5)
+            torch.testing.assert_close(output_of(tuned, x, number, point), plain(expected, x).detach())
+
+
+def output_of(weights: Weights, x, number, point):
+    H, network = weights.second.shape[1], number * 2 + point
+    first = weights.first[number, :, point * H : (point + 1) * H]
+    upper = [part[network] for part in weights[1:]]
+    return plain([first[:-1], first[-1], *upper], x)
+
+
+def test_tasks_are_of_one_tissue_disjoint_and_of_known_labels():
+    _, y, known, tissues = problem(L=4, n=90)
+    rows = torch.arange(90, dtype=DOUBLE)[:, None]
+    settings = Settings((1e-3,), (1e-3,), 4, 1, 12, 10, 1)
+    sampler = TaskSampler(rows, y, known, tissues, settings, [0, 0])
+    counts = np.array([[(known[j] & (tissues == t)).sum() for t in range(5)] for j in range(4)])
+    assert (counts[:, 4] < 4).all() and (counts[:, 3] < 20).all()  # what the two rules are for
+    seen = set()
+    for epoch in range(30):
+        tasks = sampler.draw(epoch)
+        for j in range(4):
+            drawn = [check_task(*task, known[j], tissues, counts[j])
+                     for task in zip(tasks.x[j, ..., 0].long(), tasks.share[j], strict=True)]  # fmt: skip
+            repeats = np.bincount(drawn, minlength=5)
+            assert np.ptp(repeats[counts[j] >= 4]) <= 1 and repeats[4] == 0
+            torch.testing.assert_close(tasks.y[j], y[j][tasks.x[j, ..., 0].long()])
+            seen.update(tasks.x[j, ..., 0][tasks.share[j] > 0].tolist())
+    assert len(seen) > 80
+
+
+def check_task(rows, share, known, tissues, counts):
+    support, query = rows[:10][share[:10] > 0], rows[10:][share[10:] > 0]
+    used = torch.cat([support, query])
+    tissue = int(tissues[support[0]])
+    assert len(used.unique()) == len(used) and known[used].all() and (tissues[used] == tissue).all()
+    assert len(support) == min(10, counts[tissue] // 2)
+    assert len(query) == min(10, counts[tissue] - len(support))
+    torch.testing.assert_close(share[:10].sum(), torch.tensor(1, dtype=DOUBLE))
+    torch.testing.assert_close(share[10:].sum(), torch.tensor(1, dtype=DOUBLE))
+    return tissue
+
+
+def test_missing_labels_never_enter():
+    x, y, known, tissues = problem()
+    settings = Settings((1e-2,), (1e-2,), 4, 5, 6, 4, 1)
+    poisoned = torch.where(known, y, 1e9)
+    for clean, other in zip(*(meta_train(x, labels, known, tissues, settings, [0, 0]) for labels in (y, poisoned)),
+                            strict=True):  # fmt: skip
+        np.testing.assert_array_equal(clean, other)
+
+
+def test_all_at_once_is_one_by_one_in_any_order(cohort):
+    together = cohort.fit(small()).predict(cohort.X)
+    for drug in cohort.Y:
+        alone = cohort.fit(small(), columns=[drug]).predict(cohort.X)
+        np.testing.assert_allclose(alone[drug], together[drug], rtol=1e-3, atol=1e-3)
+    turned = cohort.fit(small(), columns=cohort.Y.columns[::-1]).predict(cohort.X)
+    np.testing.assert_allclose(turned[cohort.Y.columns], together, rtol=1e-3, atol=1e-3)
+
+
+def test_seeds_matter(cohort):
+    first, second = (cohort.fit(small(random_state=seed)).predict(cohort.X) for seed in (0, 1))
+    assert not np.allclose(first, second, atol=1e-2)
+
+
+def test_ten_shots_beat_none_in_a_tissue_that_differs():
+    cohort = Cohort(dict.fromkeys("abcdefgh", 40), perturbations=6, seed=5, own_slope=0.8)
+    target = cohort.groups == "h"
+    grid = {"meta_rate": [1e-2], "inner_rate": [1e-2]}
+    model = cohort.fit(small(n_epochs=100, n_tasks=12, n_hidden=20, grid=grid), rows=~target)
+    shots, rest = np.flatnonzero(target)[:10], np.flatnonzero(target)[10:]
+    tuned = model.adapt(cohort.X.iloc[shots], cohort.Y.iloc[shots])
+    truth = cohort.complete.iloc[rest]
+    none, ten = (fitted.predict(cohort.X.iloc[rest]) for fitted in (model, tuned))
+    assert ((ten - truth) ** 2).mean().mean() < 0.7 * ((none - truth) ** 2).mean().mean()
+    assert ten.corrwith(truth, method="spearman").mean() > none.corrwith(truth, method="spearman").mean() + 0.01
+
+
+def test_adapting_leaves_the_original_and_unlabelled_perturbations_as_they_were(cohort, tmp_path):
+    model = cohort.fit(small())
+    before = model.predict(cohort.X)
+    labels = cohort.Y.iloc[:10].assign(**{"drug 2": np.nan}, other=1.0)
+    tuned = model.adapt(cohort.X.iloc[:10], labels.iloc[:, ::-1])
+    after = tuned.predict(cohort.X)
+    pd.testing.assert_frame_equal(model.predict(cohort.X), before, check_exact=True)
+    changed = [drug for drug in after if not np.allclose(after[drug], before[drug])]
+    assert changed == ["drug 0", "drug 1", "drug 3"]
+    np.testing.assert_allclose(after["drug 2"], before["drug 2"], rtol=1e-12)
+    again = PSTcrp.load(tuned.save(tmp_path / "tuned"))
+    pd.testing.assert_frame_equal(again.predict(cohort.X), after, check_exact=True)
+    later = PSTcrp.load(model.save(tmp_path / "model")).adapt(cohort.X.iloc[:10], labels)
+    pd.testing.assert_frame_equal(later.predict(cohort.X), after, check_exact=True)
+
+
+def test_adapting_in_blocks_is_adapting_at_once(cohort, monkeypatch):
+    whole = cohort.fit(small()).adapt(cohort.X[:12], cohort.Y[:12]).predict(cohort.X)
+    monkeypatch.setattr(PSTcrp, "block", 3)
+    parts = cohort.fit(small()).adapt(cohort.X[:12], cohort.Y[:12]).predict(cohort.X)
+    np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-3)
+
+
+def test_missing_target_labels_never_enter(cohort):
+    model = cohort.fit(small())
+    labels = cohort.complete.iloc[:14].copy()
+    labels.iloc[10:, 1] = np.nan
+    partly = model.adapt(cohort.X[:14], labels).predict(cohort.X)["drug 1"]
+    fully = model.adapt(cohort.X[:10], labels[:10]).predict(cohort.X)["drug 1"]
+    np.testing.assert_allclose(partly, fully, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X, Y: (X[:9], Y[:9]), "9 target samples: 10-shot needs at least 10"),
+        (lambda X, Y: (X, Y[:9]), "different samples"),
+        (lambda X, Y: (X, Y.to_numpy()[:9]), "10 rows"),
+        (lambda X, Y: (X, Y.replace(Y.iloc[0, 0], np.inf)), "finite"),
+        (lambda X, Y: (X.iloc[:, :3], Y), "3 columns"),
+        (lambda X, Y: (X, Y.drop(columns="drug 1")), "'drug 1' has no column"),
+        (lambda X, Y: (X, Y.to_numpy()[:, :3]), "'drug 0' has no column"),
+    ],
+)
+def test_targets_that_cannot_be_used(cohort, change, message):
+    model = cohort.fit(small(n_epochs=1))
+    with pytest.raises(InputError, match=message):
+        model.adapt(*change(cohort.X[:10], cohort.complete[:10]))
+
+
+def test_a_perturbation_without_a_usable_tissue_is_named(cohort):
+    scarce = cohort.Y.copy()
+    keep = [np.flatnonzero(cohort.groups == tissue)[:3] for tissue in "abc"]
+    scarce.loc[~np.isin(np.arange(len(scarce)), keep), "drug 1"] = np.nan
+    with pytest.warns(UserWarning, match=r"1 perturbations \(drug 1\)"):
+        model = small().fit(cohort.X, scarce, cohort.folds, cohort.groups)
+    assert model.pooled_.tolist() == ["drug 1"]
+    assert np.isfinite(model.predict(cohort.X).to_numpy()).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cohort.fit(small()).pooled_.empty
+
+
+def test_constant_and_nearly_absent_labels_give_constants_and_finite_numbers(cohort):
+    odd = cohort.complete.copy()
+    odd["drug 0"] = 3.0
+    odd.loc[odd.index[1:], "drug 1"] = np.nan  # in one fold only: that fold's model has no label
+    with pytest.warns(UserWarning, match="drug 1"):
+        prediction = small(n_epochs=2).fit(cohort.X, odd, cohort.folds, cohort.groups).predict(cohort.X)
+    np.testing.assert_allclose(prediction["drug 0"], 3)
+    assert np.ptp(prediction["drug 1"]) < 1e-9 and np.isfinite(prediction.to_numpy()).all()
+
+
+def test_missing_groups_and_settings_out_of_range(cohort):
+    with pytest.raises(InputError, match="needs the tissue of each sample: give `groups`"):
+        small().fit(cohort.X, cohort.Y, cohort.folds)
+    with pytest.raises(InputError, match="n_tasks must be at least 1"):
+        cohort.fit(small(n_tasks=0))
+    with pytest.raises(InputError, match="positive meta_rate and inner_rate"):
+        cohort.fit(small(grid={"meta_rate": [1e-3]}))
+
+
+def test_more_threads_change_nothing_but_rounding():
+    x, y, known, tissues = problem(L=7)
+    settings, threads = Settings((1e-2,), (1e-2,), 4, 5, 6, 4, 1), torch.get_num_threads()
+    found = []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            found.append(meta_train(x, y, known, tissues, settings, [0, 0]))
+            assert torch.get_num_threads() == number
+    finally:
+        torch.set_num_threads(threads)
+    for one, three in zip(*found, strict=True):
+        np.testing.assert_allclose(one, three, rtol=1e-10, atol=1e-12)

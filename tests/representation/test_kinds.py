@@ -1,0 +1,100 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from leaplib.base.errors import InputError
+from leaplib.representation.damae import DAMAE
+from leaplib.representation.kinds import REPRESENTATIONS, Components, Identity, make_representation
+
+SMALL = {"n_hidden": 16, "n_components": 8, "batch_size": 64, "max_epochs": 3, "learning_rate": 1e-3,
+         "precision": "float32", "device": "cpu"}  # fmt: skip
+each = pytest.mark.parametrize("name", REPRESENTATIONS)
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(50, 5)) @ rng.normal(size=(5, 30)) + rng.normal(size=(50, 30))
+    return pd.DataFrame(values, [f"s{i}" for i in range(50)], [f"G{i}" for i in range(30)]).astype(np.float32)
+
+
+@each
+def test_all_have_one_face(name, X):
+    model = make_representation(name, 3, **SMALL)
+    codes = model.fit(X).transform(X)
+    assert codes.shape == (50, 30 if name == "identity" else 8)
+    assert codes.dtype == np.float32 and np.isfinite(codes).all()
+    np.testing.assert_array_equal(clone(model).fit_transform(X), codes)
+    mixed = X.sample(frac=1, axis=1, random_state=0).assign(EXTRA=1.0)
+    np.testing.assert_array_equal(model.transform(mixed), codes)
+    np.testing.assert_allclose(model.transform(X.iloc[:1]), codes[:1], atol=1e-4)
+    with pytest.raises(InputError, match=r"2 genes.*G3, G7"):
+        model.transform(X.drop(columns=["G3", "G7"]))
+    with pytest.raises(InputError, match="X has 29 genes"):
+        model.transform(X.to_numpy()[:, 1:])
+    broken = X.copy()
+    broken.iloc[4, 2] = np.nan
+    for take in (model.transform, model.fit):
+        with pytest.raises(InputError, match="sample s4, gene G2"):
+            take(broken)
+    np.testing.assert_array_equal(model.fit(X.to_numpy()).transform(X.to_numpy()), codes)
+    assert not hasattr(model, "feature_names_in_")
+
+
+@each
+def test_only_autoencoders_follow_the_seed(name, X):
+    one, other = (make_representation(name, seed, **SMALL).fit_transform(X) for seed in (0, 1))
+    assert np.array_equal(one, other) == (name in ("identity", "pca"))
+
+
+def test_the_names_mean_what_they_say():
+    made = {name: make_representation(name, 5, **SMALL) for name in REPRESENTATIONS}
+    assert list(made) == ["identity", "pca", "ae", "masked ae", "noise ae", "damae", "damae, row corruption",
+                          "damae, no hidden layer"]  # fmt: skip
+    assert type(made["identity"]) is Identity and type(made["pca"]) is Components
+    wanted = {"ae": (0, 0, "column", 16), "masked ae": (0.3, 0, "column", 16), "noise ae": (0, 0.01, "column", 16),
+              "damae": (0.3, 0.01, "column", 16), "damae, row corruption": (0.3, 0.01, "row", 16),
+              "damae, no hidden layer": (0.3, 0.01, "column", 0)}  # fmt: skip
+    for name, (corruption, noise, masking, n_hidden) in wanted.items():
+        own = {"corruption": corruption, "noise": noise, "masking": masking, "n_hidden": n_hidden, "random_state": 5}
+        assert made[name].get_params() == DAMAE(**SMALL | own).get_params()
+    assert make_representation("damae", 0).get_params() == DAMAE().get_params()
+    assert make_representation("ae", 0, corruption=0.5, noise=1.0).corruption == 0  # the variant prevails
+    assert make_representation("masked ae", 0, corruption=0.5).corruption == 0.5
+    assert make_representation("pca", 0).n_components == 256
+
+
+def test_identity_is_the_expression_itself(X):
+    np.testing.assert_array_equal(Identity().fit_transform(X), X.to_numpy())
+
+
+def test_pca_is_that_of_the_singular_vectors(X):
+    centred = X.to_numpy(dtype=float) - X.to_numpy(dtype=float).mean(axis=0)
+    u, s, vt = np.linalg.svd(centred, full_matrices=False)
+    codes = Components(4).fit(X).transform(X)
+    np.testing.assert_allclose(np.abs(codes), np.abs(u * s)[:, :4], atol=1e-3)
+    new = X.iloc[:5] + 1
+    expected = (new.to_numpy() - X.to_numpy().mean(axis=0)) @ vt[:4].T
+    np.testing.assert_allclose(np.abs(Components(4).fit(X).transform(new)), np.abs(expected), atol=1e-3)
+
+
+def test_pca_has_no_more_components_than_the_samples_have():
+    values = np.random.default_rng(0).normal(size=(9, 40))
+    assert Components().fit_transform(values).shape == (9, 8)
+    assert Components().fit_transform(values.T).shape == (40, 9)
+    with pytest.raises(InputError, match="at least 2"):
+        Components().fit(values[:1])
+    with pytest.raises(InputError, match="at least 1"):
+        Components(0).fit(values)
+
+
+def test_what_is_unknown_is_refused(X):
+    with pytest.raises(InputError, match="'umap' is unknown: use one of identity; pca; ae"):
+        make_representation("umap", 0)
+    for name in ("identity", "pca", "damae"):
+        with pytest.raises(InputError, match="setting 'depth' is unknown"):
+            make_representation(name, 0, depth=3)
+    with pytest.raises(NotFittedError):
+        Identity().transform(X)

@@ -1,0 +1,263 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from leaplib.base.errors import InputError
+from leaplib.base.layout import Layout
+from leaplib.base.store import provenance
+from leaplib.cohorts.prepare import load_cohort, load_task_splits, pool_of
+from leaplib.models.kernel import SharedKernelRidge
+from leaplib.models.lasso import PSLasso
+from leaplib.models.leap import average
+from leaplib.models.ridge import DualRidge
+from leaplib.models.table import CONTROLS, MODELS, names
+from leaplib.profiles import get_profile
+from leaplib.results import tables
+from leaplib.results.scores import load_predictions, load_scores
+from leaplib.runs.experiment import run_task
+from leaplib.runs.jobs import task_jobs
+from leaplib.runs.task_run import TaskRun
+from leaplib.tasks import get_task
+
+TINY = replace(
+    get_profile("smoke"), n_splits=2, n_test_sets=5, max_perturbations=6, n_genes=150, n_representations=2,
+    simulated_lines=300, simulated_genes=300,
+    damae={"n_hidden": 32, "n_components": 16, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 15},
+)  # fmt: skip
+DRUGS = get_task("2a")
+TISSUES = replace(get_task("4b"), n_tissues=3, min_samples_per_tissue=12)
+
+
+@pytest.fixture(scope="module")
+def scores(shared_home):
+    return run_task(TINY, DRUGS)
+
+
+@pytest.fixture(scope="module")
+def tissue_scores(shared_home):
+    return run_task(TINY, TISSUES)
+
+
+def test_every_model_and_control_has_scores(scores):
+    holdout = {model.name for model in MODELS.values() if "holdout" in model.designs}
+    assert set(scores["model"]) == holdout | set(CONTROLS.values())
+    assert set(scores["data"]) == {"simulated"}
+    assert set(scores.loc[scores["model"] == "PS-LASSO", "member"]) == {0, 1}
+    shuffled = scores[scores["model"] == "LEAP (shuffled labels)"]
+    assert shuffled["split"].unique().tolist() == ["holdout-0"]  # n_shuffled = 1
+
+
+def test_unseen_tissues_have_few_shot_models_too(tissue_scores):
+    assert set(tissue_scores["model"]) == {*names(), *CONTROLS.values()}
+
+
+def test_few_shot_models_are_fine_tuned_on_what_a_test_set_leaves_out_and_scored_on_the_rest(tissue_scores):
+    run = TaskRun(TINY, TISSUES)
+    split, codes = run.splits[0], run.embedding.codes[0]
+    fitted = run._fit("PS-TCRP", split, run.cohort.response.loc[split.train], 0)
+    held = split.left_out[2]
+    rest = split.test.difference(held, sort=False)
+    expected = fitted.adapt(codes.loc[held], run.cohort.response.loc[held]).predict(codes.loc[rest])
+    saved = load_predictions(TINY, "4b", split.name, "PS-TCRP (10-shot)").xs(2, level="test_set")
+    assert saved.index.equals(rest)
+    np.testing.assert_allclose(saved, expected, rtol=1e-5, atol=1e-6)
+    truth = run.cohort.response.loc[rest]
+    values = [spearmanr(truth[drug], expected[drug], nan_policy="omit").statistic for drug in truth]
+    rows = tissue_scores[(tissue_scores["split"] == split.name) & (tissue_scores["model"] == "PS-TCRP (10-shot)")]
+    rows = rows[(rows["level"] == "per_perturbation") & (rows["metric"] == "spearman") & (rows["perturbation"] == "")]
+    np.testing.assert_allclose(rows.set_index("test_set")["value"][2], np.nanmean(values), rtol=1e-5)
+    zero = load_predictions(TINY, "4b", split.name, "PS-TCRP").loc[rest]
+    assert np.abs(zero - saved).to_numpy().max() > 1e-4
+
+
+def test_few_shot_results_that_are_gone_are_made_again(tissue_scores):
+    path = Layout(TINY.name).scores("4b", TaskRun(TINY, TISSUES).splits[0].name, "PS-TCRP (10-shot)")
+    before = pd.read_parquet(path)
+    path.unlink()
+    run_task(TINY, TISSUES, models=["ps-tcrp"])
+    pd.testing.assert_frame_equal(pd.read_parquet(path), before, rtol=1e-5)
+
+
+@pytest.mark.parametrize("model", [name for name in [*names(), *CONTROLS.values()] if "10-shot" not in name])
+def test_labels_of_test_samples_change_no_prediction(model, tissue_scores, monkeypatch):
+    """Absurd responses of the unseen tissue: every model predicts what it predicted before."""
+    run = TaskRun(TINY, TISSUES)
+    split = run.splits[0]
+    response = run.cohort.response.copy()
+    response.loc[split.test] = np.where(np.arange(len(split.test))[:, None] % 2, np.nan, 1e6)
+    run.__dict__["cohort"] = replace(run.cohort, response=response, _hash=[])
+    monkeypatch.setattr(TaskRun, "_few_shot", lambda *a: None)
+    monkeypatch.setattr(TaskRun, "result", lambda self, split, name: self.predict(split, name)[name])
+    name = model.replace("PS-LASSO", "PS-LASSO r0")
+    found = run.predict(split, name)[name].astype(np.float32)
+    pd.testing.assert_frame_equal(found, load_predictions(TINY, "4b", split.name, name), rtol=1e-6)
+
+
+def test_leap_is_the_average_of_its_members(scores):
+    members = [load_predictions(TINY, "2a", "holdout-1", f"PS-LASSO r{i}") for i in range(2)]
+    np.testing.assert_allclose(load_predictions(TINY, "2a", "holdout-1", "LEAP"), average(members), rtol=1e-6)
+
+
+def test_members_equal_the_estimator_on_the_saved_codes(scores):
+    run = TaskRun(TINY, DRUGS)
+    split, codes = run.splits[0], run.embedding.codes[1]
+    model = PSLasso().fit(codes.loc[split.train], run.cohort.response.loc[split.train], split.folds)
+    expected = model.predict(codes.loc[split.test])
+    np.testing.assert_allclose(load_predictions(TINY, "2a", split.name, "PS-LASSO r1"), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_ridge_sees_the_genes_that_the_autoencoders_see_and_no_code(scores):
+    run = TaskRun(TINY, DRUGS)
+    split, pool = run.splits[1], pool_of(TINY, DRUGS)
+    genes = sorted(pool.expression.var().nlargest(TINY.n_genes).index)
+    values = pool.expression[genes]
+    values = (values - values.mean()) / values.std(ddof=0)
+    model = DualRidge().fit(values.loc[split.train], run.cohort.response.loc[split.train], split.folds)
+    saved = load_predictions(TINY, "2a", split.name, "PS-RIDGE")
+    np.testing.assert_allclose(saved, model.predict(values.loc[split.test]), rtol=1e-4, atol=1e-5)
+    assert run.expression.columns.tolist() == genes
+
+
+def test_leap_plus_is_not_mistaken_for_leap(scores):
+    layout, run = Layout(TINY.name), TaskRun(TINY, DRUGS)
+    paths = [layout.prediction("2a", "holdout-0", model) for model in ("LEAP", "LEAP+")]
+    assert paths[0] != paths[1] and all(path.is_file() for path in paths)
+    settings = replace(TINY, models={"ps-lasso": {"n_alphas": 3}, "leap-plus": {"share": 0.2}})
+    assert TaskRun(settings, DRUGS).settings("LEAP+") == {"share": 0.2}
+    assert TaskRun(settings, DRUGS).settings("LEAP") == {"n_alphas": 3}
+    split = run.splits[0]
+    expression = run.expression
+    model = SharedKernelRidge().fit(expression.loc[split.train], run.cohort.response.loc[split.train], split.folds)
+    np.testing.assert_allclose(load_predictions(TINY, "2a", split.name, "LEAP+"),
+                               model.predict(expression.loc[split.test]), rtol=1e-4, atol=1e-5)  # fmt: skip
+
+
+def test_results_of_ridge_outlive_the_autoencoders_but_not_another_choice_of_genes(scores):
+    def key(model, **changes):
+        run = TaskRun(replace(TINY, **changes), DRUGS)
+        run.__dict__["splits"] = TaskRun(TINY, DRUGS).splits
+        return run.configuration(run.splits[0], model)
+
+    trained_longer = {"damae": {**TINY.damae, "max_epochs": 16}}
+    assert key("PS-RIDGE", **trained_longer) == key("PS-RIDGE")
+    assert key("PS-KNN", **trained_longer) != key("PS-KNN")
+    assert key("PS-RIDGE", n_genes=149) != key("PS-RIDGE")
+    assert key("PS-RIDGE", models={"ps-ridge": {"n_penalties": 3}}) != key("PS-RIDGE")
+
+
+def test_scores_can_be_worked_out_again_from_predictions(scores):
+    run = TaskRun(TINY, DRUGS)
+    split = run.splits[1]
+    truth, predicted = run.cohort.response.loc[split.test], load_predictions(TINY, "2a", split.name, "LEAP")
+    single = [spearmanr(truth[d], predicted[d], nan_policy="omit").statistic for d in truth]
+    pairs = pd.concat([truth.stack(), predicted.stack()], axis=1, join="inner").dropna()
+    rows = scores[(scores["model"] == "LEAP") & (scores["split"] == split.name) & (scores["perturbation"] == "")]
+    found = rows.set_index(["level", "metric"])["value"]
+    np.testing.assert_allclose(found["per_perturbation", "spearman"], np.mean(single), rtol=1e-6)
+    np.testing.assert_allclose(found["overall", "spearman"], spearmanr(pairs[0], pairs[1]).statistic, rtol=1e-6)
+    np.testing.assert_allclose(found["overall", "mse"], ((pairs[0] - pairs[1]) ** 2).mean(), rtol=1e-6)
+
+
+def test_test_sets_of_a_tissue_leave_ten_lines_out(tissue_scores):
+    run = TaskRun(TINY, TISSUES)
+    split = run.splits[0]
+    rows = tissue_scores[(tissue_scores["split"] == split.name) & (tissue_scores["model"] == "LEAP")]
+    rows = rows[(rows["perturbation"] == "") & (rows["level"] == "per_perturbation") & (rows["metric"] == "spearman")]
+    assert sorted(rows["test_set"]) == list(range(5))
+    truth = run.cohort.response.loc[split.test]
+    predicted = load_predictions(TINY, "4b", split.name, "LEAP")
+    for number, held in enumerate(split.left_out):
+        part = truth.drop(index=held)
+        values = [spearmanr(part[d], predicted.loc[part.index, d], nan_policy="omit").statistic for d in part]
+        found = rows.set_index("test_set")["value"][number]
+        np.testing.assert_allclose(found, np.nanmean(values), rtol=1e-6)
+
+
+def test_tissue_mean_knows_nothing_of_an_unseen_tissue(tissue_scores):
+    part = tables.by_split(tissue_scores)
+    assert (part["Tissue mean"] == 0).all()
+    assert (part["Training mean"] == 0).all()
+    assert part["LEAP"].mean() > 0.1
+
+
+def test_a_second_run_computes_nothing(scores, shared_home, monkeypatch):
+    files = {path: path.stat().st_mtime_ns for path in Layout(TINY.name).results.rglob("*.parquet")}
+    monkeypatch.setattr(TaskRun, "predict", lambda *a: pytest.fail("computed again"))
+    monkeypatch.setattr("leaplib.representation.pretraining.train", lambda *a: pytest.fail("trained again"))
+    again = run_task(TINY, DRUGS)
+    pd.testing.assert_frame_equal(again, scores)
+    assert files == {path: path.stat().st_mtime_ns for path in Layout(TINY.name).results.rglob("*.parquet")}
+
+
+def test_what_is_missing_or_damaged_is_computed_and_equal(scores, shared_home, monkeypatch):
+    layout = Layout(TINY.name)
+    broken = layout.prediction("2a", "holdout-0", "PS-KNN")
+    gone = layout.scores("2a", "holdout-1", "LEAP")
+    broken.write_bytes(broken.read_bytes()[:200])
+    gone.unlink()
+    done = []
+    original = TaskRun.predict
+    monkeypatch.setattr(TaskRun, "predict", lambda self, s, m, e: done.append((s.name, m)) or original(self, s, m, e))
+    pd.testing.assert_frame_equal(run_task(TINY, DRUGS), scores)
+    assert sorted(done) == [("holdout-0", "PS-KNN"), ("holdout-1", "LEAP")]
+
+
+def test_results_carry_their_provenance(scores, shared_home):
+    recorded = provenance(Layout(TINY.name).prediction("2a", "holdout-0", "LEAP"))
+    configuration = recorded["configuration"]
+    assert configuration["seed"] == 0
+    assert configuration["cohort"] == TaskRun(TINY, DRUGS).cohort.hash
+    assert configuration["task"]["studies"] == ["GDSC v2", "GDSC v1", "CCLE", "CTRP"]
+    assert {"torch", "numpy", "leaplib"} <= set(recorded["versions"])
+
+
+def test_training_labels_do_reach_the_models(scores, shared_home):
+    run = TaskRun(TINY, DRUGS)
+    split = run.splits[0]
+    changed = TaskRun(TINY, DRUGS)
+    labels = run.cohort.response.copy()
+    labels.loc[split.train] = 1 - labels.loc[split.train]
+    changed.__dict__["cohort"] = replace(run.cohort, response=labels, _hash=[])
+    changed.__dict__["splits"] = run.splits
+    for model in ("PS-KNN", "PS-LASSO r0", "Training mean", "Tissue mean"):
+        assert not np.allclose(changed.predict(split, model)[model], run.predict(split, model)[model])
+
+
+def test_processes_give_the_same_results(scores, home):
+    in_processes = run_task(TINY, DRUGS, models=["ps-knn", "ps-lasso"], jobs=2, device="cpu")
+    keys = ["model", "member", "split", "level", "perturbation", "test_set", "metric"]
+    both = scores.merge(in_processes, on=keys, suffixes=("", "_again"))
+    assert len(both) == len(in_processes) > 0
+    np.testing.assert_array_equal(both["value"], both["value_again"])
+
+
+def test_splits_are_saved_and_the_same_for_all(scores, shared_home):
+    cohort, _ = load_cohort(TINY, DRUGS)
+    one, other = load_task_splits(TINY, DRUGS, cohort), load_task_splits(TINY, DRUGS, cohort)
+    assert [s.test.tolist() for s in one] == [s.test.tolist() for s in other]
+    assert len(list((Layout(TINY.name).processed / "splits").glob("task_2a-*.parquet"))) == 1
+
+
+def test_the_run_log_has_a_line_a_job(scores, shared_home):
+    lines = (Layout(TINY.name).results / "run_log.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert {"job", "kind", "task", "split", "model", "state", "cost", "work", "seconds", "core_seconds", "memory_gb",
+            "time"} <= set(entries[0])  # fmt: skip
+    assert all(entry["seconds"] >= 0 and entry["memory_gb"] > 0.05 for entry in entries)
+    jobs = {job.id for job in task_jobs(TINY, DRUGS, tuple(MODELS))}
+    assert jobs <= {entry["job"] for entry in entries}
+
+
+def test_unknown_names_and_missing_results(home):
+    with pytest.raises(InputError, match="model 'ps-magic' is unknown: use one of pp-lgbm"):
+        run_task(TINY, DRUGS, models=["ps-magic"])
+    with pytest.raises(InputError, match="profile 'huge' is unknown"):
+        run_task("huge", "2a")
+    with pytest.raises(InputError, match="task '9z' is unknown"):
+        run_task("smoke", "9z")
+    with pytest.raises(InputError, match="leap run --profile smoke"):
+        load_scores("smoke")

@@ -1,0 +1,134 @@
+"""Plans: what there is to do, what it costs, how it scales; estimates against a log."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaplib.__main__ import main
+from leaplib.models.table import MODELS
+from leaplib.profiles import PROFILES, get_profile
+from leaplib.runs import costs, plan
+from leaplib.runs.ablation_jobs import ablation_jobs
+from leaplib.runs.costs import Rate, calibrated, check, estimate, kind_of, work_of
+from leaplib.runs.jobs import Fit, in_stages, task_jobs
+from leaplib.runs.run_log import read_log
+from leaplib.runs.scheduling import Backend, run_jobs
+from leaplib.runs.variants import additions_of
+from leaplib.tasks import get_task
+
+TINY = replace(
+    get_profile("smoke"), n_splits=2, n_test_sets=5, max_perturbations=4, n_genes=60, n_representations=2,
+    simulated_lines=300, simulated_genes=120,
+    damae={"n_hidden": 16, "n_components": 8, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 4},
+)  # fmt: skip
+TASK = get_task("2a")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEAP_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("LEAP_DATA", raising=False)
+        yield
+
+
+def jobs(profile=TINY):
+    return in_stages(task_jobs(profile, TASK, ("ps-knn", "leap"), "cpu"))
+
+
+def made_up(*rows):
+    """A plan of (stage, core-seconds, state)."""
+    frame = pd.DataFrame(rows, columns=["stage", "core_seconds", "state"])
+    return frame.assign(kind="fit", task="2a", split="", model="m", memory_gb=1.0, megabytes=2.0, job=range(len(rows)))
+
+
+def test_states_costs_and_sums_of_a_plan(shared):
+    before = plan.table(jobs())
+    assert set(before["state"]) == {"to do"}
+    assert (before["core_seconds"] > 0).all()
+    run_jobs([job for job in jobs() if job.stage == 0], Backend(1))
+    after = plan.table(jobs())
+    assert after.loc[after["kind"] == "pretrain", "state"].tolist() == ["done", "done"]
+    sums = plan.summary(after)
+    assert sums["done"].sum() == 2
+    assert sums[["done", "to do", "stale", "failed"]].to_numpy().sum() == len(after)
+    assert sums["core_hours"].sum() * 3600 == pytest.approx(after.loc[after["state"] != "done", "core_seconds"].sum())
+    text = plan.text(jobs(), [1, 8])
+    assert f"{len(after)} jobs: 2 done, {len(after) - 2} to do, 0 stale, 0 failed." in text
+    assert "On 8 cores: about" in text
+    assert "Run log: 2 jobs took" in text
+
+
+def test_time_on_cores_by_hand():
+    table = made_up((0, 4.0, "to do"), (0, 3.0, "to do"), (0, 3.0, "stale"), (1, 5.0, "failed"), (1, 9.0, "done"))
+    assert plan.makespan(table, 1) == 15
+    assert plan.makespan(table, 2) == 6 + 5  # 4 | 3 + 3, then 5
+    assert plan.makespan(table, 100) == plan.critical_path(table) == 4 + 5
+    scaled = plan.scaling(table, [1, 2, 100]).set_index("cores")
+    assert scaled["speedup"].tolist() == pytest.approx([1, 15 / 11, 15 / 9])
+    assert scaled["efficiency"].tolist() == pytest.approx([1, 15 / 22, 15 / 900])
+
+
+def test_a_plan_with_nothing_to_do():
+    assert plan.scaling(made_up((0, 4.0, "done")), [4])["seconds"].tolist() == [0]
+    assert "Nothing to compute" in plan.text([], [1])
+
+
+def test_rates_are_found_again_from_a_log():
+    work = np.array([1.0, 2.0, 5.0, 9.0])
+    entries = pd.DataFrame({"job": list("abcd"), "state": "computed", "cost": "PS-KNN", "work": work,
+                            "core_seconds": 0.5 + 3 * work})  # fmt: skip
+    same = pd.DataFrame({"job": list("efg"), "state": "computed", "cost": "PP-MLP", "work": 2.0,
+                         "core_seconds": [3.0, 4.0, 50.0]})  # fmt: skip
+    failed = same.assign(job=["x", "y", "z"], state="failed", core_seconds=1e9)
+    log = pd.concat([entries, same, failed])
+    rates = calibrated(log)
+    assert rates["PS-KNN"].base == pytest.approx(0.5)
+    assert rates["PS-KNN"].rate == pytest.approx(3)
+    assert rates["PP-MLP"] == Rate(0.0, 2.0)  # the median
+    found = check(log, rates).set_index("cost")
+    assert found.loc["PS-KNN", "median_error"] == pytest.approx(0, abs=1e-9)
+    assert found.loc["PP-MLP", ["n", "core_seconds", "estimated"]].tolist() == [3, 57, 12]
+    assert found.loc["PP-MLP", "median_error"] == pytest.approx(1 / 3)
+
+
+def test_work_grows_as_it_should(shared):
+    fits = {job.model: job for job in task_jobs(TINY, TASK, tuple(MODELS), "cpu") if isinstance(job, Fit)}
+    trees = replace(TINY, models={**TINY.models, "ps-lgbm": {**TINY.models["ps-lgbm"], "n_estimators": 40}})
+    lgbm = fits["PS-LGBM"]
+    assert work_of(replace(lgbm, profile=trees)) == pytest.approx(2 * work_of(lgbm))  # 40 trees for 20
+    assert work_of(fits["LEAP (shuffled labels)"]) == pytest.approx(2 * work_of(fits["PS-LASSO r0"]))
+    for job in fits.values():
+        assert estimate(job, {kind_of(job): Rate(1.0, 2.0)}) == pytest.approx(1 + 2 * work_of(job))
+        assert costs.memory_of(job) > 0.5
+
+
+def test_every_kind_of_job_has_a_rate(home):
+    """Of the shipped rates: a model without one would be taken for a Lasso."""
+    fits = [job for task in ("2a", "5a") for job in task_jobs(TINY, get_task(task), tuple(MODELS), "cpu")]
+    found = {kind_of(job) for job in [*fits, *ablation_jobs(TINY, TASK, additions_of(TINY), "cpu")]}
+    assert found - {kind for kind in found if kind.startswith("codes")} <= set(costs.RATES)
+
+
+def test_estimates_of_the_log_are_used_and_checked(shared):
+    run_jobs(jobs(), Backend(1))
+    log = read_log(TINY.name)
+    assert set(log["state"]) == {"computed"}
+    rates = calibrated(log)
+    assert {"DAMAE", "PS-KNN", "PS-LASSO", "LEAP", "Tissue mean"} <= set(rates)
+    assert (check(log, rates)["n"] > 0).all()
+
+
+def test_the_command(home, capsys, monkeypatch):
+    monkeypatch.setitem(PROFILES, "smoke", TINY)
+    assert main(["plan", "--profile", "smoke", "--tasks", "2a", "--models", "ps-knn", "--cores", "2,128"]) == 0
+    printed = capsys.readouterr().out
+    assert "On 128 cores" in printed
+    assert "critical path" in printed
+    assert main(["plan", "--profile", "smoke", "--tasks", "2a", "--models", "ps-knn", "--list"]) == 0
+    assert "holdout-1" in capsys.readouterr().out
+    assert main(["plan", "--profile", "smoke", "--notebooks", "07"]) == 0
+    assert "Nothing to compute" in capsys.readouterr().out
+    assert main(["plan", "--profile", "smoke", "--tasks", "9z"]) == 2

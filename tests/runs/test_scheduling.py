@@ -1,0 +1,277 @@
+"""Jobs run in this process, in several, or on a dask cluster: the same results, and one outcome each."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import dask
+import pandas as pd
+import pytest
+from distributed import Client, LocalCluster
+
+from leaplib.base.errors import InputError, StorageError
+from leaplib.base.files import write_text
+from leaplib.base.layout import Layout
+from leaplib.profiles import get_profile
+from leaplib.results.scores import load_scores
+from leaplib.runs import cluster, failures
+from leaplib.runs.jobs import Job, Pretrain, in_stages, task_jobs
+from leaplib.runs.run_log import read_log
+from leaplib.runs.scheduling import Backend, run_jobs
+from leaplib.tasks import get_task
+
+TINY = replace(
+    get_profile("smoke"), n_splits=2, n_test_sets=5, max_perturbations=4, n_genes=60, n_representations=2,
+    simulated_lines=300, simulated_genes=120,
+    damae={"n_hidden": 16, "n_components": 8, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 4},
+)  # fmt: skip
+TASK = get_task("2a")
+MODELS = ("ps-knn", "ps-lasso", "leap", "pp-mlp")
+
+
+def jobs(models=MODELS, profile=TINY):
+    return in_stages(task_jobs(profile, TASK, models, "cpu"))
+
+
+@dataclass(frozen=True)
+class Pretend(Job):
+    """A job whose work is to do something to its process."""
+
+    kind = "pretend"
+    name: str = ""
+    deed: str = ""
+    wants_gpu: bool = False
+
+    @property
+    def id(self):
+        return f"pretend {self.name}"
+
+    @property
+    def gpu(self):
+        return self.wants_gpu
+
+    @property
+    def path(self):
+        return Layout(self.profile.name).results / f"{self.name}.txt"
+
+    @property
+    def key(self):
+        return self.name
+
+    def results(self):
+        return []
+
+    def is_done(self):
+        return self.path.exists()
+
+    def do(self, force, errors):
+        marks = list(self.path.parent.glob(f"{self.name}.started*"))
+        write_text(self.path.parent / f"{self.name}.started{len(marks)}", "")
+        if self.deed == "die" or (self.deed == "die once" and not marks):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.deed == "raise":
+            raise ValueError("as told\nsecond line")
+        if self.deed == "full":
+            raise StorageError("no room")
+        write_text(self.path, str(os.getpid()))
+
+
+def pretend(**deeds):
+    return [Pretend(TINY, TASK, "cpu", name, deed) for name, deed in deeds.items()]
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """Pretended jobs have no size."""
+    monkeypatch.setattr("leaplib.runs.cluster.estimate", lambda job: 1.0)
+    for name, value in {"estimate": 1.0, "work_of": 1.0, "kind_of": "pretended"}.items():
+        monkeypatch.setattr(f"leaplib.runs.scheduling.{name}", lambda job, value=value: value)
+
+
+def outcomes(found):
+    return {outcome.job.removeprefix("pretend "): outcome.state for outcome in found}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Scores of a run in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEAP_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("LEAP_DATA", raising=False)
+        run_jobs(jobs(), Backend(1))
+        return load_scores(TINY)
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory):
+    """A cluster of two workers with a home of their own, set as this process's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEAP_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("LEAP_DATA", raising=False)
+        place = {"LEAP_HOME": os.environ["LEAP_HOME"]}  # for workers that are started again, too
+        with (
+            dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, env=place) as found,
+        ):
+            yield found, os.environ["LEAP_HOME"]
+
+
+@pytest.fixture
+def scheduler(workers, monkeypatch):
+    """Return its scheduler's address, with its home set as this process's."""
+    monkeypatch.setenv("LEAP_HOME", workers[1])
+    monkeypatch.delenv("LEAP_DATA", raising=False)
+    return workers[0].scheduler_address
+
+
+def dask_worker(address, folder, *options):
+    """Start a worker from the command line, on a port of its own, as on another machine."""
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
+    return subprocess.Popen([*command, "--local-directory", str(folder), *options], stderr=subprocess.DEVNULL)
+
+
+def test_processes_give_the_same_to_the_bit(undisturbed, home):
+    found = run_jobs(jobs(), Backend(2))
+    assert {outcome.state for outcome in found} == {"computed"}
+    pd.testing.assert_frame_equal(load_scores(TINY), undisturbed, check_exact=True)
+    assert {outcome.state for outcome in run_jobs(jobs(), Backend(2))} == {"done"}
+
+
+def test_a_dask_cluster_gives_the_same_to_the_bit(undisturbed, scheduler):
+    found = run_jobs(jobs(), Backend(scheduler=scheduler))
+    assert {outcome.state for outcome in found} == {"computed"}
+    pd.testing.assert_frame_equal(load_scores(TINY), undisturbed, check_exact=True)
+    log = read_log(TINY.name)
+    assert len(log) == len(jobs())
+    assert (log["memory_gb"] > 0.05).all()
+
+
+@pytest.mark.usefixtures("pretended")
+def test_scheduler_and_workers_started_apart_from_the_command_line(home):
+    place = home / "scheduler.json"
+    start = ["-m", "distributed.cli.dask_scheduler", "--port", "0", "--scheduler-file", str(place), "--no-dashboard"]
+    running = [subprocess.Popen([sys.executable, *start], stderr=subprocess.DEVNULL)]
+    try:
+        with Client(scheduler_file=str(place), timeout=180) as client:
+            address = client.scheduler.address
+        running += [dask_worker(address, home) for _ in range(2)]
+        found = run_jobs(pretend(a="", b="raise", c=""), Backend(scheduler=address))
+    finally:
+        for process in reversed(running):
+            process.terminate()
+            process.wait(120)
+    assert outcomes(found) == {"a": "computed", "b": "failed", "c": "computed"}
+
+
+@pytest.mark.usefixtures("pretended")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_what_fails_is_kept_with_its_traceback_and_the_rest_goes_on(home, n_jobs):
+    found = run_jobs(pretend(a="", b="raise", c=""), Backend(n_jobs))
+    assert outcomes(found) == {"a": "computed", "b": "failed", "c": "computed"}
+    (failure,) = failures.recorded(TINY.name)
+    assert failure.line() == "pretend b: ValueError: as told"
+    assert "raise ValueError" in failure.traceback
+    # not tried again by what runs in its wake, but by the next command; what was done is not done again
+    again = run_jobs(pretend(a="", b="", c=""), Backend(n_jobs), retry=False)
+    assert outcomes(again) == {"a": "done", "b": "failed", "c": "done"}
+    again = run_jobs(pretend(a="", b="", c=""), Backend(n_jobs))
+    assert outcomes(again) == {"a": "done", "b": "computed", "c": "done"}
+    assert not failures.recorded(TINY.name)
+
+
+@pytest.mark.usefixtures("pretended")
+def test_a_process_that_dies_takes_no_other_job_with_it(home):
+    names = {f"j{number}": "" for number in range(6)}
+    found = run_jobs(pretend(**names, bad="die", unlucky="die once"), Backend(2))
+    assert outcomes(found) == {**dict.fromkeys(names, "computed"), "bad": "lost", "unlucky": "computed"}
+    (failure,) = failures.recorded(TINY.name)
+    assert "its process died" in failure.line()
+
+
+@pytest.mark.usefixtures("pretended")
+def test_a_worker_of_a_cluster_that_dies(scheduler):
+    found = run_jobs(pretend(d="", bad="die", unlucky="die once"), Backend(scheduler=scheduler))
+    states = outcomes(found)
+    assert states.pop("bad") == "lost"
+    assert set(states) == {"d", "unlucky"}  # done, where a result was on its way from a worker that died of another job
+    assert set(states.values()) <= {"computed", "done"}
+
+
+@pytest.mark.usefixtures("pretended")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_disk_that_refuses_stops_the_run_and_what_was_done_stays(home, n_jobs):
+    with pytest.raises(StorageError, match="no room"):
+        run_jobs(pretend(a="", b="full"), Backend(n_jobs))
+    assert not failures.recorded(TINY.name)
+    assert outcomes(run_jobs(pretend(a="", b=""), Backend(n_jobs)))["b"] == "computed"
+
+
+@pytest.mark.usefixtures("pretended")
+def test_jobs_for_a_gpu_go_to_workers_that_have_one(scheduler, tmp_path):
+    todo = [replace(job, wants_gpu=True) for job in pretend(**{f"g{number}": "" for number in range(4)})]
+    gpu = dask_worker(scheduler, tmp_path, "--resources", "GPU=1", "--no-nanny")
+    try:
+        with Client(scheduler) as client:
+            client.wait_for_workers(3, timeout=180)
+        run_jobs(todo, Backend(scheduler=scheduler))
+    finally:
+        gpu.terminate()
+        gpu.wait(120)
+    assert {int(job.path.read_text()) for job in todo} == {gpu.pid}
+
+
+def test_a_cluster_that_loses_all_workers_is_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.3)
+    with (
+        LocalCluster(n_workers=0, dashboard_address=None) as none,
+        Client(none) as client,
+        pytest.raises(InputError, match="no worker left: start some, and run the same command again"),
+    ):
+        list(cluster._results(client, [client.submit(abs, -1)]))
+
+
+def test_clusters_that_cannot_work_are_refused(scheduler, monkeypatch, tmp_path):
+    todo = jobs(("ps-knn",))[:1]
+    with pytest.raises(InputError, match="no dask scheduler answers there"):
+        run_jobs(todo, Backend(scheduler="tcp://127.0.0.1:1"))
+    monkeypatch.setattr(cluster, "WAIT", 0.2)
+    with (
+        LocalCluster(n_workers=0, dashboard_address=None) as none,
+        pytest.raises(InputError, match=r"no worker came in"),
+    ):
+        run_jobs(todo, Backend(scheduler=none.scheduler_address))
+    workers = {"tcp://a": {"nthreads": 2, "resources": {}}}
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="several threads: start workers with --nthr"):
+        patch.setattr(cluster, "_workers", lambda client: workers)
+        run_jobs(todo, Backend(scheduler=scheduler))
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"does not see .*elsewhere"):
+        patch.setenv("LEAP_HOME", str(tmp_path / "elsewhere"))  # the workers have the former
+        run_jobs(todo, Backend(scheduler=scheduler))
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="another version of leaplib"):
+        patch.setattr(cluster, "code_version", lambda *a, **k: "other")
+        run_jobs(todo, Backend(scheduler=scheduler))
+
+
+def test_stages_and_names(home):
+    found = jobs()
+    assert len({job.id for job in found}) == len(found)
+    assert [job.stage for job in found] == sorted(job.stage for job in found)
+    assert {job.kind for job in found if job.stage == 0} == {"pretrain"}
+    assert {job.model for job in found if job.stage == 2} == {"LEAP"}
+    assert sum(job.gpu for job in found) == 2 + 2 * 2 + 1  # DAMAEs, members of LEAP on two splits, shuffled on one
+
+
+def test_results_that_are_left_from_other_settings_are_stale(home):
+    run_jobs(jobs(("ps-knn",)), Backend(1))
+    assert {job.state() for job in jobs(("ps-knn",))} == {"done"}
+    longer = replace(TINY, damae={**TINY.damae, "max_epochs": 5})
+    states = {job.id: job.state() for job in jobs(("ps-knn",), longer)}
+    assert states["fit 2a holdout-0 PS-KNN"] == "stale"
+    assert states["fit 2a holdout-0 Tissue mean"] == "done"
+    assert Pretrain(longer, TASK, "cpu", 0).state() == "stale"
+    weights = Path(Layout(TINY.name).results / "representations/drugs-simulated/damae_1.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert [Pretrain(TINY, TASK, "cpu", seed).state() for seed in (0, 1)] == ["done", "stale"]
