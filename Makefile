@@ -23,6 +23,7 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python benchmarks/house.py --check
 
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/metrics.py

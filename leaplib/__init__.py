@@ -6,7 +6,7 @@ import os
 # products are otherwise slowed down more than tenfold. It must be set before torch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 
 from leaplib.base.errors import InputError
 from leaplib.cohorts.cohort import Cohort

@@ -21,7 +21,7 @@ def test_the_table_holds_the_papers_grids():
 
 
 def test_the_readme_shows_this_table():
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "notebooks" / "README.md").read_text(encoding="utf-8")
     for row in models.hyper_parameters().itertuples():
         assert f"| {row.model} | {row.about} | {row.tuned} | {row.points} | {row.fixed} |" in text
 
