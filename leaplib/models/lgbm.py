@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
+from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
 from leaplib.models.pairs import fingerprint_components, require_fingerprints
 from leaplib.models.trees import Forest, Forests, join, no_forest, predict_pairs, predict_samples, read_forest
@@ -71,6 +72,10 @@ class Boosted(Tuned):
 
     n_estimators: int
     num_leaves: int
+
+    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
+        """Return pairs x trees in millions, over folds and grid points; a tree of 1,000 leaves counts twice."""
+        return n_pairs * self.n_estimators * len(self.points()) * N_FOLDS * (1 + self.num_leaves / 1000) / 1e6
 
     def _settings(self, threads: int) -> dict[str, Any]:
         """Return LightGBM's parameters but for those of the grid.

@@ -31,6 +31,7 @@ from torch import Tensor
 from leaplib.base.device import resolve_device, resolve_precision, side_by_side
 from leaplib.base.errors import InputError
 from leaplib.base.progress import progress
+from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
 from leaplib.models.pairs import fingerprint_components, require_fingerprints
 from leaplib.models.tuning import FoldModel, Tuned, fold_numbers
@@ -379,9 +380,15 @@ class _PairRegressor(Tuned):
 
     fold_model: ClassVar = PairModels
     pan_perturbation: ClassVar = True
+    max_epochs: int
     title: ClassVar[str]
     scale_inputs: ClassVar[bool]
     scale_labels: ClassVar[bool]
+
+    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
+        """Return pairs x epochs x thousands of weights between hidden layers, in millions, over folds and points."""
+        weights = sum(a * b for a, b in pairwise(width for part in self._widths() for width in part))
+        return n_pairs * self.max_epochs * len(self.points()) * N_FOLDS * weights / 1e9
 
     def _widths(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the hidden units of each subnetwork and of the common layers."""

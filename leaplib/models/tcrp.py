@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 
 from leaplib.base.device import resolve_device
 from leaplib.base.errors import InputError
+from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training, as_matrix
 from leaplib.models.maml import Settings, as_arrays, as_weights, fine_tuned, meta_train, without_tissue
 from leaplib.models.tuning import FoldModel, Tuned
@@ -159,6 +160,10 @@ class PSTcrp(Tuned):
         self.grid = grid
         self.random_state = random_state
         self.device = device
+
+    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
+        """Return perturbations x tasks in millions, over epochs, folds and grid points."""
+        return n_perturbations * self.n_tasks * self.n_epochs * len(self.points()) * N_FOLDS / 1e6
 
     def adapt(self, X: Any, Y: Any) -> "PSTcrp":
         """Return a new model, fine-tuned on samples of the target; this one stays as it is.
