@@ -11,6 +11,8 @@ References
 Owen (2007), The pigeonhole bootstrap, Ann. Appl. Stat. 1(2).
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -19,7 +21,7 @@ from leaplib.cohorts.splits import XENOGRAFTS
 from leaplib.models.table import names
 from leaplib.results.scores import models_only
 from leaplib.results.statistics import TEST_SHARE, holm, paired_test
-from leaplib.tasks import TASKS
+from leaplib.tasks import TASKS, get_task
 
 N_RESAMPLES = 5000
 SEED = 0
@@ -140,3 +142,54 @@ def _resampled(values: np.ndarray, usable: np.ndarray, size: int, rng: np.random
     of_splits = np.divide(rows @ values, weight, out=np.zeros_like(weight), where=weight > 0)
     total = (columns * (weight > 0)).sum(axis=1)
     return np.divide((columns * of_splits).sum(axis=1), total, out=np.full(size, np.nan), where=total > 0)
+
+
+def gains(scores: pd.DataFrame, reference: str = REFERENCE, metric: str = "spearman") -> pd.DataFrame:
+    """Compare candidates with a reference, paired over perturbations and splits.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `leaplib.runs.experiment.run_candidates`; of one or several tasks.
+    reference : str
+    metric : {"spearman", "pearson"}
+
+    Returns
+    -------
+    DataFrame
+        task, candidate, mean, gain (relative to the reference), difference with its 95% interval (low, high), p (of
+        Wilcoxon's test over perturbations), perturbations_won, n_perturbations, splits_won, n_splits, seconds (a
+        split), data; best first.
+    """
+    rows = []
+    for task, part in scores[scores["metric"] == metric].groupby("task", sort=False):
+        wide = {name: values.pivot(index="perturbation", columns="split", values="value")
+                for name, values in part.groupby("candidate", sort=False)}  # fmt: skip
+        if reference not in wide:
+            raise InputError(f"task {task}: no scores of {reference}: add it to the candidates")
+        test_share = TEST_SHARE if get_task(str(task)).design == "holdout" else None
+        for name, values in wide.items():
+            seconds = part[part["candidate"] == name].groupby("split")["seconds"].first().mean()
+            found = {"task": task, "candidate": name, "mean": values.mean().mean(), "seconds": seconds}
+            rows.append(found | _against(values, wide[reference], test_share) | {"data": part["data"].iloc[0]})
+    columns = ["task", "candidate", "mean", "gain", "difference", "low", "high", "p", "perturbations_won",
+               "n_perturbations", "splits_won", "n_splits", "seconds", "data"]  # fmt: skip
+    table = pd.DataFrame(rows)[columns]
+    order = table.groupby("task", sort=False)["mean"].rank(ascending=False, method="first")
+    return (
+        table.assign(order=order, at=pd.factorize(table["task"])[0])
+        .sort_values(["at", "order"])[columns]
+        .reset_index(drop=True)
+    )
+
+
+def _against(values: pd.DataFrame, reference: pd.DataFrame, test_share: float | None) -> dict[str, Any]:
+    """Compare one candidate's scores, perturbations x splits, with the reference's; NaN where either failed."""
+    kept = ("difference", "perturbations_won", "n_perturbations", "splits_won", "n_splits")
+    if (values - reference).isna().all(axis=None):
+        return dict.fromkeys(("difference", "gain", "low", "high", "p"), np.nan) | dict.fromkeys(kept[1:], 0)
+    test = paired_test(values, reference, test_share)
+    low, high = bootstrap_interval((values - reference).to_numpy())
+    level = reference.mean().mean()
+    gain = test["difference"] / level if level > 0 else np.nan
+    return {name: test[name] for name in kept} | {"gain": gain, "low": low, "high": high, "p": test["p_perturbations"]}

@@ -16,9 +16,6 @@ from leaplib.base.errors import InputError
 from leaplib.cohorts.splits import INNER
 from leaplib.runs.candidates import REFERENCE
 
-N_CHOSEN_ON, N_INNER = 1, 3
-"""Training sets, and folds of each, on which notebook 10 chooses."""
-
 
 def choice(inner: pd.DataFrame, test: pd.DataFrame | None = None) -> pd.DataFrame:
     """Rank candidates by what they gain on LEAP within the training sets, the mean over tasks.

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leaplib.runs.candidates import CANDIDATES, REFERENCE, gains
+from leaplib.results.comparisons import gains
+from leaplib.runs.candidates import CANDIDATES, COMPARED, REFERENCE
 from leaplib.tasks import get_task
 
-COMPARED = (REFERENCE, "PS-LASSO", "PS-RIDGE", "LEAP+")
-"""The candidates that are compared on every task."""
+__all__ = ["COMPARED"]
 GOALS = {"2a": 0.05, "3b": 0.15, "4a": 0.15, "4b": 0.15}
 """How much better than LEAP a successor should be, relative to it."""
 
@@ -28,8 +28,9 @@ def gains_table(scores: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `leaplib.runs.candidates.gains`, with core_seconds (a split, fits of LEAP's members included, what makes the
-        features not; NaN where the log does not know) in place of seconds, and goal (relative; NaN: none).
+        As `leaplib.results.comparisons.gains`, with core_seconds (a split, fits of LEAP's members
+        included, what makes the features not; NaN where the log does not know) in place of seconds, and goal
+        (relative; NaN: none).
     """
     table = gains(scores)
     seconds = [_core_seconds(row["candidate"], row["task"], row["seconds"], times) for row in table.to_dict("records")]

@@ -28,9 +28,7 @@ from leaplib.models.lasso import PSLasso
 from leaplib.models.leap import average
 from leaplib.models.ridge import DualRidge
 from leaplib.models.table import BY_NAME, make
-from leaplib.results.comparisons import bootstrap_interval
 from leaplib.results.scores import UNPREPARED, score_split
-from leaplib.results.statistics import TEST_SHARE, paired_test
 from leaplib.runs.candidate_features import (
     BOTH,
     CODES,
@@ -45,9 +43,12 @@ from leaplib.runs.candidate_features import (
     Features,
 )
 from leaplib.runs.task_run import TaskRun
-from leaplib.tasks import get_task
 
 REFERENCE = "LEAP"
+COMPARED = (REFERENCE, "PS-LASSO", "PS-RIDGE", "LEAP+")
+"""The candidates that are compared on every task."""
+N_CHOSEN_ON, N_INNER = 1, 3
+"""Training sets, and folds of each, on which notebook 10 chooses."""
 COLUMNS = ["task", "candidate", "split", "perturbation", "metric", "value", "seconds", "data"]
 N_DIRECTIONS = 20
 SHRINKAGE = 0.5  # of stacked weights, towards their mean over perturbations
@@ -371,54 +372,3 @@ def checked_candidates(names: Sequence[str]) -> None:
     unknown = [name for name in names if name not in CANDIDATES]
     if unknown:
         raise InputError(f"candidate {unknown[0]!r} is unknown: use one of {'; '.join(CANDIDATES)}")
-
-
-def gains(scores: pd.DataFrame, reference: str = REFERENCE, metric: str = "spearman") -> pd.DataFrame:
-    """Compare candidates with a reference, paired over perturbations and splits.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        As `Beyond.saved`; of one or several tasks.
-    reference : str
-    metric : {"spearman", "pearson"}
-
-    Returns
-    -------
-    DataFrame
-        task, candidate, mean, gain (relative to the reference), difference with its 95% interval (low, high), p (of
-        Wilcoxon's test over perturbations), perturbations_won, n_perturbations, splits_won, n_splits, seconds (a
-        split), data; best first.
-    """
-    rows = []
-    for task, part in scores[scores["metric"] == metric].groupby("task", sort=False):
-        wide = {name: values.pivot(index="perturbation", columns="split", values="value")
-                for name, values in part.groupby("candidate", sort=False)}  # fmt: skip
-        if reference not in wide:
-            raise InputError(f"task {task}: no scores of {reference}: add it to the candidates")
-        test_share = TEST_SHARE if get_task(str(task)).design == "holdout" else None
-        for name, values in wide.items():
-            seconds = part[part["candidate"] == name].groupby("split")["seconds"].first().mean()
-            found = {"task": task, "candidate": name, "mean": values.mean().mean(), "seconds": seconds}
-            rows.append(found | _against(values, wide[reference], test_share) | {"data": part["data"].iloc[0]})
-    columns = ["task", "candidate", "mean", "gain", "difference", "low", "high", "p", "perturbations_won",
-               "n_perturbations", "splits_won", "n_splits", "seconds", "data"]  # fmt: skip
-    table = pd.DataFrame(rows)[columns]
-    order = table.groupby("task", sort=False)["mean"].rank(ascending=False, method="first")
-    return (
-        table.assign(order=order, at=pd.factorize(table["task"])[0])
-        .sort_values(["at", "order"])[columns]
-        .reset_index(drop=True)
-    )
-
-
-def _against(values: pd.DataFrame, reference: pd.DataFrame, test_share: float | None) -> dict[str, Any]:
-    """Compare one candidate's scores, perturbations x splits, with the reference's; NaN where either failed."""
-    kept = ("difference", "perturbations_won", "n_perturbations", "splits_won", "n_splits")
-    if (values - reference).isna().all(axis=None):
-        return dict.fromkeys(("difference", "gain", "low", "high", "p"), np.nan) | dict.fromkeys(kept[1:], 0)
-    test = paired_test(values, reference, test_share)
-    low, high = bootstrap_interval((values - reference).to_numpy())
-    level = reference.mean().mean()
-    gain = test["difference"] / level if level > 0 else np.nan
-    return {name: test[name] for name in kept} | {"gain": gain, "low": low, "high": high, "p": test["p_perturbations"]}

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from leaplib.models.table import MODELS
 from leaplib.profiles import Profile
-from leaplib.results.nested import N_CHOSEN_ON, N_INNER
-from leaplib.results.verdicts import COMPARED as CONTENDERS
 from leaplib.runs.ablation_jobs import ablation_jobs
 from leaplib.runs.candidate_jobs import candidate_jobs
-from leaplib.runs.candidates import CANDIDATES
+from leaplib.runs.candidates import CANDIDATES, N_CHOSEN_ON, N_INNER
+from leaplib.runs.candidates import COMPARED as CONTENDERS
 from leaplib.runs.jobs import Job, in_stages, pretraining_jobs, task_jobs
 from leaplib.runs.variants import EXTRA_TASK, ablations_of
 from leaplib.tasks import COMPARED, HARMONISE, get_task, harmonised

@@ -3,8 +3,7 @@ import pandas as pd
 import pytest
 
 from leaplib.results import verdicts
-from leaplib.results.comparisons import bootstrap_interval
-from leaplib.runs.candidates import gains
+from leaplib.results.comparisons import bootstrap_interval, gains
 
 SPLITS = [f"holdout-{i}" for i in range(4)]
 

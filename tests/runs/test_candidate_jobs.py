@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.results.nested import N_CHOSEN_ON, N_INNER
-from leaplib.results.verdicts import COMPARED, candidates_verdict, gains_table
+from leaplib.results.comparisons import gains
+from leaplib.results.verdicts import candidates_verdict, gains_table
 from leaplib.runs import failures, plan
 from leaplib.runs.candidate_jobs import Trial, candidate_jobs
-from leaplib.runs.candidates import CANDIDATES, Beyond, gains
+from leaplib.runs.candidates import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER, Beyond
 from leaplib.runs.costs import estimate, kind_of, work_of
 from leaplib.runs.experiment import run_candidates
 from leaplib.runs.job_list import TASKS_OF, TRIED_ON, notebook_jobs

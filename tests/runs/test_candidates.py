@@ -12,9 +12,10 @@ from leaplib.models.kernel import rank_scores
 from leaplib.models.ridge import DualRidge
 from leaplib.models.table import CONTROLS
 from leaplib.profiles import get_profile
+from leaplib.results.comparisons import gains
 from leaplib.runs import candidates as trials
 from leaplib.runs.candidate_features import FEATURES, Features, linear_denoised
-from leaplib.runs.candidates import CANDIDATES, Beyond, gains, smoothed, stack_weights
+from leaplib.runs.candidates import CANDIDATES, Beyond, smoothed, stack_weights
 from leaplib.runs.experiment import run_candidates
 from leaplib.runs.job_list import notebook_jobs
 from leaplib.runs.task_run import TaskRun
