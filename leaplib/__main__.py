@@ -69,9 +69,6 @@ def build_parser() -> argparse.ArgumentParser:
     fetch.add_argument("name")
     fetch.set_defaults(action=data_fetch)
     actions.add_parser("verify", help="check what is there").set_defaults(action=data_verify)
-    pubchem = actions.add_parser("pubchem", help="look drugs up in PubChem: names, one a line, to CSV with SMILES")
-    pubchem.add_argument("file")
-    pubchem.set_defaults(action=data_pubchem)
     _add_own_samples(commands)
     return parser
 
@@ -259,16 +256,6 @@ def data_verify(options: argparse.Namespace) -> int:
     from leaplib import sources
 
     print(sources.verify()[["source", "state", "file"]].to_string(index=False))
-    return 0
-
-
-def data_pubchem(options: argparse.Namespace) -> int:
-    """Print the structures of the drugs named in a file as CSV."""
-    from leaplib.sources import raw_folder
-    from leaplib.sources.pubchem import find_smiles, read_names
-
-    table = find_smiles(read_names(options.file), raw_folder() / "pubchem")
-    print(table.to_csv(index=False), end="")
     return 0
 
 

@@ -53,7 +53,7 @@ from leaplib.report.svg import EMPTY, harmless
 from leaplib.representation.damae import DAMAE
 from leaplib.results import print_tables, workbook
 from leaplib.results.latex import escape as latex_escape
-from leaplib.sources import archives, download, fetch, manifest, pubchem, rds, read_gene_sets, read_pdx, studies
+from leaplib.sources import archives, download, fetch, manifest, rds, read_gene_sets, read_pdx, studies
 from leaplib.sources.rds import read_rds, unpacked
 from leaplib.sources.tabular import Place
 from leaplib.sources.tensors import read_tensors
@@ -537,10 +537,6 @@ def test_a_redirect_from_https_to_http_is_refused(shop, monkeypatch, where):
     shop.offer(url="https://example.org/file.csv")
     test_download.refused(shop, r"is not encrypted \(https only\)")
     assert asked == ["https://example.org/file.csv"] and not shop.asked
-    asked.clear()
-    with pytest.raises(InputError, match=r"is not encrypted \(https only\)"):
-        pubchem.find_smiles(["Erlotinib"], shop.data / "pubchem")
-    assert len(asked) == 1 and asked[0].startswith("https://")
 
 
 def test_a_wrong_checksum_leaves_nothing(shop):
@@ -571,14 +567,6 @@ def test_a_server_that_sends_more_than_figshare_lists_is_cut_off(shop):
     shop.offer(article="5", version="1")
     test_download.refused(shop, "more than the")
     assert shop.left() == []
-
-
-def test_an_endless_answer_of_pubchem_is_cut_off(shop, monkeypatch):
-    monkeypatch.setattr(pubchem, "MOST_BYTES", 1000)
-    monkeypatch.setattr(type(shop), "body", b"[" + b" " * 100_000 + b"]", raising=False)
-    monkeypatch.setattr(test_download.Handler, "do_POST", lambda self: self.reply(200, bytes(5000), {}), raising=False)
-    with pytest.raises(InputError, match="an answer of more than 1,000 bytes"):
-        pubchem.find_smiles(["Erlotinib"], shop.data / "pubchem", base_url=shop.address)
 
 
 def test_certificates_are_checked():

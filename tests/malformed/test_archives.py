@@ -1,4 +1,4 @@
-"""Malformed wheels, manifests, caches of PubChem and screens put together of files that do not belong together."""
+"""Malformed wheels, manifests and screens put together of files that do not belong together."""
 
 import pickle
 from collections.abc import Callable
@@ -25,7 +25,6 @@ from leaplib.sources import (
 )
 from leaplib.sources.gdsc import read_expression
 from leaplib.sources.identifiers import DrugIndex, LineIndex
-from leaplib.sources.pubchem import CACHE, find_smiles, read_names
 from leaplib.sources.tensors import read_tensors
 
 from ..sources import conftest as wheels
@@ -86,7 +85,7 @@ WHEELS: list[tuple[str, str, str, bytes | str | None, Callable[[], object], tupl
     ("a model without name", "cy", passports.MEMBER, wheels.PASSPORTS.replace(",TT,", ",,"), read_passports,
      ("row 3",)),
     ("no tissues", "cy", passports.MEMBER, wheels.PASSPORTS.replace("tissue", "organ"), read_passports, ("'tissue'",)),
-    ("gene sets without genes", "cy", gene_sets.ALL_C2, "A\tnote\n", read_cgp, (gene_sets.ALL_C2, "line 1")),
+    ("gene sets without genes", "cy", gene_sets.ALL_C2, "A\tnote\n", read_cgp, (gene_sets.ALL_C2, "'A'")),
     ("gene sets in UTF-16", "cy", gene_sets.ALL_C2, wheels.GMT_ALL.encode("utf-16"), read_cgp, (gene_sets.ALL_C2,)),
     ("nothing but canonical pathways", "cy", gene_sets.ALL_C2, wheels.GMT_CP, read_cgp, (gene_sets.ALL_C2,)),
 ]  # fmt: skip
@@ -121,7 +120,6 @@ def test_a_folder_in_place_of_a_wheel(world: World) -> None:
 
 def test_unknown_studies_releases_and_sources(world: World) -> None:
     refused(lambda: read_response("GDSC3"), world.data, "'GDSC3'")
-    refused(lambda: read_cgp("9.9"), world.data, "'9.9'")
     refused(lambda: read_gene_screen("19Q1"), world.data, "'19Q1'")
     refused(lambda: manifest.path("nothing"), world.data, "'nothing'")
     refused(lambda: manifest.fetch("nothing"), world.data, "'nothing'")
@@ -178,50 +176,6 @@ def test_a_manifest(world: World, name: str) -> None:
 def test_a_manifest_that_is_absent_or_a_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.toml", tmp_path):
         refused(lambda path=path: manifest.load(path), tmp_path, str(path), "LEAP_DATA")
-
-
-ANSWER = '{"name": "A", "cid": 1, "smiles": "C", "how": "found"}'
-CACHES = {
-    "no JSON": "A,1,C\n",
-    "half a line": ANSWER[:-9],
-    "a list": "[1, 2]\n",
-    "a number": "7\n",
-    "another answer": ANSWER.replace('"how"', '"why"'),
-    "an unknown way": ANSWER.replace("found", "guessed"),
-    "a list for the name": ANSWER.replace('"A"', '["A"]'),
-    "text for the number": ANSWER.replace("1", '"one"'),
-    "a number for the structure": ANSWER.replace('"C"', "7"),
-    "a number of 5,000 digits": ANSWER.replace("1", "1" * 5000),
-    "infinity for the number": ANSWER.replace("1", "Infinity"),
-    "a blank line": "\n" + ANSWER,
-    "100,000 brackets": "[" * 100_000,
-    "bytes of no encoding": b"\xff\xfe\x00",
-}
-
-
-@pytest.mark.parametrize("name", CACHES)
-def test_a_cache_of_pubchem(tmp_path: Path, name: str) -> None:
-    data = CACHES[name]
-    (tmp_path / CACHE).write_bytes(data if isinstance(data, bytes) else data.encode())
-    refused(lambda: find_smiles(["A"], tmp_path, "http://127.0.0.1:1"), tmp_path, str(tmp_path / CACHE), "delete")
-
-
-def test_names_and_settings_for_pubchem(tmp_path: Path) -> None:
-    (tmp_path / CACHE).mkdir()
-    refused(lambda: find_smiles(["A"], tmp_path), tmp_path, CACHE)
-    for names in ([""], ["A", None], ["A", 7], [float("nan")]):
-        refused(lambda names=names: find_smiles(names, tmp_path / "x"), tmp_path, "name")
-    for rate in (0, -1, 100, float("nan"), float("inf")):
-        refused(lambda rate=rate: find_smiles(["A"], tmp_path / "x", rate=rate), tmp_path, "rate")
-
-
-@pytest.mark.parametrize("data", [b"", b"\n \n", b"\xff\xfeA\0", b"Erlotinib\0\n", "A\n".encode("utf-16"), bytes(50)])
-def test_a_list_of_names(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "names.txt"
-    path.write_bytes(data)
-    refused(lambda: read_names(path), tmp_path, str(path))
-    refused(lambda: read_names(tmp_path), tmp_path, str(tmp_path))
-    refused(lambda: read_names(tmp_path / "nothing"), tmp_path, "nothing")
 
 
 def test_damaged_tensors_are_refused_or_hold_the_same_names() -> None:

