@@ -9,11 +9,10 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from leaplib.base.errors import InputError
-from leaplib.cohorts.expression import ExpressionScaler
 from leaplib.cohorts.splits import tuning_folds
 from leaplib.models.expression_model import ExpressionModel, check_tables
 from leaplib.models.lasso import PSLasso
-from leaplib.representation.damae import DAMAE, fit_damaes
+from leaplib.representation.kinds import Representations
 
 
 def average(predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -26,49 +25,6 @@ def average(predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
         total += frame.to_numpy(dtype=np.float64)
     total /= len(predictions)
     return pd.DataFrame(total, index=first.index, columns=first.columns, copy=False)
-
-
-class Representations:
-    """The scaler and the DAMAEs that LEAP's regressors share.
-
-    Parameters
-    ----------
-    scaler : ExpressionScaler, fitted
-    damaes : sequence of DAMAE, fitted
-    """
-
-    def __init__(self, scaler: ExpressionScaler, damaes: Sequence[DAMAE]):
-        self.scaler, self.damaes = scaler, list(damaes)
-
-    @classmethod
-    def fit(cls, expression: pd.DataFrame, seeds: Sequence[int], n_genes: int = 5000, device: str = "auto",
-            sources: pd.Series | None = None, **damae: Any) -> "Representations":  # fmt: skip
-        """Choose genes, standardise and train one DAMAE a seed on all samples of `expression`.
-
-        `sources` names the source of each sample: genes are chosen in each source and united.
-        """
-        scaler = ExpressionScaler(n_genes).fit(expression, sources=sources)
-        damaes = fit_damaes(scaler.transform(expression), random_states=tuple(seeds), device=device, **damae)
-        return cls(scaler, damaes)
-
-    def transform(self, expression: pd.DataFrame) -> list[pd.DataFrame]:
-        """Return one frame a DAMAE, samples x components."""
-        scaled = self.scaler.transform(expression)
-        return [pd.DataFrame(damae.transform(scaled), index=expression.index) for damae in self.damaes]
-
-    def save(self, folder: str | Path) -> Path:
-        """Write `scaler.parquet` and, for each DAMAE, `damae_<number>` (.safetensors, .json) to a folder."""
-        folder = Path(folder)
-        self.scaler.save(folder / "scaler.parquet")
-        for number, damae in enumerate(self.damaes):
-            damae.save(folder / f"damae_{number}")
-        return folder
-
-    @classmethod
-    def load(cls, folder: str | Path, n_damaes: int) -> "Representations":
-        """Read what `save` wrote, or a run's pretraining; a missing or damaged file is an InputError."""
-        scaler = ExpressionScaler.load(Path(folder) / "scaler.parquet")
-        return cls(scaler, [DAMAE.load(Path(folder) / f"damae_{number}") for number in range(n_damaes)])
 
 
 class LEAP(ExpressionModel):

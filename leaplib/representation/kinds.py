@@ -1,8 +1,8 @@
-"""The representations that the ablations compare, in one table: what a regressor sees of a sample's expression."""
+"""What a regressor sees of a sample: DAMAEs on standardised genes, and the representations they are compared with."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -12,53 +12,47 @@ from sklearn.utils.validation import check_is_fitted
 
 from leaplib.base.errors import InputError
 from leaplib.base.matrices import finite_matrix, in_order
-from leaplib.representation.damae import DAMAE
+from leaplib.cohorts.expression import ExpressionScaler
+from leaplib.representation.damae import DAMAE, fit_damaes
+
+AUTOENCODERS: dict[str, Mapping[str, Any]] = {
+    "ae": {"corruption": 0.0, "noise": 0.0},
+    "masked ae": {"noise": 0.0},
+    "noise ae": {"corruption": 0.0},
+    "damae": {},
+    "damae, row corruption": {"masking": "row"},
+    "damae, no hidden layer": {"n_hidden": 0},
+}
+"""The settings of DAMAE that make each variant what it is."""
+REPRESENTATIONS = ("identity", "pca", *AUTOENCODERS)
 
 
 class Identity(TransformerMixin, BaseEstimator):
-    """The scaled expression itself, with the genes of `fit` in their order.
+    """The scaled expression itself, with the genes of `fit` in their order; input and errors as in `DAMAE`."""
 
-    Attributes
-    ----------
-    n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Genes, where X was a DataFrame.
-    """
-
-    def fit(self, X: pd.DataFrame | np.ndarray, y: object = None) -> "Identity":
-        """Learn the genes of X, samples x genes, finite."""
+    def fit(self, X: pd.DataFrame | np.ndarray, y: object = None) -> Self:
+        """Learn the genes of X, samples x genes."""
         self._fit(finite_matrix(X))
         self.n_features_in_ = np.shape(X)[1]
+        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit to a frame
         if isinstance(X, pd.DataFrame):
             self.feature_names_in_ = X.columns.to_numpy(dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_  # of an earlier fit to a frame
         return self
 
     def transform(self, X: pd.DataFrame | np.ndarray) -> np.ndarray:
-        """Return the representation of samples (float32, samples x components); X and errors as in `DAMAE`."""
+        """Return the representation of samples (float32, samples x components)."""
         check_is_fitted(self, "n_features_in_")
         return self._transform(finite_matrix(in_order(X, self)))
 
     def _fit(self, values: np.ndarray) -> None:
-        """Learn from values, samples x genes: nothing here."""
+        pass
 
     def _transform(self, values: np.ndarray) -> np.ndarray:
         return values
 
 
 class Components(Identity):
-    """Principal components of the expression; equal for all seeds, as the decomposition is exact.
-
-    Parameters
-    ----------
-    n_components : int
-        Components; fewer where there are fewer genes, or samples less one.
-
-    Attributes
-    ----------
-    pca_ : sklearn.decomposition.PCA
-    """
+    """Principal components, `n_components` or as many as genes and samples (less one) allow; no seed is needed."""
 
     def __init__(self, n_components: int = 256):
         self.n_components = n_components
@@ -73,68 +67,61 @@ class Components(Identity):
         return self.pca_.transform(values)
 
 
-@dataclass(frozen=True)
-class Representation:
-    """A representation and what it is called.
-
-    Parameters
-    ----------
-    name : str
-        In tables, figures and `make_representation`.
-    about : str
-        What it is, in a few words.
-    estimator : type
-    settings : mapping
-        Parameters of DAMAE that make the variant what it is.
-    """
-
-    name: str
-    about: str
-    estimator: type[Identity] | type[DAMAE] = DAMAE
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-REPRESENTATIONS = {
-    row.name: row
-    for row in (
-        Representation("identity", "scaled expression as it is", Identity),
-        Representation("pca", "principal components, as many as DAMAE's code has", Components),
-        Representation("ae", "autoencoder: no corruption, no noise", settings={"corruption": 0.0, "noise": 0.0}),
-        Representation("masked ae", "corruption only", settings={"noise": 0.0}),
-        Representation("noise ae", "noise only", settings={"corruption": 0.0}),
-        Representation("damae", "corruption and noise"),
-        Representation("damae, row corruption", "replaced entries from one donor a sample",
-                       settings={"masking": "row"}),
-        Representation("damae, no hidden layer", "linear encoder and decoder", settings={"n_hidden": 0}),
-    )
-}  # fmt: skip
-
-
 def make_representation(name: str, random_state: int, **damae: Any) -> Identity | DAMAE:
-    """Return a transformer, not yet fitted: `fit(X)`, then `transform(X)` gives samples x components.
+    """Return a transformer, not yet fitted, by its name in `REPRESENTATIONS`.
 
-    Parameters
-    ----------
-    name : str
-        Of `REPRESENTATIONS`.
-    random_state : int
-        Seed of an autoencoder; the others draw nothing at random.
-    **damae
-        Settings of `DAMAE` that all autoencoders share. What makes a variant what it is prevails;
-        "pca" takes `n_components` alone, "identity" nothing.
-
-    Raises
-    ------
-    InputError
-        For an unknown name (the known are listed) or setting.
+    `damae` are the settings that all autoencoders share; what makes a variant what it is prevails. "pca" takes
+    `n_components` alone, "identity" nothing, and neither the seed.
     """
     if name not in REPRESENTATIONS:
         raise InputError(f"representation {name!r} is unknown: use one of {'; '.join(REPRESENTATIONS)}")
     unknown = damae.keys() - DAMAE().get_params()
     if unknown:
         raise InputError(f"setting {min(unknown)!r} is unknown: DAMAE has {', '.join(DAMAE().get_params())}")
-    row = REPRESENTATIONS[name]
-    model = DAMAE(**{**damae, **row.settings, "random_state": random_state})
-    if row.estimator is Components:
-        return Components(model.n_components)
-    return model if row.estimator is DAMAE else Identity()
+    model = DAMAE(**{**damae, **AUTOENCODERS.get(name, {}), "random_state": random_state})
+    if name == "identity":
+        return Identity()
+    return Components(model.n_components) if name == "pca" else model
+
+
+class Representations:
+    """The scaler and the DAMAEs (both fitted) that LEAP's regressors share."""
+
+    def __init__(self, scaler: ExpressionScaler, damaes: Sequence[DAMAE]):
+        self.scaler, self.damaes = scaler, list(damaes)
+
+    @classmethod
+    def fit(
+        cls,
+        expression: pd.DataFrame,
+        seeds: Sequence[int],
+        n_genes: int = 5000,
+        device: str = "auto",
+        sources: pd.Series | None = None,
+        **damae: Any,
+    ) -> Self:
+        """Choose genes, standardise and train one DAMAE a seed on all samples of `expression`.
+
+        `sources` names the source of each sample: genes are chosen in each source and united.
+        """
+        scaler = ExpressionScaler(n_genes).fit(expression, sources=sources)
+        return cls(scaler, fit_damaes(scaler.transform(expression), tuple(seeds), device=device, **damae))
+
+    def transform(self, expression: pd.DataFrame) -> list[pd.DataFrame]:
+        """Return one frame a DAMAE, samples x components."""
+        scaled = self.scaler.transform(expression)
+        return [pd.DataFrame(damae.transform(scaled), index=expression.index) for damae in self.damaes]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `scaler.parquet` and, for each DAMAE, `damae_<number>` (.safetensors, .json) to a folder."""
+        folder = Path(folder)
+        self.scaler.save(folder / "scaler.parquet")
+        for number, damae in enumerate(self.damaes):
+            damae.save(folder / f"damae_{number}")
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, n_damaes: int) -> Self:
+        """Read what `save` wrote, or a run's pretraining; a missing or damaged file is an InputError."""
+        scaler = ExpressionScaler.load(Path(folder) / "scaler.parquet")
+        return cls(scaler, [DAMAE.load(Path(folder) / f"damae_{number}") for number in range(n_damaes)])

@@ -16,9 +16,9 @@ from leaplib.base.layout import Layout
 from leaplib.base.store import is_done, key_of, load_frame, save_frame
 from leaplib.cohorts.expression import ExpressionScaler
 from leaplib.cohorts.prepare import pool_key, pool_name, pool_of
-from leaplib.models.leap import Representations
 from leaplib.profiles import Profile
 from leaplib.representation.damae import DAMAE
+from leaplib.representation.kinds import Representations
 from leaplib.tasks import Task
 
 
@@ -30,10 +30,8 @@ class Embedding:
     ----------
     codes : list of DataFrame, samples x components
         One a DAMAE.
-    domain : Series
-        Source of each sample.
-    tissue : Series
-        Tissue of each sample, missing where it is not known.
+    domain, tissue : Series
+        Source and tissue of each sample; the latter is missing where it is not known.
     key : str
         Identifies the codes.
     """
@@ -58,8 +56,7 @@ def embed(profile: Profile, task: Task, device: str = "auto", force: bool = Fals
 
 def is_trained(profile: Profile, task: Task, seed: int) -> bool:
     """Tell whether one DAMAE of a task's pool is trained, and all that came of it is whole."""
-    whole = all(is_done(path, configuration) for path, configuration in results(profile, task, seed))
-    if not whole:
+    if not all(is_done(path, configuration) for path, configuration in results(profile, task, seed)):
         return False
     try:
         DAMAE.load(folder_of(profile, task) / f"damae_{seed}")
@@ -76,17 +73,13 @@ def results(profile: Profile, task: Task, seed: int) -> list[tuple[Path, dict[st
 
 
 def train(profile: Profile, task: Task, seeds: Sequence[int], device: str = "auto") -> None:
-    """Train DAMAEs of a task's pool in step, one a seed, and save all that comes of them, the codes last.
-
-    Each is the same whether it is trained alone or with others.
-    """
+    """Train DAMAEs of a task's pool, one a seed, and save all that comes of them, the codes last."""
     folder, pool, shared = folder_of(profile, task), pool_of(profile, task), _configuration(profile, task)
     fitted = Representations.fit(pool.expression, seeds, pool.n_genes, device, pool.domain, **dict(profile.damae))
     scaler = pd.DataFrame({"mean": fitted.scaler.mean_, "scale": fitted.scaler.scale_})
     save_frame(scaler, folder / "scaler.parquet", shared)
     save_frame(pd.DataFrame({"domain": pool.domain, "tissue": pool.tissue}), folder / "samples.parquet", shared)
-    codes = fitted.transform(pool.expression)
-    for seed, damae, code in zip(seeds, fitted.damaes, codes, strict=True):
+    for seed, damae, code in zip(seeds, fitted.damaes, fitted.transform(pool.expression), strict=True):
         damae.save(folder / f"damae_{seed}")
         save_frame(damae.history_, folder / f"history_{seed}.parquet", shared | {"seed": seed})
         save_frame(code.rename(columns=str), folder / f"embedding_{seed}.parquet", shared | {"seed": seed})
@@ -94,7 +87,7 @@ def train(profile: Profile, task: Task, seeds: Sequence[int], device: str = "aut
 
 def saved_embedding(profile: Profile, task: Task) -> Embedding:
     """Return the representations of a task's pool as they were saved; an InputError where they were not trained."""
-    codes = [load_frame(path) for path in _saved(profile, task, "embedding")]
+    codes = _saved(profile, task, "embedding")
     described = load_frame(folder_of(profile, task) / "samples.parquet").reindex(codes[0].index)
     return Embedding(codes, described["domain"], described["tissue"], embedding_key(profile, task))
 
@@ -105,21 +98,24 @@ def representations(profile: Profile, task: Task, device: str = "auto") -> Repre
     return Representations.load(folder_of(profile, task), profile.n_representations)
 
 
-def _configuration(profile: Profile, task: Task) -> dict[str, Any]:
-    """Return all that the codes of a pool depend on, but for the seed of each."""
-    settings = DAMAE(**dict(profile.damae)).get_params()
-    return {"pool": pool_key(profile, task), "n_genes": profile.n_genes,
-            "code": code_version("leaplib.representation.pretraining"),
-            "damae": {k: v for k, v in settings.items() if k not in ("random_state", "device")}}  # fmt: skip
-
-
-def _saved(profile: Profile, task: Task, what: str) -> list[Path]:
-    """Return the files of each DAMAE of a pool; an InputError where they were not trained."""
+def _saved(profile: Profile, task: Task, what: str) -> list[pd.DataFrame]:
+    """Return what was saved of each DAMAE of a pool; an InputError where they were not trained."""
     folder = folder_of(profile, task)
     paths = [folder / f"{what}_{seed}.parquet" for seed in range(profile.n_representations)]
     if not all(path.exists() for path in paths):
         raise InputError(f"task {task.id}: no DAMAEs in {folder}: run notebook 02 to train them")
-    return paths
+    return [load_frame(path) for path in paths]
+
+
+def _configuration(profile: Profile, task: Task) -> dict[str, Any]:
+    """Return all that the codes of a pool depend on, but for the seed of each."""
+    settings = DAMAE(**dict(profile.damae)).get_params()
+    return {
+        "pool": pool_key(profile, task),
+        "n_genes": profile.n_genes,
+        "code": code_version("leaplib.representation.pretraining"),
+        "damae": {name: value for name, value in settings.items() if name not in ("random_state", "device")},
+    }
 
 
 def embedding_key(profile: Profile, task: Task) -> str:
@@ -138,21 +134,18 @@ def standardised(profile: Profile, task: Task, factor: int = 1) -> pd.DataFrame:
     `factor` times as many genes a source are chosen, or as many as there are.
     """
     pool = pool_of(profile, task)
-    scaler = ExpressionScaler(factor * pool.n_genes).fit(pool.expression, sources=pool.domain)
-    return scaler.transform(pool.expression)
+    return ExpressionScaler(factor * pool.n_genes).fit(pool.expression, sources=pool.domain).transform(pool.expression)
 
 
 def standardised_key(profile: Profile, task: Task) -> str:
     """Return the key of all that `standardised` depends on but for `factor`."""
-    return key_of({"pool": pool_key(profile, task), "n_genes": profile.n_genes,
-                   "code": code_version("leaplib.representation.pretraining")})  # fmt: skip
+    return key_of({name: value for name, value in _configuration(profile, task).items() if name != "damae"})
 
 
 def learning_curves(profile: Profile, task: Task) -> pd.DataFrame:
     """Return the losses of each DAMAE of a task's pool: representation, epoch, train_loss, validation_loss."""
-    paths = _saved(profile, task, "history")
-    return pd.concat([load_frame(path).assign(representation=seed) for seed, path in enumerate(paths)],
-                     ignore_index=True)  # fmt: skip
+    parts = [frame.assign(representation=seed) for seed, frame in enumerate(_saved(profile, task, "history"))]
+    return pd.concat(parts, ignore_index=True)
 
 
 def code_map(embedding: Embedding, number: int = 0) -> pd.DataFrame:
@@ -164,13 +157,7 @@ def code_map(embedding: Embedding, number: int = 0) -> pd.DataFrame:
 
 
 def tissue_agreement(embedding: Embedding, n_neighbors: int = 5) -> pd.DataFrame:
-    """Return how often a sample's nearest neighbours come from its own tissue.
-
-    Parameters
-    ----------
-    embedding : Embedding
-        Samples without a tissue are left out.
-    n_neighbors : int
+    """Return how often a sample's nearest neighbours come from its own tissue (samples without one are left out).
 
     Returns
     -------
@@ -178,12 +165,11 @@ def tissue_agreement(embedding: Embedding, n_neighbors: int = 5) -> pd.DataFrame
         representation, same_tissue (share of neighbours), by_chance (that share for neighbours drawn at random).
     """
     known = embedding.tissue.dropna()
-    labels = known.to_numpy()
-    shares = known.value_counts(normalize=True)
+    labels, by_chance = known.to_numpy(), float(np.square(known.value_counts(normalize=True)).sum())
     rows = []
     for number, codes in enumerate(embedding.codes):
-        search = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(codes.loc[known.index])
-        neighbours = search.kneighbors(return_distance=False, n_neighbors=n_neighbors)
-        rows.append({"representation": number, "same_tissue": (labels[neighbours] == labels[:, None]).mean(),
-                     "by_chance": float(np.square(shares).sum())})  # fmt: skip
+        search = NearestNeighbors(n_neighbors=n_neighbors).fit(codes.loc[known.index])
+        neighbours = search.kneighbors(return_distance=False)  # of each sample, itself left out
+        same_tissue = (labels[neighbours] == labels[:, None]).mean()
+        rows.append({"representation": number, "same_tissue": same_tissue, "by_chance": by_chance})
     return pd.DataFrame(rows)

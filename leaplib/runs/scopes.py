@@ -11,8 +11,8 @@ from leaplib.cohorts.expression import ExpressionScaler, harmonise, join_domains
 from leaplib.cohorts.prepare import is_real, pool_key, pool_of, screen_key, screen_of, xenograft_screen
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile
-from leaplib.representation.damae import DAMAE, fit_damaes
-from leaplib.representation.kinds import REPRESENTATIONS, make_representation
+from leaplib.representation.damae import fit_damaes
+from leaplib.representation.kinds import AUTOENCODERS, make_representation
 from leaplib.runs.variants import ALL, OWN, SCOPES, SECOND, THIRD, TRAINING, Variant
 from leaplib.tasks import TASKS, Task
 
@@ -233,7 +233,6 @@ def encode(sources: Sequence[Source], recipe: Variant, split: Split, seeds: Sequ
 
 def _fitted(name: str, training: pd.DataFrame, seeds: Sequence[int], device: str, damae: dict[str, Any]) -> list[Any]:
     """Fit one representation a seed, autoencoders all in step."""
-    row = REPRESENTATIONS[name]
-    if row.estimator is DAMAE:
-        return fit_damaes(training, tuple(seeds), device=device, **{**damae, **row.settings})
+    if name in AUTOENCODERS:
+        return fit_damaes(training, tuple(seeds), device=device, **{**damae, **AUTOENCODERS[name]})
     return [make_representation(name, seed, **damae).fit(training) for seed in seeds]

@@ -13,8 +13,8 @@ from leaplib.base.layout import Layout
 from leaplib.base.metrics import spearman
 from leaplib.cohorts.splits import Split, tuning_folds
 from leaplib.models.lasso import PSLasso
-from leaplib.models.leap import Representations
 from leaplib.profiles import get_profile
+from leaplib.representation.kinds import Representations
 from leaplib.results.scores import load_scores, split_values
 from leaplib.runs import ablations, scopes
 from leaplib.runs.ablations import Ablations, load_variants
