@@ -20,7 +20,8 @@ from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import drug_screen, load_cohort, load_external, load_task_splits
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile, get_profile
-from leaplib.results.scores import UNPREPARED, current_results, gaps_of, load_scores, named, score_split
+from leaplib.results.scores import current_results, gaps_of, load_scores, named
+from leaplib.runs.scoring import UNPREPARED, score_split
 from leaplib.tasks import MIN_EXTERNAL, TASKS, Task
 
 SUFFIX = " external"

@@ -26,9 +26,9 @@ from leaplib.models.table import BY_NAME, code_of, make
 from leaplib.profiles import Profile, get_profile
 from leaplib.representation.damae import DAMAE
 from leaplib.representation.pretraining import embedding_key
-from leaplib.results.scores import score_split, without_prediction
 from leaplib.runs import failures
 from leaplib.runs.scopes import Origin, Source, encode, names_of, origins_of, sources_of, used
+from leaplib.runs.scoring import score_split, without_prediction
 from leaplib.runs.task_run import TaskRun, member_name, run_of
 from leaplib.runs.variants import OWN, Variant, not_run, resolve
 from leaplib.tasks import Task, get_task

@@ -28,7 +28,6 @@ from leaplib.models.lasso import PSLasso
 from leaplib.models.leap import average
 from leaplib.models.ridge import DualRidge
 from leaplib.models.table import BY_NAME, make
-from leaplib.results.scores import UNPREPARED, score_split
 from leaplib.runs.candidate_features import (
     BOTH,
     CODES,
@@ -42,6 +41,7 @@ from leaplib.runs.candidate_features import (
     WIDTHS,
     Features,
 )
+from leaplib.runs.scoring import UNPREPARED, score_split
 from leaplib.runs.task_run import TaskRun
 
 REFERENCE = "LEAP"

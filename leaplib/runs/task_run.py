@@ -23,8 +23,8 @@ from leaplib.models.naive import TissueMean, TrainingMean, shuffle_labels
 from leaplib.models.table import BY_NAME, CONTROLS, FEW_SHOT, MODELS, N_FEW_SHOT_SETS, code_of, make, with_few_shot
 from leaplib.profiles import Profile
 from leaplib.representation.pretraining import Embedding, embed, embedding_key, standardised, standardised_key
-from leaplib.results.scores import score_few_shot, score_split, without_prediction
 from leaplib.runs import failures
+from leaplib.runs.scoring import score_few_shot, score_split, without_prediction
 from leaplib.tasks import Task
 
 

@@ -30,7 +30,7 @@ from leaplib.models.naive import TissueMean, TrainingMean
 from leaplib.models.networks import PPMlp, PPTdnn
 from leaplib.models.ridge import DualRidge
 from leaplib.models.tcrp import PSTcrp  # fmt: skip
-from leaplib.results.scores import score_split
+from leaplib.runs.scoring import score_split
 
 N, P, L = 60, 6, 5
 few = settings(max_examples=40)

@@ -9,8 +9,9 @@ from leaplib.figures import figures, pages
 from leaplib.models.table import CONTROLS, names
 from leaplib.results import comparisons, latex, print_tables, tables
 from leaplib.results.published import published_scores
-from leaplib.results.scores import UNPREPARED, load_scores
+from leaplib.results.scores import load_scores
 from leaplib.runs import failures
+from leaplib.runs.scoring import UNPREPARED
 
 MODELS = [*CONTROLS.values(), "PS-KNN", "PP-LGBM", "PS-LASSO", "LEAP"]
 SPLITS = ["holdout-0", "holdout-1"]

@@ -10,7 +10,7 @@ from leaplib.cohorts.splits import Split
 from leaplib.models import lasso
 from leaplib.models.lasso import PSLasso
 from leaplib.models.leap import average
-from leaplib.results import scores
+from leaplib.runs import scoring as scores
 
 K, P = 5, 12
 
