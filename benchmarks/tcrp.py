@@ -103,8 +103,8 @@ def loop(model: PSTcrp, data: Training, seed: list[int], points: np.ndarray) -> 
     y = torch.from_numpy(np.nan_to_num((data.Y - fold.y_mean[0]) / fold.y_scale[0]).T).float()
     tissues = torch.from_numpy(np.unique(data.groups, return_inverse=True)[1])
     sampler = TaskSampler(pad(x, (0, 1), value=1), y, known, tissues, settings, seed)
-    first, second, bias2, third, bias3 = (weight.detach() for weight in initial_weights(sampler.x, 1, settings, seed))
-    own = [first[0, :-1, : model.n_hidden], first[0, -1, : model.n_hidden], second[0], bias2[0], third[0], bias3[0]]
+    layers = [torch.from_numpy(layer).float() for layer in initial_weights(sampler.x.shape[1], settings, seed)]
+    own = [part for layer in layers for part in (layer[:-1], layer[-1])]
     jobs = [(own, epochs, settings.meta_rates[point], settings.inner_rates[point])
             for number in range(len(y)) for epochs in [epochs_of(sampler, number, model.n_epochs)]
             for point in points]  # fmt: skip

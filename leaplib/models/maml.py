@@ -1,25 +1,19 @@
 """Model-agnostic meta-learning (MAML) of many small networks at once, with second-order gradients.
 
-The networks are p - H - H - 1 with ReLU. A task is a support set and a query set from one tissue: the inner
-loop takes gradient steps on the support, and the outer loss is the squared error on the query after them.
-B perturbations at G grid points learn in step; the grid points of a perturbation share their tasks.
+The networks are p - H - H - 1 with ReLU. A task is a support set and a query set from one tissue: the inner loop takes
+gradient steps on the support, and the outer loss is the squared error on the query after them. B perturbations at G
+grid points learn in step; the grid points of a perturbation share their tasks.
 
-What makes it fast is that no matrix is ever copied for a task. A gradient step adds M'D to a matrix, M being
-the inputs of its layer (the support) and D the moves of its outputs. So a changed layer gives new inputs V its
-old answer plus (V M') D: a task's network is the initial one and what it remembers of its steps, and
-the inner products V M' of a few samples stand in for the changed matrices. For the first layer, by far the
-largest, these are inner products of the features, the same for all grid points. The inner gradient is
-written out, so the outer one, through the inner steps, is a single backward pass.
+The first matrix, by far the largest, is never copied for a task. A gradient step adds x'm to it, x being the support
+and m the moves of the layer's outputs; so afterwards it answers V as before, plus (V x') m, and the inner products V x'
+are the same for all grid points.
 
-All random numbers come from tables for the seed and the epoch which the perturbations share: what is drawn
-for one does not depend on which others learn beside it.
-
-From top to bottom: `meta_train` (the loop over epochs, in chunks of perturbations), `meta_loss`, `inner_loop`
-and `fine_tuned`, `upper_layers`, and `TaskSampler` (what is drawn).
+All random numbers come from tables for the seed and the epoch which the perturbations share: what is drawn for one does
+not depend on which others learn beside it.
 
 References
 ----------
-Finn et al., Model-agnostic meta-learning, ICML 2017 (arXiv:1703.03400). Adam: Kingma and Ba, ICLR 2015.
+Finn et al., Model-agnostic meta-learning, ICML 2017 (arXiv:1703.03400).
 """
 
 from collections.abc import Sequence
@@ -40,16 +34,6 @@ HIDDEN_ELEMENTS = {"cpu": 400_000, "cuda": 8_000_000}
 """Size of a hidden layer of a chunk: on a CPU what a core's cache can hold, on a GPU what keeps it busy."""
 
 
-class Weights(NamedTuple):
-    """Networks of B perturbations at G grid points."""
-
-    first: Tensor  # (B, p + 1, G * H): side by side, so grid points share one product; the last row is the bias
-    second: Tensor  # (B * G, H, H)
-    second_bias: Tensor  # (B * G, 1, H)
-    third: Tensor  # (B * G, H, 1)
-    third_bias: Tensor  # (B * G, 1, 1)
-
-
 class Tasks(NamedTuple):
     """S tasks of each of B perturbations: K places for support samples, then K for query samples."""
 
@@ -58,29 +42,9 @@ class Tasks(NamedTuple):
     share: Tensor  # (B, S, 2 * K): 1 / (size of the support or of the query), 0 where the place is empty
 
 
-class Step(NamedTuple):
-    """What N tasks remember of a step: the inputs of layers 2 and 3 (the support), and the moves of their outputs.
-
-    A move is minus the rate times the slope of the loss.
-    """
-
-    hidden: Tensor  # (N, K, H)
-    hidden2: Tensor  # (N, K, H)
-    move2: Tensor  # (N, K, H)
-    move3: Tensor  # (N, K, 1)
-
-
 @dataclass(frozen=True)
 class Settings:
-    """How networks learn.
-
-    Parameters
-    ----------
-    meta_rates, inner_rates : tuple of float, G
-        Rate of Adam and of the inner loop at each grid point.
-    n_hidden, n_epochs, n_tasks, n_shots, n_steps : int
-        As in `leaplib.models.PSTcrp`.
-    """
+    """How networks learn: rates of Adam and of the inner loop at each grid point, and as in `PSTcrp`."""
 
     meta_rates: tuple[float, ...]
     inner_rates: tuple[float, ...]
@@ -91,21 +55,15 @@ class Settings:
     n_steps: int
 
     def chunk(self, n: int, device: torch.device) -> int:
-        """Return how many of n perturbations learn in step."""
+        """Return how many of n perturbations learn in step, on a CPU by a core to itself."""
         each = len(self.meta_rates) * self.n_tasks * self.n_shots * self.n_hidden
-        return max(1, min(HIDDEN_ELEMENTS[device.type] // each, -(-n // workers(device))))
+        workers = torch.get_num_threads() if device.type == "cpu" else 1
+        return max(1, min(HIDDEN_ELEMENTS[device.type] // each, -(-n // workers)))
 
 
-def workers(device: torch.device) -> int:
-    """Return how many chunks learn at a time.
-
-    On a CPU each has a core to itself: the products are too small to be worth dividing among cores.
-    """
-    return torch.get_num_threads() if device.type == "cpu" else 1
-
-
-def meta_train(x: Tensor, y: Tensor, known: Tensor, tissues: Tensor, settings: Settings,
-               seed: Sequence[int]) -> list[np.ndarray]:  # fmt: skip
+def meta_train(
+    x: Tensor, y: Tensor, known: Tensor, tissues: Tensor, settings: Settings, seed: Sequence[int]
+) -> list[np.ndarray]:
     """Learn the initial weights of L perturbations at G grid points.
 
     Parameters
@@ -129,214 +87,102 @@ def meta_train(x: Tensor, y: Tensor, known: Tensor, tissues: Tensor, settings: S
     parts = [slice(start, start + size) for start in range(0, len(y), size)]
 
     def learn(part: slice) -> list[np.ndarray]:
-        sampler = TaskSampler(x, y[part], known[part], tissues, settings, seed)
-        return as_arrays(_learn(sampler, settings, seed))
+        return _learn(TaskSampler(x, y[part], known[part], tissues, settings, seed), settings, seed)
 
     found = side_by_side(learn, parts, x.device)
     return [np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True)]
 
 
-def _learn(sampler: "TaskSampler", settings: Settings, seed: Sequence[int]) -> Weights:
-    """Return the initial weights that a chunk of perturbations has learnt."""
-    weights = initial_weights(sampler.x, len(sampler.y), settings, seed)
-    inner, meta = (sampler.x.new_tensor(rates) for rates in (settings.inner_rates, settings.meta_rates))
-    adam = Adam(weights, meta)
+def _learn(sampler: "TaskSampler", settings: Settings, seed: Sequence[int]) -> list[np.ndarray]:
+    start = [torch.as_tensor(layer).to(sampler.x) for layer in initial_weights(sampler.x.shape[1], settings, seed)]
+    points = [
+        [layer.repeat(len(sampler.y), 1, 1).requires_grad_() for layer in start] for _ in settings.meta_rates
+    ]  # each with a rate of its own
+    groups = [{"params": layers, "lr": rate} for layers, rate in zip(points, settings.meta_rates, strict=True)]
+    adam, rates = torch.optim.Adam(groups, fused=True), sampler.x.new_tensor(settings.inner_rates)
     for epoch in range(settings.n_epochs):
-        loss = meta_loss(weights, sampler.draw(epoch), inner, settings.n_steps)
-        adam.step(torch.autograd.grad(loss.sum(), weights))
-    return Weights(*(weight.detach() for weight in weights))
+        adam.zero_grad()
+        layers = [torch.stack(layer) for layer in zip(*points, strict=True)]
+        outer_loss(layers, sampler.draw(epoch), rates, settings.n_steps).backward()
+        adam.step()
+    return [torch.stack(layer).detach().cpu().numpy() for layer in zip(*points, strict=True)]
 
 
-def initial_weights(x: Tensor, B: int, settings: Settings, seed: Sequence[int]) -> Weights:
-    """Return random weights, the same for all perturbations and grid points.
+def initial_weights(n_inputs: int, settings: Settings, seed: Sequence[int]) -> list[np.ndarray]:
+    """Return random layers, uniform within +- 1 / sqrt(inputs), biases too, as torch.nn.Linear has them.
 
-    They are uniform within +- 1 / sqrt(inputs of the layer), biases too, as torch.nn.Linear has them.
+    `n_inputs` counts the constant 1. All perturbations and grid points start from these.
     """
-    rng, G, H = np.random.default_rng([*seed, 0]), len(settings.inner_rates), settings.n_hidden
-    layers = []
-    for n_in, n_out in ((x.shape[1] - 1, H), (H, H), (H, 1)):
-        drawn = rng.uniform(-1, 1, (n_in + 1, n_out)) / np.sqrt(n_in)
-        layers.append(torch.as_tensor(drawn, dtype=x.dtype, device=x.device))
-    first, second, third = layers
-    upper = [part.expand(B * G, -1, -1) for part in (second[:-1], second[-1:], third[:-1], third[-1:])]
-    stacks = [first.repeat(1, G).expand(B, -1, -1), *upper]
-    return Weights(*(stack.contiguous().requires_grad_() for stack in stacks))
+    rng, H = np.random.default_rng([*seed, 0]), settings.n_hidden
+    shapes = (n_inputs - 1, H), (H, H), (H, 1)
+    return [rng.uniform(-1, 1, (n_in + 1, n_out)) / np.sqrt(n_in) for n_in, n_out in shapes]
 
 
-def as_arrays(weights: Weights) -> list[np.ndarray]:
-    """Return the matrices as `meta_train` does."""
-    B, inputs, width = weights.first.shape
-    H = weights.second.shape[1]
-    first = weights.first.view(B, inputs, width // H, H).permute(2, 0, 1, 3)
-    upper = [torch.cat(pair, dim=1).unflatten(0, (B, width // H)).transpose(0, 1)
-             for pair in (weights[1:3], weights[3:])]  # fmt: skip
-    return [np.ascontiguousarray(layer.cpu().numpy()) for layer in (first, *upper)]
-
-
-def as_weights(layers: Sequence[np.ndarray]) -> Weights:
-    """Return the weights from matrices as `meta_train` returns them."""
-    first, second, third = (torch.from_numpy(layer).transpose(0, 1) for layer in layers)
-    upper = [layer.flatten(0, 1) for layer in (second, third)]
-    pairs = [part for layer in upper for part in (layer[:, :-1], layer[:, -1:])]
-    return Weights(first.transpose(1, 2).flatten(2), *pairs)
-
-
-class Adam:
-    """Adam with a rate for each grid point.
-
-    Its rate scales the way from the start, and nothing else: so torch's Adam walks at rate 1, and the weights
-    are the start plus the rate times that way.
-    """
-
-    def __init__(self, weights: Weights, rates: Tensor):
-        B, H = len(weights.first), weights.second.shape[1]
-        wide, tall = rates.repeat_interleave(H), rates.repeat(B)[:, None, None]
-        self.rates = [wide, *[tall] * (len(weights) - 1)]
-        self.weights = [weight.detach() for weight in weights]  # the same memory, out of sight of autograd
-        self.starts = [weight.clone() for weight in self.weights]
-        self.ways = [torch.zeros_like(weight) for weight in self.weights]
-        self.adam = torch.optim.Adam(self.ways, lr=1.0, fused=True)
-
-    def step(self, slopes: Sequence[Tensor]) -> None:
-        """Move the weights, in place."""
-        for way, slope in zip(self.ways, slopes, strict=True):
-            way.grad = slope
-        self.adam.step()
-        for weight, start, rate, way in zip(self.weights, self.starts, self.rates, self.ways, strict=True):
-            torch.addcmul(start, rate, way, out=weight)
-
-
-def meta_loss(weights: Weights, tasks: Tasks, rates: Tensor, n_steps: int) -> Tensor:
-    """Return the outer loss of each network, B x G: the mean over tasks of the mean squared error on the query.
+def outer_loss(layers: Sequence[Tensor], tasks: Tasks, rates: Tensor, n_steps: int) -> Tensor:
+    """Return the mean over tasks of the mean squared error on the query, summed over networks.
 
     Parameters
     ----------
-    weights : Weights
+    layers : sequence of Tensor, G x B x (inputs + 1) x outputs
     tasks : Tasks
     rates : Tensor, G
         Of the inner loop.
     n_steps : int
         Steps of the inner loop.
     """
-    (B, S, R, _), K, G = tasks.x.shape, tasks.x.shape[2] // 2, len(rates)
+    _, S, R, _ = tasks.x.shape
+    K = R // 2
+    first, *upper = layers
+    answers = torch.einsum("bsri,gbih->gbsrh", tasks.x, first)
     gram = tasks.x @ tasks.x[:, :, :K].mT
-    gram = gram[:, None].expand(-1, G, -1, -1, -1)
-    y, share = (values[:, None, :, :, None].expand(-1, G, -1, -1, -1) for values in (tasks.y, tasks.share))
-    pull = share[:, :, :, :K] * (2 * rates[:, None, None, None])
-    into, query = first_layer(weights, tasks.x).flatten(1, 3)
-    moved, steps = inner_loop(weights, into, flat(gram[:, :, :, :K]), flat(y[:, :, :, :K]), flat(pull), n_steps)
-    query = torch.baddbmm(query, flat(gram[:, :, :, K:]), moved)
-    output = upper_layers(weights, query, steps)[2].view(B, G, S, R - K, 1)
-    return (share[:, :, :, K:] * (output - y[:, :, :, K:]) ** 2).sum((2, 3, 4)) / S
+    upper = [layer[:, :, None].expand(-1, -1, S, -1, -1).contiguous() for layer in upper]
+    weight = rates[:, None, None, None] * tasks.share[..., :K]
+    moved, upper = inner_loop(answers[..., :K, :], gram[..., :K, :], upper, tasks.y[..., :K], weight, n_steps)
+    output = upper_layers(answers[..., K:, :] + gram[..., K:, :] @ moved, *upper)
+    return (tasks.share[..., K:] * (output - tasks.y[..., K:]) ** 2).sum() / S
 
 
-def flat(values: Tensor) -> Tensor:
-    """Return values of B x G x S tasks as one batch of N = B G S."""
-    return values.flatten(0, 2)
-
-
-def first_layer(weights: Weights, x: Tensor) -> Tensor:
-    """Return what the first layer answers to support and query, 2 x B x G x S x K x H."""
-    B, S, R, inputs = x.shape
-    H = weights.second.shape[1]
-    answers = torch.bmm(x.view(B, S * R, inputs), weights.first)
-    return answers.view(B, S, 2, R // 2, -1, H).permute(2, 0, 4, 1, 3, 5).contiguous()
-
-
-def inner_loop(weights: Weights, start: Tensor, gram: Tensor, y: Tensor, pull: Tensor,
-               n_steps: int) -> tuple[Tensor, list[Step]]:  # fmt: skip
-    """Take gradient steps on the support of each of N tasks.
+def inner_loop(
+    start: Tensor, gram: Tensor, upper: list[Tensor], y: Tensor, weight: Tensor, n_steps: int
+) -> tuple[Tensor, list[Tensor]]:
+    """Take gradient steps on the support of each of some tasks (of whatever leading dimensions).
 
     Parameters
     ----------
-    weights : Weights
-    start : Tensor, N x K x H
-        What the first layer answers to the support samples before the first step.
-    gram : Tensor, N x K x K
-        Inner products of the support samples.
-    y : Tensor, N x K x 1
-    pull : Tensor, N x K x 1
-        2 x inner rate x share: the step per unit of error.
+    start : Tensor, K x H
+        What the first layer answers to the support before the first step.
+    gram : Tensor, K x K
+        Inner products of the support.
+    upper : list of Tensor
+        The other two layers, of each task its own.
+    y : Tensor, K
+    weight : Tensor, K
+        Inner rate x share of a sample in the loss.
     n_steps : int
 
     Returns
     -------
-    moved : Tensor, N x K x H
-        The steps added x'moved to the first matrix, x being the support samples.
-    steps : list of Step
+    moved : Tensor, K x H
+        The steps added x'moved to the first matrix, x being the support.
+    upper : list of Tensor
+        The other layers after the steps.
     """
-    moved, into = torch.zeros_like(start), start
-    steps: list[Step] = []
+
+    def loss(answers: Tensor, *layers: Tensor) -> Tensor:
+        return (weight * (upper_layers(answers, *layers) - y) ** 2).sum()
+
+    moved = torch.zeros_like(start)
     for _ in range(n_steps):
-        if steps:
-            into = torch.baddbmm(start, gram, moved)
-        hidden, hidden2, output = upper_layers(weights, into, steps)
-        move3 = pull * (y - output)
-        move2 = times(move3, weights.third.mT)
-        for past in steps:
-            move2 = move2 + move3 @ (past.move3.mT @ past.hidden2)
-        move2 = move2 * active(hidden2)
-        move1 = times(move2, weights.second.mT)
-        for past in steps:
-            move1 = move1 + (move2 @ past.move2.mT) @ past.hidden
-        move1 = move1 * active(hidden)
-        moved = moved + move1 if steps else move1
-        steps.append(Step(hidden, hidden2, move2, move3))
-    return moved, steps
+        slope, *slopes = torch.func.grad(loss, argnums=(0, 1, 2))(start + gram @ moved, *upper)
+        moved = moved - slope
+        upper = [layer - change for layer, change in zip(upper, slopes, strict=True)]
+    return moved, upper
 
 
-def fine_tuned(weights: Weights, x: Tensor, y: Tensor, pull: Tensor, n_steps: int) -> Weights:
-    """Return the weights after gradient steps on one support set of each perturbation.
-
-    Parameters
-    ----------
-    weights : Weights
-        B perturbations, G grid points.
-    x : Tensor, K x (p + 1)
-        The last feature is 1.
-    y : Tensor, B x G x 1 x K x 1
-    pull : Tensor, B x G x 1 x K x 1
-        As in `inner_loop`.
-    n_steps : int
-    """
-    B, G, H = *y.shape[:2], weights.second.shape[1]
-    start = (x @ weights.first).view(B, -1, G, H).transpose(1, 2).flatten(0, 1)
-    moved, steps = inner_loop(weights, start, (x @ x.T).expand(B * G, -1, -1), flat(y), flat(pull), n_steps)
-    return Weights(
-        weights.first + x.T @ moved.view(B, G, -1, H).transpose(1, 2).flatten(2),
-        weights.second + sum(step.hidden.mT @ step.move2 for step in steps),
-        weights.second_bias + sum(step.move2.sum(1, keepdim=True) for step in steps),
-        weights.third + sum(step.hidden2.mT @ step.move3 for step in steps),
-        weights.third_bias + sum(step.move3.sum(1, keepdim=True) for step in steps),
-    )
-
-
-def upper_layers(weights: Weights, into: Tensor, steps: Sequence[Step]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return both hidden layers (N x K x H) and the output (N x K x 1) of N tasks after their steps.
-
-    `into` is what the first layer answers.
-    """
-    hidden = into.relu()
-    into2 = times(hidden, weights.second, weights.second_bias)
-    for past in steps:
-        into2 = torch.baddbmm(into2, torch.bmm(hidden, past.hidden.mT).add_(1), past.move2)
-    hidden2 = into2.relu()
-    output = times(hidden2, weights.third, weights.third_bias)
-    for past in steps:
-        output = torch.baddbmm(output, torch.bmm(hidden2, past.hidden2.mT).add_(1), past.move3)
-    return hidden, hidden2, output
-
-
-def times(values: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return the product of each task's values with its network's matrix, plus a bias."""
-    product = torch.bmm(values.reshape(len(matrix), -1, values.shape[2]), matrix)
-    product = product if bias is None else product.add_(bias)
-    return product.view(*values.shape[:2], -1)
-
-
-def active(hidden: Tensor) -> Tensor:
-    """Return 1 for the units that are on, else 0; where a unit goes on or off does not move with the weights."""
-    return hidden.detach().sign()
+def upper_layers(answers: Tensor, second: Tensor, third: Tensor) -> Tensor:
+    """Return the networks' output, given what their first layers answer."""
+    hidden = answers.relu() @ second[..., :-1, :] + second[..., -1:, :]
+    return (hidden.relu() @ third[..., :-1, :] + third[..., -1:, :])[..., 0]
 
 
 class TaskSampler:
@@ -349,40 +195,28 @@ class TaskSampler:
     A perturbation without a usable tissue has all its labelled samples as the one tissue (`pooled`).
     """
 
-    def __init__(self, x: Tensor, y: Tensor, known: Tensor, tissues: Tensor, settings: Settings,
-                 seed: Sequence[int]):  # fmt: skip
+    def __init__(self, x: Tensor, y: Tensor, known: Tensor, tissues: Tensor, settings: Settings, seed: Sequence[int]):
         self.x, self.y, self.settings, self.seed = x, y, settings, seed
-        tissue, pooled = torch.arange(int(tissues.max()) + 1, device=x.device)[:, None], without_tissue(known, tissues)
-        own = torch.where(pooled[:, None], 0, tissues)
-        member = known[:, None] & (own[:, None] == tissue)
-        self.sizes = member.sum(2)
-        self.usable = (self.sizes >= MIN_LABELS) | (pooled[:, None] & (tissue[:, 0] == 0))
-        width, needed = int(self.sizes.max()), 2 * settings.n_shots
-        members = (~member).to(torch.uint8).argsort(dim=2, stable=True)[:, :, :width]
-        self.members = pad(members, (0, max(0, needed - members.shape[2])))
+        tissue, pooled = torch.arange(int(tissues.max()) + 1, device=x.device), without_tissue(known, tissues)[:, None]
+        self.member = known[:, None] & (torch.where(pooled, 0, tissues)[:, None] == tissue[:, None])
+        self.sizes = self.member.sum(2)
+        self.usable = (self.sizes >= MIN_LABELS) | (pooled & (tissue == 0))
 
     def draw(self, epoch: int) -> Tasks:
         """Return the tasks of an epoch."""
-        K, each = self.settings.n_shots, torch.arange(len(self.y), device=self.x.device)[:, None]
-        tissue_keys, sample_keys = self._tables(epoch)
-        order = tissue_keys.masked_fill(~self.usable, torch.inf).argsort(1)
-        turn = torch.arange(self.settings.n_tasks, device=self.x.device) % self.usable.sum(1, keepdim=True)
-        tissue = order.gather(1, turn)
-        members, size = self.members[each, tissue], self.sizes.gather(1, tissue)[..., None]
-        keys = sample_keys.expand(len(self.y), -1, -1).gather(2, members)
-        keys.masked_fill_(torch.arange(members.shape[2], device=keys.device) >= size, torch.inf)
-        drawn = members.gather(2, keys.topk(2 * K, dim=2, largest=False).indices)
-        place, share = places(size, K)
-        rows = drawn.gather(2, place)
-        y = self.y.gather(1, rows.flatten(1)).view(rows.shape)
-        return Tasks(self.x[rows], y, share.to(y.dtype))
-
-    def _tables(self, epoch: int) -> tuple[Tensor, Tensor]:
-        """Return random numbers: one a perturbation and tissue (equal for all perturbations), one a task and sample."""
+        K, S, device = self.settings.n_shots, self.settings.n_tasks, self.x.device
         rng = np.random.default_rng([*self.seed, 1 + epoch])
-        tables = rng.random(self.sizes.shape[1]), rng.random((self.settings.n_tasks, len(self.x)))
-        by_tissue, by_sample = (torch.from_numpy(table).to(self.x.device) for table in tables)
-        return by_tissue.expand(self.sizes.shape), by_sample
+        tables = rng.random(self.sizes.shape[1]), rng.random((S, len(self.x)))
+        by_tissue, by_sample = (torch.from_numpy(table).to(device) for table in tables)
+        order = torch.where(self.usable, by_tissue, torch.inf).argsort(1)
+        turn = torch.arange(S, device=device) % self.usable.sum(1, keepdim=True)
+        tissue = order.gather(1, turn)
+        member = self.member[torch.arange(len(self.y), device=device)[:, None], tissue]
+        keys = torch.where(member, by_sample, torch.inf)
+        drawn = keys.topk(min(2 * K, len(self.x)), dim=2, largest=False).indices
+        place, share = places(self.sizes.gather(1, tissue)[..., None], K)
+        rows = drawn.gather(2, place.clamp(max=drawn.shape[2] - 1))
+        return Tasks(self.x[rows], self.y.gather(1, rows.flatten(1)).view(rows.shape), share.to(self.y.dtype))
 
 
 def without_tissue(known: Tensor, tissues: Tensor) -> Tensor:

@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.nn.functional import mse_loss
+from torch.nn.functional import mse_loss, pad
 
 from leaplib.base.errors import InputError
-from leaplib.models.maml import Settings, TaskSampler, Weights, as_weights, fine_tuned, meta_train
+from leaplib.models.maml import Settings, TaskSampler, meta_train
 from leaplib.models.tcrp import PSTcrp
 
 GRID = {"meta_rate": [1e-2], "inner_rate": [1e-3, 1e-2]}
-DOUBLE = torch.float64
 
 
 def small(**settings):
@@ -67,8 +66,8 @@ def plain_maml(parameters, epochs, meta_rate, inner_rate, n_steps):
     parameters = [value.clone().requires_grad_() for value in parameters]
     adam = torch.optim.Adam(parameters, lr=meta_rate)
     for tasks in epochs:
-        losses = [mse_loss(plain(plain_steps(parameters, xs, ys, inner_rate, n_steps), xq), yq)
-                  for xs, ys, xq, yq in tasks]  # fmt: skip
+        tuned = [plain_steps(parameters, xs, ys, inner_rate, n_steps) for xs, ys, _, _ in tasks]
+        losses = [mse_loss(plain(network, xq), yq) for network, (_, _, xq, yq) in zip(tuned, tasks, strict=True)]
         adam.zero_grad()
         torch.stack(losses).mean().backward()
         adam.step()
@@ -85,7 +84,7 @@ def unpacked(tasks, number):
     return found
 
 
-def parameters_of(layers, point=0, number=0):
+def parameters_of(layers, point, number):
     """Return the matrices and biases of one network."""
     return [torch.as_tensor(part) for layer in layers for part in (layer[point, number, :-1], layer[point, number, -1])]
 
@@ -99,13 +98,11 @@ def problem(L=3, n=70, p=5):
 
 @pytest.mark.parametrize("n_steps", [1, 3])
 def test_meta_training_is_that_of_plain_second_order_autograd(n_steps):
-    x, y, known, tissues = problem()
+    x, *others = problem()
     rates = (1e-2, 3e-2), (0.05, 0.2)
-    start, trained = (
-        meta_train(x, y, known, tissues, Settings(*rates, 4, epochs, 6, 4, n_steps), [7, 0]) for epochs in (0, 3)
-    )
-    sampler = TaskSampler(torch.nn.functional.pad(x, (0, 1), value=1), y, known, tissues,
-                          Settings(*rates, 4, 3, 6, 4, n_steps), [7, 0])  # fmt: skip
+    untrained, settings = (Settings(*rates, 4, epochs, 6, 4, n_steps) for epochs in (0, 3))
+    start, trained = (meta_train(x, *others, chosen, [7, 0]) for chosen in (untrained, settings))
+    sampler = TaskSampler(pad(x, (0, 1), value=1), *others, settings, [7, 0])
     for number in range(3):
         epochs = [unpacked(sampler.draw(epoch), number) for epoch in range(3)]
         for point, (meta_rate, inner_rate) in enumerate(zip(*rates, strict=True)):
@@ -115,47 +112,44 @@ def test_meta_training_is_that_of_plain_second_order_autograd(n_steps):
         assert not np.allclose(trained[0][0, number], start[0][0, number], atol=1e-3)
 
 
-def test_fine_tuning_is_plain_gradient_descent():
-    x, y, known, tissues = problem()
-    settings = Settings((1e-2, 3e-2), (0.05, 0.2), 4, 2, 6, 4, 1)
-    layers = meta_train(x, y, known, tissues, settings, [7, 0])
-    x, y, known = x[:12], y[:, :12], known[:, :12]
-    rates = torch.tensor(settings.inner_rates, dtype=DOUBLE)
-    pull = 2 * rates[:, None] * (known / known.sum(1, keepdim=True))[:, None]
-    tuned = fine_tuned(as_weights(layers), torch.nn.functional.pad(x, (0, 1), value=1),
-                       y[:, None, None, :, None].expand(-1, 2, -1, -1, -1), pull[:, :, None, :, None], 5)  # fmt: skip
-    for number in range(3):
-        use = known[number]
-        for point, rate in enumerate(settings.inner_rates):
-            initial = [value.requires_grad_() for value in parameters_of(layers, point, number)]
-            expected = plain_steps(initial, x[use], y[number, use], rate, 5)
-            torch.testing.assert_close(output_of(tuned, x, number, point), plain(expected, x).detach())
-
-
-def output_of(weights: Weights, x, number, point):
-    H, network = weights.second.shape[1], number * 2 + point
-    first = weights.first[number, :, point * H : (point + 1) * H]
-    upper = [part[network] for part in weights[1:]]
-    return plain([first[:-1], first[-1], *upper], x)
+def test_adapting_is_plain_gradient_descent_on_the_labels_that_there_are(cohort):
+    model = cohort.fit(small(grid={"meta_rate": [1e-2], "inner_rate": [0.05]}))
+    X, Y = cohort.X[:14], cohort.Y[:14]
+    tuned = model.adapt(X, Y).predict(cohort.X)
+    for number, drug in enumerate(cohort.Y):
+        known = np.array(Y[drug].notna())
+        expected = []
+        for fold in model.parts_[0]:
+            inputs, mean, scale = (
+                (cohort.X - fold.x_mean) / fold.x_scale,
+                fold.y_mean[0, number],
+                fold.y_scale[0, number],
+            )
+            x, y = torch.tensor(np.array(inputs)), torch.tensor(np.array((Y[drug] - mean) / scale))
+            layers = [np.array(layer, dtype=float) for layer in (fold.first, fold.second, fold.third)]
+            network = [part.requires_grad_() for part in parameters_of(layers, 0, number)]
+            network = plain_steps(network, x[:14][known], y[known], 0.05, model.n_adapt_steps)
+            expected.append(plain(network, x).detach().numpy() * scale + mean)
+        np.testing.assert_allclose(tuned[drug], np.mean(expected, axis=0), rtol=1e-3, atol=1e-3)
+    assert 0.8 < Y.notna().to_numpy().mean() < 1
 
 
 def test_tasks_are_of_one_tissue_disjoint_and_of_known_labels():
     _, y, known, tissues = problem(L=4, n=90)
-    rows = torch.arange(90, dtype=DOUBLE)[:, None]
-    settings = Settings((1e-3,), (1e-3,), 4, 1, 12, 10, 1)
-    sampler = TaskSampler(rows, y, known, tissues, settings, [0, 0])
+    rows = torch.arange(90).double()[:, None]
+    sampler = TaskSampler(rows, y, known, tissues, Settings((1e-3,), (1e-3,), 4, 1, 12, 10, 1), [0, 0])
     counts = np.array([[(known[j] & (tissues == t)).sum() for t in range(5)] for j in range(4)])
     assert (counts[:, 4] < 4).all() and (counts[:, 3] < 20).all()  # what the two rules are for
     seen = set()
     for epoch in range(30):
         tasks = sampler.draw(epoch)
+        drawn = tasks.x[..., 0].long()
         for j in range(4):
-            drawn = [check_task(*task, known[j], tissues, counts[j])
-                     for task in zip(tasks.x[j, ..., 0].long(), tasks.share[j], strict=True)]  # fmt: skip
-            repeats = np.bincount(drawn, minlength=5)
+            each = zip(drawn[j], tasks.share[j], strict=True)
+            repeats = np.bincount([check_task(*task, known[j], tissues, counts[j]) for task in each], minlength=5)
             assert np.ptp(repeats[counts[j] >= 4]) <= 1 and repeats[4] == 0
-            torch.testing.assert_close(tasks.y[j], y[j][tasks.x[j, ..., 0].long()])
-            seen.update(tasks.x[j, ..., 0][tasks.share[j] > 0].tolist())
+            torch.testing.assert_close(tasks.y[j], y[j][drawn[j]])
+        seen.update(drawn[tasks.share > 0].tolist())
     assert len(seen) > 80
 
 
@@ -166,32 +160,29 @@ def check_task(rows, share, known, tissues, counts):
     assert len(used.unique()) == len(used) and known[used].all() and (tissues[used] == tissue).all()
     assert len(support) == min(10, counts[tissue] // 2)
     assert len(query) == min(10, counts[tissue] - len(support))
-    torch.testing.assert_close(share[:10].sum(), torch.tensor(1, dtype=DOUBLE))
-    torch.testing.assert_close(share[10:].sum(), torch.tensor(1, dtype=DOUBLE))
+    torch.testing.assert_close(torch.stack([share[:10].sum(), share[10:].sum()]), torch.ones(2).double())
     return tissue
 
 
 def test_missing_labels_never_enter():
     x, y, known, tissues = problem()
     settings = Settings((1e-2,), (1e-2,), 4, 5, 6, 4, 1)
-    poisoned = torch.where(known, y, 1e9)
-    for clean, other in zip(*(meta_train(x, labels, known, tissues, settings, [0, 0]) for labels in (y, poisoned)),
-                            strict=True):  # fmt: skip
+    found = [meta_train(x, labels, known, tissues, settings, [0, 0]) for labels in (y, torch.where(known, y, 1e9))]
+    for clean, other in zip(*found, strict=True):
         np.testing.assert_array_equal(clean, other)
 
 
-def test_all_at_once_is_one_by_one_in_any_order(cohort):
-    together = cohort.fit(small()).predict(cohort.X)
-    for drug in cohort.Y:
-        alone = cohort.fit(small(), columns=[drug]).predict(cohort.X)
-        np.testing.assert_allclose(alone[drug], together[drug], rtol=1e-3, atol=1e-3)
-    turned = cohort.fit(small(), columns=cohort.Y.columns[::-1]).predict(cohort.X)
-    np.testing.assert_allclose(turned[cohort.Y.columns], together, rtol=1e-3, atol=1e-3)
+def test_neither_the_perturbations_beside_it_nor_their_order_nor_blocks_matter(cohort, monkeypatch):
+    def both(**options):
+        model = cohort.fit(small(), **options)
+        labels = cohort.Y.loc[:, options.get("columns", slice(None))]
+        return pd.concat([model.predict(cohort.X), model.adapt(cohort.X[:12], labels[:12]).predict(cohort.X)])
 
-
-def test_seeds_matter(cohort):
-    first, second = (cohort.fit(small(random_state=seed)).predict(cohort.X) for seed in (0, 1))
-    assert not np.allclose(first, second, atol=1e-2)
+    together = both()
+    others = [both(columns=["drug 2"]), both(columns=cohort.Y.columns[::-1])]
+    monkeypatch.setattr(PSTcrp, "block", 3)
+    for found in (*others, both()):
+        np.testing.assert_allclose(found, together[found.columns], rtol=1e-3, atol=1e-3)
 
 
 def test_ten_shots_beat_none_in_a_tissue_that_differs():
@@ -214,29 +205,11 @@ def test_adapting_leaves_the_original_and_unlabelled_perturbations_as_they_were(
     tuned = model.adapt(cohort.X.iloc[:10], labels.iloc[:, ::-1])
     after = tuned.predict(cohort.X)
     pd.testing.assert_frame_equal(model.predict(cohort.X), before, check_exact=True)
-    changed = [drug for drug in after if not np.allclose(after[drug], before[drug])]
-    assert changed == ["drug 0", "drug 1", "drug 3"]
-    np.testing.assert_allclose(after["drug 2"], before["drug 2"], rtol=1e-12)
+    assert [drug for drug in after if not np.allclose(after[drug], before[drug])] == ["drug 0", "drug 1", "drug 3"]
     again = PSTcrp.load(tuned.save(tmp_path / "tuned"))
     pd.testing.assert_frame_equal(again.predict(cohort.X), after, check_exact=True)
     later = PSTcrp.load(model.save(tmp_path / "model")).adapt(cohort.X.iloc[:10], labels)
     pd.testing.assert_frame_equal(later.predict(cohort.X), after, check_exact=True)
-
-
-def test_adapting_in_blocks_is_adapting_at_once(cohort, monkeypatch):
-    whole = cohort.fit(small()).adapt(cohort.X[:12], cohort.Y[:12]).predict(cohort.X)
-    monkeypatch.setattr(PSTcrp, "block", 3)
-    parts = cohort.fit(small()).adapt(cohort.X[:12], cohort.Y[:12]).predict(cohort.X)
-    np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-3)
-
-
-def test_missing_target_labels_never_enter(cohort):
-    model = cohort.fit(small())
-    labels = cohort.complete.iloc[:14].copy()
-    labels.iloc[10:, 1] = np.nan
-    partly = model.adapt(cohort.X[:14], labels).predict(cohort.X)["drug 1"]
-    fully = model.adapt(cohort.X[:10], labels[:10]).predict(cohort.X)["drug 1"]
-    np.testing.assert_allclose(partly, fully, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -290,15 +263,12 @@ def test_missing_groups_and_settings_out_of_range(cohort):
 
 
 def test_more_threads_change_nothing_but_rounding():
-    x, y, known, tissues = problem(L=7)
-    settings, threads = Settings((1e-2,), (1e-2,), 4, 5, 6, 4, 1), torch.get_num_threads()
-    found = []
+    arguments = *problem(L=7), Settings((1e-2,), (1e-2,), 4, 5, 6, 4, 1), [0, 0]
+    before = torch.get_num_threads()
     try:
-        for number in (1, 3):
-            torch.set_num_threads(number)
-            found.append(meta_train(x, y, known, tissues, settings, [0, 0]))
-            assert torch.get_num_threads() == number
+        found = [torch.set_num_threads(number) or meta_train(*arguments) for number in (1, 3)]
+        assert torch.get_num_threads() == 3
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
     for one, three in zip(*found, strict=True):
         np.testing.assert_allclose(one, three, rtol=1e-10, atol=1e-12)
