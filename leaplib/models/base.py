@@ -271,6 +271,18 @@ class Regressor(BaseEstimator):
         model._restore(arrays)
         return model
 
+    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
+        """Return how much a fit and its predictions take, in millions of a unit of the model's own.
+
+        Parameters
+        ----------
+        n_train, n_test, n_perturbations : int
+            Training samples, test samples and perturbations.
+        n_pairs : int
+            Measured (sample, perturbation) pairs of the training set.
+        """
+        raise NotImplementedError
+
     def _fit(self, data: Training, folds: np.ndarray | None) -> None:
         raise NotImplementedError
 

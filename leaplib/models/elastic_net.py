@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.linear_model import enet_path
 
 from leaplib.base.errors import InputError
+from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
 from leaplib.models.tuning import FoldModel, Tuned
 
@@ -67,6 +68,10 @@ class PSElasticNet(Tuned):
         self.eps = eps
         self.random_state = random_state
         self.ensemble = ensemble
+
+    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
+        """Return perturbations x samples in millions, over the folds: all penalties at once."""
+        return n_perturbations * n_train * (N_FOLDS + 1) / 1e6
 
     def _fit_fold(self, data: Training, fold: int) -> LinearModels:
         ratios = [point["l1_ratio"] for point in self.points()]

@@ -31,6 +31,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from leaplib.base.errors import InputError
+from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
 from leaplib.models.ridge import dual_ridge
 from leaplib.models.tuning import FoldModel, Tuned
@@ -139,6 +140,10 @@ class SharedKernelRidge(Tuned):
         self.grid = grid
         self.random_state = random_state
         self.ensemble = ensemble
+
+    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
+        """Return samples^2 x (samples + 10 perturbations), over the folds: inverses, then a product a perturbation."""
+        return N_FOLDS * n_train**2 * (n_train + 10 * n_perturbations) / 1e9
 
     def _fit_fold(self, data: Training, fold: int) -> SharedModels:
         penalties = np.array([point["penalty"] for point in self.points()], dtype=np.float64)

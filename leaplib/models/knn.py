@@ -22,6 +22,10 @@ class PSKNN(Regressor):
     def __init__(self, n_neighbors: int = 5):
         self.n_neighbors = n_neighbors
 
+    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
+        """Return training samples x test samples x perturbations, in millions."""
+        return n_train * n_test * n_perturbations / 1e6
+
     def _fit(self, data: Training, folds: np.ndarray | None) -> None:
         if self.n_neighbors < 1:
             raise InputError(f"n_neighbors must be at least 1, not {self.n_neighbors}")

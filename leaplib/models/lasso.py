@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
 from leaplib.models.lasso_path import lasso_paths
 from leaplib.models.tuning import FoldModel, Tuned
@@ -74,6 +75,10 @@ class PSLasso(Tuned):
         self.random_state = random_state
         self.device = device
         self.ensemble = ensemble
+
+    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
+        """Return perturbations x samples in millions, over the folds: all penalties at once."""
+        return n_perturbations * n_train * (N_FOLDS + 1) / 1e6
 
     def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
         held = None if (folds == -1).all() else folds

@@ -24,6 +24,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lapack
 
 from leaplib.base.errors import InputError
+from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
 from leaplib.models.tuning import FoldModel, Tuned, fold_numbers
 
@@ -103,6 +104,10 @@ class DualRidge(Tuned):
         self.smallest = smallest
         self.random_state = random_state
         self.ensemble = ensemble
+
+    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
+        """Return samples^2 x (samples + 10 perturbations), over the folds: inverses, then a product a perturbation."""
+        return N_FOLDS * n_train**2 * (n_train + 10 * n_perturbations) / 1e9
 
     def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
         if self.n_penalties < 1 or not 0 < self.smallest <= self.largest:
