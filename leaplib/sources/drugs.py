@@ -1,23 +1,19 @@
 """The drug screen: the studies that are at hand and expression, under one name for each line and each drug."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from leaplib.base.errors import InputError
 from leaplib.sources import depmap, manifest
-from leaplib.sources.gdsc import PLATFORM, STUDIES, read_expression, read_response, read_smiles
 from leaplib.sources.identifiers import DrugIndex, LineIndex, normalise_drug, normalise_line
-from leaplib.sources.passports import read_passports
-from leaplib.sources.psets import read_pset
-from leaplib.sources.screens import JOINS, DrugScreen
-from leaplib.sources.studies import available, read_ctrp_smiles, read_prism_smiles, read_studies
+from leaplib.sources.screens import JOINS, DrugScreen, Study
+from leaplib.sources.studies import available, read_study
+from leaplib.sources.wheels import PLATFORM, read_expression, read_passports, read_smiles
 
 EXPRESSION = "GDSC expression"
 DRUG_STUDIES = ("GDSC v2", "GDSC v1", "CCLE", "CTRP", "PRISM")
-WHEEL = {STUDIES[name].label: name for name in STUDIES}
 RNA_RELEASE = "23Q4"  # DepMap's, for lines without expression in GDSC
 LOST = ["study", "what", "raw", "reason"]
 SAMPLES = ["model_id", "depmap_id", "cosmic_id", "tissue", "cancer_type", "cancer_type_detail"]
@@ -28,15 +24,6 @@ SAMPLES = ["model_id", "depmap_id", "cosmic_id", "tissue", "cancer_type", "cance
 # ML-1 and MS-1, each the name of two passports, lie beside thyroid and small cell lung lines.)
 # In CTRP, KMH2 is the Hodgkin's line too: DepMap gives its profile to that one (ACH-000815).
 SETTLED_LINES = {EXPRESSION: {"KMH2": "KM-H2"}, "CTRP": {"KMH2": "KM-H2"}}
-
-
-@dataclass(frozen=True)
-class Study:
-    """What the files of one drug study hold; lines and drugs are named as there."""
-
-    records: pd.DataFrame
-    smiles: pd.Series
-    expression: pd.DataFrame | None = None
 
 
 def drug_files() -> list[str]:
@@ -82,21 +69,25 @@ def read_drug_screen() -> DrugScreen:
         When a file is missing or damaged, or a name is ambiguous.
     """
     passports = read_passports()
-    studies = {study: found for study in DRUG_STUDIES if (found := _read_study(study, passports))}
+    studies = {study: found for study in DRUG_STUDIES if (found := read_study(study))}
+    names = _names_by_model_id(passports)  # lines are given by ModelID ("ACH-000001") in PRISM
+    records = {
+        study: found.records.assign(line=_replaced(found.records["line"], names)) for study, found in studies.items()
+    }
     expression, platform = _read_expression(studies, passports)
     lines, line_joins = join_lines(
         passports,
-        {EXPRESSION: expression.index} | {name: set(study.records["line"]) for name, study in studies.items()},
+        {EXPRESSION: expression.index} | {study: set(frame["line"]) for study, frame in records.items()},
     )
     structures = _first_structures([read_smiles(), *(study.smiles for study in studies.values())])
-    drugs = DrugIndex(structures).match({name: set(study.records["drug"]) for name, study in studies.items()})
+    drugs = DrugIndex(structures).match({study: set(frame["drug"]) for study, frame in records.items()})
     expression.index = pd.Index(_renamed(expression.index.to_series(), line_joins, EXPRESSION), name="line")
-    records = pd.concat([_named(study.records, line_joins, drugs) for study in studies.values()], ignore_index=True)
+    named = [_named(frame, line_joins, drugs) for frame in records.values()]
     known = drugs.dropna(subset="smiles").drop_duplicates("canonical").set_index("canonical")["smiles"]
     joins = pd.concat([line_joins.assign(what="line"), drugs.assign(what="drug")], ignore_index=True)[JOINS]
     return DrugScreen(
         expression=expression,
-        responses=records,
+        responses=pd.concat(named, ignore_index=True),
         samples=lines.loc[lines.index.isin(line_joins["canonical"]), SAMPLES],
         smiles=known.rename_axis("drug"),
         lost=_lost(joins, lines, expression.index, known.index),
@@ -107,22 +98,9 @@ def read_drug_screen() -> DrugScreen:
     )
 
 
-def _read_study(study: str, passports: pd.DataFrame) -> Study | None:
-    """Read a study from its PSet, its own table or the wheel; None where it is in neither."""
-    source, empty = available(study), pd.Series(dtype=str, name="smiles").rename_axis("drug")
-    if source is None:
-        return Study(read_response(WHEEL[study]), empty) if study in WHEEL else None
-    if source.startswith("pset-"):
-        pset = read_pset(manifest.path(source), study)
-        return Study(_by_name(pset.responses, passports), pset.smiles.dropna(), pset.expression)
-    structures = {"ctrp-v2": read_ctrp_smiles, "prism-response": read_prism_smiles}
-    smiles = structures[source](manifest.path(source)) if source in structures else empty
-    return Study(_by_name(read_studies([study]), passports), smiles)
-
-
-def _by_name(records: pd.DataFrame, passports: pd.DataFrame) -> pd.DataFrame:
-    """Call lines that are given by ModelID ("ACH-000001"), as in PRISM, by their names."""
-    return records.assign(line=records["line"].replace(_names_by_model_id(passports)))
+def _replaced(names: pd.Series, known: Mapping[str, str]) -> pd.Series:
+    """Return names with those that are known replaced."""
+    return names.map(known).fillna(names)
 
 
 def _names_by_model_id(passports: pd.DataFrame) -> dict[str, str]:
@@ -137,7 +115,7 @@ def _read_expression(studies: Mapping[str, Study], passports: pd.DataFrame) -> t
     tables = {f"{name} (PharmacoGx)": study.expression for name, study in studies.items()
               if study.expression is not None}  # fmt: skip
     if depmap_files():
-        rna = depmap.read_expression(manifest.path(depmap_files()[0]))
+        rna = depmap.read_matrix(manifest.path(depmap_files()[0]), "expression")
         tables[f"DepMap {RNA_RELEASE}"] = rna.rename(index=_names_by_model_id(passports))
     if not tables:
         raise InputError("the PSets of GDSC hold no RNA-seq: run `leap data fetch depmap-23q4`, or take them away")

@@ -45,8 +45,8 @@ def read_collection(name: str = "hallmark") -> dict[str, list[str]]:
 
 
 def _of_wheel(member: str) -> dict[str, list[str]]:
-    archive = path("cy")
-    return _parse(read_text(archive, member), f"{archive}: {member}")
+    text, place = read_text("cy", member)
+    return _parse(text, f"{place.path}: {member}")
 
 
 def read_gene_sets(file: str | Path) -> dict[str, list[str]]:

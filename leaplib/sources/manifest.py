@@ -196,12 +196,6 @@ def is_safe(url: str) -> bool:
     return address.scheme == "https" or (address.scheme == "http" and address.hostname in LOCAL)
 
 
-def limit_of(name: str) -> int:
-    """Return the limit of a source, given its name or that of its file; `LIMIT` for what is not in the manifest."""
-    found = (source.limit for source in load().values() if name in (source.name, PurePosixPath(source.file).name))
-    return next(found, LIMIT)
-
-
 def _tuple(value: object) -> Any:
     """Return a list as a tuple, all else as it is."""
     return tuple(value) if isinstance(value, list) else value

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from leaplib.sources.tabular import Place, check_columns, check_file, refusing_damage
+from leaplib.sources.tabular import CHUNK, Place, check_columns, check_file, refusing_damage
 
 if TYPE_CHECKING:
     from rdata.parser import RObject
@@ -27,43 +27,43 @@ LATIN1 = 1 << 2  # flag of a string's encoding; all others are UTF-8 or ASCII
 NUMBERS = ("REAL", "INT", "LGL")
 PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 BINARY = b"X\n"  # how all files begin that saveRDS writes unless it is asked for text
-CHUNK = 1 << 20
-MOST_RECORDS = 50_000_000  # some 25 GB; a record takes a hundred times its size in the file
 
 
 def read_rds(place: Place) -> "Node":
     """Return the object of an .rds file; nothing in it is executed.
 
-    The file is unpacked in memory. Numbers take their size twice; each cell of text takes some 500 bytes and
-    10 microseconds (measured on a written file), so that a study of several 100,000 experiments takes gigabytes
-    and minutes.
-
-    Raises
-    ------
-    InputError
-        When the file is missing, empty, a web page, no .rds file, cut off or damaged, or holds more than the manifest
-        allows.
+    The file is unpacked in memory, up to what the manifest allows. Numbers take their size twice; each cell of text
+    takes some 500 bytes and 10 microseconds (measured on a written file), so that a study of several 100,000
+    experiments takes gigabytes and minutes.
     """
     check_file(place)
-    from leaplib.sources.rds_parser import parse  # slow to load
+    from rdata.parser import DEFAULT_ALTREP_MAP, parse_data  # slow to load
 
+    left = place.limit
+
+    def bounded(make: Callable) -> Callable:
+        """Bound a vector such as 1:n, of which the file states n alone."""
+
+        def checked(state: "RObject") -> Any:
+            nonlocal left
+            left -= 8 * int(abs(state.value[0]))
+            if left < 0:
+                raise ValueError("compact vectors longer than the manifest allows")
+            return make(state)
+
+        return checked
+
+    makers = {name: bounded(make) if name.startswith(b"compact") else make for name, make in DEFAULT_ALTREP_MAP.items()}
     with refusing_damage(place, "no .rds file of R that can be read"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # parts that rdata leaves out are no loss here
-        data = unpacked(place.path.read_bytes(), place.limit)
+        data = _unpacked(place.path.read_bytes(), place.limit)
         if not data.startswith(BINARY):
             raise ValueError("not R's binary format")
-        found = parse(data[len(BINARY) :], place.limit, MOST_RECORDS)
-    return Node(found, place)
+        return Node(parse_data(data, altrep_constructor_dict=makers).object, place)
 
 
-def unpacked(data: bytes, limit: int) -> bytes:
-    """Return data as they were before gzip, bzip2 or xz packed them.
-
-    Raises
-    ------
-    ValueError
-        When they are larger than `limit`; what is cut or altered raises some other of `DAMAGE`.
-    """
+def _unpacked(data: bytes, limit: int) -> bytes:
+    """Return data as they were before gzip, bzip2 or xz packed them."""
     unpack = next((unpack for start, unpack in PACKED.items() if data.startswith(start)), None)
     if unpack is None:
         return data
@@ -151,16 +151,16 @@ class Node:
             raise self.place.error("is no matrix of numbers")
         return self.vector().reshape(tuple(shape.value), order="F")
 
-    def table(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return columns of a data.frame or of Bioconductor's DataFrame, all of text and numbers by default.
+    def table(self, *choices: Sequence[str]) -> pd.DataFrame:
+        """Return columns of a data.frame or of Bioconductor's DataFrame: of each choice the first that is there.
 
-        The index holds the row names, or counts from 1.
+        Without choices all columns of text and numbers. The index holds the row names, or counts from 1.
         """
         data = self.child("listData") if "listData" in self else self
         if data is self and "data.frame" not in self.classes:
             raise self.place.error(f"is no data frame but {' '.join(self.classes) or self.kind}")
-        if columns is None:
-            columns = [name for name, raw in data.members.items() if raw.info.type.name in ("STR", *NUMBERS)]
+        columns = [next((name for name in names if name in data), names[0]) for names in choices]
+        columns = columns or [name for name in data.members if data.child(name).kind in ("STR", *NUMBERS)]
         check_columns(list(data.members), columns, self.place)
         values = {column: data.child(column).vector() for column in columns}
         index = self._row_names(len(next(iter(values.values()), ())))
@@ -174,17 +174,13 @@ class Node:
         if "row.names" not in self._attributes and "rownames" not in self:
             raise self.place.error("has no row names")
         names = self.child("rownames") if "rownames" in self else Node(self._attributes["row.names"], self.place)
-        if names.kind == "NILVALUE":
-            return self._counted(int(self.child("nrows").vector()[0]), n)
-        values = names.vector()
+        values = self.child("nrows").vector() if names.kind == "NILVALUE" else names.vector()
         if names.kind == "STR":
             return pd.Index(values).astype(str)
-        unnamed = len(values) == 2 and np.isnan(values[0])
-        return self._counted(int(abs(values[1])), n) if unnamed else pd.Index(values).astype(int).astype(str)
-
-    def _counted(self, stated: int, n: int) -> pd.Index:
-        """Return names for unnamed rows; a wrong number of them is not believed, however large."""
-        if stated != n:
+        if names.kind != "NILVALUE" and not (len(values) == 2 and np.isnan(values[0])):
+            return pd.Index(values).astype(int).astype(str)
+        stated = int(abs(values[-1]))
+        if stated != n:  # a wrong number of rows is not believed, however large
             raise self.place.error(f"a column has {n} values for {stated} rows")
         return pd.RangeIndex(1, n + 1).astype(str)
 

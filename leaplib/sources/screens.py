@@ -8,6 +8,30 @@ import pandas as pd
 JOINS = ["study", "what", "raw", "canonical", "how"]
 
 
+def no_structures() -> pd.Series:
+    """Return SMILES by drug, of no drug."""
+    return pd.Series(dtype=str, name="smiles").rename_axis("drug")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the file of one drug study holds; lines and drugs are named as there.
+
+    Parameters
+    ----------
+    records : DataFrame
+        study, line, drug, aac (0 to 1); one row a measurement, repeats kept.
+    smiles : Series
+        SMILES by drug, where known.
+    expression : DataFrame, lines x genes, float32, or None
+        log2(TPM + 1), where the file has RNA-seq.
+    """
+
+    records: pd.DataFrame
+    smiles: pd.Series = field(default_factory=no_structures)
+    expression: pd.DataFrame | None = None
+
+
 @dataclass(frozen=True)
 class DrugScreen:
     """Expression of cell lines and their responses to drugs over several studies.

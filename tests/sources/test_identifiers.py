@@ -4,8 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaplib.base.errors import InputError
-from leaplib.sources import DrugIndex, LineIndex, normalise_drug, normalise_line, read_passports
-from leaplib.sources.identifiers import drug_synonyms, structure_key
+from leaplib.sources.identifiers import (
+    DrugIndex,
+    LineIndex,
+    drug_synonyms,
+    normalise_drug,
+    normalise_line,
+    structure_key,
+)
+from leaplib.sources.wheels import read_passports
 
 from .conftest import SMILES, World
 

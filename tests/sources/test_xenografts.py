@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.sources.xenografts import DRUGS, TISSUES, read_pdx, read_pdx_response
+from leaplib.sources.xenografts import TISSUES, read_pdx
+from leaplib.tasks import XENOGRAFT_DRUGS
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 PAIR = ("Cetuximab", "Erlotinib")
@@ -67,21 +68,6 @@ def workbook(folder: Path, sheets: dict[str, list[list[object]]]) -> Path:
     return folder / "pdx.xlsx"
 
 
-def changed(folder: Path, sheet: str, row: int, column: int, value: object) -> Path:
-    """Return a workbook with one other cell; row and column count from 1."""
-    sheets = content()
-    sheets[sheet][row - 1][column - 1] = value
-    return workbook(folder, sheets)
-
-
-def refused(path: Path, *parts: str) -> None:
-    with pytest.raises(InputError) as error:
-        read_pdx(path, PAIR)
-    text = str(error.value)
-    assert str(path) in text and "\n" not in text and all(part in text for part in parts), text
-    assert "leap data fetch pdxe" in text or "as published" in text, text
-
-
 def test_read(tmp_path: Path) -> None:
     pdx = read_pdx(workbook(tmp_path, content()), PAIR)
     assert pdx.expression.index.tolist() == ["X-1004", "X-1027", "X-9999"]
@@ -112,79 +98,6 @@ def test_a_tumour_type_beside_the_arms_goes_first(tmp_path: Path) -> None:
     assert tissue.dropna().to_dict() == {"X-1004": "Stomach", "X-1027": "Skin", "X-2000": "Breast"}
 
 
-def test_the_responses_alone(tmp_path: Path) -> None:
-    book = workbook(tmp_path, content())
-    text = tmp_path / "metrics.txt"
-    rows = [["" if cell is None else str(cell) for cell in row] for row in content()["PCT curve metrics"]]
-    text.write_text("\n".join("\t".join(row) for row in rows) + "\n")
-    expected = read_pdx(book, PAIR).response
-    pd.testing.assert_frame_equal(read_pdx_response(book, PAIR), expected)
-    pd.testing.assert_frame_equal(read_pdx_response(text, PAIR), expected)
-    text.write_text(text.read_text().replace("-54.3", "-54,3"))
-    with pytest.raises(InputError, match=r"metrics.txt: row 2, column 'BestResponse': '-54,3' has a decimal comma"):
-        read_pdx_response(text, PAIR)
-
-
-GENES, ARMS = "RNAseq_fpkm", "PCT curve metrics"
-
-
-@pytest.mark.parametrize(
-    ("sheet", "row", "column", "value", "part"),
-    [
-        (GENES, 1, 1, "Gene", "the first column is 'Gene', not 'Sample'"),
-        (GENES, 1, 3, "X-1004", "the PDX 'X-1004' is there twice"),
-        (GENES, 5, 1, "TP53", "row 5: the gene 'TP53' is there twice"),
-        (GENES, 5, 2, "7,0", "row 5 (PDX X-1004), column 'ERBB2': '7,0' has a decimal comma"),
-        (GENES, 5, 3, -1, "row 5 (PDX X-1027), column 'ERBB2': -1 is not a finite number from 0"),
-        (GENES, 2, 4, None, "row 2 (PDX X-9999), column 'TP53'"),
-        (GENES, 2, 4, "nan", "row 2 (PDX X-9999), column 'TP53'"),
-        (GENES, 2, 4, "inf", "row 2 (PDX X-9999), column 'TP53'"),
-        (ARMS, 1, 1, "PDX", "lacks the column 'Model': has PDX, Treatment"),
-        (ARMS, 1, 5, "Best", "lacks the column 'BestResponse'"),
-        (ARMS, 1, 2, "BestResponse", "lacks the column 'Treatment'"),
-        (ARMS, 1, 4, "BestResponse", "the column 'BestResponse' is there twice"),
-        (ARMS, 2, 1, None, "row 2, column 'Model' is empty"),
-        (ARMS, 2, 5, "-54,3", "row 2, column 'BestResponse': '-54,3' has a decimal comma"),
-        (ARMS, 2, 5, "PR", "row 2, column 'BestResponse': 'PR' is not a finite number"),
-        (ARMS, 2, 5, None, "row 2, column 'BestResponse'"),
-        (ARMS, 2, 5, -100.5, "row 2, column 'BestResponse': '-100.5'"),
-        (ARMS, 6, 1, "X-1004", "row 6 repeats an earlier row (Model X-1004, drug cetuximab)"),
-        ("PCT raw data", 1, 2, "Type", "lacks the column 'Tumor Type'"),
-        ("PCT raw data", 3, 2, "GC", "row 3, column 'Tumor Type': X-1004 has two tumour types"),
-    ],
-)
-def test_a_bad_cell_is_named(tmp_path: Path, sheet: str, row: int, column: int, value: object, part: str) -> None:
-    refused(changed(tmp_path, sheet, row, column, value), f"sheet {sheet!r}", part)
-
-
-@pytest.mark.parametrize("sheet", ["RNAseq_fpkm", "PCT raw data", "PCT curve metrics"])
-def test_a_missing_or_empty_sheet_is_named(tmp_path: Path, sheet: str) -> None:
-    sheets = content()
-    refused(workbook(tmp_path, {**sheets, sheet: sheets[sheet][:1]}), f"sheet {sheet!r}", "no ")
-    refused(workbook(tmp_path, {**sheets, sheet: []}), f"sheet {sheet!r}")
-    del sheets[sheet]
-    refused(workbook(tmp_path, sheets), f"lacks the sheet {sheet!r}: has ")
-
-
-def test_bad_files(tmp_path: Path) -> None:
-    path = workbook(tmp_path, content())
-    whole = path.read_bytes()
-    html = b"\n<html><title>Redirect</title></html>"
-    for data, part in (
-        (b"", "the file is empty"),
-        (html, "a web page"),
-        (b"Model\n", "no xlsx"),
-        (whole[:999], "no xlsx"),
-    ):
-        path.write_bytes(data)
-        refused(path, part)
-    refused(tmp_path / "absent.xlsx", "cannot be read")
-    for data, part in ((html, "a web page"), (b"Model\tDrug\nA\tB\n", "lacks the column 'Treatment', 'BestResponse'")):
-        path.write_bytes(data)
-        with pytest.raises(InputError, match=part):
-            read_pdx_response(path, PAIR)
-
-
 def test_a_drug_without_an_arm_of_its_own_is_named(tmp_path: Path) -> None:
     path = workbook(tmp_path, content())
     for drug in ("Tamoxifen", "BYL719"):  # the latter is there in a combination only
@@ -203,22 +116,8 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame, Path]:
     return pd.read_parquet(SHARED / names[0]), pd.read_csv(SHARED / names[1]), SHARED / names[2]
 
 
-def test_real_responses(tables) -> None:
-    expression, arms, text = tables
-    response = read_pdx_response(text)
-    both = response[response.index.isin(expression.index)]
-    expected = {"Cetuximab": 66, "Erlotinib": 25, "Tamoxifen": 38, "Trametinib": 35, "Paclitaxel": 62}
-    assert both.notna().sum().to_dict() == expected and list(response) == list(DRUGS)
-    arms = arms.dropna(subset="BestResponse")
-    for drug in DRUGS:
-        other = arms[arms["drug"].str.lower() == drug.lower()].set_index("patient.id")["BestResponse"]
-        ours = response[drug].dropna()
-        assert set(other.index) <= set(ours.index)
-        np.testing.assert_allclose(-ours[other.index], other)
-
-
 def test_a_workbook_of_the_real_tables_gives_them_back(tables, tmp_path: Path) -> None:
-    expression, _, text = tables
+    expression, arms, text = tables
     logs, codes = expression.drop(columns="tissue"), expression["tissue"]
     fpkm = (np.exp2(logs.astype(float)) - 1).clip(lower=0).T
     table = pd.read_csv(text, sep="\t")
@@ -230,8 +129,14 @@ def test_a_workbook_of_the_real_tables_gives_them_back(tables, tmp_path: Path) -
     pdx = read_pdx(workbook(tmp_path, sheets))
     np.testing.assert_allclose(pdx.expression, logs, atol=1e-5)
     assert pdx.expression.columns.tolist() == list(logs) and pdx.expression.index.tolist() == list(logs.index)
-    pd.testing.assert_frame_equal(pdx.response, read_pdx_response(text))
     assert pdx.samples["expression"].sum() == 140
     measured = pdx.samples[pdx.samples["expression"]]
     assert measured["tissue"].equals(codes.reindex(measured.index).map(TISSUES).rename("tissue"))
     assert measured["tissue"].notna().all()
+    both = pdx.response[pdx.response.index.isin(expression.index)]
+    expected = {"Cetuximab": 66, "Erlotinib": 25, "Tamoxifen": 38, "Trametinib": 35, "Paclitaxel": 62}
+    assert both.notna().sum().to_dict() == expected and list(pdx.response) == list(XENOGRAFT_DRUGS)
+    arms = arms.dropna(subset="BestResponse")
+    for drug in XENOGRAFT_DRUGS:
+        other = arms[arms["drug"].str.lower() == drug.lower()].set_index("patient.id")["BestResponse"]
+        np.testing.assert_allclose(-pdx.response.loc[other.index, drug], other)
