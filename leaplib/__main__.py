@@ -266,8 +266,8 @@ def fit_command(options: argparse.Namespace) -> int:
 
     profile = get_profile(options.profile)
     resolve_device(options.device)
-    lines = fit_to_folder(options.out, profile, options.expression, options.response, options.task, options.model,
-                          options.units, options.groups, options.seed, options.device)  # fmt: skip
+    names = ("expression", "response", "task", "groups", "model", "units", "seed", "device")
+    lines = fit_to_folder(options.out, profile, **{name: getattr(options, name) for name in names})
     return _tell(lines)
 
 
@@ -275,8 +275,8 @@ def predict_command(options: argparse.Namespace) -> int:
     """Predict a user's samples, and say what was done."""
     from leaplib.samples.own_samples import predict_to_file
 
-    lines = predict_to_file(options.model, options.expression, options.out, options.units, options.match,
-                            options.level, options.max_missing)  # fmt: skip
+    settings = {name: getattr(options, name) for name in ("units", "match", "level", "max_missing")}
+    lines = predict_to_file(options.model, options.expression, options.out, **settings)
     return _tell(lines)
 
 

@@ -1,4 +1,4 @@
-"""Genes that drive the predictions of a perturbation, and how firmly.
+"""Genes that drive the predictions of a perturbation, how firmly, and which gene sets they come from.
 
 A gene's weight is the change of the prediction for a rise of its expression by one SD, all other genes held: the
 derivative of the prediction by the standardised expression. For a linear head on a DAMAE's code it is traced through
@@ -7,7 +7,8 @@ product of the weight matrices over the hidden units that are on. Its mean over 
 hidden unit is on.
 """
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,40 +19,8 @@ from leaplib.base.errors import InputError
 from leaplib.models.base import seen
 from leaplib.representation.damae import DAMAE
 
-N_TOP = 50
 BLOCK = 32  # perturbations traced at a time: bounds the memory
-
-
-def trace(damae: DAMAE, scaled: pd.DataFrame, coef: np.ndarray) -> np.ndarray:
-    """Return the mean derivative of a linear function of a DAMAE's code by its input.
-
-    Parameters
-    ----------
-    damae : DAMAE, fitted
-    scaled : DataFrame, samples x genes
-        Standardised as the DAMAE's training data; the derivative is exact at each and averaged over them.
-    coef : array, components x heads
-        Weights of the linear functions.
-
-    Returns
-    -------
-    array, genes x heads
-    """
-    on, first, rest = _encoder(damae, scaled)
-    return first @ (on.mean(axis=0)[:, None] * (rest @ coef))
-
-
-def _encoder(damae: DAMAE, scaled: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return which hidden units are on (samples x units), and the weights before and behind them.
-
-    An encoder without hidden units is linear: its code takes their place, all of it on.
-    """
-    weights = {name: weight.numpy().astype(float) for name, weight in damae.weights_.items()}
-    first = weights["encoder.0.weight"]
-    if not damae.n_hidden:
-        return np.ones((len(scaled), first.shape[1])), first, np.eye(first.shape[1])
-    hidden = scaled.to_numpy(dtype=float) @ first + weights["encoder.0.bias"]
-    return (hidden > 0).astype(float), first, weights["encoder.1.weight"]
+COLUMNS = {"Term": "gene_set", "ES": "es", "NES": "nes", "NOM p-val": "p", "FDR q-val": "fdr", "Lead_genes": "leading"}
 
 
 def gene_weights(model: Any, X: pd.DataFrame, perturbations: Sequence[Any] | None = None) -> np.ndarray:
@@ -79,13 +48,22 @@ def gene_weights(model: Any, X: pd.DataFrame, perturbations: Sequence[Any] | Non
     if not hasattr(model, "representations_"):
         coef = np.asarray(model.coef_)[..., columns]
         return coef if coef.ndim == 3 else coef[None]
-    scaled = model.representations_.scaler.transform(X)
+    scaled = model.representations_.scaler.transform(X).to_numpy(dtype=float)
     parts = []
     for damae, member in zip(model.representations_.damaes, model.members_, strict=True):
-        coef = member.coef_[:, :, columns]  # folds x components x perturbations
-        flat = trace(damae, scaled, coef.transpose(1, 0, 2).reshape(coef.shape[1], -1))
-        parts.append(flat.reshape(len(flat), coef.shape[0], -1).transpose(1, 0, 2))
+        first, last = _encoder(damae, scaled)
+        parts.append(first @ (last @ member.coef_[:, :, columns]))  # folds x components x perturbations
     return np.concatenate(parts)
+
+
+def _encoder(damae: DAMAE, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return two matrices whose product is the mean derivative of the code (genes x components)."""
+    weights = {name: weight.numpy().astype(float) for name, weight in damae.weights_.items()}
+    first = weights["encoder.0.weight"]
+    if not damae.n_hidden:
+        return first, np.eye(first.shape[1])
+    on = (scaled @ first + weights["encoder.0.bias"] > 0).mean(axis=0)
+    return first, on[:, None] * weights["encoder.1.weight"]
 
 
 def _blocks(model: Any, X: pd.DataFrame, perturbations: Sequence[str] | None) -> Iterator[tuple[str, np.ndarray]]:
@@ -103,17 +81,10 @@ def mean_weights(model: Any, X: pd.DataFrame, perturbations: Sequence[str] | Non
     return pd.DataFrame(columns, index=model.genes_)
 
 
-def biomarkers(model: Any, X: pd.DataFrame, perturbations: Sequence[str] | None = None,
-               n_top: int = N_TOP) -> pd.DataFrame:  # fmt: skip
-    """Return the genes with the largest weights of each perturbation, and how stable they are.
-
-    Parameters
-    ----------
-    model : fitted model, as in `gene_weights`
-    X : DataFrame, samples x genes
-    perturbations : sequence of str, optional
-    n_top : int
-        Genes a perturbation, by the absolute weight.
+def biomarkers(
+    model: Any, X: pd.DataFrame, perturbations: Sequence[str] | None = None, n_top: int = 50
+) -> pd.DataFrame:
+    """Return the `n_top` genes with the largest absolute weights of each perturbation, and how stable they are.
 
     Returns
     -------
@@ -122,17 +93,13 @@ def biomarkers(model: Any, X: pd.DataFrame, perturbations: Sequence[str] | None 
         the gene among their own `n_top`), agreement (of the perturbation: mean Spearman correlation between the
         weights of two regressors of different representations or folds; NaN with one regressor).
     """
-    rows = [_top(name, weights, model.genes_, n_top) for name, weights in _blocks(model, X, perturbations)]
-    return pd.concat(rows, ignore_index=True)
-
-
-def _top(name: str, weights: np.ndarray, genes: pd.Index, n_top: int) -> pd.DataFrame:
-    mean = weights.mean(axis=0)
-    order = np.argsort(-np.abs(mean), kind="stable")[:n_top]
-    stability = in_top(weights, n_top).mean(axis=0)
-    return pd.DataFrame({"perturbation": name, "rank": np.arange(1, len(order) + 1), "gene": genes[order],
-                         "weight": mean[order], "stability": stability[order],
-                         "agreement": rank_agreement(weights)})  # fmt: skip
+    parts = []
+    for name, weights in _blocks(model, X, perturbations):
+        frame = pd.DataFrame({"perturbation": name, "gene": model.genes_, "weight": weights.mean(axis=0)})
+        frame = frame.assign(stability=in_top(weights, n_top).mean(axis=0), agreement=rank_agreement(weights))
+        parts.append(frame.sort_values("weight", key=lambda w: -w.abs(), kind="stable").head(n_top))
+        parts[-1].insert(1, "rank", np.arange(1, len(parts[-1]) + 1))
+    return pd.concat(parts, ignore_index=True)
 
 
 def in_top(weights: np.ndarray, n_top: int) -> np.ndarray:
@@ -156,17 +123,11 @@ def rank_agreement(weights: np.ndarray) -> float:
 
 
 def attributions(model: Any, sample: pd.DataFrame, perturbation: str) -> pd.DataFrame:
-    """Return what each gene contributes to the prediction of one sample.
-
-    Parameters
-    ----------
-    model : fitted model, as in `gene_weights`
-    sample : DataFrame, 1 x genes
-    perturbation : str
+    """Return what each gene contributes to the prediction of one sample (1 x genes), the largest first.
 
     Returns
     -------
-    DataFrame, one row a gene, the largest contribution first
+    DataFrame, one row a gene
         gene, weight (derivative at the sample), value (standardised expression), contribution (weight x value).
     """
     if len(sample) != 1:
@@ -176,3 +137,48 @@ def attributions(model: Any, sample: pd.DataFrame, perturbation: str) -> pd.Data
     value = scaler.transform(sample).to_numpy(dtype=float)[0]
     frame = pd.DataFrame({"gene": model.genes_, "weight": weight, "value": value, "contribution": weight * value})
     return frame.sort_values("contribution", key=np.abs, ascending=False, kind="stable", ignore_index=True)
+
+
+def enrich(
+    ranking: pd.Series, gene_sets: Mapping[str, Sequence[str]], max_size: int = 500, n_permutations: int = 1000
+) -> pd.DataFrame:
+    """Find the gene sets whose genes stand at one end of a ranking: preranked enrichment analysis, by gseapy.
+
+    The null permutes genes, which vary together in a set and not in a permutation: p and FDR rank sets, and are no
+    proof of one.
+
+    Parameters
+    ----------
+    ranking : Series
+        Weight of each gene, such as a column of `mean_weights`.
+    gene_sets : mapping of set name to genes
+        As `leaplib.sources.read_collection` gives them. Genes that are not ranked do not count; sets with fewer than
+        10 or more than `max_size` ranked genes are left out.
+
+    Returns
+    -------
+    DataFrame, one row a set, the largest absolute normalised score first
+        gene_set, genes (ranked), es (enrichment score, from -1 to 1), nes (normalised by the mean of the permutations
+        of its sign), p (at least 1 / n_permutations), fdr, leading (genes of the leading edge, joined by ";").
+
+    References
+    ----------
+    Subramanian et al., PNAS 2005; Fang et al., GSEApy, Bioinformatics 2023.
+    """
+    import gseapy  # slow to load, and few need it
+
+    if ranking.isna().any() or ranking.nunique() < 2 or ranking.index.has_duplicates:
+        raise InputError("the ranking needs one finite weight a gene, not all equal: a model without weights has none")
+    known = {name: list(dict.fromkeys(ranking.index.intersection(list(genes)))) for name, genes in gene_sets.items()}
+    sets = {name: genes for name, genes in known.items() if 10 <= len(genes) <= max_size}
+    if not sets:
+        raise InputError(f"no gene set has 10 to {max_size} of the {len(ranking):,} ranked genes: use symbols in both")
+    options = {"outdir": None, "min_size": 10, "max_size": max_size, "seed": 0, "threads": 1, "no_plot": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of how it calls pandas
+        result = gseapy.prerank(ranking, sets, permutation_num=n_permutations, **options)
+    frame = result.res2d.rename(columns=COLUMNS)[list(COLUMNS.values())]
+    frame = frame.astype(dict.fromkeys(("es", "nes", "p", "fdr"), float))
+    frame["p"] = frame["p"].clip(lower=1 / n_permutations)
+    frame.insert(1, "genes", frame["gene_set"].map(lambda name: len(sets[name])))
+    return frame.sort_values("nes", key=lambda nes: -nes.abs(), kind="stable", ignore_index=True)

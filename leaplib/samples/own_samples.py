@@ -1,5 +1,6 @@
 """LEAP on a user's own samples: fit, keep, predict with uncertainty and biomarkers (`leap fit`, `leap predict`)."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from leaplib.base.errors import InputError
-from leaplib.base.files import atomic_path
-from leaplib.base.store import load_frame, save_frame
+from leaplib.base.files import atomic_folder, sha256, write_text
+from leaplib.base.store import load_frame, save_frame, versions
 from leaplib.cohorts.prepare import load_cohort
 from leaplib.models.gene_models import LEAPPlus, PSRidge
 from leaplib.models.leap import LEAP
@@ -18,10 +19,8 @@ from leaplib.profiles import Profile
 from leaplib.representation.pretraining import representations
 from leaplib.samples.biomarkers import biomarkers
 from leaplib.samples.matching import MAX_MISSING, Reference
-from leaplib.samples.model_folder import check_target, read_record, write_folder
+from leaplib.samples.tables import as_log, place_of, read_expression, read_groups, read_table, write_table
 from leaplib.samples.uncertainty import Applicability, Calibration
-from leaplib.samples.units import NAMES, USER_UNITS, detect_units, to_log
-from leaplib.samples.user_tables import SEPARATORS, SUFFIXES, read_expression, read_groups, read_response
 from leaplib.tasks import get_task
 
 ESTIMATORS: dict[str, type] = {"leap": LEAP, "ps-ridge": PSRidge, "leap-plus": LEAPPlus}
@@ -30,8 +29,8 @@ ESTIMATORS: dict[str, type] = {"leap": LEAP, "ps-ridge": PSRidge, "leap-plus": L
 FRAMES = ("genes", "scores", "biomarkers", "quantiles", "folds", "usual", "distances", "scales")
 MIN_LABELS = 10
 MIN_SAMPLES = 20
-FAR = 0.05
-"""Applicability below which a sample is reported as far from the training set."""
+FAR = 0.05  # applicability below which a sample is reported as far from the training set
+FORMAT, VERSION, RECORD = "leaplib.model", 1, "model.json"
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class OwnModel:
     biomarkers : DataFrame
         As `leaplib.samples.biomarkers.biomarkers`.
     about : dict
-        model (key of `ESTIMATORS`), source (what it was trained on), label (what the response is), data.
+        model (key of `ESTIMATORS`), unit, source (what it was trained on), label (what the response is), data, ...
     """
 
     estimator: Any
@@ -59,14 +58,21 @@ class OwnModel:
     about: dict[str, Any]
 
     @classmethod
-    def of(cls, estimator: Any, X: pd.DataFrame, Y: pd.DataFrame, unit: str, about: dict[str, Any]) -> "OwnModel":
-        """Calibrate a model that was fitted on X (samples x genes, in `unit`) and Y (samples x perturbations)."""
-        return cls(estimator, Reference.fit(X, unit, estimator.genes_), Calibration.fit(estimator, X, Y),
-                   Applicability.fit(estimator.features(X)), biomarkers(estimator, X), about)  # fmt: skip
+    def of(cls, estimator: Any, X: pd.DataFrame, Y: pd.DataFrame, about: dict[str, Any]) -> "OwnModel":
+        """Calibrate a model that was fitted on X (samples x genes, in `about["unit"]`) and Y."""
+        reference = Reference.fit(X, about["unit"], estimator.genes_)
+        calibration, applicability = Calibration.fit(estimator, X, Y), Applicability.fit(estimator.features(X))
+        return cls(estimator, reference, calibration, applicability, biomarkers(estimator, X), about)
 
-    def predict(self, expression: pd.DataFrame, units: str = "auto", match: str = "none", level: float = 0.9,
-                max_missing: float = MAX_MISSING, where: str = "expression",
-                n_genes: int = 5) -> tuple[pd.DataFrame, list[str]]:  # fmt: skip
+    def predict(
+        self,
+        expression: pd.DataFrame,
+        units: str = "auto",
+        match: str = "none",
+        level: float = 0.9,
+        max_missing: float = MAX_MISSING,
+        where: str = "expression",
+    ) -> tuple[pd.DataFrame, list[str]]:
         """Predict new samples.
 
         Parameters
@@ -82,76 +88,106 @@ class OwnModel:
             Largest share of the model's genes that may be missing.
         where : str
             File to name in messages.
-        n_genes : int
-            Biomarkers named for each perturbation.
 
         Returns
         -------
         DataFrame, one row a sample and perturbation
             sample, perturbation, prediction, lower, upper (NaN where there are too few labels, see note), spread (SD
-            of the regressors), distance, applicability (of the sample), biomarkers (genes, the heaviest first, + where
-            more expression means a higher response), note.
+            of the regressors), distance, applicability (of the sample), biomarkers (five genes, the heaviest first, +
+            where more expression means a higher response), note.
         list of str
             What was found out and done about the table; what needs attention begins with "warning: ".
         """
-        logged, units, notes = as_log(expression, units, where)
+        logged, units, note = as_log(expression, units, where)
         ready, done = self.reference.prepare(logged, units, match, max_missing, where)
         found = self.calibration.intervals(self.estimator, ready, level)
         score = self.applicability.score(self.estimator.features(ready))
         far = int((score["applicability"] < FAR).sum())
         if far:
-            done.append(
-                f"warning: {far} of {len(score)} samples are far from the training set (applicability below {FAR:g})"
-            )
-        frame = pd.DataFrame(
-            {name: getattr(found, name).stack() for name in ("prediction", "lower", "upper", "spread")}
-        )
+            said = f"{far} of {len(score)} samples are far from the training set (applicability below {FAR:g})"
+            done.append(f"warning: {said}")
+        frame = pd.DataFrame({name: part.stack() for name, part in found.items()})
         frame = frame.rename_axis(["sample", "perturbation"]).reset_index().join(score, on="sample")
-        frame["biomarkers"] = frame["perturbation"].map(self._named(n_genes))
-        frame["note"] = frame["perturbation"].map(found.notes)
-        return frame, [*notes, *done]
+        frame["biomarkers"] = frame["perturbation"].map(self._named()).fillna("")
+        frame["note"] = frame["perturbation"].map(self.calibration.notes(level))
+        return frame, [note, *done]
 
-    def _named(self, n_genes: int) -> pd.Series:
+    def _named(self, n_genes: int = 5) -> pd.Series:
         """Return the first biomarkers of each perturbation in words."""
         first = self.biomarkers[(self.biomarkers["rank"] <= n_genes) & (self.biomarkers["weight"] != 0)]
         words = first["gene"] + np.where(first["weight"] > 0, " +", " -")
-        names = words.groupby(first["perturbation"], sort=False).agg("; ".join)
-        return names.reindex(self.estimator.perturbations_, fill_value="")
+        return words.groupby(first["perturbation"], sort=False).agg("; ".join)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model to a folder; see `leaplib.samples.model_folder`."""
-        return write_folder(folder, self.about, self._fill)
-
-    def _fill(self, folder: Path) -> None:
-        self.estimator.save(folder / "estimator")
-        frames = {"genes": self.reference.genes, "scores": self.calibration.scores, "biomarkers": self.biomarkers,
-                  "quantiles": pd.DataFrame({"value": self.reference.quantiles}),
-                  "folds": self.calibration.folds.to_frame("fold"), "usual": self.calibration.usual.to_frame("spread"),
-                  "distances": pd.DataFrame({"distance": self.applicability.distances}),
-                  "scales": pd.DataFrame({"scale": self.applicability.scales})}  # fmt: skip
+        """Write the model to a folder, whole or not at all; an earlier model is replaced, other files are not."""
+        folder = check_target(folder)
+        frames = {
+            "genes": self.reference.genes,
+            "scores": self.calibration.scores,
+            "biomarkers": self.biomarkers,
+            "quantiles": pd.DataFrame({"value": self.reference.quantiles}),
+            "folds": self.calibration.folds.to_frame("fold"),
+            "usual": self.calibration.usual.to_frame("spread"),
+            "distances": pd.DataFrame({"distance": self.applicability.distances}),
+            "scales": pd.DataFrame({"scale": self.applicability.scales}),
+        }
         frames |= {f"features_{i}": frame.rename(columns=str) for i, frame in enumerate(self.applicability.features)}
-        for name, frame in frames.items():
-            save_frame(frame, folder / f"{name}.parquet", {})
+        with atomic_folder(folder) as temporary:
+            self.estimator.save(temporary / "estimator")
+            for name, frame in frames.items():
+                save_frame(frame, temporary / f"{name}.parquet", {})
+            paths = [path for path in sorted(temporary.rglob("*")) if path.is_file()]
+            files = {path.relative_to(temporary).as_posix(): sha256(path) for path in paths}
+            record = {"format": FORMAT, "version": VERSION, **self.about, "packages": versions(), "files": files}
+            write_text(temporary / RECORD, json.dumps(record, indent=1))
+        return folder
 
     @classmethod
     def load(cls, folder: str | Path) -> "OwnModel":
-        """Read a model folder that `save` wrote.
-
-        Raises
-        ------
-        InputError
-            When it is damaged, incomplete, or of a newer leaplib.
-        """
+        """Read a model folder that `save` wrote; an InputError when it is damaged, incomplete, or newer."""
         folder = Path(folder)
-        about = read_record(folder)
+        about = _read_record(folder)
         estimator = estimator_of(about.get("model", "")).load(folder / "estimator")
         read = {name: load_frame(folder / f"{name}.parquet") for name in FRAMES}
         scales = read["scales"]["scale"].to_numpy()
         features = [load_frame(folder / f"features_{number}.parquet") for number in range(len(scales))]
-        return cls(estimator, Reference(read["genes"], read["quantiles"]["value"].to_numpy(), about["unit"]),
-                   Calibration(read["scores"], read["folds"]["fold"], read["usual"]["spread"]),
-                   Applicability(features, read["distances"]["distance"].to_numpy(), scales),
-                   read["biomarkers"], about)  # fmt: skip
+        reference = Reference(read["genes"], read["quantiles"]["value"].to_numpy(), about["unit"])
+        calibration = Calibration(read["scores"], read["folds"]["fold"], read["usual"]["spread"])
+        applicability = Applicability(features, read["distances"]["distance"].to_numpy(), scales)
+        return cls(estimator, reference, calibration, applicability, read["biomarkers"], about)
+
+
+def check_target(folder: str | Path) -> Path:
+    """Refuse to replace what is no model folder."""
+    folder = Path(folder)
+    if folder.exists() and not (folder.is_dir() and ((folder / RECORD).is_file() or not any(folder.iterdir()))):
+        raise InputError(f"{folder}: is there and no model folder: choose another folder")
+    return folder
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """Return `model.json` after checking format, version and every file."""
+    remedy = "give a folder that `leap fit` wrote"
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        kind, version, files = record["format"], int(record["version"]), dict(record["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder}: no model folder, or its {RECORD} is damaged: {remedy}") from error
+    if kind != FORMAT:
+        raise InputError(f"{folder}: its format is {kind!r}, not {FORMAT!r}: {remedy}")
+    if version > VERSION:
+        problem = f"format version {version} is newer than {VERSION}, the newest that this leaplib reads"
+        raise InputError(f"{folder}: {problem}: update leaplib")
+    for name, checksum in files.items():
+        path = folder / name
+        inside = path.resolve().is_relative_to(folder.resolve())
+        if not inside or path.suffix not in (".safetensors", ".json", ".parquet"):
+            raise InputError(f"{folder}: {RECORD} lists {name!r}, which is no file of a model: fit the model again")
+        if not path.is_file() or sha256(path) != checksum:
+            raise InputError(
+                f"{path}: is missing, damaged or was changed: copy the whole folder, or fit the model again"
+            )
+    return record
 
 
 def estimator_of(model: str) -> Any:
@@ -164,29 +200,22 @@ def estimator_of(model: str) -> Any:
 def make(model: str, profile: Profile, seed: int, device: str) -> Any:
     """Return an estimator with the sizes of a profile."""
     kind = estimator_of(model)
-    settings = {"n_representations": profile.n_representations, "n_genes": profile.n_genes, "random_state": seed,
-                "device": device, "damae": dict(profile.damae)}  # fmt: skip
-    known = kind().get_params()
+    sizes = {"n_representations": profile.n_representations, "n_genes": profile.n_genes, "damae": dict(profile.damae)}
+    known, settings = kind().get_params(), {**sizes, "random_state": seed, "device": device}
     return kind(**{name: value for name, value in settings.items() if name in known})
 
 
-def as_log(expression: pd.DataFrame, units: str, where: str) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return expression on a log scale (z-scores as they are), its units, and a sentence about them."""
-    if units not in USER_UNITS:
-        raise InputError(f"units {units!r} are unknown: use one of {', '.join(USER_UNITS)}")
-    if expression.isna().all(axis=1).any():
-        raise InputError(
-            f"{where}: sample {expression.index[expression.isna().all(axis=1)][0]!r} has no values: drop it"
-        )
-    found = detect_units(expression, where) if units == "auto" else units
-    how = "detected" if units == "auto" else "declared"
-    note = f"{where}: {len(expression):,} samples x {expression.shape[1]:,} genes, {NAMES[found]} ({how})"
-    return to_log(expression, found, where), found, [note]
-
-
-def fit_tables(expression: pd.DataFrame, response: pd.DataFrame, profile: Profile, model: str = "leap",
-               units: str = "auto", groups: pd.Series | None = None, seed: int = 0, device: str = "auto",
-               where: Sequence[str] = ("expression", "response")) -> tuple[OwnModel, list[str]]:  # fmt: skip
+def fit_tables(
+    expression: pd.DataFrame,
+    response: pd.DataFrame,
+    profile: Profile,
+    model: str = "leap",
+    units: str = "auto",
+    groups: pd.Series | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    where: Sequence[str] = ("expression", "response"),
+) -> tuple[OwnModel, list[str]]:
     """Fit a model on a user's tables.
 
     Parameters
@@ -213,12 +242,12 @@ def fit_tables(expression: pd.DataFrame, response: pd.DataFrame, profile: Profil
     list of str
         What was found out and done about the tables; what needs attention begins with "warning: ".
     """
-    logged, found, notes = as_log(expression, units, where[0])
+    logged, found, note = as_log(expression, units, where[0])
     filled, gaps = _filled(logged, where[0])
     labelled = filled.index[filled.index.isin(response.index)]
     if len(labelled) < MIN_SAMPLES:
-        raise InputError(f"{where[1]}: {len(labelled)} samples are in {where[0]} too, {MIN_SAMPLES} are needed: use "
-                         "the same names of samples in both, as rows")  # fmt: skip
+        problem = f"{len(labelled)} samples are in {where[0]} too, {MIN_SAMPLES} are needed"
+        raise InputError(f"{where[1]}: {problem}: use the same names of samples in both, as rows")
     labels, dropped = _labels(response.loc[labelled], where[1])
     without = len(response) - len(labelled)
     if without:
@@ -228,25 +257,24 @@ def fit_tables(expression: pd.DataFrame, response: pd.DataFrame, profile: Profil
     X = filled.loc[labels.index]
     estimator.fit(X, labels, unlabelled=unlabelled if len(unlabelled) else None, groups=groups)
     unit = "z-score" if found == "z-score" else "log2(TPM+1)"
-    about = {"model": model, "unit": unit, "source": [str(name) for name in where], "label": "response",
-             "data": "user", "profile": profile.name, "seed": seed}  # fmt: skip
-    notes.append(f"{where[1]}: {len(labels):,} samples x {labels.shape[1]:,} perturbations, "
-                 f"{int(labels.notna().to_numpy().sum()):,} labels")  # fmt: skip
-    return OwnModel.of(estimator, X, labels, unit, about), [*notes, *gaps, *dropped]
+    about: dict[str, Any] = {"model": model, "unit": unit, "source": [str(name) for name in where]}
+    about |= {"label": "response", "data": "user", "profile": profile.name, "seed": seed}
+    counted = f"{len(labels):,} samples x {labels.shape[1]:,} perturbations, {labels.notna().to_numpy().sum():,} labels"
+    notes = [note, f"{where[1]}: {counted}", *gaps, *dropped]
+    return OwnModel.of(estimator, X, labels, about), notes
 
 
 def _filled(expression: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
     """Leave out genes with too many empty cells; the others' take the gene's mean."""
-    empty = expression.isna().mean(axis=0)
-    kept = expression.loc[:, empty <= MAX_MISSING]
+    kept = expression.loc[:, expression.isna().mean(axis=0) <= MAX_MISSING]
     if not kept.shape[1]:
         raise InputError(f"{where}: every gene lacks more than {MAX_MISSING:.0%} of its values: check the table")
     notes = []
-    if kept.shape[1] < expression.shape[1]:
-        dropped = expression.shape[1] - kept.shape[1]
+    dropped, empty = expression.shape[1] - kept.shape[1], int(kept.isna().to_numpy().sum())
+    if dropped:
         notes.append(f"warning: {where}: {dropped:,} genes with over {MAX_MISSING:.0%} empty cells are left out")
-    if kept.isna().any(axis=None):
-        notes.append(f"warning: {where}: {int(kept.isna().to_numpy().sum()):,} empty cells take the gene's mean")
+    if empty:
+        notes.append(f"warning: {where}: {empty:,} empty cells take the gene's mean")
     return kept.fillna(kept.mean(axis=0)), notes
 
 
@@ -261,23 +289,19 @@ def _labels(response: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]
     return kept, [note] if few else []
 
 
-def fit_task(profile: Profile, task_id: str, model: str = "leap", samples: pd.Index | None = None,
-             groups: pd.Series | None = None, seed: int = 0, device: str = "auto") -> OwnModel:  # fmt: skip
+def fit_task(
+    profile: Profile,
+    task_id: str,
+    model: str = "leap",
+    samples: pd.Index | None = None,
+    groups: pd.Series | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> OwnModel:
     """Fit a model on a task's cohort; its autoencoders are those of the profile's runs, trained now or before.
 
-    Parameters
-    ----------
-    profile : Profile
-    task_id : str
-    model : str
-        Key of `ESTIMATORS`.
-    samples : Index, optional
-        Training samples; by default all cell lines of the task.
-    groups : Series, optional
-        As in `fit_tables`; by default the tissues where the task is about unseen tissues.
-    seed : int
-        Of the tuning folds.
-    device : {"auto", "cpu", "cuda"}
+    `samples` are those to train on, by default all cell lines of the task; `groups` are as in `fit_tables`, by
+    default the tissues where the task is about unseen tissues. `seed` is that of the tuning folds.
     """
     task = get_task(task_id)
     estimator = make(model, profile, seed, device)
@@ -292,15 +316,26 @@ def fit_task(profile: Profile, task_id: str, model: str = "leap", samples: pd.In
         estimator.fit_members(representations(profile, task, device), X, Y, groups)
     else:
         estimator.fit(X, Y, groups=groups)
-    about = {"model": model, "unit": cohort.unit, "source": [f"task {task.id}"], "label": cohort.label,
-             "data": cohort.data, "profile": profile.name, "seed": seed}  # fmt: skip
-    return OwnModel.of(estimator, X, Y, cohort.unit, about)
+    about: dict[str, Any] = {"model": model, "unit": cohort.unit, "source": [f"task {task.id}"], "label": cohort.label}
+    about |= {"data": cohort.data, "profile": profile.name, "seed": seed}
+    return OwnModel.of(estimator, X, Y, about)
 
 
-def fit_to_folder(out: str | Path, profile: Profile, expression: str | None = None, response: str | None = None,
-                  task: str | None = None, model: str = "leap", units: str = "auto", groups: str | None = None,
-                  seed: int = 0, device: str = "auto") -> list[str]:  # fmt: skip
-    """Fit on a user's files or on a task and write the model folder; return what to tell the user."""
+def fit_to_folder(
+    out: str | Path,
+    profile: Profile,
+    expression: str | None = None,
+    response: str | None = None,
+    task: str | None = None,
+    groups: str | None = None,
+    model: str = "leap",
+    units: str = "auto",
+    **settings: Any,
+) -> list[str]:
+    """Fit on a user's files or on a task and write the model folder; return what to tell the user.
+
+    `settings` are seed and device.
+    """
     check_target(out)
     estimator_of(model)
     if (expression is None) != (response is None) or (expression is None) == (task is None):
@@ -308,40 +343,27 @@ def fit_to_folder(out: str | Path, profile: Profile, expression: str | None = No
     if groups is not None and task is not None:
         raise InputError("--groups goes with --expression and --response: a task has its own tissues")
     if expression is None or response is None:
-        fitted, notes = fit_task(profile, str(task), model, seed=seed, device=device), list[str]()
+        fitted, notes = fit_task(profile, str(task), model, **settings), list[str]()
     else:
-        tables = read_expression(expression), read_response(response)
+        tables = read_expression(expression), read_table(response)
         known = None if groups is None else read_groups(groups)
-        fitted, notes = fit_tables(*tables, profile, model, units, known, seed, device, (expression, response))
+        where = expression, response
+        fitted, notes = fit_tables(*tables, profile, model, units, known, where=where, **settings)
     fitted.save(out)
-    names = fitted.estimator.perturbations_
-    return [*notes, f"{model} on {len(fitted.calibration.folds):,} samples, {len(fitted.estimator.genes_):,} genes and "
-                    f"{len(names):,} perturbations ({fitted.about['data']} data): {out}"]  # fmt: skip
+    n_samples, n_genes = len(fitted.calibration.folds), len(fitted.estimator.genes_)
+    sizes = f"{n_samples:,} samples, {n_genes:,} genes and {len(fitted.estimator.perturbations_):,} perturbations"
+    return [*notes, f"{model} on {sizes} ({fitted.about['data']} data): {out}"]
 
 
-def predict_to_file(folder: str | Path, expression: str, out: str | Path, units: str = "auto", match: str = "none",
-                    level: float = 0.9, max_missing: float = MAX_MISSING) -> list[str]:  # fmt: skip
-    """Predict a user's file and write the table; return what to tell the user."""
-    out = Path(out)
-    if out.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{out}: unknown kind of table {out.suffix!r}: use one of {', '.join(SUFFIXES)}")
+def predict_to_file(
+    folder: str | Path, expression: str, out: str | Path, level: float = 0.9, **settings: Any
+) -> list[str]:
+    """Predict a user's file (`settings`: see `OwnModel.predict`) and write the table; return what to tell the user."""
+    out = place_of(out).path
     if out.is_dir():
         raise InputError(f"{out}: is a folder: give the name of a file")
     model = OwnModel.load(folder)
-    frame, notes = model.predict(read_expression(expression), units, match, level, max_missing, expression)
+    frame, notes = model.predict(read_expression(expression), level=level, where=expression, **settings)
     write_table(frame, out)
-    return [*notes, f"{frame['sample'].nunique():,} samples x {frame['perturbation'].nunique():,} perturbations, "
-                    f"intervals of {level:.0%}: {out}"]  # fmt: skip
-
-
-def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as the suffix says: CSV, TSV or parquet."""
-    try:
-        with atomic_path(path) as temporary:
-            if path.suffix.lower() == ".parquet":
-                frame.to_parquet(temporary, index=False)
-            else:
-                separator = SEPARATORS[path.suffix.lower()]
-                frame.to_csv(temporary, sep=separator, index=False, float_format="%.6g", lineterminator="\n")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}): choose another place") from error
+    sizes = f"{frame['sample'].nunique():,} samples x {frame['perturbation'].nunique():,} perturbations"
+    return [*notes, f"{sizes}, intervals of {level:.0%}: {out}"]

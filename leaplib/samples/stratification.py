@@ -3,17 +3,23 @@
 import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from leaplib.base.errors import InputError
 from leaplib.figures import pages, stratification, style
 
 GROUPS = ("low", "middle", "high")
-SHARE = 0.25
 MIN_SAMPLES = 12
 
 
-def stratify(predicted: pd.DataFrame, observed: pd.Series, perturbation: str, share: float = SHARE,
-             high_is_sensitive: bool = True, data: str = "real") -> pd.DataFrame:  # fmt: skip
+def stratify(
+    predicted: pd.DataFrame,
+    observed: pd.Series,
+    perturbation: str,
+    share: float = 0.25,
+    high_is_sensitive: bool = True,
+    data: str = "real",
+) -> pd.DataFrame:
     """Join predictions and measurements of a perturbation, and call responders.
 
     Parameters
@@ -73,19 +79,15 @@ def roc(frame: pd.DataFrame, high_is_sensitive: bool = True) -> tuple[pd.DataFra
     float
         One-sided.
     """
-    score = frame["prediction"] if high_is_sensitive else -frame["prediction"]
-    responders, others = score[frame["responder"]], score[~frame["responder"]]
-    test = mannwhitneyu(responders, others, alternative="greater")
-    counts = frame.assign(score=score).groupby("score")["responder"].agg(["sum", "size"]).iloc[::-1].cumsum()
-    true = np.r_[0, counts["sum"] / len(responders)]
-    false = np.r_[0, (counts["size"] - counts["sum"]) / len(others)]
+    score, responder = frame["prediction"] if high_is_sensitive else -frame["prediction"], frame["responder"]
+    false, true, _ = roc_curve(responder, score, drop_intermediate=False)
+    p = mannwhitneyu(score[responder], score[~responder], alternative="greater").pvalue
     curve = pd.DataFrame({"false_positive": false, "true_positive": true})
-    return curve, float(test.statistic / (len(responders) * len(others))), float(test.pvalue)
+    return curve, float(roc_auc_score(responder, score)), float(p)
 
 
 @style.styled
-def page(frame: pd.DataFrame, label: str = "response", high_is_sensitive: bool = True, *,
-         size: pages.Size = (style.TWO_COLUMNS, 62)) -> pages.Drawn:  # fmt: skip
+def page(frame: pd.DataFrame, label: str = "response", high_is_sensitive: bool = True) -> pages.Drawn:
     """Draw a stratification: A observed response by predicted third, B ROC curve, C predictions with intervals.
 
     Parameters
@@ -95,14 +97,12 @@ def page(frame: pd.DataFrame, label: str = "response", high_is_sensitive: bool =
     label : str
         What the response is, such as "AAC".
     high_is_sensitive : bool
-    size : tuple of float
-        Width and height in mm.
 
     Returns
     -------
     Figure, DataFrame
     """
-    fig, axes = style.figure(*size, ncols=3, width_ratios=(0.8, 1, 1.7))
+    fig, axes = style.figure(style.TWO_COLUMNS, 62, ncols=3, width_ratios=(0.8, 1, 1.7))
     name, kind = str(frame["perturbation"].iloc[0]), pages.data_of(frame)
     curve, area, p = roc(frame, high_is_sensitive)
     stratification.thirds(axes[0], frame, title=name, ylabel=f"Observed {label}")

@@ -11,7 +11,7 @@ for them, coverage is measured.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,50 +22,8 @@ from leaplib.base.errors import InputError
 N_NEIGHBOURS = 5
 
 
-class Ensemble(Protocol):
-    """A fitted model of several representations and folds, such as `leaplib.LEAP`."""
-
-    folds_: pd.Series
-
-    @property
-    def perturbations_(self) -> pd.Index:
-        """Perturbations that the model was fitted on."""
-
-    def predict_each(self, X: pd.DataFrame) -> np.ndarray:
-        """Return predictions, representations x folds x samples x perturbations."""
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """Predictions with their uncertainty: frames of samples x perturbations.
-
-    Parameters
-    ----------
-    prediction : DataFrame
-        Mean of all regressors.
-    spread : DataFrame
-        SD of the regressors' predictions.
-    lower, upper : DataFrame
-        Ends of the interval; NaN where a perturbation has too few labels for the level.
-    notes : Series of str
-        By perturbation: why there is no interval, or empty.
-    """
-
-    prediction: pd.DataFrame
-    spread: pd.DataFrame
-    lower: pd.DataFrame
-    upper: pd.DataFrame
-    notes: pd.Series
-
-
 def rank_of(level: float, n: int) -> int:
-    """Return which of n sorted residuals bounds an interval of a level (from 1); n + 1 where n are too few.
-
-    Raises
-    ------
-    InputError
-        When the level is not between 0 and 1.
-    """
+    """Return which of n sorted residuals bounds an interval of a level (from 1); n + 1 where n are too few."""
     if not 0 < level < 1:
         raise InputError(f"level {level}: it must lie between 0 and 1, such as 0.9")
     return min(math.ceil(level * (n + 1) - 1e-9), n + 1)
@@ -100,20 +58,11 @@ class Calibration:
     usual: pd.Series
 
     @classmethod
-    def fit(cls, model: Ensemble, X: pd.DataFrame, Y: pd.DataFrame) -> "Calibration":
+    def fit(cls, model: Any, X: pd.DataFrame, Y: pd.DataFrame) -> "Calibration":
         """Predict each training sample with the regressors of the fold that did not see it.
 
-        Parameters
-        ----------
-        model : Ensemble, fitted on X and Y
-        X : DataFrame, samples x genes
-        Y : DataFrame, samples x perturbations
-            NaN where not measured.
-
-        Raises
-        ------
-        InputError
-            When X lists other samples than those that the model was fitted on.
+        `model`, such as `leaplib.LEAP`, was fitted on X and Y; it has `folds_`, `perturbations_` and
+        `predict_each(X)`: representations x folds x samples x perturbations.
         """
         folds = model.folds_
         if not X.index.equals(folds.index):
@@ -125,26 +74,23 @@ class Calibration:
         errors = (labels - each.mean(axis=0)[own]).abs()
         return cls(errors / _scale(spread, usual), folds, pd.Series(usual, index=labels.columns))
 
-    def intervals(self, model: Ensemble, X: pd.DataFrame, level: float = 0.9) -> Intervals:
-        """Predict samples with intervals of a level (CV+).
+    def intervals(self, model: Any, X: pd.DataFrame, level: float = 0.9) -> dict[str, pd.DataFrame]:
+        """Predict samples with intervals of a level: the share of new samples whose response they shall hold (CV+).
 
-        Parameters
-        ----------
-        model : Ensemble
-            The one that the calibration was fitted with.
-        X : DataFrame, samples x genes
-        level : float
-            Share of new samples whose response the intervals shall hold, for each perturbation.
+        Returns
+        -------
+        dict of DataFrame, samples x perturbations
+            prediction (mean of all regressors), lower and upper (NaN where a perturbation has too few labels, see
+            `notes`), spread (SD of the regressors' predictions).
         """
         each = model.predict_each(X)
         centre, scale = each.mean(axis=0), _scale(each.std(axis=0), self.usual.to_numpy())
         scores, folds = self.scores.to_numpy(), self.folds.to_numpy()
         ends = [cv_plus(centre[:, :, j], scale[:, :, j], scores[:, j], folds, level) for j in range(scores.shape[1])]
-        flat = each.reshape(-1, *each.shape[2:])
         lower, upper = np.array(ends).transpose(1, 2, 0)
-        prediction, spread, low, high = (pd.DataFrame(values, index=X.index, columns=model.perturbations_)
-                                         for values in (flat.mean(axis=0), flat.std(axis=0), lower, upper))  # fmt: skip
-        return Intervals(prediction, spread, low, high, self.notes(level))
+        mean, spread = each.mean(axis=(0, 1)), each.std(axis=(0, 1))
+        parts = {"prediction": mean, "lower": lower, "upper": upper, "spread": spread}
+        return {name: pd.DataFrame(part, X.index, model.perturbations_) for name, part in parts.items()}
 
     def notes(self, level: float) -> pd.Series:
         """Return why a perturbation has no interval, empty where it has one."""
@@ -158,9 +104,10 @@ def _scale(spread: np.ndarray, usual: np.ndarray) -> np.ndarray:
     return np.where(usual > 0, spread + usual, 1.0)
 
 
-def cv_plus(centre: np.ndarray, scale: np.ndarray, scores: np.ndarray, folds: np.ndarray,
-            level: float) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Return both ends of the CV+ intervals of one perturbation.
+def cv_plus(
+    centre: np.ndarray, scale: np.ndarray, scores: np.ndarray, folds: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both ends of the CV+ intervals of one perturbation, NaN where there are too few scores.
 
     Parameters
     ----------
@@ -171,11 +118,6 @@ def cv_plus(centre: np.ndarray, scale: np.ndarray, scores: np.ndarray, folds: np
     folds : array of int, n
         Their folds.
     level : float
-
-    Returns
-    -------
-    lower, upper : array, samples
-        NaN where there are too few scores.
     """
     known = ~np.isnan(scores)
     n = int(known.sum())
@@ -188,12 +130,7 @@ def cv_plus(centre: np.ndarray, scale: np.ndarray, scores: np.ndarray, folds: np
 
 
 def coverage(truth: pd.DataFrame, lower: pd.DataFrame, upper: pd.DataFrame) -> pd.DataFrame:
-    """Return how often intervals hold what was measured.
-
-    Parameters
-    ----------
-    truth, lower, upper : DataFrame, samples x perturbations
-        Truth is NaN where not measured; samples and perturbations as in `lower`.
+    """Return how often intervals hold what was measured (frames of samples x perturbations, truth NaN where not).
 
     Returns
     -------
@@ -220,7 +157,7 @@ class Applicability:
     features : list of DataFrame, samples x features
         Of the training samples, one frame a representation.
     distances : array
-        Distance of each training sample.
+        Of the training samples.
     scales : array
         Median distance in each representation.
     """
@@ -231,13 +168,7 @@ class Applicability:
 
     @classmethod
     def fit(cls, features: Sequence[pd.DataFrame]) -> "Applicability":
-        """Measure the training samples against each other.
-
-        Raises
-        ------
-        InputError
-            When there are fewer than six training samples.
-        """
+        """Learn from the training samples, one frame (samples x features) a representation."""
         if len(features[0]) <= N_NEIGHBOURS:
             raise InputError(f"applicability needs more than {N_NEIGHBOURS} training samples, not {len(features[0])}")
         own = np.array([_nearest(frame, None) for frame in features])
@@ -246,12 +177,7 @@ class Applicability:
         return cls(list(features), (own / scales[:, None]).mean(axis=0), scales)
 
     def score(self, features: Sequence[pd.DataFrame]) -> pd.DataFrame:
-        """Score new samples.
-
-        Parameters
-        ----------
-        features : list of DataFrame, samples x features
-            One frame a representation, as in `fit`.
+        """Score new samples, given as in `fit`.
 
         Returns
         -------
@@ -260,10 +186,8 @@ class Applicability:
             among them, that are at least as far out: 1 in the midst, near 0 far away; for samples like the training
             samples it is uniform).
         """
-        each = [
-            _nearest(own, new) / scale for own, new, scale in zip(self.features, features, self.scales, strict=True)
-        ]
-        distance = np.mean(each, axis=0)
+        each = [_nearest(own, new) for own, new in zip(self.features, features, strict=True)]
+        distance = (np.array(each) / self.scales[:, None]).mean(axis=0)
         farther = len(self.distances) - np.searchsorted(np.sort(self.distances), distance - 1e-9)
         score = (1 + farther) / (1 + len(self.distances))
         return pd.DataFrame({"distance": distance, "applicability": score}, index=features[0].index)
@@ -276,17 +200,10 @@ def _nearest(training: pd.DataFrame, new: pd.DataFrame | None) -> np.ndarray:
     return distances.mean(axis=1)
 
 
-def error_by_applicability(truth: pd.DataFrame, prediction: pd.DataFrame, applicability: pd.Series,
-                           n_bins: int = 4) -> pd.DataFrame:  # fmt: skip
-    """Return the error of samples in bins of their applicability.
-
-    Parameters
-    ----------
-    truth, prediction : DataFrame, samples x perturbations
-        Truth is NaN where not measured.
-    applicability : Series, by sample
-    n_bins : int
-        Bins of equally many samples.
+def error_by_applicability(
+    truth: pd.DataFrame, prediction: pd.DataFrame, applicability: pd.Series, n_bins: int = 4
+) -> pd.DataFrame:
+    """Return the error of samples in bins (of equally many) of their applicability.
 
     Returns
     -------
@@ -296,8 +213,7 @@ def error_by_applicability(truth: pd.DataFrame, prediction: pd.DataFrame, applic
     """
     truth = truth.reindex(index=prediction.index, columns=prediction.columns)
     error = ((truth - prediction).abs() / truth.std(ddof=0).replace(0, np.nan)).mean(axis=1).dropna()
-    score = applicability.loc[error.index]
-    bins = pd.qcut(score.rank(method="first"), min(n_bins, len(score)), labels=False)
-    table = pd.DataFrame({"score": score, "error": error}).groupby(bins.to_numpy())
-    return pd.DataFrame({"low": table["score"].min(), "high": table["score"].max(), "samples": table.size(),
-                         "error": table["error"].median()}).reset_index(drop=True)  # fmt: skip
+    table = pd.DataFrame({"score": applicability.loc[error.index], "error": error})
+    bins = pd.qcut(table["score"].rank(method="first"), min(n_bins, len(table)), labels=False)
+    aggregated = {"low": ("score", "min"), "high": ("score", "max"), "samples": ("score", "size")}
+    return table.groupby(bins.to_numpy()).agg(**aggregated, error=("error", "median")).reset_index(drop=True)

@@ -1,9 +1,12 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, mannwhitneyu
 
 from leaplib import InputError
+from leaplib.figures import stratification as panels
+from leaplib.samples import stratification
 from leaplib.samples.uncertainty import (
     Applicability,
     Calibration,
@@ -53,9 +56,9 @@ def test_intervals_hold_their_level_for_exchangeable_samples(level, representati
         new, truth = simulated(150, 1000 + seed)
         model = Ridge(X, Y, representations)
         found = Calibration.fit(model, X, Y).intervals(model, new, level)
-        table = coverage(truth, found.lower, found.upper)
+        table = coverage(truth, found["lower"], found["upper"])
         hits, n = hits + (table["covered"] * table["n"]).sum(), n + table["n"].sum()
-        assert ((found.lower < found.prediction) & (found.prediction < found.upper)).mean(axis=None) > 0.99
+        assert ((found["lower"] < found["prediction"]) & (found["prediction"] < found["upper"])).mean(axis=None) > 0.99
     effective = 12 * 3 * 60  # fewer than n: samples of one calibration set share its quantile
     low, high = binom.ppf([0.001, 0.999], effective, level) / effective
     assert n == 12 * 450
@@ -111,9 +114,9 @@ def test_few_labels_have_no_interval_and_a_reason():
     model = Ridge(X, Y)
     calibration = Calibration.fit(model, X, Y)
     found = calibration.intervals(model, X, 0.95)
-    assert found.lower["drug-0"].isna().all() and found.lower["drug-1"].notna().all()
-    assert found.notes.tolist() == ["12 labels: an interval needs 19", "", ""]
-    assert calibration.intervals(model, X, 0.9).lower.notna().all(axis=None)
+    assert found["lower"]["drug-0"].isna().all() and found["lower"]["drug-1"].notna().all()
+    assert calibration.notes(0.95).tolist() == ["12 labels: an interval needs 19", "", ""]
+    assert calibration.intervals(model, X, 0.9)["lower"].notna().all(axis=None)
     for level in (0, 1, 90):
         with pytest.raises(InputError, match="between 0 and 1"):
             calibration.intervals(model, X, level)
@@ -123,7 +126,7 @@ def test_intervals_widen_where_representations_disagree():
     X, Y = simulated(60, 1)
     model = Ridge(X, Y)
     found = Calibration.fit(model, X, Y).intervals(model, pd.concat([X * 0, X * 30]), 0.9)
-    width = found.upper - found.lower
+    width = found["upper"] - found["lower"]
     assert (width.iloc[60:].median() > 3 * width.iloc[:60].median()).all()
 
 
@@ -169,3 +172,77 @@ def test_error_in_bins_of_applicability():
     table = error_by_applicability(truth, truth + away, pd.Series([0.1, 0.2, 0.8, 0.9], list("wxyz")), n_bins=2)
     assert table["samples"].tolist() == [2, 2] and table["low"].tolist() == [0.1, 0.8]
     np.testing.assert_allclose(table["error"], [0.5, 0])  # an error of one SD in one of two drugs
+
+
+# Responders
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    samples = [f"s{i}" for i in range(60)]
+    truth = pd.Series(rng.normal(size=60), samples).round(1)
+    predicted = pd.DataFrame({"sample": samples, "perturbation": "drug", "prediction": truth.to_numpy() / 2})
+    predicted["prediction"] = (predicted["prediction"] + 0.4 * rng.normal(size=60)).round(1)  # with ties
+    predicted = predicted.assign(lower=predicted["prediction"] - 1, upper=predicted["prediction"] + 1)
+    truth.iloc[:3] = np.nan
+    return predicted, truth
+
+
+def test_thirds_and_responders(table):
+    frame = stratification.stratify(*table, "drug")
+    assert len(frame) == 57 and frame["prediction"].is_monotonic_decreasing
+    assert frame["group"].value_counts().to_dict() == {"low": 19, "middle": 19, "high": 19}
+    means = frame.groupby("group")["prediction"].agg(["min", "max"])
+    assert means.loc[["low", "middle", "high"]].to_numpy().ravel().tolist() == sorted(means.to_numpy().ravel())
+    assert frame["responder"].sum() == 14
+    assert frame.loc[frame["responder"], "observed"].min() >= frame.loc[~frame["responder"], "observed"].max()
+    turned = stratification.stratify(*table, "drug", high_is_sensitive=False)
+    assert turned.loc[turned["responder"], "observed"].max() <= turned.loc[~turned["responder"], "observed"].min()
+
+
+@pytest.mark.parametrize("high", [True, False])
+def test_area_and_p_are_those_of_mann_and_whitney(table, high):
+    frame = stratification.stratify(*table, "drug", high_is_sensitive=high)
+    curve, area, p = stratification.roc(frame, high)
+    score, hit = frame["prediction"] * (1 if high else -1), frame["responder"]
+    test = mannwhitneyu(score[hit], score[~hit], alternative="greater")
+    assert area == pytest.approx(test.statistic / (hit.sum() * (~hit).sum())) and area > 0.6
+    assert p == pytest.approx(test.pvalue) and 0 < p < 0.05
+    assert np.trapezoid(curve["true_positive"], curve["false_positive"]) == pytest.approx(area)
+    assert len(curve) == frame["prediction"].nunique() + 1  # ties are one step
+
+
+def test_too_few_samples_and_unknown_drugs(table):
+    predicted, truth = table
+    with pytest.raises(InputError, match="'other' was not predicted"):
+        stratification.stratify(predicted, truth, "other")
+    with pytest.raises(InputError, match="drug: 11 measured samples: 12 are needed"):
+        stratification.stratify(predicted, truth.iloc[3:14], "drug")
+
+
+def test_the_page_shows_what_it_is_given(table):
+    frame = stratification.stratify(*table, "drug", data="simulated")
+    fig, drawn = stratification.page(frame, "AAC")
+    assert drawn is frame
+    boxes, curve, bars = fig.axes
+    said = {text.get_text() for text in fig.findobj(match=lambda artist: hasattr(artist, "get_text"))}
+    assert {"A", "B", "C", "simulated data"} <= said
+    assert "n = 57 samples" in boxes.get_title(loc="left") and boxes.get_ylabel() == "Observed AAC"
+    points = {c.get_label(): len(c.get_offsets()) for c in boxes.collections}
+    assert points == {"_low": 19, "_middle": 19, "_high": 19}
+    within = (frame["observed"].between(frame["lower"], frame["upper"])).sum()
+    marks = {c.get_label(): c for c in bars.collections}
+    assert len(marks["_within"].get_offsets()) == within and len(marks["_outside"].get_offsets()) == 57 - within
+    assert f"{within} of 57 within their interval" in bars.get_title(loc="left")
+    assert len(marks["_intervals"].get_segments()) == 57
+    assert len(next(line for line in curve.lines if line.get_label() == "_roc").get_xdata()) > 5
+
+
+def test_panels_without_rows_say_so():
+    for draw in (lambda ax: panels.thirds(ax, pd.DataFrame()), lambda ax: panels.intervals(ax, pd.DataFrame()),
+                 lambda ax: panels.roc(ax, pd.DataFrame(), 0.5, 1.0)):  # fmt: skip
+        ax = plt.figure().add_subplot()
+        draw(ax)
+        assert "no data" in {text.get_text() for text in ax.texts}
+    plt.close("all")
