@@ -1,37 +1,47 @@
-"""The report of a profile's run: linked HTML pages that stand alone in a folder and load nothing from elsewhere."""
+"""The report of a profile's run: executed notebooks, figures and tables as linked pages that load nothing from afar."""
 
+import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import bleach
+import nbformat
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+from traitlets.config import Config
 
 from leaplib import sources
 from leaplib.base import store
-from leaplib.base.errors import InputError
+from leaplib.base.errors import InputError, first_line
 from leaplib.base.files import atomic_folder, sweep
 from leaplib.base.layout import Layout
-from leaplib.report.notebook_pages import TEMPLATES
-from leaplib.report.report_parts import Output, Run, collect
-from leaplib.report.report_tables import VERDICTS, html_table, readable
-from leaplib.report.svg import harmless
+from leaplib.profiles import get_profile
+from leaplib.runs.notebooks import find_notebooks
+from leaplib.runs.run_log import model_times
 
+TEMPLATES = Path(__file__).with_name("templates")
 GENERATOR = '<meta name="generator" content="leap report">'  # marks a folder that a report may replace
-THUMBNAIL = (900, 900)  # pixels, twice the size on the page: sharp on fine screens
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page's title and its address from the report's folder."""
-
-    title: str
-    address: str
+KINDS = ("csv", "pdf", "png", "svg", "tex", "xlsx")
+MAX_ROWS = 2000  # of a table on a page; its CSV has them all
+TAGS = {"a", "b", "br", "caption", "code", "col", "colgroup", "div", "em", "h1", "h2", "h3", "h4", "hr", "i", "li",
+        "ol", "p", "pre", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead",
+        "tr", "u", "ul"}  # fmt: skip
+LINK = re.compile(r"https?://|mailto:|\d\d_\w+\.html$")  # to the web, or to a notebook's page
+ATTRIBUTES = {
+    "*": ["class", "id"],
+    "a": lambda tag, name, value: name == "href" and bool(LINK.match(value)),
+    "td": ["colspan", "rowspan"],
+    "th": ["colspan", "rowspan", "scope"],
+}
+# What an output may show, in this order: no scripts and widgets, which need a kernel or the network.
+SHOWN = ["text/html", "text/markdown", "image/png", "image/jpeg", "text/plain"]
+STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)  # as pandas' Styler puts before a table
 
 
 def build_report(profile_name: str, out: str | Path | None = None) -> Path:
@@ -41,35 +51,79 @@ def build_report(profile_name: str, out: str | Path | None = None) -> Path:
     ----------
     profile_name : str
     out : str or Path, optional
-        Folder; `report/<profile>/` in `leaplib.base.layout.home()` by default. An older report there is replaced whole,
-        once the new one is complete.
-
-    Returns
-    -------
-    Path
+        Folder; `report/<profile>/` at home by default. An older report there is replaced whole, once the new one is
+        complete.
 
     Raises
     ------
     InputError
         Where there is nothing to report, a file of the run cannot be read, or `out` is a folder with other things.
     """
-    run = collect(profile_name)
-    target = Path(out) if out is not None else Layout(profile_name).report
+    profile, layout = get_profile(profile_name), Layout(profile_name)
+    executed = sorted(path for path in layout.executed.glob("*.ipynb") if not path.name.startswith("."))
+    figures, tables = _outputs(layout.figures), _outputs(layout.tables)
+    if not (executed or figures or tables):
+        raise InputError(
+            f"nothing to report: no executed notebooks in {layout.executed}, no figures or tables in "
+            f"{layout.figures}: run `leap run --profile {profile_name}` first"
+        )
+    target = Path(out) if out is not None else layout.report
     check_target(target)
     sweep(target.parent)
+    notebooks = [_notebook(path, profile_name) for path in executed]
     with atomic_folder(target) as folder:
-        Builder(run, folder).write()
+        site = _Site(folder, profile, notebooks, tables)
+        for notebook in notebooks:
+            site.write("notebook", f"notebooks/{notebook['name']}.html", notebook["title"], notebook=notebook)
+        for name, files in tables.items():
+            site.copy("tables", files)
+            if "csv" in files:
+                frame = read_csv(files["csv"])
+                site.write("table", f"tables/{name}.html", words(name), table=_html(frame), n_rows=len(frame),
+                           data=data_of(frame), files=files)  # fmt: skip
+        for files in figures.values():
+            site.copy("figures", files)
+        shown = {name: _about(files) for outputs in (figures, tables) for name, files in outputs.items()}
+        site.write("index", "index.html", f"What the {profile_name} run found", notebooks=notebooks, figures=figures,
+                   tables=tables, data=shown, absent=_absent(executed), built=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+                   **_facts(profile_name, tables))  # fmt: skip
     return target / "index.html"
 
 
-def check_target(target: Path) -> None:
-    """Check that a folder can be made or replaced: it is absent, empty or an older report.
+class _Site:
+    """The folder of a report, and what all its pages share."""
 
-    Raises
-    ------
-    InputError
-        When it is not.
-    """
+    def __init__(self, folder: Path, profile: Any, notebooks: Sequence[dict], tables: dict[str, dict[str, Path]]):
+        self.folder, self.profile = folder, profile
+        self.templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+                                     trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+        self.templates.filters |= {"address": quote, "duration": duration, "words": words}
+        self.pages = ["index.html", *(f"notebooks/{notebook['name']}.html" for notebook in notebooks),
+                      *(f"tables/{name}.html" for name, files in tables.items() if "csv" in files)]  # fmt: skip
+        shutil.copyfile(TEMPLATES / "style.css", folder / "style.css")
+
+    def write(self, template: str, address: str, title: str, **values: Any) -> None:
+        """Write a page, with links to those before and after it."""
+        place = self.pages.index(address)
+        around = {
+            "previous": self.pages[place - 1] if place else "",
+            "next": "".join(self.pages[place + 1 : place + 2]),
+        }
+        html = self.templates.get_template(f"{template}.html.j2").render(
+            title=title, root="../" * address.count("/"), profile=self.profile, **around, **values
+        )
+        (self.folder / address).parent.mkdir(exist_ok=True)
+        (self.folder / address).write_text(html, encoding="utf-8")
+
+    def copy(self, folder: str, files: dict[str, Path]) -> None:
+        """Put the files of a figure or table beside the pages."""
+        (self.folder / folder).mkdir(exist_ok=True)
+        for path in files.values():
+            shutil.copyfile(path, self.folder / folder / path.name)
+
+
+def check_target(target: Path) -> None:
+    """Raise InputError unless a folder can be made or replaced: it is absent, empty or an older report."""
     blocked = next((path for path in (target, *target.parents) if path.exists() and not path.is_dir()), None)
     if blocked is not None:
         raise InputError(f"{blocked}: a file, not a folder: choose another folder with --out")
@@ -80,133 +134,129 @@ def check_target(target: Path) -> None:
         raise InputError(f"{target}: holds other things than a report: choose another folder with --out")
 
 
-class Builder:
-    """Writes the pages of a run into a folder.
-
-    Parameters
-    ----------
-    run : Run
-    folder : Path
-        Empty.
-    """
-
-    def __init__(self, run: Run, folder: Path):
-        self.run, self.folder = run, folder
-        self.templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-                                     trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-        self.templates.filters |= {"address": quote, "duration": duration, "numbers": numbers}
-        self.pages = [
-            Page("Index", "index.html"),
-            *(Page(page.title, f"notebooks/{page.name}.html") for page in run.notebooks),
-            *(Page(table.title, f"tables/{table.name}.html") for table in run.tables if "csv" in table.files),
-        ]
-
-    def write(self) -> None:
-        """Write all pages and the files that they show."""
-        shutil.copyfile(TEMPLATES / "style.css", self.folder / "style.css")
-        self._notebooks()
-        thumbnails = {figure.name: self._figure(figure) for figure in self.run.figures}
-        for table in self.run.tables:
-            self._table(table)
-        self._render("index.html.j2", self.pages[0], run=self.run, thumbnails=thumbnails, **self._facts())
-
-    def _render(self, template: str, page: Page, **values: Any) -> None:
-        """Write a page: its own values and its place among the others."""
-        place = self.pages.index(page)
-        before, after = self.pages[place - 1 : place], self.pages[place + 1 : place + 2]
-        html = self.templates.get_template(template).render(
-            page=page, root="../" * page.address.count("/"), profile=self.run.profile,
-            previous=before[0] if before else None, next=after[0] if after else None, **values,
-        )  # fmt: skip
-        path = self.folder / page.address
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(html, encoding="utf-8")
-
-    def _page(self, address: str) -> Page:
-        return next(page for page in self.pages if page.address == address)
-
-    def _notebooks(self) -> None:
-        for notebook in self.run.notebooks:
-            self._render("notebook.html.j2", self._page(f"notebooks/{notebook.name}.html"), notebook=notebook)
-            for name, content in notebook.images.items():
-                path = self.folder / "notebooks" / name
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(content)
-
-    def _figure(self, figure: Output) -> str | None:
-        """Copy a figure's files and return the address of its thumbnail; None where it has no PNG."""
-        self._copy(figure, "figures")
-        if "png" not in figure.files:
-            return None
-        address = f"figures/thumbnails/{figure.name}.png"
-        (self.folder / address).parent.mkdir(exist_ok=True)
-        save_thumbnail(figure.files["png"], self.folder / address)
-        return address
-
-    def _table(self, table: Output) -> None:
-        """Copy a table's files and write its page where there is a CSV to show."""
-        self._copy(table, "tables")
-        if "csv" in table.files:
-            self._render("table.html.j2", self._page(f"tables/{table.name}.html"), table=table,
-                         readable=readable(table.frame), tidy=html_table(table.frame))  # fmt: skip
-
-    def _copy(self, output: Output, folder: str) -> None:
-        (self.folder / folder).mkdir(exist_ok=True)
-        for kind, path in output.files.items():
-            if kind == "svg":
-                (self.folder / folder / path.name).write_bytes(harmless(path.read_bytes()))
-            else:
-                shutil.copyfile(path, self.folder / folder / path.name)
-
-    def _facts(self) -> dict[str, Any]:
-        """Return what the index says beside the outputs: claims, data, versions, run times."""
-        status = sources.status()
-        status["size"] = [f"{size / 1e6:,.1f} MB" if size else "" for size in status["size"]]
-        here = status["state"] != "missing"
-        claims, times = self.run.claims, self.run.times
-        versions = pd.DataFrame(store.versions().items(), columns=["package", "version"])
-        return {
-            "claims": html_table(verdict_first(claims.frame)) if claims else None,
-            "verdicts": count_verdicts(claims.frame) if claims else [],
-            "present": html_table(status.loc[here, ["source", "file", "state", "size", "enables"]]),
-            "missing": html_table(status.loc[~here, ["source", "file", "size", "enables", "how"]]),
-            "versions": html_table(versions),
-            "times": html_table(times.map(_seconds)) if times is not None else None,
-            "unreadable": times.attrs["unreadable"] if times is not None else 0,
-            "built": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        }
+def _outputs(folder: Path) -> dict[str, dict[str, Path]]:
+    """Return the files of figures or tables, by name and kind: the paper's first, in its order."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.glob("*")):
+        if path.is_file() and not path.name.startswith(".") and path.suffix[1:] in KINDS:
+            found.setdefault(path.stem, {})[path.suffix[1:]] = path
+    return dict(sorted(found.items(), key=lambda item: _place(item[0])))
 
 
-def verdict_first(claims: pd.DataFrame) -> pd.DataFrame:
-    """Return the claims with the verdict beside the claim: on a phone the first two columns are seen."""
-    first = [column for column in ("claim", "verdict") if column in claims]
-    return claims[[*first, *claims.columns.difference(first, sort=False)]]
+def _place(name: str) -> tuple[int, int, str]:
+    numbered = re.fullmatch(r"(supplementary_)?(?:figure|table)_(\d+)", name)
+    return (int(bool(numbered[1])), int(numbered[2]), name) if numbered else (2, 0, name)
 
 
-def count_verdicts(claims: pd.DataFrame) -> list[tuple[str, str, int]]:
-    """Return (verdict, style, count) of the claims, the known verdicts first, in their order."""
-    if "verdict" not in claims:
-        return []
-    counts = claims["verdict"].fillna("no verdict").value_counts()
-    order = [*(verdict for verdict in VERDICTS if verdict in counts), *counts.index.difference(list(VERDICTS))]
-    return [(verdict, VERDICTS.get(verdict, ""), int(counts[verdict])) for verdict in order]
-
-
-def save_thumbnail(source: Path, target: Path) -> None:
-    """Write a smaller copy of a PNG, on white.
-
-    Raises
-    ------
-    InputError
-        When the file is no image.
-    """
+def _notebook(path: Path, profile: str) -> dict[str, Any]:
+    """Return an executed notebook as a page's parts: name, title, question, seconds, failed, body, style."""
     try:
-        with Image.open(source, formats=["PNG"]) as image:  # other formats may call other programs
-            page = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{source}: no readable image: delete it and run its notebook again") from error
-    page.thumbnail(THUMBNAIL)
-    page.convert("RGB").save(target, optimize=True)
+        notebook = nbformat.read(path, as_version=4)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, nbformat.ValidationError) as error:
+        command = f"leap run --profile {profile} --notebooks {path.name.split('_')[0]}"
+        raise InputError(f"{path}: no readable notebook ({first_line(error)}): run `{command}` again") from error
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    title = re.search(r"^# (.+)$", text, re.MULTILINE)
+    question = re.search(r"\*\*Question\.\*\*\s*(.+?)(?:\n\s*\n|\Z)", text, re.DOTALL)
+    run = notebook.metadata.get("papermill", {})
+    style = _take_styles(notebook)
+    body = _exporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})[0]
+    body = re.sub(r"<code>(\d\d_\w+)</code>", r'<a href="\1.html"><code>\1</code></a>', body)
+    return {"name": path.stem, "title": _plain(title[1]) if title else path.stem, "style": style, "body": body,
+            "question": _plain(question[1]) if question else "", "seconds": run.get("duration"),
+            "failed": bool(run.get("exception"))}  # fmt: skip
+
+
+def _exporter() -> HTMLExporter:
+    """Return nbconvert's exporter of cells alone; what could run or load something is shown nowhere."""
+    config = Config()
+    config.NbConvertBase.display_data_priority = SHOWN
+    config.SanitizeHTML.enabled = False  # it cleans Markdown before it is HTML: the filter cleans what comes out
+    exporter = HTMLExporter(config=config, template_name="classic", template_file="cells.html.j2",
+                            extra_template_paths=[str(TEMPLATES)], exclude_anchor_links=True)  # fmt: skip
+    exporter.sanitize_html = True
+    exporter.register_filter("clean_html", clean)
+    return exporter
+
+
+def clean(html: str) -> str:
+    """Return HTML with tables, text and links to pages as they are, all else as text."""
+    pages = re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', html)
+    return bleach.clean(pages, tags=TAGS, attributes=ATTRIBUTES)
+
+
+def _take_styles(notebook: NotebookNode) -> str:
+    """Take the style sheets of tables out of a notebook's outputs, and return those that style a table alone."""
+    found = []
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        html = output.get("data", {}).get("text/html")
+        if html is not None:
+            found += STYLE.findall("".join(html))
+            output["data"]["text/html"] = STYLE.sub("", "".join(html))
+    return "\n".join(sheet for sheet in found if "#T_" in sheet and not re.search(r"[\\@<]|url", sheet, re.IGNORECASE))
+
+
+def _absent(executed: Sequence[Path]) -> list[str]:
+    """Return the names of the numbered notebooks that have no executed copy."""
+    try:
+        return [path.stem for path in find_notebooks() if path.name not in {path.name for path in executed}]
+    except InputError:
+        return []  # outside a checkout there are no numbered notebooks to miss
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a figure's or a table's CSV ("NA" is a text); one that is none is an InputError."""
+    try:
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
+    except (OSError, ValueError) as error:
+        mend = "delete it and run its notebook again"
+        raise InputError(f"{path}: no readable table ({first_line(error)}): {mend}") from error
+
+
+def data_of(frame: pd.DataFrame) -> str:
+    """Return "simulated", "partly simulated", or "" where the column `data` does not say so."""
+    values = set(frame["data"].dropna().astype(str)) if "data" in frame else set()
+    if not values & {"simulated", "mixed"}:
+        return ""
+    return "partly simulated" if values & {"real", "mixed"} else "simulated"
+
+
+def _about(files: dict[str, Path]) -> str:
+    """Return what an output says of its data: its CSV, or else the note on the face of its SVG."""
+    said = data_of(read_csv(files["csv"])) if "csv" in files else ""
+    drawn = files["svg"].read_text(encoding="utf-8", errors="replace") if "svg" in files else ""
+    return said or ("simulated" if ">simulated data<" in drawn else "")
+
+
+def _html(frame: pd.DataFrame) -> str:
+    """Return a frame as an HTML table, its texts escaped."""
+    return frame.head(MAX_ROWS).to_html(index=False, na_rep="", border=0, float_format="{:.4g}".format)
+
+
+def _facts(profile: str, tables: dict[str, dict[str, Path]]) -> dict[str, Any]:
+    """Return what the index says beside the outputs: claims, data, versions, run times."""
+    status = sources.status()
+    here, files = status["state"] != "missing", ["source", "file", "state", "enables"]
+    claims = read_csv(tables["claims"]["csv"]) if "csv" in tables.get("claims", {}) else pd.DataFrame()
+    times = model_times(profile)
+    table = times.pivot_table(index="model", columns="task", values="seconds", aggfunc="sum").reset_index()
+    verdicts = claims["verdict"].fillna("no verdict").value_counts().to_dict() if "verdict" in claims else {}
+    return {"verdicts": verdicts, "claims": _html(claims) if len(claims) else "",
+            "present": _html(status.loc[here, files]), "missing": _html(status.loc[~here, [*files, "how"]]),
+            "n_missing": int((~here).sum()), "times": _html(table) if len(times) else "",
+            "versions": _html(pd.DataFrame(store.versions().items(), columns=["package", "version"]))}  # fmt: skip
+
+
+def words(name: str) -> str:
+    """Return a file's name as words: "Supplementary figure 4"."""
+    text = re.sub("^damae", "DAMAE", name.replace("_", " ").strip())
+    return text[:1].upper() + text[1:]
+
+
+def _plain(markdown: str) -> str:
+    """Return a line of Markdown without emphasis, code marks and link targets."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    return re.sub(r"\*\*|`", "", " ".join(text.split()))
 
 
 def duration(seconds: float | None) -> str:
@@ -217,13 +267,3 @@ def duration(seconds: float | None) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _seconds(value: Any) -> Any:
-    """Return a measured time with one decimal; all else as it is."""
-    return f"{value:,.1f}" if isinstance(value, float) and not pd.isna(value) else value
-
-
-def numbers(names: Sequence[str]) -> str:
-    """Return the numbers of notebooks as `leap run --notebooks` takes them."""
-    return ",".join(name.split("_")[0] for name in names)
