@@ -23,11 +23,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from leaplib.base.device import resolve_device, resolve_precision
 from leaplib.models.base import Training
-from leaplib.models.networks import Pairs, PPMlp, PPTdnn, Recipe, Sizes, held_out_lines, train
+from leaplib.models.networks import Network, PairModels, Pairs, PPMlp, PPTdnn, Recipe, held_out_lines, train
 
 CASES = {
     "tdnn": (PPTdnn(), [{"dropout": 0.1}]),
@@ -44,63 +45,48 @@ def simulate(n_lines: int, n_perturbations: int) -> Training:
     return Training(rng.normal(size=(n_lines, N_FEATURES)), labels, fingerprints=bits)
 
 
-def prepare(model: PPTdnn | PPMlp, data: Training) -> tuple[Sizes, Pairs, Pairs]:
-    """Return what both train on: the sizes of the layers, and the pairs of lines to fit and to hold out."""
+def prepare(model: PPTdnn | PPMlp, data: Training) -> tuple[PairModels, Pairs, Pairs]:
+    """Return what both train on: a fold model without its networks, the pairs of lines to fit and to hold out."""
     held = held_out_lines(data.Y, (0, 0))
     untrained = model._untrained(data, data.Y[~held])
-    fitted, watched = (untrained.pairs(data.rows(rows), torch.device("cpu")) for rows in (~held, held))
-    return untrained.sizes, fitted, watched
+    fitted, watched = (untrained.pairs(data.X[rows], data.Y[rows]) for rows in (~held, held))
+    return untrained, fitted, watched
 
 
-class Plain(nn.Module):
-    """The network as torch's own layers."""
-
-    def __init__(self, sizes: Sizes, dropout: float):
-        super().__init__()
-        n = len(sizes.towers)
-        parts = sizes.layers[:n], sizes.layers[n : 2 * n]
-        self.line, self.perturbation = (self.stack(part, [dropout] * n) for part in parts)
-        *hidden, last = sizes.layers[2 * n :]
-        self.joint = self.stack(hidden, [dropout] * (len(hidden) - 1) + [0.0])
-        self.joint.append(nn.Linear(*last))
-
-    @staticmethod
-    def stack(layers: list[tuple[int, int]], dropouts: list[float]) -> nn.Sequential:
-        """Return layers, each with its ReLU and dropout."""
-        steps = [step for layer, dropout in zip(layers, dropouts, strict=True)
-                 for step in (nn.Linear(*layer), nn.ReLU(), nn.Dropout(dropout))]  # fmt: skip
-        return nn.Sequential(*steps)
-
-    def forward(self, lines: Tensor, components: Tensor) -> Tensor:
-        """Return the output of pairs, one row of each table a pair."""
-        return self.joint(torch.cat([self.line(lines), self.perturbation(components)], dim=1)).squeeze(1)
+def plain_forward(network: Network, dropout: float, pairs: Pairs) -> Tensor:
+    """Return the output of pairs, one row of each table a pair."""
+    ends = [pairs.lines[pairs.line], pairs.components[pairs.perturbation]]
+    for i, layers in enumerate((network.line, network.perturbation)):
+        for layer in layers:
+            ends[i] = functional.dropout(layer(ends[i]).relu(), dropout, network.training)
+    units = network.first(torch.cat(ends, dim=1)).relu()
+    for layer in network.hidden:
+        units = layer(functional.dropout(units, dropout, network.training)).relu()
+    return network.last(units).squeeze(1)
 
 
-def plain_loop(recipe: Recipe, sizes: Sizes, fitted: Pairs, held: Pairs) -> None:
-    model = Plain(sizes, recipe.dropout)
-    adam = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    stream = torch.Generator().manual_seed(0)
+def plain_loop(recipe: Recipe, network: Network, fitted: Pairs, held: Pairs) -> None:
+    adam = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     for _ in range(recipe.max_epochs):
-        model.train()
-        for batch in fitted.batches(recipe.batch_size, stream):
+        network.train()
+        for batch in fitted.batches(recipe.batch_size, torch.Generator().manual_seed(0)):
             adam.zero_grad()
-            output = model(batch.lines[batch.line], batch.components[batch.perturbation])
-            recipe.loss(output, batch.label).backward()
+            recipe.loss(plain_forward(network, recipe.dropout, batch), batch.label).backward()
             adam.step()
-        model.eval()
+        network.eval()
         with torch.no_grad():
-            recipe.loss(model(held.lines[held.line], held.components[held.perturbation]), held.label)
+            recipe.loss(plain_forward(network, recipe.dropout, held), held.label)
 
 
 def runs_of(name: str, data: Training, epochs: int, who: str) -> list[Callable[[], object]]:
     """Return what trains a case, one function a recipe; `who` is a precision, or plain."""
     model, points = CASES[name]
-    prepared = prepare(model, data)
-    recipes = [replace(model._recipe(point), max_epochs=epochs, patience=epochs + 1) for point in points]
+    untrained, fitted, watched = prepare(model, data)
+    recipes = [replace(model.recipe(point), max_epochs=epochs, patience=epochs + 1) for point in points]
     if who == "plain":
-        return [lambda r=recipe: plain_loop(r, *prepared) for recipe in recipes]
-    precision = resolve_precision(who, torch.device("cpu"))
-    return [lambda r=recipe: train(r, *prepared, (0,), precision) for recipe in recipes]
+        return [lambda r=recipe: plain_loop(r, untrained.network(), fitted, watched) for recipe in recipes]
+    precision, stream = resolve_precision(who, torch.device("cpu")), torch.Generator()
+    return [lambda r=recipe: train(untrained.network(), r, fitted, watched, precision, stream) for recipe in recipes]
 
 
 def seconds(runs: list[Callable[[], object]]) -> float:

@@ -154,6 +154,7 @@ class Boosted(Tuned):
         return zlib.compress(booster.model_to_string().encode(), level=1)
 
 
+@dataclass(eq=False, repr=False)
 class PSLgbm(Boosted):
     """Perturbation-specific LightGBM (paper, Methods, "Regression algorithms").
 
@@ -179,29 +180,16 @@ class PSLgbm(Boosted):
     fold_model: ClassVar = SampleForests
     block: ClassVar = 32  # half a megabyte a model, 5 folds, 10 grid points: below 1 GB
 
-    def __init__(
-        self,
-        n_estimators: int = 400,
-        max_depth: int = 10,
-        num_leaves: int = 31,
-        min_data_in_leaf: int = 5,
-        reg_alpha: float = 1.0,
-        reg_lambda: float = 1.0,
-        max_bin: int = 63,
-        grid: Mapping[str, Any] | None = None,
-        random_state: int = 0,
-        n_jobs: int | None = None,
-    ):
-        self.n_estimators = n_estimators
-        self.max_depth = max_depth
-        self.num_leaves = num_leaves
-        self.min_data_in_leaf = min_data_in_leaf
-        self.reg_alpha = reg_alpha
-        self.reg_lambda = reg_lambda
-        self.max_bin = max_bin
-        self.grid = grid
-        self.random_state = random_state
-        self.n_jobs = n_jobs
+    n_estimators: int = 400
+    max_depth: int = 10
+    num_leaves: int = 31
+    min_data_in_leaf: int = 5
+    reg_alpha: float = 1.0
+    reg_lambda: float = 1.0
+    max_bin: int = 63
+    grid: Mapping[str, Any] | None = None
+    random_state: int = 0
+    n_jobs: int | None = None
 
     def _fit_fold(self, data: Training, fold: int) -> SampleForests:
         dataset = lightgbm.Dataset(data.X, np.zeros(len(data.X)), params=self._settings(1)).construct()
@@ -219,6 +207,7 @@ class PSLgbm(Boosted):
         return [self._grow(part, self._settings(1) | point) for point in self.points()]
 
 
+@dataclass(eq=False, repr=False)
 class PPLgbm(Boosted):
     """Pan-perturbation LightGBM on the sample's features and the perturbation's fingerprint.
 
@@ -249,29 +238,16 @@ class PPLgbm(Boosted):
     fold_model: ClassVar = PairForests
     pan_perturbation: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        n_estimators: int = 500,
-        max_depth: int = 20,
-        num_leaves: int = 4000,
-        min_data_in_leaf: int = 5,
-        max_bin: int = 63,
-        n_components: int = 500,
-        grid: Mapping[str, Any] | None = None,
-        random_state: int = 0,
-        n_jobs: int | None = None,
-        ensemble: str = "folds",
-    ):
-        self.n_estimators = n_estimators
-        self.max_depth = max_depth
-        self.num_leaves = num_leaves
-        self.min_data_in_leaf = min_data_in_leaf
-        self.max_bin = max_bin
-        self.n_components = n_components
-        self.grid = grid
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.ensemble = ensemble
+    n_estimators: int = 500
+    max_depth: int = 20
+    num_leaves: int = 4000
+    min_data_in_leaf: int = 5
+    max_bin: int = 63
+    n_components: int = 500
+    grid: Mapping[str, Any] | None = None
+    random_state: int = 0
+    n_jobs: int | None = None
+    ensemble: str = "folds"
 
     def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
         components = fingerprint_components(require_fingerprints(data, "PP-LGBM"), self.n_components)

@@ -67,6 +67,7 @@ class TcrpModels(FoldModel):
         return replace(self, first=(first + x.T @ moved).numpy(), second=second.numpy(), third=third.numpy())
 
 
+@dataclass(eq=False, repr=False)
 class PSTcrp(Tuned):
     """Perturbation-specific TCRP: model-agnostic meta-learning (MAML) over tissues.
 
@@ -146,18 +147,15 @@ class PSTcrp(Tuned):
     default_grid: ClassVar = {"meta_rate": (5e-4, 1e-3), "inner_rate": (5e-4, 1e-3, 2e-3, 5e-3, 1e-2)}
     block: ClassVar = 256
 
-    def __init__(self, n_hidden: int = 20, n_epochs: int = 200, n_tasks: int = 12, n_shots: int = 10,
-                 n_steps: int = 1, n_adapt_steps: int = 10, grid: Any = None, random_state: int = 0,
-                 device: str = "auto"):  # fmt: skip
-        self.n_hidden = n_hidden
-        self.n_epochs = n_epochs
-        self.n_tasks = n_tasks
-        self.n_shots = n_shots
-        self.n_steps = n_steps
-        self.n_adapt_steps = n_adapt_steps
-        self.grid = grid
-        self.random_state = random_state
-        self.device = device
+    n_hidden: int = 20
+    n_epochs: int = 200
+    n_tasks: int = 12
+    n_shots: int = 10
+    n_steps: int = 1
+    n_adapt_steps: int = 10
+    grid: Any = None
+    random_state: int = 0
+    device: str = "auto"
 
     def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
         """Return perturbations x tasks in millions, over epochs, folds and grid points."""
