@@ -1,6 +1,5 @@
 """DepMap's own files: cell lines, RNA-seq, gene dependency and gene effect of a release."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,19 +8,10 @@ import pandas as pd
 import pyarrow as pa
 
 from leaplib.base.errors import InputError
-from leaplib.sources import manifest
+from leaplib.sources import manifest, tabular
 from leaplib.sources.gene_sets import read_cgp
 from leaplib.sources.screens import GeneScreen
-from leaplib.sources.tabular import (
-    Place,
-    check_columns,
-    check_file,
-    check_genes,
-    read_columns,
-    read_header,
-    read_text_table,
-    refuse_cells,
-)
+from leaplib.sources.tabular import Place
 
 MEND = "put the file there as DepMap publishes it (`leap data status` names its page)"
 GENE = r"(?P<symbol>\S.*) \((?P<entrez>[^()]*)\)"
@@ -59,35 +49,11 @@ RELEASES = {
 }
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What a matrix holds: which values are wrong, why, and how to tell that it is no other kind."""
-
-    bad: Callable[[np.ndarray], np.ndarray]
-    rule: str
-    is_other: Callable[[np.ndarray], bool]
-    other: str
-
-
+# What a matrix holds: its least and its largest value, and the rule.
 KINDS = {
-    "expression": Kind(
-        lambda values: ~((values >= 0) & (values <= 20)),  # TPM add up to a million: log2(1e6 + 1) is 19.93
-        "log2(TPM + 1) lies between 0 and 20",
-        lambda values: values.max() <= 1,
-        "no value is above 1: these are probabilities of dependency, not expression",
-    ),
-    "gene dependency": Kind(
-        lambda values: (values < 0) | (values > 1),
-        "a probability of dependency lies between 0 and 1",
-        lambda values: bool(np.isnan(values).all()),
-        "no cell holds a value",
-    ),
-    "gene effect": Kind(
-        np.isinf,
-        "a gene effect is finite",
-        lambda values: not (values < 0).any(),
-        "no value is below 0: these are no gene effects (perhaps probabilities of dependency, or expression)",
-    ),
+    "expression": (0, 20, "log2(TPM + 1) lies between 0 and 20"),  # TPM add up to a million: log2(1e6 + 1) is 19.93
+    "gene dependency": (0, 1, "a probability of dependency lies between 0 and 1"),
+    "gene effect": (-np.finfo("f4").max, np.finfo("f4").max, "a gene effect is finite"),
 }
 
 
@@ -151,8 +117,8 @@ def read_models(path: str | Path) -> pd.DataFrame:
     """
     place = Place(Path(path), "", mend=MEND)
     header = _header(place)
-    check_columns(header, REQUIRED, place)
-    frame = read_text_table(place, [name for name in MODELS if name in header])
+    tabular.check_columns(header, REQUIRED, place)
+    frame = tabular.read_text_table(place, [name for name in MODELS if name in header])
     frame = frame.rename(columns=MODELS).reindex(columns=list(MODELS.values())).astype("str")
     frame.index = _line_index(frame["depmap_id"], place, "ModelID").rename("line")
     frame["cosmic_id"] = frame["cosmic_id"].str.removesuffix(".0")  # written as a number with a decimal point
@@ -186,7 +152,7 @@ def read_matrix(path: str | Path, kind: str) -> pd.DataFrame:
         raise place.error(f"the first column is the gene {header[0]!r} and there is no column 'ModelID'")
     texts = [line, header.index(DEFAULT_ENTRY)] if DEFAULT_ENTRY in header else [line]
     types = {at: pa.string() for at in texts} | {at: pa.float32() for at in genes.index}
-    table = read_columns(place.path, place, header, types)
+    table = tabular.read_columns(place.path, place, header, types)
     ids, values = table.column(0).to_pandas(), table.select(range(len(texts), table.num_columns)).to_pandas()
     if len(texts) > 1:
         default = table.column(1).to_pandas().str.lower().isin(["yes", "true", "1"])
@@ -194,17 +160,23 @@ def read_matrix(path: str | Path, kind: str) -> pd.DataFrame:
     if not len(ids):
         raise place.error(f"holds no line{' that is a default entry' if len(texts) > 1 else ''}")
     frame = values.set_axis(_line_index(ids, place), axis=0).set_axis(pd.Index(genes, name="gene"), axis=1)
-    expected, cells = KINDS[kind], frame.to_numpy()
-    refuse_cells(expected.bad(cells), frame, place, expected.rule)
-    if expected.is_other(cells):
-        raise place.error(expected.other)
+    low, high, rule = KINDS[kind]
+    cells = frame.to_numpy()
+    gaps = np.isnan(cells)
+    tabular.refuse_cells(((cells < low) | (cells > high)) | (gaps & (kind == "expression")), frame, place, rule)
+    if gaps.all():
+        raise place.error("no cell holds a value")
+    if kind == "expression" and cells.max() <= 1:
+        raise place.error("no value is above 1: these are probabilities of dependency, not expression")
+    if kind == "gene effect" and np.nanmin(cells) >= 0:
+        raise place.error("no value is below 0: these are no gene effects (probabilities, or expression?)")
     return frame
 
 
 def _header(place: Place) -> list[str]:
-    check_file(place)
+    tabular.check_file(place)
     with open(place.path, "rb") as handle:
-        return read_header(handle, place)
+        return tabular.read_header(handle, place)
 
 
 def _to_model_ids(frame: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
@@ -229,7 +201,7 @@ def _gene_columns(header: list[str], place: Place) -> pd.Series:
     number = pd.to_numeric(genes["entrez"], errors="coerce")
     # The lowest number is the oldest entry, the gene that a symbol is known for; no number comes last.
     kept = genes.assign(number=number).sort_values("number", kind="stable").drop_duplicates("symbol")
-    check_genes(pd.Index(kept["symbol"]), place)
+    tabular.check_genes(pd.Index(kept["symbol"]), place)
     return kept["symbol"].sort_index()
 
 

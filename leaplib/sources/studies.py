@@ -22,21 +22,10 @@ from pathlib import Path
 import pandas as pd
 
 from leaplib.base.errors import InputError
-from leaplib.sources import manifest, wheels
+from leaplib.sources import manifest, tabular, wheels
 from leaplib.sources.psets import read_pset
 from leaplib.sources.screens import Study
-from leaplib.sources.tabular import (
-    Place,
-    first,
-    numbers,
-    open_workbook,
-    parse_table,
-    read_members,
-    read_sheet,
-    read_text_table,
-    refuse_gaps,
-    refuse_repeats,
-)
+from leaplib.sources.tabular import Place
 
 GDSC_COLUMNS = ["DATASET", "CELL_LINE_NAME", "SANGER_MODEL_ID", "DRUG_ID", "DRUG_NAME", "AUC"]
 CCLE_LINE = "Primary Cell Line Name"
@@ -84,24 +73,24 @@ def read_gdsc(path: str | Path, study: str) -> Study:
     """
     dataset = study.replace(" v", "")
     place = Place(Path(path), f"{dataset.lower()}-8.5")
-    with open_workbook(place) as book:
-        frame = read_sheet(book, str(book.sheet_names[0]), place, GDSC_COLUMNS)
+    with tabular.open_workbook(place) as book:
+        frame = tabular.read_sheet(book, str(book.sheet_names[0]), place, GDSC_COLUMNS)
     other = frame["DATASET"] != dataset
     if other.any():
-        row = first(other)
+        row = tabular.first(other)
         raise place.error(f"row {row}, column 'DATASET': {frame.loc[row, 'DATASET']!r} instead of {dataset!r}")
-    refuse_gaps(frame, ["CELL_LINE_NAME", "DRUG_NAME"], place)
-    refuse_repeats(frame, GDSC_COLUMNS, place)
-    return _study(study, frame["CELL_LINE_NAME"], frame["DRUG_NAME"], 1 - numbers(frame, "AUC", place, 0, 1))
+    tabular.refuse_gaps(frame, ["CELL_LINE_NAME", "DRUG_NAME"], place)
+    tabular.refuse_repeats(frame, GDSC_COLUMNS, place)
+    return _study(study, frame["CELL_LINE_NAME"], frame["DRUG_NAME"], 1 - tabular.numbers(frame, "AUC", place, 0, 1))
 
 
 def read_ccle(path: str | Path) -> Study:
     """Read the drug responses of CCLE (CCLE_NP24.2009_Drug_data_2015.02.24.csv)."""
     place = Place(Path(path), "ccle-response")
-    frame = read_text_table(place, CCLE_COLUMNS)
-    refuse_gaps(frame, [CCLE_LINE, "Compound"], place)
-    refuse_repeats(frame, ["CCLE Cell Line Name", "Compound"], place)
-    areas = numbers(frame, "ActArea", place, -1, 9)  # all areas of the published file lie within 0 and 7.8
+    frame = tabular.read_text_table(place, CCLE_COLUMNS)
+    tabular.refuse_gaps(frame, [CCLE_LINE, "Compound"], place)
+    tabular.refuse_repeats(frame, ["CCLE Cell Line Name", "Compound"], place)
+    areas = tabular.numbers(frame, "ActArea", place, -1, 9)  # all areas of the published file lie within 0 and 7.8
     return _study("CCLE", frame[CCLE_LINE], frame["Compound"], areas / 8)
 
 
@@ -113,12 +102,12 @@ def read_prism(path: str | Path) -> Study:
     `PRISM_SCREENS` counts (an unknown screen comes last); several batches within it are kept.
     """
     place = Place(Path(path), "prism-response")
-    frame = read_text_table(place, PRISM_COLUMNS)
+    frame = tabular.read_text_table(place, PRISM_COLUMNS)
     frame = frame[frame["passed_str_profiling"].str.upper() == "TRUE"]
     frame = frame.dropna(subset=["depmap_id", "name", "auc"])
     if frame.empty:
         raise place.error("column 'passed_str_profiling': no measured row says TRUE")
-    refuse_repeats(frame, ["broad_id", "depmap_id", "screen_id", "name", "auc"], place)
+    tabular.refuse_repeats(frame, ["broad_id", "depmap_id", "screen_id", "name", "auc"], place)
     auc = _areas(frame, "auc", place)
     rank = frame["screen_id"].map({screen: rank for rank, screen in enumerate(PRISM_SCREENS)})
     rank = rank.fillna(len(PRISM_SCREENS))
@@ -134,13 +123,13 @@ def read_ctrp(path: str | Path) -> Study:
     Mixtures of two compounds ("mol/mol" in the name) are left out: a drug has one structure.
     """
     place = Place(Path(path), "ctrp-v2")
-    members = zip(CTRP_MEMBERS.items(), read_members(place, list(CTRP_MEMBERS)), strict=True)
+    members = zip(CTRP_MEMBERS.items(), tabular.read_members(place, list(CTRP_MEMBERS)), strict=True)
     curves, experiments, lines, compounds = (
-        parse_table(data, place.within(name), columns, "\t") for (name, columns), data in members
+        tabular.parse_table(data, place.within(name), columns, "\t") for (name, columns), data in members
     )
     where = place.within(CURVES)
-    refuse_gaps(curves, CTRP_MEMBERS[CURVES], where)
-    refuse_repeats(curves, CTRP_MEMBERS[CURVES], where)
+    tabular.refuse_gaps(curves, CTRP_MEMBERS[CURVES], where)
+    tabular.refuse_repeats(curves, CTRP_MEMBERS[CURVES], where)
     aac = 1 - _areas(curves, "area_under_curve", where) / CTRP_AREA
     drug = _translate(curves, "master_cpd_id", compounds, "cpd_name", where)
     names = _translate(experiments, "master_ccl_id", lines, "ccl_name", place.within(EXPERIMENTS))
@@ -166,7 +155,7 @@ def _structures(drug: pd.Series, smiles: pd.Series) -> pd.Series:
 
 def _areas(frame: pd.DataFrame, column: str, place: Place) -> pd.Series:
     """Return areas from 0 up; refuse another unit, such as percent."""
-    values, (low, high) = numbers(frame, column, place, 0), MEDIAN_AREAS[column]
+    values, (low, high) = tabular.numbers(frame, column, place, 0), MEDIAN_AREAS[column]
     if not low <= values.median() <= high:
         expected = f"in the published file between {low:g} and {high:g}"
         raise place.error(f"column {column!r}: the median is {values.median():g}, {expected}: another unit")
@@ -184,7 +173,7 @@ def _translate(frame: pd.DataFrame, key: str, table: pd.DataFrame, value: str, p
         raise place.error(f"{key} {twice.iloc[0]} stands for two values of {value!r}")
     found = frame[key].map(known.set_index(key)[value])
     if found.isna().any():
-        row = first(found.isna())
+        row = tabular.first(found.isna())
         raise place.error(f"row {row}, column {key!r}: {frame.loc[row, key]} has no {value!r} in the archive")
     return found
 

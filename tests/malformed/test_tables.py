@@ -4,7 +4,6 @@ Every kind of damage is tried on one reader of each parser; what only one reader
 """
 
 import gzip
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import pandas as pd
 import pytest
 
 from ..sources import test_depmap, test_psets, test_studies, test_xenografts
-from ..sources.rds import Frame, Matrix, write_rds
+from ..sources.rds import Matrix, write_rds
 from .checks import Case, each, refused
 from .sound import ARCHIVES, READERS, SOUND, TABLES, Change, cell, damaged, edit, folder_in_place, swap
 
@@ -81,15 +80,6 @@ def test_what_goes_wrong_with_any_file(case: Case, tmp_path: Path) -> None:
     refused(lambda: READERS[case.kind](path), tmp_path, str(path))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-@pytest.mark.parametrize("kind", list(SOUND))
-def test_a_file_that_may_not_be_read(kind: str, tmp_path: Path) -> None:
-    path = SOUND[kind](tmp_path)
-    path.chmod(0)
-    with pytest.raises(Exception, match=str(path)):
-        READERS[kind](path)
-
-
 def rds(**changes: object) -> Callable[[Path], Path]:
     """Return a maker of a PSet with other parts."""
     return lambda folder: test_psets.write(folder, replace(test_psets.Parts(old=False), **changes))
@@ -139,7 +129,6 @@ CURVES, EXPERIMENTS = "v20.data.curves_post_qc.txt", "v20.meta.per_experiment.tx
 LINES, COMPOUNDS = "v20.meta.per_cell_line.txt", "v20.meta.per_compound.txt"
 SPECIFIC = [
     Case("gdsc", "an AUC in percent", cell("gdsc", 1, 2, 17, 75), ("row 2", "'AUC'", "75")),
-    Case("gdsc", "text in a number", cell("gdsc", 1, 3, 17, "n/a"), ("row 3", "'AUC'", "n/a")),
     Case("gdsc", "a formula that failed", cell("gdsc", 1, 3, 17, "#DIV/0!"), ("row 3", "'AUC'")),
     Case("gdsc", "a date in a number", cell("gdsc", 1, 3, 17, pd.Timestamp("2023-10-27")), ("row 3", "'AUC'")),
     Case("gdsc", "no name of a line", cell("gdsc", 1, 2, 5, None), ("row 2", "'CELL_LINE_NAME'")),
@@ -147,20 +136,15 @@ SPECIFIC = [
     Case("gdsc", "a column under another name", cell("gdsc", 1, 1, 17, "auc"), ("lacks the column 'AUC'",)),
     Case("gdsc", "the other data set", cell("gdsc", 1, 3, 1, "GDSC1"), ("row 3", "'DATASET'")),
     Case("gdsc", "one row twice", lambda f: test_studies.gdsc(f, [test_studies.gdsc_row()] * 2), ("row 3 repeats",)),
-    Case("gdsc", "a header alone", lambda f: test_studies.gdsc(f, []), ("no rows",)),
     Case("gdsc", "a sheet without anything", lambda f: test_studies.gdsc(f, [], header=[]), ("lacks the column",)),
     Case("ccle", "an area of 50", swap("ccle", "3.5", "50"), ("row 3", "'ActArea'", "50")),
-    Case("ccle", "an area of -50", swap("ccle", "3.5", "-50"), ("row 3", "'ActArea'", "-50")),
     Case("ccle", "an infinite area", swap("ccle", "3.5", "Infinity"), ("row 3", "'ActArea'", "Infinity")),
-    Case("ccle", "a missing area", swap("ccle", ",3.5", ","), ("row 3", "'ActArea'")),
     Case("ccle", "text in a number", swap("ccle", "3.5", "three"), ("row 3", "'ActArea'", "'three'")),
     Case("ccle", "a decimal comma", swap("ccle", "3.5", '"3,5"'), ("row 3", "'ActArea'", "decimal comma")),
     Case("ccle", "a line and drug twice", swap("ccle", "Lapatinib", "AEW541"), ("row 3", "AEW541")),
     Case("ccle", "a column twice", swap("ccle", "Amax", "ActArea"), ("'ActArea'", "twice")),
     Case("ccle", "no name of a drug", swap("ccle", "Lapatinib", " "), ("row 3", "'Compound'")),
     Case("ccle", "a number with an escape sequence", swap("ccle", "3.5", "\x1b[31m3"), ("row 3", "'ActArea'")),
-    Case("ccle", "a number of a million digits", swap("ccle", "3.5", "9" * 100_000), ("row 3", "'ActArea'")),
-    Case("ccle", "line breaks in a number", swap("ccle", "3.5", '"3\n5\r\n\u20287"'), ("'ActArea'",)),
     Case("ccle", "line breaks in the header", swap("ccle", "ActArea", '"Act\nArea"'), ("'ActArea'",)),
     Case("prism", "AUC in percent", edit("prism", lambda d: d.replace(b"0.6,", b"60,").replace(b"0.9,,", b"90,,")
                                         .replace(b"1.1,", b"110,")), ("'auc'",)),
@@ -182,18 +166,11 @@ SPECIFIC = [
          (CURVES, "row 5", "experiment_id")),
     Case("ctrp", "a line with two names", archive(LINES, "101\tTT", "100\tTT"), ("100", "'ccl_name'")),
     Case("ctrp", "a curve twice", archive(CURVES, "\n1\t16\t3\t18\t11", "\n1\t16\t3\t7.5\t10"), (CURVES, "row 3")),
-    Case("pset", "an infinite area", rds(aac=[0.25, 0.5, np.inf, 1, 1]), ("experiment 2", "'aac_recomputed'")),
-    Case("pset", "no area at all", rds(aac=[np.nan] * 5), ("'aac_recomputed'",)),
-    Case("pset", "another study", rds(name="CTRPv2"), ("'CTRPv2'",)),
     Case("pset", "experiments that do not fit", rds(rows=[f"other {i}" for i in range(5)]), ("profiles",)),
-    Case("pset", "TPM without logarithm", rds(tpm=2.0 ** (test_psets.TPM * 10 + 30)), ("exprs",)),
-    Case("pset", "another object", lambda f: write_rds(f / "pset.rds", Frame({"a": np.zeros(2)})), ("PharmacoSet",)),
-    Case("pset", "no annotation", slots(lambda s: s.pop("annotation")), ("annotation",)),
     Case("pset", "drugs that are text", slots(lambda s: s.update(treatment="none")), ("treatment",)),
     Case("pset", "responses that are a number", slots(lambda s: s.update(treatmentResponse=np.zeros(2))),
          ("treatmentResponse",)),
     Case("pset", "an annotation without names", slots(lambda s: s.update(annotation=[np.zeros(1)])), ("annotation",)),
-    Case("pset", "a name that is a number", slots(lambda s: s.update(annotation={"name": np.zeros(1)})), ("'0.0'",)),
     Case("pset", "areas that are text", slots(lambda s: s["treatmentResponse"]["profiles"].columns.update(
         aac_recomputed=list("abcde"))), ("'aac_recomputed'",)),
     Case("pset", "columns of unequal lengths", slots(lambda s: s["treatmentResponse"]["profiles"].columns.update(
@@ -252,19 +229,10 @@ SPECIFIC = [
     Case("expression", "names for ids", table("expression", lambda f: f.rename(index={"ACH-000002": "HeLa"})),
          ("'HeLa'",)),
     Case("expression", "no ids", table("expression", lambda f: f.reset_index(drop=True)), ("in the column of lines",)),
-    Case("expression", "no default entry", table("expression", lambda f: f.assign(IsDefaultEntryForModel="No")),
-         ("default entry",)),
-    Case("expression", "probabilities", SOUND["dependency"], ("probabilities",)),
-    Case("dependency", "percent", table("dependency", lambda f: f * 100), ("'ACH-000001'", "between 0 and 1")),
-    Case("dependency", "no value at all", table("dependency", lambda f: f * np.nan), ("no cell",)),
     Case("dependency", "an infinite value", table("dependency", lambda f: f.mask(f == f.iloc[1, 1], np.inf)),
          ("'ACH-000002'", "'RET'", "inf")),
-    Case("dependency", "a date for a gene", table("dependency", renamed_gene("2-Sep")), ("'2-Sep'",)),
-    Case("dependency", "gene effects", SOUND["effect"], ("between 0 and 1",)),
     Case("effect", "an infinite value", table("effect", lambda f: f.mask(f == f.iloc[1, 1], -np.inf)),
          ("'ACH-000002'", "'RET'", "-inf")),
-    Case("effect", "probabilities", SOUND["dependency"], ("no gene effects",)),
-    Case("effect", "no value at all", table("effect", lambda f: f * np.nan), ("no ",)),
 ]  # fmt: skip
 
 
