@@ -30,7 +30,7 @@ def code_version(*modules: str, alone: tuple[str, ...] = ()) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted({*_closure(modules), *alone}):
-        digest.update(f"{name}\n{ast.dump(_tree(name))}\n".encode())
+        digest.update(f"{name}\n{_parsed(_text(name))[0]}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -42,7 +42,7 @@ def _closure(modules: tuple[str, ...]) -> set[str]:
         name = waiting.pop()
         if name not in found and name not in SETTINGS:
             found.add(name)
-            waiting += _imports(name)
+            waiting += [other for other in _parsed(_text(name))[1] if _file(other).is_file()]
     return found
 
 
@@ -52,21 +52,19 @@ def _file(name: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-@lru_cache(maxsize=256)
-def _tree(name: str) -> ast.Module:
-    tree = ast.parse(_file(name).read_text(encoding="utf-8"))
+def _text(name: str) -> str:
+    return _file(name).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> tuple[str, list[str]]:
+    """Return the syntax of a module without docstrings, and what of leaplib it may import."""
+    tree, found = ast.parse(text), []
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
             node.body = node.body[1:] or [ast.Pass()]
-    return tree
-
-
-def _imports(name: str) -> list[str]:
-    """Return the modules of leaplib that a module imports, those of packages that names are taken from too."""
-    found = []
-    for node in ast.walk(_tree(name)):
         if isinstance(node, ast.ImportFrom):
             found += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-    return [module for module in found if module.startswith("leaplib.") and _file(module).is_file()]
+    return ast.dump(tree), [module for module in found if module.startswith("leaplib.")]

@@ -1,85 +1,109 @@
-import textwrap
+"""Which results become stale when a module is edited: a result's key holds the code of its stage and all before it."""
+
+import shutil
+from pathlib import Path
 
 import pytest
 
-from leaplib.base import code_version
+import leaplib
+from leaplib.base import code_version as module
+from leaplib.base.code_version import code_version
 from leaplib.models.table import code_of
+
+PACKAGE = Path(leaplib.__file__).parent
+COHORT, REPRESENTATION = "leaplib.cohorts.prepare", "leaplib.representation.pretraining"
+MODELS = ("PS-KNN", "PS-LASSO", "LEAP", "PS-RIDGE", "LEAP+", "PS-LGBM", "PP-LGBM", "PP-tDNN", "PS-TCRP")
+ALL = {"cohort", "representation", *MODELS}
+EVERY = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package of three modules in place of leaplib's: model imports base, and files, which is silent."""
-    for function in (code_version.code_version, code_version._tree):
-        function.cache_clear()
-    monkeypatch.setattr(code_version, "PACKAGE", tmp_path)
-    write(tmp_path, "__init__", "")
-    write(tmp_path, "files", "x = 1")
-    write(tmp_path, "data", "x = 1")
-    write(tmp_path, "base", "def f():\n    return 1")
-    write(tmp_path, "model", '"""Doc."""\nfrom leaplib.base import f\nfrom leaplib import files, data\n\ny = f()')
-    yield tmp_path
-    for function in (code_version.code_version, code_version._tree):
-        function.cache_clear()
+def copy(tmp_path, monkeypatch):
+    """A copy of the package whose modules may be edited."""
+    shutil.copytree(PACKAGE, tmp_path / "leaplib", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(module, "PACKAGE", tmp_path / "leaplib")
+    forget()
+    yield tmp_path / "leaplib"
+    forget()
 
 
-def write(folder, name, text):
-    (folder / f"{name}.py").write_text(textwrap.dedent(text) + "\n")
-    code_version.code_version.cache_clear()
-    code_version._tree.cache_clear()
+def forget():
+    code_version.cache_clear()
 
 
-def version(**options):
-    return code_version.code_version("leaplib.model", **options)
+def versions():
+    forget()
+    found = {"cohort": code_version(COHORT), "representation": code_version(REPRESENTATION)}
+    return found | {name: code_of(name) for name in MODELS}
+
+
+def stale_after(path, line):
+    before, text = versions(), path.read_text()
+    path.write_text(f"{text}\n{line}\n")
+    after = versions()
+    path.write_text(text)
+    return {name for name in before if before[name] != after[name]}
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name.startswith(("sources/", "cohorts/"))])
+def test_a_mended_reader_makes_the_cohort_stale_and_every_result_on_it(copy, name):
+    assert stale_after(copy / name, "EDITED = 1") == ALL
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name.startswith("representation/")])
+def test_what_makes_representations_makes_them_stale_and_all_models_but_no_cohort(copy, name):
+    """PS-RIDGE and LEAP+ too: their genes are chosen and standardised there."""
+    assert stale_after(copy / name, "EDITED = 1") == ALL - {"cohort"}
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "counts"),
-    [("model", "from leaplib.base import f\nfrom leaplib import files, data\n# why\ny = f()", False),
-     ("model", "from leaplib.base import f\nfrom leaplib import files, data\ny = f() + 1", True),
-     ("base", 'def f():\n    """Say."""\n    return 1', False), ("base", "def f():\n    return 2", True),
-     ("files", "x = 2", False), ("data", "x = 2", False)],
+    ("name", "stale"),
+    [("knn", {"PS-KNN"}), ("ridge", {"PS-RIDGE"}), ("kernel", {"LEAP+"}), ("lgbm", {"PS-LGBM", "PP-LGBM"}),
+     ("networks", {"PP-tDNN"}), ("tcrp", {"PS-TCRP"})],
 )  # fmt: skip
-def test_code_counts_comments_docstrings_and_places_do_not(package, name, text, counts):
-    before = version()
-    write(package, name, text)
-    assert (version() != before) == counts
+def test_an_edited_model_makes_its_own_results_stale(copy, name, stale):
+    found = stale_after(copy / f"models/{name}.py", "EDITED = 1")
+    assert stale <= found and not found & {"cohort", "representation", "PS-LASSO", "LEAP"} - stale
 
 
-def test_a_module_that_counts_alone_does_so_without_what_it_imports(package):
-    write(package, "hub", "from leaplib.model import y\nz = y")
-    found = code_version.code_version("leaplib.base", alone=("leaplib.hub",))
-    write(package, "model", "y = 5")
-    assert code_version.code_version("leaplib.base", alone=("leaplib.hub",)) == found
-    write(package, "hub", "from leaplib.model import y\nz = y + 1")
-    assert code_version.code_version("leaplib.base", alone=("leaplib.hub",)) != found
+def test_the_lasso_is_leaps_too_and_metrics_and_folds_are_everyones(copy):
+    assert {"PS-LASSO", "LEAP"} <= stale_after(copy / "models/lasso_path.py", "EDITED = 1")
+    for name in ("base/metrics.py", "models/base.py", "models/tuning.py"):
+        assert set(MODELS) <= stale_after(copy / name, "EDITED = 1") | {"PS-KNN"}, name
 
 
-def test_results_depend_on_what_brings_models_together(monkeypatch):
-    """A change of how few-shot labels are scaled, or members averaged, makes earlier results stale."""
-    before, code = {name: code_of(name) for name in ("PS-KNN", "LEAP")}, code_version._code
-    for module in ("leaplib.runs.task_run", "leaplib.models.leap"):
-        code_version.code_version.cache_clear()
-        with monkeypatch.context() as patch:
-            patch.setattr(code_version, "_code", lambda name, changed=module: code(name) + "x" * (name == changed))
-            assert all(code_of(name) != before[name] for name in before)
-    code_version.code_version.cache_clear()
+@pytest.mark.parametrize(
+    "name", [name for name in EVERY if name.startswith(("results/", "figures/", "samples/", "report/", "__main__"))]
+)
+def test_what_is_read_off_results_makes_none_stale(copy, name):
+    assert stale_after(copy / name, "EDITED = 1") == set()
 
 
-def test_code_that_prepares_data_counts_where_it_is_asked_for(package):
-    before = version(prepares=True)
-    write(package, "data", "x = 2")
-    assert version(prepares=True) != before
+@pytest.mark.parametrize("line", ["# why", "", "\n\n"])
+def test_comments_and_layout_make_nothing_stale(copy, line):
+    assert stale_after(copy / "sources/studies.py", line) == set()
 
 
-def test_models_depend_on_their_own_code():
-    assert code_of("PS-LASSO r3") == code_of("PS-LASSO") == code_of("LEAP") == code_of("LEAP (shuffled labels)")
-    assert code_of("PS-TCRP (10-shot)") == code_of("PS-TCRP")
-    assert len({code_of(name) for name in ("PS-KNN", "PS-LASSO", "PS-LGBM", "PS-TCRP", "PP-MLP", "PS-RIDGE")}) == 6
+def test_docstrings_make_nothing_stale_and_code_within_functions_does(copy):
+    before, path = versions(), copy / "sources/studies.py"
+    text = path.read_text()
+    path.write_text(text.replace('"""', '"""More. ', 1))
+    assert versions() == before
+    path.write_text(text + '\n\ndef more():\n    """Say."""\n')
+    one = versions()
+    path.write_text(text + '\n\ndef more():\n    """Say more."""\n')
+    assert versions() == one != before
 
 
-def test_imports_are_followed_through_packages():
-    found = code_version._closure(("leaplib.models.lasso",))
-    solvers = {"leaplib.models.lasso_path", "leaplib.models.lasso_newton"}
-    assert solvers | {"leaplib.models.tuning", "leaplib.base.metrics"} <= found
-    assert "leaplib.models.knn" not in found
-    assert not found & {"leaplib.base.files", "leaplib.cohorts.prepare"}
+def test_names_taken_from_a_package_bring_the_module_that_defines_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PACKAGE", tmp_path)
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room/__init__.py").write_text("from leaplib.room.inner import f\n")
+    (tmp_path / "room/inner.py").write_text("def f():\n    return 1\n")
+    (tmp_path / "model.py").write_text("def g():\n    from leaplib.room import f\n\n    return f()\n")
+    forget()
+    before = code_version("leaplib.model")
+    (tmp_path / "room/inner.py").write_text("def f():\n    return 2\n")
+    forget()
+    assert code_version("leaplib.model") != before
+    forget()
