@@ -183,7 +183,7 @@ def _backend(options: argparse.Namespace) -> "Backend":
 
 def _show_tasks(options: argparse.Namespace) -> list[str]:
     """Print the scores of tasks; return what cannot be shown."""
-    from leaplib.results import scores, tables
+    from leaplib.results import printing, scores, tables
 
     failed = []
     for task in options.tasks:
@@ -192,7 +192,8 @@ def _show_tasks(options: argparse.Namespace) -> list[str]:
         except InputError as error:
             failed.append(f"task {task}: {error}")
             continue
-        print(tables.readable(tables.summary(found)).to_string())
+        shown = printing.styled("supplementary_table_3", tables.summary(found))
+        print(printing.cells_of(shown).to_string(index=False))
     return failed
 
 
@@ -245,9 +246,9 @@ def data_status(options: argparse.Namespace) -> int:
 
 def data_fetch(options: argparse.Namespace) -> int:
     """Fetch a source; it says itself where each file lies."""
-    from leaplib.sources.download import fetch
+    from leaplib import sources
 
-    fetch(options.name)
+    sources.fetch(options.name)
     return 0
 
 

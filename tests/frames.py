@@ -3,6 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from leaplib.base.layout import Layout
+from leaplib.base.store import load_frame
+from leaplib.results.load import Results
+from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
+from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
+from leaplib.runs.variants import steps
+
 SPLITS = ["holdout-0", "holdout-1", "holdout-2"]
 MEANS = {
     "Training mean": 0.0,
@@ -12,6 +19,8 @@ MEANS = {
     "PS-LASSO": 0.32,
     "LEAP": 0.33,
 }
+
+STEP_NAMES, HOLDOUTS = [step.name for step in steps()], [f"holdout-{i}" for i in range(10)]
 
 COLUMNS = ["task", "model", "member", "split", "level", "perturbation", "test_set", "metric", "value", "data"]
 
@@ -32,6 +41,29 @@ def make_scores(task="1a", data="real", models=tuple(MEANS), splits=tuple(SPLITS
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def variant_scores(group="steps", names=STEP_NAMES, gains=None, task="1a", data="real", splits=HOLDOUTS, left_out=(),
+                   sd=0.002):  # fmt: skip
+    """Scores of variants whose difference to the first is `gains`, the same for each perturbation but for noise."""
+    rng = np.random.default_rng(3)
+    base = rng.normal(0.3, 0.1, (20, len(splits)))
+    rows = []
+    for number, name in enumerate(names):
+        key = (task, group, name, "LEAP" if number else "PS-LASSO", -1)
+        if name in left_out:
+            rows.append((*key, "", "per_perturbation", "", 0, "spearman", np.nan, data, "not run: GDSC not at hand"))
+            continue
+        values = base + (gains[number] if gains else 0) + rng.normal(0, sd, base.shape)
+        for column, split in enumerate(splits):
+            rows += [(*key, split, "per_perturbation", f"p{p}", -1, "spearman", values[p, column], data, "")
+                     for p in range(20)]  # fmt: skip
+            for test_set in (0, 1):  # their mean counts
+                value = values[:, column].mean() + (0.5 - test_set)
+                rows.append((*key, split, "per_perturbation", "", test_set, "spearman", value, data, ""))
+            rows.append((*key, split, "per_perturbation", "", 0, "pearson", 0.5, data, ""))
+            rows.append((*key, split, "overall", "", 0, "spearman", 0.9, data, ""))
+    return pd.DataFrame(rows, columns=ABLATION_COLUMNS)
+
+
 def make_subset_scores(task="5a", data="real", models=tuple(MEANS), n_subsets=10, n_drugs=5):
     """Scores on xenografts: one split, and each drug over all of it (test set -1) and in each subset."""
     rng = np.random.default_rng(5)
@@ -45,6 +77,20 @@ def make_subset_scores(task="5a", data="real", models=tuple(MEANS), n_subsets=10
             rows += [(*key, f"drug {drug}", i, "pearson", 7.0, data) for i in range(n_subsets)]
         rows += [(*key, "", i, "spearman", rng.normal(MEANS[model], 0.02), data) for i in range(n_subsets)]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def load_predictions(profile, task, split, model):
+    """The saved predictions of a model on a split."""
+    return load_frame(Layout(profile.name).prediction(task, split, model))
+
+
+def results_of(**parts):
+    """Results that hold these parts alone, whatever is saved."""
+    nothing = {"scores": COLUMNS, "external": COLUMNS, "harmonised": COLUMNS, "ablations": ABLATION_COLUMNS,
+               "flows": ["task", "branch", "step", "samples", "perturbations", "data"],
+               "candidates": CANDIDATE_COLUMNS, "inner": CANDIDATE_COLUMNS, "cohorts": [],
+               "times": ["task", "split", "model", "seconds", "core_seconds"]}  # fmt: skip
+    return Results("smoke", **{part: pd.DataFrame(columns=columns) for part, columns in nothing.items()} | parts)
 
 
 def written(fig):

@@ -44,10 +44,9 @@ from leaplib.models.knn import PSKNN
 from leaplib.models.table import CONTROLS, FEW_SHOT, names
 from leaplib.report.report import build_report
 from leaplib.representation.damae import DAMAE
-from leaplib.results import print_tables, workbook
-from leaplib.results.latex import escape as latex_escape
-from leaplib.sources import download, manifest, read_gene_sets, read_pdx, studies
-from leaplib.sources.download import fetch
+from leaplib.results import printing
+from leaplib.results.printing import latex_escape
+from leaplib.sources import download, fetch, manifest, read_gene_sets, read_pdx, studies
 from leaplib.sources.rds import read_rds
 from leaplib.sources.tabular import Place, read_members
 from leaplib.sources.tensors import read_tensors
@@ -618,9 +617,9 @@ FORMULAS = [
 
 def test_a_workbook_holds_no_formula(home):
     cells = pd.DataFrame(dict.fromkeys(("drug", "=HYPERLINK(1)"), FORMULAS))
-    table = print_tables.plain("table_1", cells, pd.Series(["real"] * len(cells)))
-    path = workbook.save_workbook([table], "smoke")
-    for row in load_workbook(path)["Table 1"].iter_rows():
+    table = printing.styled("domain_shift", cells)
+    path = printing.save_workbook({"domain_shift": table}, "smoke")
+    for row in load_workbook(path)["Domain shift"].iter_rows():
         for cell in row:
             assert cell.value is None or cell.data_type == "s", cell.value
     with zipfile.ZipFile(path) as archive:
@@ -631,7 +630,7 @@ def test_a_workbook_holds_no_formula(home):
 
 def test_styled_tables_in_notebooks_escape(home):
     cells = pd.DataFrame({"drug": HOSTILE})
-    html = print_tables.styled(print_tables.plain("table_1", cells, pd.Series(["real"] * len(cells)))).to_html()
+    html = printing.styled("domain_shift", cells).to_html()
     assert SCRIPT not in html and acts(re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)) == []
     assert BeautifulSoup(html, "html.parser").find("td").get_text() == SCRIPT
 

@@ -303,7 +303,7 @@ def beyond_leap(frame: pd.DataFrame, *, reference: str = "LEAP", size: pages.Siz
     Parameters
     ----------
     frame : DataFrame
-        As `leaplib.results.verdicts.gains_table`: task, candidate, mean, difference, low, high, n_perturbations,
+        As `leaplib.results.tables.gains_table`: task, candidate, mean, difference, low, high, n_perturbations,
         n_splits, goal (relative to LEAP's mean; NaN: none), data; tasks and candidates as they are drawn.
     reference : str
         The candidate that the zero line stands for.

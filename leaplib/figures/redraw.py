@@ -16,9 +16,10 @@ from leaplib.figures import figures
 from leaplib.figures.pages import COLUMNS, Drawn, data_of
 from leaplib.profiles import Profile, get_profile
 from leaplib.representation import pretraining
-from leaplib.results import ablation_tables, external
+from leaplib.results.load import Results
 from leaplib.results.published import published_scores
 from leaplib.results.scores import load_scores
+from leaplib.results.tables import bars_frame, number_frame, steps_frame
 from leaplib.runs import ablations
 from leaplib.runs.variants import ABLATION_TASKS, Variant, additions_of, corrections_of, steps_of
 from leaplib.tasks import get_task
@@ -55,6 +56,13 @@ class Saved:
         nothing = pd.DataFrame(columns=COLUMNS).astype({"member": int, "test_set": int, "value": float})
         return load_scores(self.name) if there else nothing
 
+    def external(self) -> pd.DataFrame:
+        """Return the scores against the external study."""
+        results = Results(self.name, [DRUGS.id])
+        if results.external.empty:
+            raise InputError(results.why("external") or results.why("scores"))
+        return results.external
+
     def flows(self) -> Drawn:
         """Draw the data preparation, one task a screen."""
         saved = {task: data.saved_flow(self.profile, get_task(task)) for task in FLOWS}
@@ -87,18 +95,18 @@ class Saved:
     def steps(self) -> Drawn:
         """Draw the steps of the ablation."""
         scores = self.variants(*((task.id, steps_of(self.profile, task)) for task in ABLATED))
-        return figures.supplementary_figure_4(ablation_tables.steps_frame(scores))
+        return figures.supplementary_figure_4(steps_frame(scores))
 
     def additions(self) -> Drawn:
         """Draw the comparisons that the paper lacks."""
         corrections = [(task.id, corrections_of(self.profile, task)) for task in ABLATED]
         scores = self.variants((DRUGS.id, additions_of(self.profile)), *corrections)
-        return figures.ablation_bars(ablation_tables.bars_frame(scores))
+        return figures.ablation_bars(bars_frame(scores))
 
     def numbers(self) -> Drawn:
         """Draw LEAP by the number of its representations."""
         scores = self.variants((DRUGS.id, additions_of(self.profile)))
-        return figures.number_of_representations(ablation_tables.number_frame(scores))
+        return figures.number_of_representations(number_frame(scores))
 
 
 def _kind(profile: Profile) -> str:
@@ -123,7 +131,7 @@ FIGURES = {
     "supplementary_figure_2": Recipe("03", lambda saved: figures.supplementary_figure_2(
         saved.scores, "1b", published_scores(), reported_only=True)),
     "supplementary_figure_3": Recipe("03", lambda saved: figures.supplementary_figure_3(
-        external.saved_scores(saved.profile, DRUGS), published_scores())),
+        saved.external(), published_scores())),
     "supplementary_figure_4": Recipe("06", Saved.steps),
     "supplementary_figure_5": Recipe("03", lambda saved: figures.supplementary_figure_5(
         saved.scores, published=published_scores())),

@@ -19,7 +19,7 @@ from leaplib.cohorts.prepare import pool_key, pool_name, pool_of
 from leaplib.profiles import Profile
 from leaplib.representation.damae import DAMAE
 from leaplib.representation.kinds import Representations
-from leaplib.tasks import Task
+from leaplib.tasks import HARMONISE, Task, harmonised
 
 
 @dataclass(frozen=True)
@@ -172,4 +172,24 @@ def tissue_agreement(embedding: Embedding, n_neighbors: int = 5) -> pd.DataFrame
         neighbours = search.kneighbors(return_distance=False)  # of each sample, itself left out
         same_tissue = (labels[neighbours] == labels[:, None]).mean()
         rows.append({"representation": number, "same_tissue": same_tissue, "by_chance": by_chance})
+    return pd.DataFrame(rows)
+
+
+def domain_mixing(profile: Profile, task: Task, device: str = "auto", n_neighbors: int = 5) -> pd.DataFrame:
+    """Return how far xenografts lie among cell lines, under each way to bring the two together.
+
+    Returns
+    -------
+    DataFrame
+        harmonise, among_lines: of the nearest neighbours of a xenograft in the first representation, the share that are
+        cell lines, by_chance: that share if domains did not matter.
+    """
+    rows = []
+    for how in HARMONISE:
+        embedding = embed(profile, harmonised(task, how), device)
+        foreign = (embedding.domain != "cell lines").to_numpy()
+        search = NearestNeighbors(n_neighbors=n_neighbors).fit(embedding.codes[0])
+        neighbours = search.kneighbors(return_distance=False)[foreign]
+        by_chance = (~foreign).sum() / (len(foreign) - 1)
+        rows.append({"harmonise": how, "among_lines": (~foreign[neighbours]).mean(), "by_chance": by_chance})
     return pd.DataFrame(rows)

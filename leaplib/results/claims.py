@@ -1,7 +1,8 @@
 """The quantitative claims of the paper against what a run found.
 
-A claim (`leaplib.results.claim_list`) is data: a published number, a function that finds ours in saved results, and a
-rule. Verdicts:
+A claim (`claims.csv`) is data: where it stands, the published number, what ours is measured by (`MEASURES`) and a rule.
+Published numbers are the paper's tables, its sentences, or follow from them; none where it gives an order alone.
+Verdicts:
 
 - *holds*, *holds in direction*, *does not hold*: what the rule says, from real data alone, however few splits a
   profile has (their number stands in the row);
@@ -27,121 +28,55 @@ share    not below the published share                              above one ha
 Everything else does not hold.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 
-from leaplib.results.evidence import Evidence
-from leaplib.results.measures import Finding, UntestedError
-from leaplib.results.print_tables import PrintTable, plain
+from leaplib.results.load import Results
+from leaplib.results.measures import MEASURES, Finding, UntestedError
 
 HOLDS, DIRECTION, FAILS, UNTESTED = "holds", "holds in direction", "does not hold", "not testable here"
-COLOURS = {HOLDS: "#CFE8D5", DIRECTION: "#FFF2C2", FAILS: "#F6CFCB", UNTESTED: "#E6E6E6"}
 GAIN_SHARE, GAIN_LEAST = 0.5, 0.01
 VALUE, CLOSE = 0.03, 0.05
 COUNT, COUNT_ROUGH = 0.02, 0.10
 FACTOR_SHARE = 0.5
 COLUMNS = ["claim", "section", "published", "ours", "difference", "data", "n", "verdict", "note"]
+RULES: dict[str, Callable[[float, float, float], tuple[bool, bool]]] = {
+    "gain": lambda ours, paper, low: (
+        ours > 0 and abs(ours - paper) <= max(GAIN_SHARE * paper, GAIN_LEAST),
+        ours > 0,
+    ),
+    "order": lambda ours, paper, low: (ours > 0 and not low <= 0, ours > 0),  # a NaN interval is none
+    "value": lambda ours, paper, low: (abs(ours - paper) <= VALUE, np.sign(ours) == np.sign(paper)),
+    "close": lambda ours, paper, low: (abs(ours - paper) <= CLOSE, False),
+    "count": lambda ours, paper, low: (
+        abs(ours - paper) <= COUNT * paper,
+        abs(ours - paper) <= COUNT_ROUGH * paper,
+    ),
+    "at most": lambda ours, paper, low: (ours <= paper, False),
+    "at least": lambda ours, paper, low: (ours >= paper, False),
+    "factor": lambda ours, paper, low: (ours >= FACTOR_SHARE * paper, ours > 1),
+    "share": lambda ours, paper, low: (ours >= paper, ours > 0.5),
+}
+"""Whether a claim holds, and in direction, by our value, the published one and the lower end of our interval."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One claim.
+def claim_list() -> pd.DataFrame:
+    """Return the claims: claim, section, published, rule, measure, arguments."""
+    with files("leaplib.results").joinpath("claims.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file)
+
+
+def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return the verdict on each claim.
 
     Parameters
     ----------
-    claim : str
-        What is claimed, in short words of ours.
-    section : str
-        Where it stands in the paper.
-    published : float
-        From `leaplib.results.published` or `leaplib.tasks`; NaN where the paper gives an order and no number.
-    measure : callable
-        Finds ours in the evidence, or raises `leaplib.results.measures.UntestedError`.
-    rule : str
-        A key of `RULES`.
-    """
-
-    claim: str
-    section: str
-    published: float
-    measure: Callable[[Evidence], Finding]
-    rule: str
-
-    def row(self, evidence: Evidence) -> dict[str, object]:
-        """Return the claim's row: `COLUMNS`."""
-        row: dict[str, object] = {"claim": self.claim, "section": self.section, "published": self.published}
-        try:
-            found = self.measure(evidence)
-        except UntestedError as reason:
-            return row | {"ours": np.nan, "difference": np.nan, "data": "none", "n": "", "verdict": UNTESTED,
-                          "note": str(reason)}  # fmt: skip
-        note = found.note if found.data == "real" else f"{found.data} data"
-        return row | {"ours": found.value, "difference": found.value - self.published, "data": found.data,
-                      "n": found.n, "verdict": UNTESTED if note else RULES[self.rule](found, self.published),
-                      "note": note}  # fmt: skip
-
-
-def _graded(holds: bool, direction: bool = False) -> str:
-    return HOLDS if holds else DIRECTION if direction else FAILS
-
-
-def _gain(found: Finding, published: float) -> str:
-    near = abs(found.value - published) <= max(GAIN_SHARE * published, GAIN_LEAST)
-    return _graded(found.value > 0 and near, found.value > 0)
-
-
-def _order(found: Finding, published: float) -> str:
-    return _graded(found.value > 0 and not found.low <= 0, found.value > 0)  # a NaN interval is none
-
-
-def _value(found: Finding, published: float) -> str:
-    return _graded(abs(found.value - published) <= VALUE, np.sign(found.value) == np.sign(published))
-
-
-def _close(found: Finding, published: float) -> str:
-    return _graded(abs(found.value - published) <= CLOSE)
-
-
-def _count(found: Finding, published: float) -> str:
-    off = abs(found.value - published) / published
-    return _graded(off <= COUNT, off <= COUNT_ROUGH)
-
-
-def _at_most(found: Finding, published: float) -> str:
-    return _graded(found.value <= published)
-
-
-def _at_least(found: Finding, published: float) -> str:
-    return _graded(found.value >= published)
-
-
-def _factor(found: Finding, published: float) -> str:
-    return _graded(found.value >= FACTOR_SHARE * published, found.value > 1)
-
-
-def _share(found: Finding, published: float) -> str:
-    return _graded(found.value >= published, found.value > 0.5)
-
-
-RULES: dict[str, Callable[[Finding, float], str]] = {
-    "gain": _gain,
-    "order": _order,
-    "value": _value,
-    "close": _close,
-    "count": _count,
-    "at most": _at_most,
-    "at least": _at_least,
-    "factor": _factor,
-    "share": _share,
-}
-
-
-def claims_table(evidence: Evidence, claims: Sequence[Claim]) -> pd.DataFrame:
-    """Return the verdict on each claim.
+    results : Results
+    chosen : DataFrame, optional
+        As `claim_list`, which is the default.
 
     Returns
     -------
@@ -149,46 +84,21 @@ def claims_table(evidence: Evidence, claims: Sequence[Claim]) -> pd.DataFrame:
         `COLUMNS`: `ours` and `difference` (ours - published) are NaN where nothing was found; `data` is real,
         simulated, mixed or none; `n` says what ours rests on, `note` why a claim is not testable here.
     """
-    return pd.DataFrame([claim.row(evidence) for claim in claims], columns=COLUMNS)
+    rows = []
+    for claim in (claim_list() if chosen is None else chosen).to_dict("records"):
+        try:
+            found = MEASURES[claim["measure"]](results, *claim["arguments"].split("; "))
+        except UntestedError as reason:
+            found = Finding(np.nan, "none", "", note=str(reason))
+        note = f"{found.data} data" if found.data in ("simulated", "mixed") else found.note
+        row = {name: claim[name] for name in ("claim", "section", "published")}
+        verdict = UNTESTED if note else judge(claim["rule"], found, claim["published"])
+        rows.append(row | {"ours": found.value, "difference": found.value - claim["published"], "data": found.data,
+                           "n": found.n, "verdict": verdict, "note": note})  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def print_claims(table: pd.DataFrame, digits: int = 3) -> PrintTable:
-    """Lay out the claims for print, each verdict in its colour."""
-    numbers = {column: [_number(value, digits) for value in table[column]] for column in ("published", "ours")}
-    signed = [_number(value, digits, "+") for value in table["difference"]]
-    words = ["claim", "section", "published", "ours", "difference", "data", "n", "note", "verdict"]
-    cells = table.assign(**numbers, difference=signed)[words]
-    printed = plain("claims", cells, table["data"])
-    colours = table["verdict"].map(COLOURS)
-    return PrintTable(printed.name, printed.title, printed.cells, printed.bold, printed.data, colours)
-
-
-def _number(value: float, digits: int, sign: str = "") -> str:
-    """Return a count as such, other numbers with some decimals, nothing for NaN."""
-    if pd.isna(value):
-        return ""
-    return f"{value:{sign},.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:{sign}.{digits}f}"
-
-
-def conclusion(table: pd.DataFrame) -> str:
-    """Return, as Markdown, how many claims hold, which do not and why others cannot be tested."""
-    counts = table["verdict"].value_counts()
-    tested = table[table["verdict"] != UNTESTED]
-    hold, direction, fail = (counts.get(verdict, 0) for verdict in (HOLDS, DIRECTION, FAILS))
-    text = (
-        f"Of {len(table)} claims, {len(tested)} can be tested on real data: {hold} hold, {direction} hold in direction "
-    )
-    text += f"alone, {fail} do not hold."
-    items = [f"- **{row['verdict'].capitalize()}**: {row['claim']} ({row['section']}): {_compared(row)}."
-             for row in tested[tested["verdict"] != HOLDS].to_dict("records")]  # fmt: skip
-    reasons = table[table["verdict"] == UNTESTED]["note"].value_counts()
-    if len(reasons):
-        listed = "; ".join(f"{reason} ({number})" for reason, number in reasons.items())
-        items.append(f"- **Not testable here**, {reasons.sum()} claims: {listed}.")
-    return "\n".join([text, "", *items])
-
-
-def _compared(row: Mapping[Any, Any]) -> str:
-    """Return "the paper has 0.160, this run 0.090 (3 splits, 30 perturbations)"."""
-    theirs = "" if pd.isna(row["published"]) else f"the paper has {_number(row['published'], 3)}, "
-    return f"{theirs}this run {_number(row['ours'], 3)} ({row['n']})"
+def judge(rule: str, found: Finding, published: float) -> str:
+    """Return the verdict of a rule on a number that was found."""
+    holds, direction = RULES[rule](found.value, published, found.low)
+    return HOLDS if holds else DIRECTION if direction else FAILS

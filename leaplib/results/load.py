@@ -1,6 +1,6 @@
 """All that is saved of a profile, in one object: what figures, tables and claims are made of, without computing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,8 +12,9 @@ from leaplib.base.layout import Layout
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import load_cohort, saved_flow
 from leaplib.profiles import Profile, get_profile
-from leaplib.results import published
+from leaplib.results.comparisons import compare_models
 from leaplib.results.external import external_scores
+from leaplib.results.published import published_scores
 from leaplib.results.scores import COLUMNS, load_scores
 from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
 from leaplib.runs.ablations import load_variants
@@ -24,7 +25,7 @@ from leaplib.runs.job_list import TASKS_OF, TRIED_ON
 from leaplib.runs.run_log import model_times
 from leaplib.runs.task_run import run_of
 from leaplib.runs.variants import ablations_of
-from leaplib.tasks import TASKS, get_task
+from leaplib.tasks import HARMONISE, TASKS, get_task, harmonised
 
 
 class Results:
@@ -42,35 +43,52 @@ class Results:
     def __init__(self, profile: Profile | str, tasks: Sequence[str] | None = None, **parts: Any):
         self.profile = get_profile(profile) if isinstance(profile, str) else profile
         self.tasks = self.profile.tasks if tasks is None else tuple(tasks)
-        self._gaps: dict[str, str] = {}
+        self._gaps: dict[tuple[str, str], str] = {}
         vars(self).update(parts)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         """Scores of all tasks, as `leaplib.results.scores.load_scores`."""
         nothing = pd.DataFrame(columns=COLUMNS).astype({"member": int, "test_set": int, "value": float})
-        return self._all({f"task {task}": (load_scores, self.profile, [task]) for task in self.tasks}, nothing)
+        wanted = {f"task {task}": (load_scores, self.profile, [task]) for task in self.tasks}
+        return self._frame("scores", wanted, nothing)
 
     @cached_property
     def external(self) -> pd.DataFrame:
         """Scores against external studies, as `scores`; the task is "2a external"."""
         tasks = [task for task in self.tasks if TASKS[task].external and task in set(self.scores["task"])]
-        wanted = {
-            f"external validation of task {task}": (external_scores, self.profile, get_task(task)) for task in tasks
-        }
-        return self._all(wanted, self.scores.head(0))
+        wanted = {f"external validation of task {task}": (self._external, task) for task in tasks}
+        return self._frame("external", wanted, self.scores.head(0))
+
+    @cached_property
+    def all_scores(self) -> pd.DataFrame:
+        """`scores` and `external`."""
+        parts = [part for part in (self.scores, self.external) if len(part)]
+        return pd.concat(parts, ignore_index=True) if parts else self.scores
+
+    @cached_property
+    def harmonised(self) -> pd.DataFrame:
+        """Scores of task 5a under each way to bring cell lines and xenografts together, as `scores`."""
+        ways = [harmonised(get_task("5a"), how).id for how in HARMONISE]
+        wanted = {"ways to bring cell lines and xenografts together": (load_scores, self.profile, ways)}
+        return self._frame("harmonised", wanted if "5a" in self.tasks else {}, self.scores.head(0))
+
+    @cached_property
+    def comparisons(self) -> pd.DataFrame:
+        """LEAP against each other model (`leaplib.results.comparisons.compare_models`)."""
+        return compare_models(self.all_scores)
 
     @cached_property
     def cohorts(self) -> dict[str, Cohort]:
         """The cohorts that were prepared, by task."""
-        found = {task: self._attempt(f"cohort of task {task}", self._cohort, task) for task in self.tasks}
-        return {task: cohort for task, cohort in found.items() if cohort is not None}
+        found = self._found("cohorts", {f"cohort of task {task}": (self._cohort, task) for task in self.tasks})
+        return {what.removeprefix("cohort of task "): cohort for what, cohort in found.items()}
 
     @cached_property
     def flows(self) -> pd.DataFrame:
         """Counts after each selection rule: task, branch, step, tissues, samples, perturbations, pairs, data."""
         nothing = pd.DataFrame(columns=["task", "branch", "step", "samples", "data"])
-        return self._all({f"cohort of task {task}": (self._flow, task) for task in self.tasks}, nothing)
+        return self._frame("flows", {f"cohort of task {task}": (self._flow, task) for task in self.tasks}, nothing)
 
     @cached_property
     def ablations(self) -> pd.DataFrame:
@@ -78,20 +96,21 @@ class Results:
         chosen = [(task, variants) for task, variants in ablations_of(self.profile) if task.id in self.tasks]
         wanted = {f"ablations of task {task.id} ({variants[0].group})": (load_variants, self.profile, task, variants)
                   for task, variants in chosen}  # fmt: skip
-        return self._all(wanted, pd.DataFrame(columns=ABLATION_COLUMNS))
+        return self._frame("ablations", wanted, pd.DataFrame(columns=ABLATION_COLUMNS))
 
     @cached_property
     def candidates(self) -> pd.DataFrame:
         """Scores of the candidates on the way to LEAP+, as `leaplib.runs.experiment.run_candidates`."""
         tasks = sorted(set(TASKS_OF["10"]) & set(self.tasks), key=lambda task: (task != TRIED_ON, task))
-        return self._all({f"candidates on task {task}": (self._candidates, task) for task in tasks},
-                         pd.DataFrame(columns=CANDIDATE_COLUMNS))  # fmt: skip
+        wanted = {f"candidates on task {task}": (self._candidates, task) for task in tasks}
+        return self._frame("candidates", wanted, pd.DataFrame(columns=CANDIDATE_COLUMNS))
 
     @cached_property
     def inner(self) -> pd.DataFrame:
         """Scores of the candidates within training sets of the task that they are chosen on."""
         wanted = {f"candidates within task {TRIED_ON}": (self._candidates, TRIED_ON, N_CHOSEN_ON, N_INNER)}
-        return self._all(wanted if TRIED_ON in self.tasks else {}, pd.DataFrame(columns=CANDIDATE_COLUMNS))
+        wanted = wanted if TRIED_ON in self.tasks else {}
+        return self._frame("inner", wanted, pd.DataFrame(columns=CANDIDATE_COLUMNS))
 
     @cached_property
     def times(self) -> pd.DataFrame:
@@ -101,30 +120,42 @@ class Results:
     @cached_property
     def published(self) -> pd.DataFrame:
         """What the paper reports: task, model, level, metric, mean, sd."""
-        return published.published_scores()
+        return published_scores()
 
     @property
     def missing(self) -> pd.DataFrame:
         """What has no results, and why (which says the command that makes them): missing, why."""
-        for part in ("scores", "external", "cohorts", "flows", "ablations", "candidates", "inner"):
+        for part in ("scores", "external", "flows", "ablations", "candidates", "inner"):
             getattr(self, part)
-        return pd.DataFrame(self._gaps.items(), columns=["missing", "why"])
+        found = {what: why for (_, what), why in self._gaps.items()}
+        return pd.DataFrame(found.items(), columns=["missing", "why"])
 
-    def _all(self, wanted: dict[str, tuple], nothing: pd.DataFrame) -> pd.DataFrame:
-        """Put together what loaders return; what has nothing is noted."""
-        found = [self._attempt(what, *call) for what, call in wanted.items()]
-        found = [frame for frame in found if frame is not None]
-        return pd.concat(found, ignore_index=True) if found else nothing
+    def why(self, part: str) -> str:
+        """Return why a part of the results, such as "ablations", has gaps."""
+        getattr(self, part)
+        return "; ".join(dict.fromkeys(why for (of, _), why in self._gaps.items() if of == part))
 
-    def _attempt(self, what: str, load: Callable, *arguments: Any) -> Any:
-        try:
-            return load(*arguments)
-        except InputError as error:
-            self._gaps[what] = str(error)
-            return None
+    def _frame(self, part: str, wanted: dict[str, tuple], nothing: pd.DataFrame) -> pd.DataFrame:
+        """Put together what loaders return."""
+        found = self._found(part, wanted)
+        return pd.concat(found.values(), ignore_index=True) if found else nothing
+
+    def _found(self, part: str, wanted: dict[str, tuple]) -> dict[str, Any]:
+        """Return what loaders return; what has nothing is noted."""
+        found = {}
+        for what, (load, *arguments) in wanted.items():
+            try:
+                found[what] = load(*arguments)
+            except InputError as error:
+                self._gaps[part, what] = str(error)
+        return found
+
+    def _external(self, task: str) -> pd.DataFrame:
+        self._flow(task)  # or the cohort would be prepared
+        return external_scores(self.profile, get_task(task))
 
     def _cohort(self, task: str) -> Cohort:
-        self._flow(task)  # or it would be prepared
+        self._flow(task)  # or the cohort would be prepared
         return load_cohort(self.profile, get_task(task))[0]
 
     def _flow(self, task: str) -> pd.DataFrame:

@@ -171,12 +171,6 @@ def _about(configuration: Mapping[str, Any]) -> dict[str, Any]:
     return {"task": configuration["task"]["id"], "model": model, "member": number, "split": configuration["split"]}
 
 
-def load_predictions(profile: Profile | str, task: str, split: str, model: str) -> pd.DataFrame:
-    """Return the saved predictions of a model on a split, samples x perturbations."""
-    name = profile if isinstance(profile, str) else profile.name
-    return load_frame(Layout(name).prediction(task, split, model))
-
-
 def split_values(scores: pd.DataFrame, level: str | None = None, metric: str | None = None) -> pd.DataFrame:
     """Return one value a split: the mean over its test sets of the mean over perturbations.
 
@@ -200,6 +194,13 @@ def split_values(scores: pd.DataFrame, level: str | None = None, metric: str | N
     subsets = "subset " + rows["test_set"].astype(str)
     rows = rows.assign(split=rows["split"].where(rows["split"] != XENOGRAFTS, subsets))
     keys = ["task", "model", "member", "level", "metric", "split", "data"]
+    return rows.groupby(keys, sort=False)["value"].mean().reset_index()
+
+
+def variant_values(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return one value a variant and split, as `split_values`: task, group, name, model, level, ..., split, value."""
+    rows = scores[(scores["perturbation"] == "") & (scores["note"] == "")].rename(columns={"variant": "name"})
+    keys = ["task", "group", "name", "model", "level", "metric", "data", "split"]
     return rows.groupby(keys, sort=False)["value"].mean().reset_index()
 
 

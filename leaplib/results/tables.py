@@ -1,210 +1,35 @@
-"""The paper's tables beside ours, from saved results alone."""
+"""Tables from saved results: each a tidy frame by name, saved as CSV, and shown as people read it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.io.formats.style import Styler
 
+from leaplib.base.errors import InputError
 from leaplib.base.files import atomic_path
 from leaplib.base.layout import Layout
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.selection import PDX
 from leaplib.cohorts.splits import XENOGRAFTS
-from leaplib.models.table import CONTROLS, names
-from leaplib.results.external import REPRODUCIBILITY
-from leaplib.results.published import published_scores, published_xenografts
-from leaplib.results.scores import models_only, split_values
-from leaplib.tasks import TASKS, Task
+from leaplib.results import printing
+from leaplib.results.claims import claims
+from leaplib.results.comparisons import TESTS, choice, compare_variants, gains
+from leaplib.results.load import Results
+from leaplib.results.printing import ORDER
+from leaplib.results.published import RENAMED, published, published_scores
+from leaplib.results.scores import models_only, split_values, variant_values
+from leaplib.runs.candidates import CANDIDATES
+from leaplib.runs.variants import NUMBER, REFERENCES, STEPS
+from leaplib.tasks import HARMONISE, TASKS, Task
 
-MISSING = "\N{EN DASH}"
-ORDER = [REPRODUCIBILITY, *CONTROLS.values(), *names()]
-
-
-def summary(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and SD over splits beside the published values (supplementary tables 2 and 3).
-
-    Returns
-    -------
-    DataFrame
-        task, model, level, metric, mean, sd, n_splits, data, published_mean, published_sd. SD is the sample
-        SD over splits (NaN for a single one); the training mean's per-perturbation correlations are 0
-        by definition.
-    """
-    values = models_only(split_values(scores)).groupby(["task", "model", "level", "metric", "data"], as_index=False)[
-        "value"
-    ]
-    table = values.agg(mean="mean", sd="std", n_splits="count")
-    published = published_scores().rename(columns={"mean": "published_mean", "sd": "published_sd"})
-    table = table.merge(published, how="left", on=["task", "model", "level", "metric"])
-    rank = {model: position for position, model in enumerate(ORDER)}
-    table = table.sort_values(["task", "level", "metric", "model"], key=lambda column: column.map(rank).fillna(-1)
-                              if column.name == "model" else column, kind="stable", ignore_index=True)  # fmt: skip
-    columns = ["task", "model", "level", "metric", "mean", "sd", "n_splits", "data", "published_mean", "published_sd"]
-    return table[columns]
-
-
-def supplementary_table_2(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the summary of task 1b; beside real data with the paper's models that are not among ours (n_splits 0)."""
-    table = summary(scores[scores["task"] == "1b"])
-    if set(table["data"]) != {"real"}:
-        return table
-    published = published_scores().query("task == '1b'")
-    published = published[~published["model"].isin(table["model"])]
-    published = published.rename(columns={"mean": "published_mean", "sd": "published_sd"})
-    return pd.concat([published.assign(n_splits=0, data="real"), table], ignore_index=True)[list(table.columns)]
-
-
-def readable(table: pd.DataFrame, level: str = "per_perturbation") -> pd.DataFrame:
-    """Return a summary as people read it: one row a model, "mean (SD)" a metric, the published value beside."""
-    part = table[table["level"] == level]
-    text = part.assign(
-        ours=[mean_sd(mean, sd) for mean, sd in zip(part["mean"], part["sd"], strict=True)],
-        paper=[mean_sd(mean, sd) for mean, sd in zip(part["published_mean"], part["published_sd"], strict=True)],
-    )
-    text["paper"] = text["paper"].where(text["data"] == "real", "")  # nothing to compare simulated data with
-    wide = text.pivot(index=["task", "model"], columns="metric", values="ours")
-    wide = wide.reindex(columns=["spearman", "pearson", "mse"]).fillna("").loc[:, lambda t: (t != "").any()]
-    spearman = text[text["metric"] == "spearman"].set_index(["task", "model"])
-    wide = wide.assign(paper=spearman["paper"], splits=spearman["n_splits"], data=spearman["data"])
-    names = {"spearman": "Spearman", "pearson": "Pearson", "mse": "MSE", "paper": "Spearman in the paper"}
-    return wide.loc[spearman.index].rename(columns=names).rename_axis(columns=None)
-
-
-def by_split(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return per-perturbation Spearman correlations, splits (or tissues) x models."""
-    part = models_only(split_values(scores, "per_perturbation", "spearman"))
-    wide = part.pivot(index=["task", "split"], columns="model", values="value")
-    return wide[[model for model in ORDER if model in wide]].rename_axis(columns=None)
-
-
-def verdict(scores: pd.DataFrame, task: str) -> str:
-    """Return, in a few sentences, how the models compare on a task, from these scores alone.
-
-    What is missing is an en dash, and what is compared with it is left out.
-    """
-    part = scores[scores["task"] == task]
-    wide = by_split(part).dropna(how="all") if len(part) else pd.DataFrame()
-    if "LEAP" not in wide or wide["LEAP"].isna().all():
-        return f"**Task {task}**: LEAP has no results (failed, or not run), and there is nothing to compare."
-    mean = wide.mean()
-    members = _member_means(part)
-    splits = {"tissue": "unseen tissues", "xenograft": "overlapping subsets"}.get(TASKS[task].design, "holdouts")
-    least, most = (MISSING, MISSING) if members.empty else (f"{members.min():.3f}", f"{members.max():.3f}")
-    text = (
-        f"**Task {task}** ({part['data'].iloc[0]} data, {len(wide)} {splits}). LEAP reaches a mean per-perturbation "
-        f"Spearman correlation of {_value(mean, 'LEAP')}{_fewer(wide, 'LEAP')}. Its {len(members)} members alone reach "
-        f"{least} to {most} (PS-LASSO in the tables: {_value(mean, 'PS-LASSO')}); LEAP is above PS-LASSO in "
-        f"{_won(wide, 'PS-LASSO', splits)}, and PS-KNN reaches {_value(mean, 'PS-KNN')}. Of the controls, the tissue "
-        f"mean reaches {_value(mean, 'Tissue mean')} and LEAP on shuffled labels "
-        f"{_value(mean, 'LEAP (shuffled labels)')}."
-    )
-    return text + _others(wide, splits) + _reported(part, task)
-
-
-def _member_means(scores: pd.DataFrame) -> pd.Series:
-    """Return the mean over splits of each member of LEAP that has results."""
-    singles = split_values(scores, "per_perturbation", "spearman").query("model == 'PS-LASSO'")
-    return singles.groupby("member")["value"].mean().dropna()
-
-
-def _others(wide: pd.DataFrame, splits: str) -> str:
-    """Return a sentence on models that are neither LEAP's nor controls."""
-    mean = wide.mean().dropna()
-    others = [model for model in names() if model in mean and model not in ("LEAP", "PS-LASSO", "PS-KNN")]
-    if not others:
-        return ""
-    best = str(mean[others].idxmax())
-    return f" Other models: {_listed(mean, others)}; LEAP is above {best} in {_won(wide, best, splits)}."
-
-
-def _reported(scores: pd.DataFrame, task: str) -> str:
-    """Return a sentence on what the paper reports, beside real data."""
-    published = published_scores().query("task == @task and metric == 'spearman' and level == 'per_perturbation'")
-    paper = published.set_index("model")["mean"]
-    if paper.empty or scores["data"].iloc[0] != "real":
-        return ""
-    return f" The paper reports: {_listed(paper, ['LEAP', *paper.index.difference(['LEAP'], sort=False)])}."
-
-
-def _won(wide: pd.DataFrame, other: str, splits: str) -> str:
-    """Return "2 of 3 holdouts": in how many of those that both have results on LEAP is above another model."""
-    both = wide[["LEAP", other]].dropna() if other in wide else wide.head(0)
-    return f"{int((both['LEAP'] > both[other]).sum()) if len(both) else 0} of {len(both)} {splits}"
-
-
-def _value(values: pd.Series, name: str) -> str:
-    """Return a number with three decimals, an en dash where there is none."""
-    return MISSING if pd.isna(values.get(name)) else f"{values[name]:.3f}"
-
-
-def _fewer(wide: pd.DataFrame, model: str) -> str:
-    """Return " (on 2 of 3)" where a model has results on some splits alone."""
-    n = wide[model].count()
-    return "" if n == len(wide) else f" (on {n} of {len(wide)})"
-
-
-def _listed(values: pd.Series, models: Sequence[str]) -> str:
-    """Return "LEAP 0.350, PS-LASSO 0.339"."""
-    return ", ".join(f"{model} {values[model]:.3f}" for model in models)
-
-
-def mean_sd(mean: float, sd: float, digits: int = 4) -> str:
-    """Return "0.3504 (0.0119)", or "369595 (338536)" of thousands; without an SD or a mean where there is none."""
-    if pd.isna(mean):
-        return ""
-    digits = digits if abs(mean) < 1000 else 0
-    return f"{mean:.{digits}f}" if pd.isna(sd) else f"{mean:.{digits}f} ({sd:.{digits}f})"
-
-
-def supplementary_table_7(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores on xenografts drug by drug: mean and SD over the subsets, beside the paper's (task 5b).
-
-    Parameters
-    ----------
-    scores : DataFrame
-        As `leaplib.results.scores.load_scores`; other tasks than 5a and 5b are left out.
-
-    Returns
-    -------
-    DataFrame
-        task, drug, model, level, metric, mean, sd, n_splits, data, published_mean, published_sd.
-    """
-    rows = scores[(scores["perturbation"] != "") & (scores["test_set"] >= 0) & (scores["split"] == XENOGRAFTS)]
-    keys = ["task", "perturbation", "model", "level", "metric", "data"]
-    values = models_only(rows).groupby(keys, sort=False)["value"].agg(mean="mean", sd="std", n_splits="count")
-    table = pd.DataFrame(values).reset_index().rename(columns={"perturbation": "drug"})
-    table = table.merge(published_xenografts(), how="left", on=["task", "model", "drug", "metric"])
-    simulated = table["data"] != "real"
-    table.loc[simulated, ["published_mean", "published_sd"]] = np.nan
-    return table[["task", "drug", "model", "level", "metric", "mean", "sd", "n_splits", "data", "published_mean",
-                  "published_sd"]]  # fmt: skip
-
-
+PAPER = ["published_mean", "published_sd"]
+SCORES = ["task", "model", "level", "metric", "mean", "sd", "n_splits", "data", *PAPER]
 COUNTS = ("samples", "perturbations", "pairs")
-
-
-def table_1(cohorts: Mapping[str, Cohort]) -> pd.DataFrame:
-    """Return table 1: the tasks, with the counts of this run beside the paper's, missing where it gives none."""
-    rows = []
-    for task_id, cohort in cohorts.items():
-        task = TASKS[task_id]
-        rows.append({
-            "challenge": task.challenge, "task": task.id, "title": task.title, "label": task.label,
-            "studies": _studies(cohort, task) if cohort.data == "real" else "simulated cohort",
-            "samples": len(cohort.samples), "perturbations": cohort.response.shape[1], "pairs": cohort.n_pairs,
-            **{f"paper_{what}": getattr(task, f"paper_{what}") or pd.NA for what in COUNTS}, "data": cohort.data,
-        })  # fmt: skip
-    return pd.DataFrame(rows).astype(dict.fromkeys([f"paper_{what}" for what in COUNTS], "Int64"))
-
-
-def _studies(cohort: Cohort, task: Task) -> str:
-    """Return the studies that a cohort's labels are of, in the task's order: those at hand that are not held out."""
-    present = {study for names in cohort.samples["study"].unique() for study in names.split("/")}
-    return ", ".join([study for study in (*task.studies, PDX) if study in present])
-
-
-# Supplementary table 1 of the paper: samples, perturbations, pairs.
+GOALS = {"2a": 0.05, "3b": 0.15, "4a": 0.15, "4b": 0.15}
+"""How much better than LEAP a successor should be, relative to it."""
 STUDIES = {
     "DepMap 23Q4": ("cell line", "gene dependency", 1019, 1539, 1_568_222),
     "DepMap 22Q4": ("cell line", "gene dependency", 893, 1223, 1_092_139),
@@ -216,45 +41,301 @@ STUDIES = {
     "PRISM": ("cell line", "AAC", 476, 254, 644_437),
     PDX: ("xenograft", "minus best change of tumour volume (%)", 140, 5, 227),
 }
+"""Supplementary table 1 of the paper: disease model, label, samples, perturbations, pairs."""
 
 
-def supplementary_table_1(flows: Mapping[str, pd.DataFrame], data: Mapping[str, str]) -> pd.DataFrame:
-    """Return supplementary table 1: each study after its own selection rules, beside the paper's counts.
+def table_1(cohorts: dict[str, Cohort]) -> pd.DataFrame:
+    """Return the tasks, with the counts of this run beside the paper's, missing where it gives none."""
+    rows = []
+    for task, cohort in ((TASKS[name], cohort) for name, cohort in cohorts.items()):
+        about = {name: getattr(task, name) for name in ("challenge", "id", "title", "label")}
+        studies = _studies(cohort, task) if cohort.data == "real" else "simulated cohort"
+        ours = (len(cohort.samples), cohort.response.shape[1], cohort.n_pairs)
+        theirs = {f"paper_{what}": getattr(task, f"paper_{what}") or pd.NA for what in COUNTS}
+        rows.append(
+            about | {"studies": studies} | dict(zip(COUNTS, ours, strict=True)) | theirs | {"data": cohort.data}
+        )
+    table = pd.DataFrame(rows).astype(dict.fromkeys([f"paper_{what}" for what in COUNTS], "Int64"))
+    return table.rename(columns={"id": "task"})
+
+
+def _studies(cohort: Cohort, task: Task) -> str:
+    """Return the studies that a cohort's labels are of, in the task's order: those at hand that are not held out."""
+    present = {study for names in cohort.samples["study"].unique() for study in names.split("/")}
+    return ", ".join([study for study in (*task.studies, PDX) if study in present])
+
+
+def supplementary_table_1(flows: pd.DataFrame) -> pd.DataFrame:
+    """Return each study after its own selection rules, beside the paper's counts, from `Results.flows`."""
+    last = flows.drop_duplicates(["task", "branch"], keep="last").set_index("branch")
+    rows = []
+    for task, part in last.groupby("task", sort=False):
+        held_out = next((study for study in TASKS[str(task)].external if study in part.index), None)
+        for study, (model, label, *counts) in STUDIES.items():
+            if study not in part.index:
+                continue
+            row = part.loc[study]
+            role = "test" if study == PDX else "external" if study == held_out else "training"
+            rows.append({"study": study, "disease_model": model, "label": label, "role": role, "last_rule": row["step"]}
+                        | row[["tissues", *COUNTS]].to_dict()
+                        | {f"paper_{what}": count for what, count in zip(COUNTS, counts, strict=True)}
+                        | {"data": row["data"]})  # fmt: skip
+    return pd.DataFrame(rows).drop_duplicates("study", ignore_index=True)
+
+
+def summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and sample SD over splits beside the published values: `SCORES`.
+
+    The training mean's correlations per perturbation are 0 by definition.
+    """
+    values = models_only(split_values(scores))
+    groups = values.groupby(["task", "model", "level", "metric", "data"], as_index=False)["value"]
+    table = groups.agg(mean="mean", sd="std", n_splits="count")
+    keys = ["task", "model", "level", "metric"]
+    table = table.merge(published_scores().rename(columns=RENAMED), how="left", on=keys)
+    rank = table["model"].map(dict(zip(ORDER, range(len(ORDER)), strict=True))).fillna(-1)
+    order = table.assign(rank=rank).sort_values(["task", "level", "metric", "rank"], kind="stable").index
+    return table.loc[order, SCORES].reset_index(drop=True)
+
+
+def supplementary_table_2(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the summary of task 1b; beside real data with the paper's models that are not among ours (n_splits 0)."""
+    table = summary(scores[scores["task"] == "1b"])
+    if set(table["data"]) != {"real"}:
+        return table
+    theirs = published("suppl. 2").rename(columns=RENAMED).assign(n_splits=0, data="real")
+    theirs = theirs[~theirs["model"].isin(table["model"])].reindex(columns=SCORES)
+    return pd.concat([theirs, table.astype({"n_splits": int})], ignore_index=True)
+
+
+def supplementary_table_7(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores on xenografts drug by drug: mean and SD over the subsets, beside the paper's (task 5b)."""
+    rows = scores[(scores["perturbation"] != "") & (scores["test_set"] >= 0) & (scores["split"] == XENOGRAFTS)]
+    keys = ["task", "perturbation", "model", "level", "metric", "data"]
+    values = models_only(rows).groupby(keys, sort=False)["value"].agg(mean="mean", sd="std", n_splits="count")
+    theirs = published("suppl. 7").rename(columns=RENAMED)[["task", "perturbation", "model", "metric", *PAPER]]
+    table = values.reset_index().merge(theirs, how="left", on=["task", "perturbation", "model", "metric"])
+    table.loc[table["data"] != "real", PAPER] = np.nan
+    return table[["task", "perturbation", *SCORES[1:]]].rename(columns={"perturbation": "drug"})
+
+
+def by_split(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return per-perturbation Spearman correlations, splits (or tissues) x models."""
+    part = models_only(split_values(scores, "per_perturbation", "spearman"))
+    wide = part.pivot(index=["task", "split"], columns="model", values="value")
+    return wide[[model for model in ORDER if model in wide]].rename_axis(columns=None)
+
+
+def ablation_table(scores: pd.DataFrame, groups: Sequence[str], named: str = "name") -> pd.DataFrame:
+    """Return means, published values (beside real data) and paired tests of groups of variants.
 
     Parameters
     ----------
-    flows : mapping of task id to DataFrame
-        Counts after each rule, as `leaplib.cohorts.prepare.load_cohort` returns them.
-    data : mapping of task id to {"real", "simulated"}
+    scores : DataFrame
+        As `Results.ablations`.
+    groups : sequence of str
+    named : str
+        What the names of variants are called.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `SCORES` and, on rows of Spearman's correlation per perturbation, of the paired tests, which are
+        over all test samples of a split where means are over its test sets; `note` says why a variant was not run.
     """
-    rows: dict[str, dict] = {}
-    for task, flow in flows.items():
-        for study, (model, label, samples, perturbations, pairs) in STUDIES.items():
-            steps = flow[flow["branch"] == study]
-            if steps.empty or study in rows:
-                continue
-            last = steps.iloc[-1]
-            rows[study] = {
-                "study": study, "disease_model": model, "label": label,
-                "role": _role(study, task, flow), "last_rule": last["step"],
-                "tissues": last["tissues"], "samples": last["samples"], "perturbations": last["perturbations"],
-                "pairs": last["pairs"], "paper_samples": samples, "paper_perturbations": perturbations,
-                "paper_pairs": pairs, "data": data[task],
-            }  # fmt: skip
-    return pd.DataFrame(list(rows.values()))
+    rows = scores[scores["group"].isin(groups)].rename(columns={"variant": "name"})
+    if rows.empty:
+        raise InputError(f"no scores of {', '.join(groups) or 'any group'}: run these variants first")
+    keys = ["task", "group", "name", "model", "level", "metric", "data"]
+    means = variant_values(rows).groupby(keys, sort=False)["value"].agg(mean="mean", sd="std", n_splits="count")
+    left_out = rows.loc[rows["note"] != "", [*keys, "note"]].assign(n_splits=0)
+    table = pd.concat([means.reset_index(), left_out]).fillna({"note": ""})
+    order = rows.drop_duplicates(["task", "group", "name"])[["task", "group", "name"]].reset_index(drop=True)
+    order = order.assign(number=order.groupby(["task", "group"]).cumcount() + 1, place=order.index)
+    on = ["task", "group", "number", "level", "metric"]
+    theirs = published("suppl.").rename(columns=RENAMED).dropna(subset="number").astype({"number": int})[[*on, *PAPER]]
+    table = table.merge(order, on=["task", "group", "name"]).merge(theirs, how="left", on=on)
+    table.loc[table["data"] != "real", PAPER] = np.nan
+    tests = compare_variants(scores[scores["group"].isin(groups)])
+    table = table.merge(tests, how="left", on=["task", "group", "name", "level", "metric"])
+    first = ["group"] if len(groups) > 1 or groups[0] in REFERENCES else ["number"] if groups == [STEPS] else []
+    table = table.sort_values("place", kind="stable", ignore_index=True)
+    table = table[[*first, "name", *SCORES[:8], *PAPER, *TESTS, "note"]]
+    return table.rename(columns={"number": "step", "name": named})
 
 
-def _role(study: str, task: str, flow: pd.DataFrame) -> str:
-    """Return what a study is for: xenografts are tested on, and the first external study that is there validates."""
-    held_out = next((other for other in TASKS[task].external if (flow["branch"] == other).any()), None)
-    return "test" if study == PDX else "external" if study == held_out else "training"
+def steps_frame(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return what supplementary figure 4 draws: the steps by split, p-values over perturbations (Holm)."""
+    table = ablation_table(scores, [STEPS]).query("level == 'per_perturbation' and metric == 'spearman'")
+    table = table.rename(columns={"p_perturbations_holm": "p_value"})
+    table = table[["task", "step", "name", "data", "p_value", *PAPER]]
+    values = _drawn(scores[scores["group"] == STEPS])[["task", "name", "split", "value", "n_perturbations"]]
+    return table.merge(values, on=["task", "name"])
 
 
-def data_preparation(flows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return the counts after each selection rule of every task: task, branch, step, tissues, samples, ...."""
-    frames = [flow.assign(task=task) for task, flow in flows.items()]
-    table = pd.concat(frames, ignore_index=True)
-    return table[["task", *(column for column in table if column != "task")]]
+def bars_frame(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return what the figure of the additional comparisons draws: those with something to be compared with."""
+    values = _drawn(scores[scores["group"].isin(REFERENCES) & (scores["group"] != NUMBER)])
+    values = values.assign(group=values["group"] + " (task " + values["task"] + ")")
+    values = values[values.groupby("group")["name"].transform("nunique") > 1]
+    return values[["task", "group", "name", "split", "value", "n_perturbations", "data"]].reset_index(drop=True)
+
+
+def number_frame(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return what the figure of LEAP by its number of representations draws."""
+    values = _drawn(scores[scores["group"] == NUMBER])
+    values = values.assign(number=values["name"].astype(int))
+    return values[["task", "number", "split", "value", "n_perturbations", "data"]].reset_index(drop=True)
+
+
+def _drawn(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return Spearman's correlation of each variant and split, and of how many perturbations it is the mean."""
+    single = scores[(scores["perturbation"] != "") & (scores["metric"] == "spearman") & scores["value"].notna()]
+    single = single.rename(columns={"variant": "name"})
+    keys = ["task", "group", "name", "split"]
+    counts = single.groupby(keys)["perturbation"].nunique().rename("n_perturbations").reset_index()
+    values = variant_values(scores).query("level == 'per_perturbation' and metric == 'spearman'")
+    return values.merge(counts, how="left", on=keys)
+
+
+def gains_table(scores: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """Return the gains of candidates with what they cost and what was aimed at.
+
+    Parameters
+    ----------
+    scores, times : DataFrame
+        As `Results.candidates` and `Results.times`.
+
+    Returns
+    -------
+    DataFrame
+        As `leaplib.results.comparisons.gains`, with core_seconds (a split, fits of LEAP's members included, what makes
+        the features not; NaN where the log does not know) in place of seconds, and goal (relative; NaN: none).
+    """
+    table = gains(scores)
+    seconds = [_core_seconds(row["candidate"], row["task"], row["seconds"], times) for row in table.to_dict("records")]
+    table = table.assign(seconds=seconds).rename(columns={"seconds": "core_seconds"})
+    return table.assign(goal=table["task"].map(GOALS).astype(float))
+
+
+def _core_seconds(name: str, task: str, seconds: float, times: pd.DataFrame) -> float:
+    """Return what a candidate takes on a split: what the log tells of the runs' own models, else what was measured."""
+    candidate = CANDIDATES[name]
+    if candidate.mean_of:
+        return sum(_core_seconds(part, task, 0.0, times) for part in candidate.mean_of)
+    if candidate.estimator is not None:
+        return seconds
+    models = times["model"].astype(str)
+    own = models == ("PS-LASSO r0" if name == "PS-LASSO" else name)
+    wanted = own | models.str.startswith("PS-LASSO r") if name == "LEAP" else own
+    fits = times[wanted & times["task"].eq(task)]
+    return float(fits.groupby("split")["core_seconds"].sum().mean()) if len(fits) else np.nan
+
+
+def domain_shift(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return models under each way to bring cell lines and xenografts together: harmonise, model, data, mean, sd.
+
+    Of the mean Spearman correlation over drugs, over subsets of the xenografts; the task "5a combat" is 5a with ComBat.
+    """
+    values = models_only(split_values(scores, "per_perturbation", "spearman"))
+    ways = values["task"].str.partition(" ")[2].replace("", HARMONISE[0])
+    kept = values.loc[ways != HARMONISE[0], "model"].unique()
+    values = values.assign(harmonise=pd.Categorical(ways, HARMONISE, ordered=True))[values["model"].isin(kept)]
+    groups = values.groupby(["harmonise", "model", "data"], sort=False, observed=True)["value"]
+    table = groups.agg(mean="mean", sd="std").reset_index().sort_values("harmonise", kind="stable", ignore_index=True)
+    return table.astype({"harmonise": str})
+
+
+def _data_preparation(results: Results) -> pd.DataFrame:
+    return results.flows.drop(columns="data")
+
+
+def _additional(results: Results) -> pd.DataFrame:
+    order = {group: position for position, group in enumerate(REFERENCES)}
+    scores = results.ablations[results.ablations["group"].isin(order)]
+    scores = scores.sort_values("group", key=lambda groups: groups.map(order), kind="stable")
+    return ablation_table(scores, list(order))
+
+
+def _variants(group: str, named: str = "name") -> Callable[[Results], pd.DataFrame]:
+    return lambda results: ablation_table(results.ablations, [group], named)
+
+
+def _choice(results: Results) -> pd.DataFrame:
+    return choice(results.inner, results.candidates).assign(data=results.inner["data"].iloc[0])
+
+
+TABLES: dict[str, tuple[str, Callable[[Results], pd.DataFrame]]] = {
+    "table_1": ("cohorts", lambda results: table_1(results.cohorts)),
+    "supplementary_table_1": ("flows", lambda results: supplementary_table_1(results.flows)),
+    "supplementary_table_2": ("scores", lambda results: supplementary_table_2(results.scores)),
+    "supplementary_table_3": ("scores", lambda results: summary(results.all_scores)),
+    "supplementary_table_4": ("ablations", _variants(STEPS)),
+    "supplementary_table_5": (
+        "ablations",
+        _variants("ensembles", "strategy"),
+    ),
+    "supplementary_table_6": ("ablations", _variants("tuning", "strategy")),
+    "supplementary_table_7": ("scores", lambda results: supplementary_table_7(results.scores)),
+    "comparisons": ("scores", lambda results: results.comparisons),
+    "claims": ("scores", claims),
+    "data_preparation": ("flows", _data_preparation),
+    "ablations_additional": ("ablations", _additional),
+    "domain_shift": ("harmonised", lambda results: domain_shift(results.harmonised)),
+    "beyond_leap": ("candidates", lambda results: gains_table(results.candidates, results.times)),
+    "beyond_leap_choice": ("inner", _choice),
+}
+"""Each table's name, the part of the results that it rests on, and what makes it a tidy frame."""
+
+
+def tidy(name: str, results: Results) -> pd.DataFrame:
+    """Return a table of `TABLES` as a tidy frame; an InputError where it has no results, which says what makes them."""
+    name = name.replace(" ", "_")
+    if name not in TABLES:
+        raise InputError(f"table {name!r} is unknown: use one of {', '.join(TABLES)}")
+    part, make = TABLES[name]
+    frame = make(results) if len(getattr(results, part)) else pd.DataFrame()
+    if frame.empty:
+        raise InputError(f"{name.replace('_', ' ')} has no results: {results.why(part)}")
+    return frame
+
+
+def table(name: str, results: Results, digits: int = printing.DIGITS, **kept: Any) -> Styler:
+    """Save a table as CSV and return it as people read it.
+
+    Parameters
+    ----------
+    name : str
+        Such as "table 1" or "supplementary table 3", see `TABLES`.
+    results : Results
+    digits : int
+        Decimals of scores.
+    **kept
+        Rows to show, by column: `task=["1a", "2a"]`, `level="overall"`; the CSV holds all.
+    """
+    frame = tidy(name, results)
+    save_table(frame, results.profile.name, name.replace(" ", "_"))
+    for column, values in kept.items():
+        if column not in frame:
+            raise InputError(f"{name} has no column {column!r}: use one of {', '.join(map(str, frame))}")
+        frame = frame[frame[column].isin([values] if isinstance(values, str) else list(values))]
+    return printing.styled(name.replace(" ", "_"), frame, digits)
+
+
+def save_tables(results: Results, digits: int = printing.DIGITS) -> list[Path]:
+    """Write every table that has results as CSV and LaTeX, and all of them as one workbook."""
+    frames = {}
+    for name in TABLES:
+        try:
+            frames[name] = tidy(name, results)
+        except InputError:
+            continue  # `results.missing` says why
+    if not frames:
+        raise InputError("there is no table to write: run notebooks 01 to 06 first")
+    profile = results.profile.name
+    paths = [save_table(frame, profile, name) for name, frame in frames.items()]
+    printed = {name: printing.styled(name, frame, digits) for name, frame in frames.items()}
+    return [*paths, printing.save_workbook(printed, profile), *printing.save_latex(printed, profile)]
 
 
 def save_table(table: pd.DataFrame, profile: str, name: str) -> Path:

@@ -17,7 +17,8 @@ import pytest
 from leaplib import profiles
 from leaplib.__main__ import main
 from leaplib.base.layout import slug
-from leaplib.results import external, tables
+from leaplib.results import tables
+from leaplib.results.load import Results
 from leaplib.runs.jobs import Fit
 
 TINY = replace(
@@ -47,7 +48,7 @@ def command() -> int:
     """Do what `leap run` does, and save the table that it prints."""
     code = main(COMMAND)
     if code == 0:
-        tables.save_table(tables.summary(external.all_scores("tiny")), "tiny", "supplementary_table_3")
+        tables.table("supplementary table 3", Results("tiny"))
     return code
 
 

@@ -15,7 +15,6 @@ from leaplib.figures import redraw
 from leaplib.models.table import code_of
 from leaplib.profiles import get_profile
 from leaplib.representation import pretraining
-from leaplib.results import external
 from leaplib.runs import ablations
 from leaplib.tasks import get_task
 from tests.frames import make_scores, make_subset_scores, points
@@ -150,8 +149,8 @@ def test_nothing_is_trained_or_computed_for_what_was_not_saved():
         pretraining.saved_embedding(SMOKE, get_task("2a"))
     with pytest.raises(InputError, match=r"no DAMAEs in .* run notebook 02"):
         pretraining.learning_curves(SMOKE, get_task("2a"))
-    with pytest.raises(InputError, match=r"no external validation in .* run notebook 03"):
-        external.saved_scores(SMOKE, get_task("2a"))
+    with pytest.raises(InputError, match=r"no results of task 2a in .*: run `leap run --profile smoke`"):
+        redraw.Saved("smoke").external()
     assert not list(Layout("smoke").results.rglob("*.parquet"))
 
 

@@ -1,35 +1,23 @@
 """Claims: each rule on made-up numbers, each measure on made-up results, and the list held against the paper."""
 
-import ast
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib.results import claims, evidence, measures
-from leaplib.results.claim_list import CLAIMS, reported, reported_gain, reported_margin
-from leaplib.results.claims import (
-    DIRECTION,
-    FAILS,
-    HOLDS,
-    RULES,
-    UNTESTED,
-    Claim,
-    claims_table,
-    conclusion,
-    print_claims,
-)
-from leaplib.results.evidence import SCORE_COLUMNS, Evidence
+from leaplib.results import claims, measures
+from leaplib.results.claims import DIRECTION, FAILS, HOLDS, RULES, UNTESTED, claim_list, judge
 from leaplib.results.external import REPRODUCIBILITY
 from leaplib.results.measures import Finding, UntestedError
-from leaplib.results.published import STATED
+from leaplib.results.printing import VERDICTS, cells_of, styled
+from leaplib.results.published import published, published_scores
+from leaplib.results.verdicts import verdict
 from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
 from leaplib.runs.ablations import NOT_YET
 from leaplib.tasks import TASKS
+from tests.frames import COLUMNS as SCORE_COLUMNS
+from tests.frames import results_of
 
+CLAIMS = claim_list()
 MODELS = {"PP-LGBM": 0.25, "PP-tDNN": 0.24, "PP-MLP": 0.26, "PS-KNN": 0.2, "PS-LGBM": 0.27, "PS-LASSO": 0.3,
           "LEAP": 0.35, "PS-TCRP": 0.22, "PS-TCRP (10-shot)": 0.21}  # fmt: skip
 SPLITS = ("s0", "s1", "s2")
@@ -69,12 +57,12 @@ def ablations(means, task="1a", group="steps", data="real", notes=None):
 
 
 def row(claim, **parts):
-    return claim.row(Evidence(**parts))
-
-
-def by_text(text):
-    (found,) = [claim for claim in CLAIMS if claim.claim == text]
+    (found,) = claims.claims(results_of(**parts), CLAIMS[CLAIMS["claim"] == claim]).to_dict("records")
     return found
+
+
+def verdicts_of(**parts):
+    return claims.claims(results_of(**parts)).set_index("claim")["verdict"]
 
 
 # ---- the rules
@@ -101,18 +89,13 @@ def by_text(text):
     ],
 )  # fmt: skip
 def test_rules(rule, ours, published, verdict):
-    found = Finding(ours, "real", "")
-    assert RULES[rule](found, published) == verdict
-    assert Claim("c", "s", published, lambda _: found, rule).row(Evidence())["verdict"] == verdict
-    assert (
-        Claim("c", "s", published, lambda _: replace(found, data="mixed"), rule).row(Evidence())["verdict"] == UNTESTED
-    )
+    assert judge(rule, Finding(ours, "real", ""), published) == verdict
 
 
 def test_an_order_within_its_interval_holds_in_direction_alone():
-    assert RULES["order"](Finding(0.1, "real", "", low=-0.01), 0.1) == DIRECTION
-    assert RULES["order"](Finding(0.1, "real", "", low=0.01), 0.1) == HOLDS
-    assert RULES["order"](Finding(-0.1, "real", "", low=0.01), 0.1) == FAILS
+    assert judge("order", Finding(0.1, "real", "", low=-0.01), 0.1) == DIRECTION
+    assert judge("order", Finding(0.1, "real", "", low=0.01), 0.1) == HOLDS
+    assert judge("order", Finding(-0.1, "real", "", low=0.01), 0.1) == FAILS
 
 
 def test_the_rules_are_written_with_their_tolerances():
@@ -130,7 +113,7 @@ def test_the_rules_are_written_with_their_tolerances():
 
 @pytest.mark.parametrize("data", ["simulated", "mixed"])
 def test_on_simulated_data_the_number_is_given_and_the_claim_is_not_testable(data):
-    claim = by_text("LEAP's relative gain over PP-LGBM, task 1a")
+    claim = "LEAP's relative gain over PP-LGBM, task 1a"
     table = scores(data="simulated")
     if data == "mixed":
         table.loc[table["model"] == "LEAP", "data"] = "real"
@@ -141,13 +124,13 @@ def test_on_simulated_data_the_number_is_given_and_the_claim_is_not_testable(dat
 
 
 def test_what_was_not_run_is_not_testable_and_says_why():
-    claim = by_text("LEAP above all other models, task 1a")
+    claim = "LEAP above all other models, task 1a"
     lacking = scores()[lambda t: t["model"] != "PP-MLP"]
     found = row(claim, scores=lacking)
     assert (found["verdict"], found["data"], found["note"]) == (UNTESTED, "none", "task 1a has no results of PP-MLP")
     assert np.isnan(found["ours"])
     assert row(claim)["note"] == "task 1a has no results"
-    table = claims_table(Evidence(), CLAIMS)
+    table = claims.claims(results_of())
     assert set(table["verdict"]) == {UNTESTED}
     assert table["ours"].isna().all()
     assert (table["note"] != "").all()
@@ -157,96 +140,92 @@ def test_what_was_not_run_is_not_testable_and_says_why():
 
 
 def test_gains_orders_and_scores():
-    e = Evidence(scores=scores())
+    e = results_of(scores=scores())
     assert measures.gain(e, "1a", "LEAP", "PP-LGBM").value == pytest.approx(0.4)
     found = measures.margin(e, "1a")
     assert found.value == pytest.approx(0.05)  # above PS-LASSO, the best of the others
     assert 0.03 < found.low < 0.05
     assert found.n == "3 splits, 20 perturbations"
-    assert measures.score(e, "1a").value == pytest.approx(0.35)
+    assert measures.score(e, "1a", "LEAP").value == pytest.approx(0.35)
     assert measures.difference(e, "1a", "PS-LASSO", "PP-LGBM").value == pytest.approx(0.05)
     assert measures.above_members(e, "1a").value == pytest.approx(0.05)
-    overall = measures.margin(e, "1a", measures.OVERALL)
+    overall = measures.margin(e, "1a", "overall")
     assert overall.value == pytest.approx(0.7 * 0.05)
     assert np.isnan(overall.low)
-    assert measures.training_mean_share(e, "1a").value == pytest.approx(0.98 / 1.15)
+    assert measures.share(e, "1a", "Training mean", "LEAP").value == pytest.approx(0.98 / 1.15)
 
 
 def test_leap_behind_any_model_is_an_order_that_does_not_hold():
-    claim = by_text("LEAP above all other models, task 1a")
+    claim = "LEAP above all other models, task 1a"
     assert row(claim, scores=scores())["verdict"] == HOLDS
-    specific = by_text("a model a perturbation (PS-LASSO) above one of all (PP-LGBM), task 1a")
+    specific = "a model a perturbation (PS-LASSO) above one of all (PP-LGBM), task 1a"
     assert row(specific, scores=scores())["ours"] == pytest.approx(0.05)
     assert row(specific, scores=scores(PP_LGBM=0.31))["verdict"] == FAILS
     behind = scores(PP_MLP=0.36)
     assert row(claim, scores=behind)["verdict"] == FAILS
-    assert row(by_text("LEAP's relative gain over PP-LGBM, task 1a"), scores=scores(PP_LGBM=0.36))["verdict"] == FAILS
+    assert row("LEAP's relative gain over PP-LGBM, task 1a", scores=scores(PP_LGBM=0.36))["verdict"] == FAILS
 
 
 def test_models_that_the_paper_lacks_are_no_rivals_in_its_claims():
     ahead = scores(**{"PS-RIDGE": 0.5})
-    assert row(by_text("LEAP above all other models, task 1a"), scores=ahead)["verdict"] == HOLDS
-    assert measures.largest_p(Evidence(scores=ahead), ("1a",)).value < 0.05
+    assert row("LEAP above all other models, task 1a", scores=ahead)["verdict"] == HOLDS
+    assert measures.largest_p(results_of(scores=ahead), "1a").value < 0.05
 
 
 def test_gains_are_of_the_splits_that_both_ran_on():
     lacking = scores()
     lacking.loc[(lacking["model"] == "LEAP") & (lacking["split"] == "s2"), "value"] = 5.0
     lacking = lacking[~((lacking["model"] == "PP-LGBM") & (lacking["split"] == "s2"))]
-    found = measures.gain(Evidence(scores=lacking), "1a", "LEAP", "PP-LGBM")
+    found = measures.gain(results_of(scores=lacking), "1a", "LEAP", "PP-LGBM")
     assert found.value == pytest.approx(0.4)
     assert found.n.startswith("2 splits")
     with pytest.raises(UntestedError, match="not above 0"):
-        measures.gain(Evidence(scores=scores(PP_LGBM=-0.1)), "1a", "LEAP", "PP-LGBM")
+        measures.gain(results_of(scores=scores(PP_LGBM=-0.1)), "1a", "LEAP", "PP-LGBM")
 
 
 def test_tissues_and_tasks_won():
     one_lost = scores("4a", splits=tuple("abcd"))
     rows = (one_lost["model"] == "PP-MLP") & (one_lost["split"] == "b") & (one_lost["perturbation"] == "")
     one_lost.loc[rows, "value"] = 0.9
-    e = Evidence(scores=pd.concat([one_lost, scores("1a", PS_KNN=0.4)]))
+    e = results_of(scores=pd.concat([one_lost, scores("1a", PS_KNN=0.4)]))
     assert measures.splits_won(e, "4a").value == 0.75
-    assert row(by_text("share of tissues in which LEAP is above all other models, task 4a"), scores=one_lost)[
+    assert row("share of tissues in which LEAP is above all other models, task 4a", scores=one_lost)[
         "published"] == pytest.approx(0.8)  # fmt: skip
-    won = measures.tasks_won(Evidence(scores=pd.concat([scores("4a"), scores("1a", PS_KNN=0.4)])), ("4a", "1a"))
+    won = measures.tasks_won(results_of(scores=pd.concat([scores("4a"), scores("1a", PS_KNN=0.4)])), "4a 1a")
     assert (won.value, won.n, won.data) == (0.5, "2 tasks", "real")
 
 
 def test_gains_on_tissues_against_gains_on_lines():
     parts = [scores("3a", PP_LGBM=0.2), scores("4a", PP_LGBM=0.175), scores("1a"), scores("2a", data="simulated")]
-    found = measures.gap_of_gains(Evidence(scores=pd.concat(parts)), ("3a", "4a"), ("1a", "2a"))
+    found = measures.gap_of_gains(results_of(scores=pd.concat(parts)), "3a 4a", "1a 2a")
     assert found.value == pytest.approx(0.75 - 0.4)
     assert found.data == "mixed"
 
 
 def test_the_largest_p_is_1_where_leap_is_behind():
-    e = Evidence(scores=pd.concat([scores("1a"), scores("1b")]))
-    found = measures.largest_p(e, ("1a", "1b"))
+    e = results_of(scores=pd.concat([scores("1a"), scores("1b")]))
+    found = measures.largest_p(e, "1a 1b")
     assert found.value == e.comparisons["p_holm"].max() < 0.05
-    assert measures.largest_p(Evidence(scores=scores("1a", PS_KNN=0.5)), ("1a",)).value == 1.0
+    assert measures.largest_p(results_of(scores=scores("1a", PS_KNN=0.5)), "1a").value == 1.0
 
 
 STEPS = (0.28, 0.32, 0.32, 0.32, 0.318, 0.317, 0.316, 0.32, 0.332)
 
 
 def test_steps_of_the_ablation():
-    e = Evidence(ablations=ablations(STEPS))
-    assert measures.step_gain(e, "1a", "steps", 2, 1).value == pytest.approx(0.32 / 0.28 - 1)
-    gap = measures.step_gap(e, "1a", "steps", ((9, 8), (8, 7)))
+    e = results_of(ablations=ablations(STEPS))
+    assert measures.step_gain(e, "1a", "steps", "2-1").value == pytest.approx(0.32 / 0.28 - 1)
+    gap = measures.step_gap(e, "1a", "steps", "9-8 8-7")
     assert gap.value == pytest.approx(0.332 / 0.32 - 0.32 / 0.316)
-    verdicts = claims_table(e, [claim for claim in CLAIMS if "ensembling" in claim.section]).set_index("claim")[
-        "verdict"
-    ]
+    verdicts = claims.claims(e).set_index("claim")["verdict"]
     assert verdicts["gain of PS-LASSO instead of PP-LGBM, task 1a"] == HOLDS
     assert verdicts["PS-LASSO instead of PP-LGBM is the largest step, task 1a"] == HOLDS
     assert verdicts["gain of averaging 5 fold models, task 1a"] == HOLDS
     assert verdicts["gain of averaging over 5 DAMAEs, task 1a"] == HOLDS
     assert verdicts["a DAMAE that sees all samples loses less than 1%, task 1a"] == HOLDS
     assert verdicts["no gain by scaler and DAMAE that see all sources, task 1a"] == HOLDS
-    worse = Evidence(ablations=ablations((0.28, 0.281, 0.32, 0.32, 0.31, 0.317, 0.33, 0.32, 0.321)))
-    verdicts = claims_table(worse, [claim for claim in CLAIMS if "ensembling" in claim.section]).set_index("claim")[
-        "verdict"
-    ]
+    worse = results_of(ablations=ablations((0.28, 0.281, 0.32, 0.32, 0.31, 0.317, 0.33, 0.32, 0.321)))
+    verdicts = claims.claims(worse).set_index("claim")["verdict"]
     assert verdicts["gain of PS-LASSO instead of PP-LGBM, task 1a"] == DIRECTION
     assert verdicts["PS-LASSO instead of PP-LGBM is the largest step, task 1a"] == FAILS
     assert verdicts["gain of averaging 5 fold models, task 1a"] == FAILS
@@ -256,27 +235,25 @@ def test_steps_of_the_ablation():
 
 def test_a_step_whose_source_is_absent_is_stood_for_and_one_that_was_not_run_yet_is_not():
     absent = dict.fromkeys((3, 6, 7), "not run: GDSC not at hand")
-    e = Evidence(ablations=ablations(STEPS, notes=absent))
-    found = measures.step_gain(e, "1a", "steps", 8, 7)
+    e = results_of(ablations=ablations(STEPS, notes=absent))
+    found = measures.step_gain(e, "1a", "steps", "8-7")
     assert found.value == pytest.approx(0.32 / 0.318 - 1)
     assert found.n.endswith("5 in place of 7")
     with pytest.raises(UntestedError, match=r"ablation of task 1a \(steps\): 3 or 7 was not run"):
-        measures.step_gain(e, "1a", "steps", 7, 3)
-    assert measures.step_gap(e, "1a", "steps", ((2, 1), (3, 2), (9, 8))).value == pytest.approx(
-        0.32 / 0.28 - 0.332 / 0.32
-    )
+        measures.step_gain(e, "1a", "steps", "7-3")
+    assert measures.step_gap(e, "1a", "steps", "2-1 3-2 9-8").value == pytest.approx(0.32 / 0.28 - 0.332 / 0.32)
     with pytest.raises(UntestedError, match="nothing to compare with"):
-        measures.step_gap(e, "1a", "steps", ((2, 1), (3, 2)))
-    later = Evidence(ablations=ablations(STEPS, notes={7: NOT_YET}))
+        measures.step_gap(e, "1a", "steps", "2-1 3-2")
+    later = results_of(ablations=ablations(STEPS, notes={7: NOT_YET}))
     with pytest.raises(UntestedError, match="7 or 8 was not run"):
-        measures.step_gain(later, "1a", "steps", 8, 7)
+        measures.step_gain(later, "1a", "steps", "8-7")
 
 
 def test_regressors_on_one_representation_and_tuning():
     table = pd.concat([ablations((0.32, 0.3225, 0.332), group="ensembles"),
                        ablations((0.16, 0.165, 0.16), task="4a", group="tuning"),
                        ablations((0.16, 0.165, 0.16), task="3a", group="tuning")])  # fmt: skip
-    verdicts = claims_table(Evidence(ablations=table), CLAIMS).set_index("claim")["verdict"]
+    verdicts = claims.claims(results_of(ablations=table)).set_index("claim")["verdict"]
     assert verdicts["gain of 25 regressors on one representation over 5, task 1a"] == HOLDS
     assert verdicts["LEAP above 25 regressors on one representation, task 1a"] == HOLDS
     assert verdicts["gain of folds grouped by tissue, task 4a"] == HOLDS
@@ -291,16 +268,16 @@ def xenografts(**means):
 
 
 def test_xenografts():
-    e = Evidence(scores=xenografts())
+    e = results_of(scores=xenografts())
     assert measures.by_drug(e, "5b", "Erlotinib").value == pytest.approx(0.55)  # not the row over all xenografts
-    verdicts = claims_table(e, CLAIMS).set_index("claim")["verdict"]
+    verdicts = claims.claims(e).set_index("claim")["verdict"]
     assert verdicts["LEAP's Spearman correlation, Erlotinib, task 5b"] == HOLDS
     assert verdicts["LEAP's Spearman correlation, Cetuximab, task 5b"] == UNTESTED
     tuned = "no gain of PS-TCRP by fine-tuning on 10 xenografts, task 5a"
     assert verdicts[tuned] == HOLDS
     better = scores("5a", splits=("PDX",))
     better.loc[better["model"] == "PS-TCRP (10-shot)", "value"] += 0.2
-    assert row(by_text(tuned), scores=better)["verdict"] == FAILS
+    assert row(tuned, scores=better)["verdict"] == FAILS
 
 
 def external(study, leap):
@@ -308,15 +285,12 @@ def external(study, leap):
     label = table[table["model"] == "PS-KNN"].assign(model=REPRODUCIBILITY)
     label["value"] += 0.02
     table.loc[table["model"] == "LEAP", "value"] += leap - 0.35
-    return {
-        "scores": pd.concat([table, label]),
-        "flows": pd.DataFrame({"task": ["2a"], "branch": [study], "step": [""]}),
-    }
+    return {"external": pd.concat([table, label]), "flows": flow("2a", (study, "", 1, 1))}
 
 
 def test_reproducibility_is_tested_against_the_papers_study_alone():
-    close = by_text("LEAP as good as the reproducibility between studies allows")
-    low, high = (by_text(f"reproducibility between studies, at {what}") for what in ("least", "most"))
+    close = "LEAP as good as the reproducibility between studies allows"
+    low, high = (f"reproducibility between studies, at {what}" for what in ("least", "most"))
     e = external("PRISM", 0.25)
     assert row(close, **e)["ours"] == pytest.approx(0.03)
     assert [row(claim, **e)["verdict"] for claim in (close, low, high)] == [HOLDS] * 3
@@ -324,61 +298,58 @@ def test_reproducibility_is_tested_against_the_papers_study_alone():
     other = row(close, **external("CCLE", 0.25))
     assert (other["verdict"], other["note"]) == (UNTESTED, "another study than PRISM")
     assert other["ours"] == pytest.approx(0.03)
-    found = row(by_text("LEAP above all other models, task 2a external"), **external("CCLE", 0.35))
+    found = row("LEAP above all other models, task 2a external", **external("CCLE", 0.35))
     assert found["verdict"] == HOLDS
     assert found["n"].endswith("20 perturbations of CCLE")
 
 
 def flow(task, *rows):
-    return pd.DataFrame([(task, *values) for values in rows],
-                        columns=["task", "branch", "step", "samples", "perturbations"])  # fmt: skip
-
-
-def counts(task, studies, data="real"):
-    return pd.DataFrame({"task": [task], "studies": [studies], "data": [data]})
+    return pd.DataFrame([(task, *values, "real") for values in rows],
+                        columns=["task", "branch", "step", "samples", "perturbations", "data"])  # fmt: skip
 
 
 def test_counts_are_those_of_the_rules_not_of_a_profiles_draw():
     genes = flow("1a", ("DepMap 23Q4", "screened lines", 1100, 17000), ("DepMap 23Q4", "with expression", 1021, 17000),
                  ("DepMap 23Q4", "without outliers (PCA)", 1019, 17000), ("DepMap 23Q4", "genes with SD", 1019, 1600),
                  ("all", "profile demo: 30 drawn at random", 1019, 30))  # fmt: skip
-    e = {"flows": genes, "counts": counts("1a", "DepMap 23Q4")}
-    assert row(by_text("samples, task 1a"), **e)["verdict"] == HOLDS
-    found = row(by_text("perturbations, task 1a"), **e)
+    e = {"flows": genes}
+    assert row("samples, task 1a", **e)["verdict"] == HOLDS
+    found = row("perturbations, task 1a", **e)
     assert (found["ours"], found["published"], found["verdict"]) == (1600, 1539, DIRECTION)
-    assert row(by_text("lines dropped for want of RNA-seq, task 1a"), **e)["ours"] == 79
-    assert row(by_text("outliers dropped, task 1a"), **e)["ours"] == 2
-    assert row(by_text("outliers dropped, task 1a"), **e)["verdict"] == HOLDS
+    assert row("lines dropped for want of RNA-seq, task 1a", **e)["ours"] == 79
+    assert row("outliers dropped, task 1a", **e)["ours"] == 2
+    assert row("outliers dropped, task 1a", **e)["verdict"] == HOLDS
 
 
 def test_counts_without_all_studies_or_with_xenografts():
-    drugs = flow("2a", ("GDSC v2", "records", 969, 284), ("all", "drugs in at least 75 lines", 946, 408))
-    found = row(by_text("samples, task 2a"), flows=drugs, counts=counts("2a", "GDSC v2, GDSC v1"))
+    drugs = [(study, "records", 969, 284) for study in TASKS["2a"].studies]
+    whole = ("all", "drugs in at least 75 lines", 946, 408)
+    found = row("samples, task 2a", flows=flow("2a", *drugs[:2], whole))
     assert (found["ours"], found["verdict"], found["note"]) == (946, UNTESTED, "without CCLE and CTRP")
-    mice = flow("5a", ("all", "drugs of the xenografts", 1390, 5), ("PDX Encyclopedia", "with expression", 140, 5))
-    found = row(by_text("samples, task 5a"), flows=mice, counts=counts("5a", ", ".join(TASKS["5a"].studies)))
+    mice = flow("5a", *drugs, ("all", "drugs of the xenografts", 1390, 5), ("PDX Encyclopedia", "treated", 140, 5))
+    found = row("samples, task 5a", flows=mice)
     assert (found["ours"], found["verdict"]) == (1390, HOLDS)
 
 
 def test_hours_come_from_the_run_log():
     log = pd.DataFrame({"task": "1a", "split": "s0", "seconds": [1800.0, 900.0, 900.0, 9 * 3600.0],
                         "model": ["PS-LASSO r0", "PS-LASSO r1", "LEAP", "PP-LGBM"]})  # fmt: skip
-    e = {"log": log, "scores": scores()}
-    assert row(by_text("hours of LEAP's regressors, task 1a"), **e)["ours"] == 1.0
-    assert row(by_text("hours of LEAP's regressors, task 1a"), **e)["verdict"] == HOLDS
-    found = row(by_text("PP-LGBM's hours by LEAP's, task 1a"), **e)
+    e = {"times": log, "scores": scores()}
+    assert row("hours of LEAP's regressors, task 1a", **e)["ours"] == 1.0
+    assert row("hours of LEAP's regressors, task 1a", **e)["verdict"] == HOLDS
+    found = row("PP-LGBM's hours by LEAP's, task 1a", **e)
     assert (found["ours"], found["verdict"]) == (9.0, DIRECTION)
-    without = row(by_text("PP-LGBM's hours by LEAP's, task 1a"), log=log[:3], scores=scores())
+    without = row("PP-LGBM's hours by LEAP's, task 1a", times=log[:3], scores=scores())
     assert without["note"] == "the run log has no PP-LGBM on task 1a"
 
 
 def test_hours_of_the_damaes_come_from_the_run_log_of_their_pool():
     log = pd.DataFrame({"task": ["dependencies"] * 2 + ["drugs"], "split": "", "seconds": [1800.0, 5400.0, 9e9],
                         "model": "DAMAE"})  # fmt: skip
-    found = row(by_text("hours of the DAMAEs, task 1a"), log=log, scores=scores())
+    found = row("hours of the DAMAEs, task 1a", times=log, scores=scores())
     assert (found["ours"], found["verdict"]) == (2.0, FAILS)
-    assert row(by_text("hours of the DAMAEs, task 1a"), log=log[1:], scores=scores())["ours"] == 1.5
-    without = row(by_text("hours of the DAMAEs, task 1a"), log=log[2:], scores=scores())
+    assert row("hours of the DAMAEs, task 1a", times=log[1:], scores=scores())["ours"] == 1.5
+    without = row("hours of the DAMAEs, task 1a", times=log[2:], scores=scores())
     assert without["note"] == "the run log has no DAMAE of dependencies"
 
 
@@ -386,78 +357,83 @@ def test_hours_of_the_damaes_come_from_the_run_log_of_their_pool():
 
 
 def test_the_list_is_long_and_its_rows_are_distinct():
-    assert len(CLAIMS) >= 35
-    assert len({claim.claim for claim in CLAIMS}) == len(CLAIMS)
-    assert all(claim.rule in RULES for claim in CLAIMS)
-    assert all(np.isfinite(claim.published) for claim in CLAIMS if claim.rule != "order")
+    assert len(CLAIMS) >= 35 and CLAIMS["claim"].is_unique
+    assert set(CLAIMS["rule"]) <= set(RULES) and set(CLAIMS["measure"]) <= set(measures.MEASURES)
+    assert CLAIMS.loc[CLAIMS["rule"] != "order", "published"].notna().all()
 
 
-def test_no_number_of_a_claim_is_typed():
-    """Published values come from `leaplib.results.published` and `leaplib.tasks`: the list holds no decimal."""
-    tree = ast.parse((Path(evidence.__file__).parent / "claim_list.py").read_text(encoding="utf-8"))
-    assert not [
-        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, float)
-    ]
-    made = claims_table(Evidence(scores=scores()), CLAIMS).set_index("claim")
-    other = claims_table(Evidence(scores=scores(LEAP=0.5)), CLAIMS).set_index("claim")
-    found = made["ours"].notna()
-    assert found.sum() >= 5
-    moved = (made["ours"] != other["ours"])[found & made.index.str.startswith("LEAP")]
-    assert moved.all()  # ours follow the evidence
-    assert (made["published"].fillna(0) == other["published"].fillna(0)).all()
+def test_published_numbers_of_claims_agree_with_the_papers_own_tables():
+    scores = published_scores().query("metric == 'spearman'").set_index(["task", "level", "model"])["mean"].sort_index()
+    steps = (
+        published("suppl.").query("metric == 'spearman' and number > 0").set_index(["task", "group", "number"])["mean"]
+    )
 
+    def gain(task, group, after, before):
+        return steps[task, group, after] / steps[task, group, before] - 1
 
-def test_sentences_agree_with_the_papers_own_tables():
-    percent = partial(pytest.approx, abs=0.0101)  # the paper rounds before it divides
-    assert reported("1b") / reported("1b", "PP-LGBM") - 1 == percent(STATED["gain over OmicsRPZ, 1b"])
-    for task in ("1a", "2a", "3a", "4a"):
-        assert reported(task) / reported(task, "PP-LGBM") - 1 == percent(STATED[f"gain over PP-LGBM, {task}"])
-    assert reported_gain("steps", "1a", 2, 1) == percent(STATED["gain of PS-LASSO"])
-    assert reported_gain("steps", "1a", 8, 7) == percent(STATED["gain of 5 regressors"])
-    assert reported_gain("steps", "1a", 9, 8) == percent(STATED["gain of 5 representations"])
-    assert reported_gain("ensembles", "1a", 2, 1) < STATED["gain of 25 regressors, at most"]
-    assert 0 > reported_gain("steps", "1a", 5, 4) > -STATED["loss by pretraining on all lines, at most"]
-    assert reported_gain("tuning", "4a", 2, 1) == percent(STATED["gain of grouped folds, 4a"])
-    assert reported_gain("tuning", "3a", 2, 1) <= STATED["gain of grouped folds, 3a, at most"]
-    assert reported_margin("1a") == pytest.approx(0.3319 - 0.3208)
-    assert reported_margin("1b") == pytest.approx(0.2975 - 0.2566)  # models of another paper are left out
-    assert np.isnan(reported_margin("5a"))
+    for claim in CLAIMS.to_dict("records"):
+        task, *rest = claim["arguments"].split("; ")
+        where, task = claim["published"], task.removesuffix(" external")
+        if claim["measure"] == "score" and rest[0] == "LEAP":
+            level = rest[1] if len(rest) > 1 else "per_perturbation"
+            assert where == scores[task, level, "LEAP"]
+        elif claim["measure"] == "gain":  # the paper rounds before it divides
+            means = scores[task, "per_perturbation"]
+            assert means["LEAP"] / means["PP-LGBM"] - 1 == pytest.approx(where, abs=0.0101)
+        elif claim["measure"] == "margin" and task in ("1a", "1b", "2a", "3a", "4a") and not pd.isna(where):
+            means = scores[task, "per_perturbation"]
+            means = means[~means.index.str.startswith("OmicsRPZ")]  # of another paper
+            assert where == pytest.approx(means["LEAP"] - means.drop("LEAP").max())
+        elif claim["measure"] == "difference" and rest == ["PS-LASSO", "PP-LGBM"]:
+            means = scores[task, "per_perturbation"]
+            assert where == pytest.approx(means["PS-LASSO"] - means["PP-LGBM"])
+        elif claim["measure"] == "step_gain":
+            told = gain("1a" if task == "2a" else task, rest[0], *map(int, rest[1].split("-")))
+            if claim["rule"] == "gain":
+                assert told == pytest.approx(where, abs=0.0101)
+            else:
+                assert judge(claim["rule"], Finding(told, "real", ""), where) == HOLDS
+        elif claim["measure"] == "step_gap":
+            first, *others = (gain("1a", "steps", *map(int, pair.split("-"))) for pair in rest[1].split())
+            assert where == pytest.approx(first - max(others))
+        elif claim["measure"] == "count":
+            assert where == getattr(TASKS[task], f"paper_{rest[0]}")
+        elif claim["measure"] == "by_drug":
+            theirs = published("suppl. 7").query("metric == 'spearman'").set_index("perturbation")["mean"]
+            assert where == theirs[rest[0]]
 
 
 # ---- what people read
 
 
 def test_the_printed_claims_carry_their_verdicts_colour():
-    table = claims_table(Evidence(scores=scores()), CLAIMS)
-    printed = print_claims(table)
-    assert printed.colours.tolist() == [claims.COLOURS[verdict] for verdict in table["verdict"]]
-    assert printed.cells.columns[-1] == "verdict"
-    cells = printed.cells.set_index("claim")
-    assert cells.loc["samples, task 1a", "published"] == "1,019"
+    table = claims.claims(results_of(scores=scores()))
+    shown = styled("claims", table)
+    cells, html = cells_of(shown), shown.to_html()
+    assert cells.columns[-1] == "Verdict" and all(VERDICTS[found] in html for found in set(table["verdict"]))
+    cells = cells.set_index("Claim")
+    assert cells.loc["hours of LEAP's regressors, task 1a", "Published"] == "1.000"
+    assert cells.loc["samples, task 1a", "Published"] == "1,019"
     gain = cells.loc["LEAP's relative gain over PP-LGBM, task 1a"]
-    assert (gain["published"], gain["ours"], gain["difference"]) == ("0.170", "0.400", "+0.230")
-    assert cells.loc["LEAP above all other models, task 5a", "published"] == ""
+    assert (gain["Published"], gain["Ours"], gain["Difference"]) == ("0.170", "0.400", "+0.230")
+    assert cells.loc["LEAP above all other models, task 5a", "Published"] == ""
 
 
 def test_the_conclusion_counts_and_names():
-    table = claims_table(Evidence(scores=scores(PP_MLP=0.36)), CLAIMS)
-    text = conclusion(table)
+    results = results_of(scores=scores(PP_MLP=0.36))
+    table, text = claims.claims(results), verdict(results, "claims")
     tested = table[table["verdict"] != UNTESTED]
     assert text.startswith(f"Of {len(CLAIMS)} claims, {len(tested)} can be tested on real data: "
                            f"{(tested['verdict'] == HOLDS).sum()} hold,")  # fmt: skip
     assert (
         "- **Does not hold**: LEAP above all other models, task 1a (Results, cell lines): the paper has 0.011, " in text
     )
-    assert "this run -0.010 (3 splits, 20 perturbations)." in text
-    assert "task 3a has no results (" in text
+    assert "this run -0.010 (3 splits, 20 perturbations)." in text and "task 3a has no results (" in text
     assert f"**Not testable here**, {len(table) - len(tested)} claims:" in text
 
 
-# ---- what the paper did not look at
-
-
 def test_autoencoders_are_needed_only_where_leap_is_above_a_ridge_regression_without_them():
-    claim = by_text("autoencoders needed: LEAP above a ridge regression on the genes, task 1a")
+    claim = "autoencoders needed: LEAP above a ridge regression on the genes, task 1a"
     above, level, below = (row(claim, scores=scores(PS_RIDGE=mean)) for mean in (0.30, 0.3499, 0.36))
     assert above["ours"] == pytest.approx(0.05) and above["verdict"] == HOLDS and np.isnan(above["published"])
     assert level["ours"] == pytest.approx(0.0001) and level["verdict"] == DIRECTION
@@ -465,8 +441,3 @@ def test_autoencoders_are_needed_only_where_leap_is_above_a_ridge_regression_wit
     assert row(claim, scores=scores())["note"] == "task 1a has no results of PS-RIDGE"
     simulated = row(claim, scores=scores(PS_RIDGE=0.3, data="simulated"))
     assert simulated["verdict"] == UNTESTED and simulated["ours"] == pytest.approx(0.05)
-
-
-def test_the_margin_over_the_paper_s_models_leaves_ours_out():
-    claim = by_text("LEAP above all other models, task 1a")
-    assert row(claim, scores=scores(PS_RIDGE=0.4))["ours"] == pytest.approx(0.05)

@@ -8,9 +8,10 @@ from scipy.stats import spearmanr
 from leaplib.base.errors import InputError
 from leaplib.cohorts import prepare as data
 from leaplib.results import external
-from leaplib.results.scores import load_predictions
+from leaplib.results.load import Results
 from leaplib.runs.experiment import run_task
 from leaplib.tasks import get_task
+from tests.frames import load_predictions
 from tests.runs.test_experiment import TINY
 
 PROFILE = replace(TINY, max_perturbations=9, n_shuffled=0)
@@ -99,7 +100,7 @@ def test_no_external_study_is_an_error_that_names_those_that_would_do(home):
         external.external_scores(PROFILE, task)
 
 
-def test_all_scores_hold_the_tasks_and_their_validation():
-    scores = external.all_scores(PROFILE)
-    assert set(scores["task"]) == {"2a", "2a external"}
-    assert list(scores) == list(external.external_scores(PROFILE, TASK))
+def test_results_hold_the_tasks_and_their_validation():
+    results = Results(PROFILE, ["2a"])
+    assert set(results.scores["task"]) == {"2a"} and set(results.external["task"]) == {"2a external"}
+    assert list(results.all_scores) == list(external.external_scores(PROFILE, TASK))

@@ -8,8 +8,6 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.cohorts.splits import Split, inner_splits, tuning_folds
 from leaplib.models.ridge import DualRidge
-from leaplib.results import nested
-from leaplib.results.nested import choice, choice_verdict
 from leaplib.runs.candidates import CANDIDATES, Beyond
 from leaplib.runs.experiment import run_candidates
 from leaplib.runs.task_run import TaskRun
@@ -83,61 +81,8 @@ def test_a_second_choice_computes_nothing(shared_home, inner, monkeypatch):
     pd.testing.assert_frame_equal(run_candidates(TINY, "2a", FEW, n_splits=1, n_inner=2, device="cpu"), inner)
 
 
-def frame(values, task="2a"):
-    rows = [(name, split, f"drug {j}", value + 0.01 * j) for name, per_split in values.items()
-            for split, value in per_split.items() for j in range(3)]  # fmt: skip
-    table = pd.DataFrame(rows, columns=["candidate", "split", "perturbation", "value"])
-    return table.assign(task=task, metric="spearman", seconds=0.0, data="real")
-
-
-def within(value):
-    return {"holdout-0, inner 0": value - 0.01, "holdout-0, inner 1": value + 0.01}
-
-
-def test_the_choice_is_by_the_mean_relative_gain_over_tasks():
-    first = frame({"LEAP": within(0.29), "LEAP+": within(0.32), "PS-RIDGE": within(0.35)})
-    second = frame({"LEAP": within(0.09), "LEAP+": within(0.14), "PS-RIDGE": within(0.09)}, "4a")
-    test = frame({"LEAP": {"holdout-0": 0.29}, "LEAP+": {"holdout-0": 0.35}, "PS-RIDGE": {"holdout-0": 0.32}})
-    # Test samples of another split are among those that were chosen on: no part of it.
-    other = test.assign(split="holdout-1", value=-1.0)
-    table = choice(pd.concat([first, second]), pd.concat([test, other]))
-    assert table["candidate"].tolist() == ["LEAP+", "PS-RIDGE", "LEAP"] and table["rank"].tolist() == [1, 2, 3]
-    assert table["inner_gain"].tolist() == pytest.approx([(0.03 / 0.3 + 0.05 / 0.1) / 2, 0.06 / 0.3 / 2, 0])
-    assert table["inner_4a"].tolist() == pytest.approx([0.15, 0.1, 0.1])
-    assert table["test_2a"].tolist() == pytest.approx([0.36, 0.33, 0.3])
-    shown = nested.readable_choice(table)
-    assert shown.columns.tolist() == ["rank", "gain on LEAP there", "task 2a, within training sets",
-                                      "task 4a, within training sets", "task 2a, on their test sets"]  # fmt: skip
-    assert shown.loc["LEAP+"].tolist() == [1, "+30.0%", "0.3300", "0.1500", "0.3600"]
-    text = choice_verdict(table)
-    assert "**LEAP+ is the best** of 3 candidates: +30.0%" in text and "LEAP+ +20.0%." in text
-    other = choice_verdict(table, "PS-RIDGE")
-    assert "PS-RIDGE is **number 2 of 3**; LEAP+ is the best" in other
-    assert "task 2a, which the choice did not see: LEAP+ +20.0% and PS-RIDGE +10.0%." in other
-
-
-def test_what_cannot_be_chosen_on_is_named():
-    one = frame({"LEAP": within(0.3), "LEAP+": within(0.3)})
-    with pytest.raises(InputError, match="candidate 'LEAP\\+' lacks scores of a task"):
-        choice(pd.concat([one, frame({"LEAP": within(0.1)}, "4a")]))
-    with pytest.raises(InputError, match="no scores of LEAP: add it"):
-        choice(frame({"LEAP+": within(0.3)}))
+def test_what_cannot_be_run_within_training_sets_is_named():
     with pytest.raises(InputError, match="candidate 'magic' is unknown"):
         run_candidates(TINY, "2a", ["magic"], n_inner=None)
     with pytest.raises(InputError, match="task 5a: its training set holds no xenografts"):
         run_candidates(TINY, "5a", FEW, n_inner=None)
-
-
-def test_a_candidate_that_failed_on_an_inner_fold_is_not_chosen():
-    values = {"LEAP": within(0.3), "LEAP+": within(0.4), "PS-RIDGE": within(0.35)}
-    table = frame(values)
-    failed = (table["candidate"] == "LEAP+") & (table["split"] == "holdout-0, inner 1")
-    table.loc[failed, "value"] = np.nan
-    chosen = choice(table)
-    assert chosen["candidate"].tolist() == ["PS-RIDGE", "LEAP", "LEAP+"] and np.isnan(chosen["inner_gain"].iloc[-1])
-    assert nested.readable_choice(chosen).loc["LEAP+"].tolist() == [3, "failed", ""]
-    assert choice_verdict(chosen) == "**No verdict** within the training sets: LEAP+ failed there."
-    assert "**PS-RIDGE is the best** of 3 candidates" in choice_verdict(chosen, "PS-RIDGE")
-    table.loc[table["candidate"] == "LEAP", "value"] = np.nan
-    assert "LEAP+ and LEAP failed there" in choice_verdict(choice(table)) or "LEAP and LEAP+ failed there" in (
-        choice_verdict(choice(table)))  # fmt: skip

@@ -1,3 +1,5 @@
+"""Tables: tidy frames held against the saved predictions and the paper, and as people read them."""
+
 import re
 from dataclasses import replace
 
@@ -10,17 +12,21 @@ from scipy import stats
 from leaplib.base.errors import InputError
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import load_cohort, load_task_splits
+from leaplib.models.table import CONTROLS, names
 from leaplib.profiles import get_profile
-from leaplib.results import latex, print_tables, tables, workbook
-from leaplib.results.evidence import Evidence, load_evidence
-from leaplib.results.print_tables import PrintTable, print_table
-from leaplib.results.published import SCORES, TASK_1B, published_scores
-from leaplib.results.scores import load_predictions
-from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
+from leaplib.results import printing, tables
+from leaplib.results.comparisons import compare_models
+from leaplib.results.load import Results
+from leaplib.results.printing import cells_of, latex, latex_escape, mean_sd, styled
+from leaplib.results.published import published_scores
+from leaplib.results.scores import load_scores
+from leaplib.results.verdicts import verdict
+from leaplib.runs import failures
 from leaplib.runs.experiment import run_task
+from leaplib.runs.scoring import UNPREPARED
 from leaplib.tasks import get_task
 from tests.conftest import frames
-from tests.frames import make_scores, make_subset_scores
+from tests.frames import load_predictions, make_scores, make_subset_scores, results_of, variant_scores
 
 
 def rows(
@@ -41,9 +47,9 @@ def scores():
     return pd.DataFrame(table)
 
 
-def test_means_of_thousands_have_no_decimals():
-    assert tables.mean_sd(369595.4454, 338535.79) == "369595 (338536)"
-    assert tables.mean_sd(0.25, float("nan")) == "0.2500" and tables.mean_sd(float("nan"), 1.0) == ""
+def test_means_of_thousands_have_no_decimals_and_what_is_missing_is_empty():
+    assert mean_sd(0.35044, 0.01194) == "0.3504 (0.0119)" and mean_sd(0.5, np.nan) == "0.5000"
+    assert mean_sd(369595.4454, 338535.79) == "369595 (338536)" and mean_sd(np.nan, 1.0) == ""
 
 
 def test_summary_is_mean_and_sd_over_splits_beside_the_paper(scores):
@@ -65,28 +71,6 @@ def test_test_sets_are_averaged_within_a_split_first():
     assert np.isnan(result["published_mean"])
 
 
-def test_verdict_counts_the_splits_that_leap_wins(scores):
-    text = tables.verdict(scores, "2a")
-    assert "above PS-LASSO in 2 of 2 holdouts" in text
-    assert "0.500" in text
-    assert "The paper reports: LEAP 0.350, PP-LGBM 0.335" in text
-    assert "Other models" not in text
-    assert "0.400 to 0.450" in text
-
-
-def test_verdict_names_the_other_models_and_the_best_of_them(scores):
-    others = [rows("2a", model, split, value) for model, values in {"PP-MLP": (0.1, 0.7), "PS-LGBM": (0.3, 0.2)}.items()
-              for split, value in zip(("holdout-0", "holdout-1"), values, strict=True)]  # fmt: skip
-    text = tables.verdict(pd.concat([scores, pd.DataFrame(others)]), "2a")
-    assert "Other models: PP-MLP 0.400, PS-LGBM 0.250; LEAP is above PP-MLP in 1 of 2 holdouts." in text
-
-
-def test_mean_sd():
-    assert tables.mean_sd(0.35044, 0.01194) == "0.3504 (0.0119)"
-    assert tables.mean_sd(0.5, np.nan) == "0.5000"
-    assert tables.mean_sd(np.nan, np.nan) == ""
-
-
 def test_published_values_are_those_of_the_paper():
     table = published_scores().set_index(["task", "model", "level", "metric"])
     assert table.loc[("1a", "PP-LGBM", "per_perturbation", "spearman"), ["mean", "sd"]].tolist() == [0.2844, 0.0177]
@@ -96,7 +80,7 @@ def test_published_values_are_those_of_the_paper():
     assert table.loc[("2a", "PP-MLP", "per_perturbation", "mse"), "mean"] == 369595.4454
     assert not table.index.duplicated().any()
     assert table.notna().all(axis=None)
-    assert len(table) == len(TASK_1B) + 4 * 7 * 6
+    assert len(table) == 11 + 4 * 7 * 6
 
 
 def test_published_values_are_those_of_the_specification():
@@ -117,7 +101,7 @@ def test_published_values_are_those_of_the_specification():
                "4a": [0.1443, 0.1588, 0.1605, 0.0986, 0.1582, 0.1667, 0.1794]}  # fmt: skip
     overall = {"1a": 0.6627, "2a": 0.7520, "3a": 0.6443, "4a": 0.7276}
     table = published_scores().set_index(["task", "level", "metric", "model"]).sort_index()
-    for task in SCORES:
+    for task in spearman:
         part = table.loc[(task, "per_perturbation", "spearman")].loc[order]
         assert (part["mean"].tolist(), part["sd"].tolist()) == spearman[task]
         assert table.loc[(task, "per_perturbation", "pearson")].loc[order, "mean"].tolist() == pearson[task]
@@ -144,6 +128,17 @@ def test_table_1_names_the_studies_that_are_there():
     assert tables.table_1({"2a": replace(cohort, data="simulated")}).iloc[0]["studies"] == "simulated cohort"
 
 
+@pytest.mark.parametrize(("present", "external"), [(["CCLE", "PRISM"], "PRISM"), (["CCLE"], "CCLE")])
+def test_the_role_of_a_study_follows_what_is_there(present, external):
+    counts = {"step": "records", "tissues": 1, "samples": 2, "perturbations": 3, "pairs": 6}
+    studies = [("2a", study) for study in ["GDSC v1", *present]] + [("5a", "PDX Encyclopedia")]
+    flows = pd.DataFrame([{"task": task, "branch": study, "data": "real", **counts} for task, study in studies])
+    table = tables.supplementary_table_1(pd.concat([flows.assign(samples=9), flows]))  # the last rule's counts
+    assert (table["samples"] == 2).all() and table.set_index("study")["paper_samples"]["GDSC v1"] == 976
+    roles = dict.fromkeys(["GDSC v1", *present], "training") | {external: "external", "PDX Encyclopedia": "test"}
+    assert table.set_index("study")["role"].to_dict() == roles
+
+
 # ---- from saved results
 
 
@@ -157,12 +152,12 @@ TINY = replace(
 @pytest.fixture(scope="module")
 def results(shared_home):
     run_task(TINY, "2a", ["ps-knn", "ps-lasso", "leap"])
-    return load_evidence(TINY)
+    return Results(TINY)
 
 
 def test_tables_are_those_of_the_saved_predictions(results):
     cohort = load_cohort(TINY, get_task("2a"))[0]
-    found = results.tables()["supplementary_table_3"].set_index(["task", "model", "level", "metric"])
+    found = tables.tidy("supplementary table 3", results).set_index(["task", "model", "level", "metric"])
     for model, file in {"LEAP": "LEAP", "PS-KNN": "PS-KNN", "PS-LASSO": "PS-LASSO r0"}.items():
         per, overall, squares = [], [], []
         for split in load_task_splits(TINY, get_task("2a"), cohort):
@@ -182,58 +177,76 @@ def test_tables_are_those_of_the_saved_predictions(results):
 def test_what_is_missing_is_listed_with_its_command(results):
     why = results.missing.set_index("missing")["why"]
     assert "run `leap run --profile smoke`" in why["task 4a"]
-    assert "run `leap run --profile smoke --notebooks 06`" in why["ablations of task 2a"]
-    assert "run `leap run --profile smoke --notebooks 01`" in why["cohort of task 4a"]
-    assert "task 2a" not in why.index
-    assert {"table_1", "supplementary_table_1", "supplementary_table_3", "comparisons"} == set(results.tables())
-    assert set(results.scores["task"]) == {"2a", "2a external"}
-    assert results.log["model"].str.startswith("PS-LASSO r").sum() == 4
+    assert "run `leap run --profile smoke --notebooks 06`" in why["ablations of task 2a (steps)"]
+    assert "run `leap run --profile smoke --notebooks 10`" in why["candidates on task 2a"]
+    assert "run notebook 01" in why["cohort of task 4a"] and "task 2a" not in why.index
+    assert set(results.all_scores["task"]) == {"2a", "2a external"} and list(results.cohorts) == ["2a"]
+    assert results.times["model"].str.startswith("PS-LASSO r").sum() == 4
+    with pytest.raises(InputError, match=r"supplementary table 4 has no results: no ablations of task 2a in .*: run"):
+        tables.table("supplementary table 4", results)
+    with pytest.raises(InputError, match="table 'table_9' is unknown: use one of table_1, "):
+        tables.table("table 9", results)
+    with pytest.raises(InputError, match="has no column 'colour': use one of task, model"):
+        tables.table("supplementary table 3", results, colour="red")
 
 
-def test_evidence_of_some_models_or_none(results, home):
-    with pytest.raises(InputError, match=r"no results of task 2a, 4a in .*: run `leap run --profile smoke` first"):
-        load_evidence(TINY)
+def test_all_tables_that_have_results_are_saved(results):
+    paths = tables.save_tables(results)
+    expected = {
+        "table_1",
+        "supplementary_table_1",
+        "supplementary_table_3",
+        "comparisons",
+        "claims",
+        "data_preparation",
+    }
+    for suffix in (".csv", ".tex"):
+        assert {path.stem for path in paths if path.suffix == suffix} == expected
+    assert [path.name for path in paths if path.suffix == ".xlsx"] == ["supplementary_tables.xlsx"]
+    saved = pd.read_csv(next(path for path in paths if path.name == "supplementary_table_3.csv"))
+    shown = cells_of(tables.table("supplementary table 3", results, model=["LEAP", "PS-KNN"], task="2a"))
+    assert shown["Model"].tolist() == ["PS-KNN", "LEAP"] and len(set(saved["model"])) > 2
+    with pytest.raises(InputError, match="there is no table to write"):
+        tables.save_tables(results_of())
 
 
-def test_a_subset_of_models(results):
-    few = load_evidence(TINY, ["2a"], models=["LEAP", "PS-KNN"])
-    assert set(few.scores["model"]) == {"LEAP", "PS-KNN"}
-    assert few.comparisons["model"].unique().tolist() == ["PS-KNN"]
+def test_counts_stand_beside_the_papers(results):
+    cells = cells_of(styled("table_1", tables.table_1(results.cohorts)))
+    assert cells.columns.get_loc("Samples, paper") == cells.columns.get_loc("Samples") + 1
+    assert cells["Samples, paper"].tolist() == [1399]
+    assert cells["Samples"].tolist() == [len(results.cohorts["2a"].samples)]
 
 
 # ---- laid out
-
-
-def ablation_scores():
-    rows = [("1a", "steps", f"step {n}", "PS-LASSO", -1, split, "per_perturbation", perturbation, number, "spearman",
-             0.1 * n + shift, "real", "")
-            for n in (1, 2) for split, shift in (("a", 0.01), ("b", -0.01))
-            for perturbation, number in (("", 0), ("p", -1))]  # fmt: skip
-    rows.append(
-        ("1a", "steps", "step 3", "LEAP", -1, "", "per_perturbation", "", 0, "spearman", np.nan, "real", "not run")
-    )
-    return pd.DataFrame(rows, columns=ABLATION_COLUMNS)
 
 
 @pytest.fixture(scope="module")
 def printed():
     """All kinds of tables: task 1a real, task 2a simulated."""
     everything = pd.concat([make_scores("1a"), make_scores("2a", data="simulated"), make_subset_scores("5b")])
-    return print_tables.print_tables(Evidence(scores=everything, ablations=ablation_scores()).tables(), digits=3)
+    results = results_of(scores=everything, ablations=variant_scores(names=["one", "two", "three"], left_out=["three"]))
+    kept = ("supplementary_table_3", "supplementary_table_4", "supplementary_table_7", "comparisons", "claims")
+    return {name: styled(name, tables.tidy(name, results), 3) for name in kept}
+
+
+def bold_of(table):
+    """Where a table is bold, read off its HTML."""
+    cells, html = cells_of(table), table.to_html()
+    bold = set(re.findall(r"#T_\w+?_row(\d+)_col(\d+)", "".join(re.findall(r"(#T_[^{]*){[^}]*bold", html))))
+    return pd.DataFrame([[(str(row), str(column)) in bold for column in range(cells.shape[1])]
+                         for row in range(len(cells))], columns=cells.columns)  # fmt: skip
 
 
 def test_scores_are_laid_out_with_the_papers_beside_real_data(printed):
-    table = printed["supplementary_table_3"]
-    cells = table.cells.set_index(["task", "model"])
+    cells = cells_of(printed["supplementary_table_3"]).set_index(["Task", "Model"])
     tidy = tables.summary(make_scores("1a")).query("metric == 'spearman' and level == 'per_perturbation'")
     row = tidy.set_index("model").loc["LEAP"]
     assert cells.loc[("1a", "LEAP"), "Spearman"] == f"{row['mean']:.3f} ({row['sd']:.3f})"
     assert cells.loc[("1a", "LEAP"), "Spearman, paper"] == "0.332 (0.014)"
     assert cells.loc[("2a", "LEAP"), "Spearman, paper"] == ""
-    assert cells.loc[("1a", "LEAP"), "overall Spearman, paper"] == "0.663 (0.005)"
-    assert cells.loc[("1a", "LEAP"), "splits"] == 3
-    assert table.data.tolist() == list(cells["data"])
-    assert "Data: real and simulated (simulated rows are marked)." in table.title
+    assert cells.loc[("1a", "LEAP"), "Overall Spearman, paper"] == "0.663 (0.005)"
+    assert cells.loc[("1a", "LEAP"), "Splits"] == 3
+    assert "Data: real, simulated (simulated rows are shaded)." in printed["supplementary_table_3"].caption
 
 
 def test_the_best_model_is_bold_and_controls_and_the_paper_are_not():
@@ -244,180 +257,128 @@ def test_the_best_model_is_bold_and_controls_and_the_paper_are_not():
     columns = ["task", "model", "level", "metric", "mean", "sd", "n_splits", "data", "published_mean", "published_sd"]
     tidy = pd.concat([pd.DataFrame(rows, columns=columns),
                       pd.DataFrame([["2a", "LEAP", *row[2:]] for row in rows[:1]], columns=columns)])  # fmt: skip
-    table = print_table("supplementary_table_3", tidy)
-    bold = table.bold.set_axis(pd.MultiIndex.from_frame(table.cells[["task", "model"]]))
+    table = styled("supplementary_table_3", tidy)
+    bold = bold_of(table).set_axis(pd.MultiIndex.from_frame(cells_of(table)[["Task", "Model"]]))
     assert bold.index[bold["Spearman"]].tolist() == [("1a", "PS-LASSO")]
     assert bold.index[bold["MSE"]].tolist() == [("1a", "LEAP")]  # the lowest
-    coarse = print_table("supplementary_table_3", tidy, digits=2)
-    assert coarse.bold["Spearman"].tolist() == [True, True, False, False, False]  # ties at the printed decimals
-    assert not bold[["task", "model", "splits", "data"]].any(axis=None)
-
-
-def test_a_step_that_was_not_run_keeps_its_row_and_its_note(printed):
-    cells = printed["supplementary_table_4"].cells
-    assert cells["step"].tolist() == [1, 2, 3]
-    assert cells["note"].tolist() == ["", "", "not run"]
-    assert cells["Spearman"].tolist() == ["0.100 (0.014)", "0.200 (0.014)", ""]
-    assert printed["supplementary_table_4"].bold["Spearman"].tolist() == [False, True, False]
+    coarse = bold_of(styled("supplementary_table_3", tidy, 2))
+    assert coarse["Spearman"].tolist() == [True, True, False, False, False]  # ties at the printed decimals
+    assert not bold[["Task", "Model", "Splits", "Data"]].any(axis=None)
 
 
 def test_xenografts_stand_drug_by_drug(printed):
-    cells = printed["supplementary_table_7"].cells
-    assert cells["drug"].is_monotonic_increasing
-    assert cells["model"].tolist() == [*cells["model"][:6]] * 5
-    assert cells["model"].iloc[[0, 5]].tolist() == ["Training mean", "LEAP"]
-    assert printed["supplementary_table_7"].bold["Spearman"].groupby(cells["drug"]).sum().tolist() == [1] * 5
+    table = printed["supplementary_table_7"]
+    cells = cells_of(table)
+    assert cells["Drug"].is_monotonic_increasing and cells["Model"].tolist() == [*cells["Model"][:6]] * 5
+    assert cells["Model"].iloc[[0, 5]].tolist() == ["Training mean", "LEAP"]
+    assert bold_of(table)["Spearman"].groupby(cells["Drug"]).sum().tolist() == [1] * 5
 
 
 def test_comparisons_say_who_won(printed):
-    row = printed["comparisons"].cells.query("task == '1a' and model == 'PS-KNN'").iloc[0]
+    row = cells_of(printed["comparisons"]).query("Task == '1a' and Model == 'PS-KNN'").iloc[0]
     assert re.fullmatch(r"\+0\.\d{3}", row["LEAP - model"])
-    assert re.fullmatch(r"0\.\d{3} to 0\.\d{3}", row["95% interval"])
-    assert row["splits won"] == "3 of 3"
-    assert print_tables.p_value(1e-5) == "< 0.0001"
-    assert print_tables.p_value(np.nan) == "" == print_tables.interval(np.nan, np.nan, 3)
+    assert re.fullmatch(r"0\.\d{3} to 0\.\d{3}", row["95% interval"]) and row["Splits won"] == "3 of 3"
+    assert printing.p_value(1e-5) == "< 0.0001" and printing.p_value(np.nan) == ""
 
 
-def test_counts_stand_beside_the_papers(shared_home, results):
-    cells = print_tables.print_table("table_1", results.counts).cells
-    assert cells.columns.get_loc("samples, paper") == cells.columns.get_loc("samples") + 1
-    assert cells["samples, paper"].tolist() == [1399]
-    assert cells["samples"].tolist() == results.counts["samples"].tolist()
-
-
-# ---- as workbook and LaTeX
-
-
-@pytest.fixture
-def book(printed, home):
-    path = workbook.save_workbook(printed.values(), "smoke")
-    assert path == home / "figures/smoke/tables/supplementary_tables.xlsx"
-    return load_workbook(path)
-
-
-def test_the_workbook_has_a_sheet_a_table_with_its_title_and_values(book, printed):
-    assert book.sheetnames == [workbook.sheet_name(name) for name in printed]
+def test_the_workbook_has_titles_values_bold_and_shades(printed, home):
+    book = load_workbook(printing.save_workbook(printed, "smoke"))
+    assert book.sheetnames == [name.replace("_", " ").capitalize() for name in printed]
     for name, table in printed.items():
-        sheet = book[workbook.sheet_name(name)]
-        assert sheet["A1"].value == table.title
-        rows = list(sheet.iter_rows(min_row=2, values_only=True))
-        assert [str(column).lower() for column in rows[0]] == [column.lower() for column in table.cells]
-        assert [["" if v is None else v for v in row] for row in rows[1:]] == table.cells.to_numpy().tolist()
+        sheet, cells = book[name.replace("_", " ").capitalize()], cells_of(table)
+        assert sheet["A1"].value.startswith(("Supplementary table", "LEAP against", "The paper's claims"))
+        rows = [["" if v is None else v for v in row] for row in sheet.iter_rows(min_row=2, values_only=True)]
+        assert rows == [list(cells), *cells.to_numpy().tolist()]
         assert sheet.freeze_panes == "A3" and sheet.print_title_rows == "$1:$2"
-        assert sheet.row_dimensions[2].height >= 16 and sheet.page_setup.paperSize == 9
-        assert sheet.sheet_properties.pageSetUpPr.fitToPage and sheet.page_setup.fitToHeight == 0
-        widths = [sheet.column_dimensions[cell.column_letter].width for cell in sheet[2]]
-        longest = table.cells.astype(str).map(len).max().to_numpy()
-        assert all(width >= min(length, 60) for width, length in zip(widths, longest, strict=True))
-
-
-def test_the_workbook_is_bold_where_best_and_shaded_where_simulated(book, printed):
+        assert sheet.page_setup.paperSize == 9 and sheet.sheet_properties.pageSetUpPr.fitToPage
     table, sheet = printed["supplementary_table_3"], book["Supplementary table 3"]
     bold = [[bool(cell.font.b) for cell in row] for row in sheet.iter_rows(min_row=3)]
-    assert bold == table.bold.to_numpy().tolist()
-    assert any(map(any, bold))
-    shaded = [
+    assert bold == bold_of(table).to_numpy().tolist() and any(map(any, bold))
+    shades = [
         {cell.fill.fgColor.rgb[-6:] for cell in row if cell.fill.patternType} for row in sheet.iter_rows(min_row=3)
     ]
-    expected = print_tables.SIMULATED.lstrip("#")
-    assert shaded == [{expected} if data == "simulated" else set() for data in table.data]
-
-
-def made_up(**columns):
-    cells = pd.DataFrame(columns)
-    data = pd.Series(["real"] * len(cells))
-    return print_tables.plain("table_1", cells, data)
+    expected = {printing.SIMULATED.lstrip("#")}
+    assert shades == [expected if data == "simulated" else set() for data in cells_of(table)["Data"]]
 
 
 def test_text_is_text_and_counts_are_numbers_in_the_workbook(home):
-    table = made_up(drug=["=1+1", "-x", "5-FU"], pairs=[1234, 5, 6])
-    sheet = load_workbook(workbook.save_workbook([table], "smoke"))["Table 1"]
+    table = styled("domain_shift", pd.DataFrame({"drug": ["=1+1", "-x", "5-FU"], "pairs": [1234, 5, 6]}))
+    sheet = load_workbook(printing.save_workbook({"domain_shift": table}, "smoke"))["Domain shift"]
     assert (sheet["A3"].value, sheet["A3"].data_type) == ("=1+1", "s")
     assert (sheet["B3"].value, sheet["B3"].number_format) == (1234, "#,##0")
-    with pytest.raises(InputError, match="no table to write"):
-        workbook.save_workbook([], "smoke")
 
 
-def test_latex_escapes_what_is_special():
-    assert latex.escape(r"50% & $3_x {a} #1 ~ ^ \ < >") == (
+def test_latex_is_escaped_and_breaks_what_is_long():
+    assert latex_escape(r"50% & $3_x {a} #1 ~ ^ \ < >") == (
         r"50\% \& \$3\_x \{a\} \#1 \textasciitilde{} \textasciicircum{} \textbackslash{} \textless{} \textgreater{}"
     )
-    text = latex.latex(made_up(drug=["A_1 & B", "50% #"], pairs=[1234, 5]))
-    assert r"A\_1 \& B & 1,234 \\" in text
-    assert r"50\% \# & 5 \\" in text
-    assert r"\begin{longtable}{lr}" in text
+    text = latex(styled("domain_shift", pd.DataFrame({"drug": ["A_1 & B", "50% #"], "pairs": [1234, 5]})))
+    assert r"A\_1 \& B & 1,234 \\" in text and r"50\% \# & 5 \\" in text and r"\begin{longtable}{lr}" in text
+    long = latex(styled("domain_shift", pd.DataFrame({"claim": ["more letters than a line should have"], "n": [1]})))
+    assert rf"\begin{{longtable}}{{{printing.PARAGRAPH}r}}" in long
 
 
-def test_latex_has_the_structure_of_a_booktabs_longtable(printed, home):
-    paths = latex.save_latex(printed.values(), "smoke")
-    assert [path.name for path in paths] == [f"{name}.tex" for name in printed]
-    for path, table in zip(paths, printed.values(), strict=True):
+def test_latex_is_balanced_bold_and_shaded(printed, home):
+    for path in printing.save_latex(printed, "smoke"):
         text = path.read_text(encoding="utf-8")
-        n = table.cells.shape[1]
-        columns = re.search(r"\\begin\{longtable\}\{(.+)\}$", text, re.MULTILINE)[1].replace(latex.PARAGRAPH, "p")
-        assert len(columns) == n and set(columns) <= set("lrp")
         for begin, end in (("begin{longtable}", "end{longtable}"), ("begingroup", "endgroup")):
-            assert text.count("\\" + begin) == text.count("\\" + end) == 1
-        marks = [text.index(rule) for rule in (r"\toprule", r"\midrule", r"\endfirsthead", r"\endhead", r"\bottomrule",
-                                               r"\endlastfoot")]  # fmt: skip
-        assert marks == sorted(marks)
-        body = text[text.index(r"\endlastfoot") :].split("\n")[1:-3]
-        rows = [line for line in body if line != r"\addlinespace"]
-        assert len(rows) == len(table.cells)
-        assert all(line.endswith(r" \\") and len(re.findall(r"(?<!\\)&", line)) == n - 1 for line in rows)
-        assert text.count("{") == text.count("}")
-        assert not re.search(r"(?<!\\)[#_]", text.replace("#1", ""))
-
-
-def test_latex_breaks_what_is_long():
-    text = latex.latex(made_up(claim=["a claim of more letters than a line should have"], paper=["0.1 (0.2)"]))
-    assert rf"\begin{{longtable}}{{{latex.PARAGRAPH}r}}" in text
-    text = latex.latex(made_up(**{"overall Spearman, paper": ["0.1 (0.2)"]}))
-    assert r"\shortstack[r]{\textbf{Overall}\\\textbf{Spearman,}\\\textbf{paper}}" in text
-
-
-def test_latex_halves_scores_that_are_too_wide():
-    score, names = "0.1234 (0.0123)", ["Spearman", "Spearman, paper", "Pearson", "Pearson, paper", "MSE"]
-    scores = {f"{level}{name}": [score] for level in ("", "overall ") for name in names}
-    cells = {"task": ["1a"], **scores, "note": ["z"]}
-    narrow = latex.latex(made_up(**cells))
-    assert narrow.count(r"\begin{longtable}") == 1
-    halves = latex.latex(made_up(**cells | {"about": ["words, some twenty six"], "more": ["words, some twenty six"]}))
-    assert halves.count(r"\begin{longtable}") == 2 and halves.count("usepackage{array") == 1
-    first, second = halves.split(r"\end{longtable}")[:2]
-    for part, overall in ((first, 0), (second, 5)):
-        body = part.partition(r"\endlastfoot")[2]
-        assert body.count(score) == 5 and body.count("1a & ") == 1 and body.count(" & z & ") == 1
-        assert part.partition(r"\midrule")[0].count(r"\textbf{Overall") == overall
-    assert "Per perturbation." in first and "Over all pairs at once." in second
-    assert r"\caption{" not in halves  # it would be numbered twice
-
-
-def test_latex_is_bold_where_best_and_marks_simulated_rows(printed):
+            assert text.count("\\" + begin) == text.count("\\" + end) > 0
+        assert text.count("{") == text.count("}") and r"\caption{" not in text  # it would be numbered twice
+        assert not re.search(r"(?<!\\)[#_]", text)
     table = printed["supplementary_table_3"]
-    body = latex.latex(table).partition(r"\endlastfoot")[2]
-    assert body.count(r"\textbf{") == table.bold.to_numpy().sum() > 0
-    best = table.cells.loc[table.bold["Spearman"], "Spearman"].iloc[0]
-    assert rf"\textbf{{{best}}}" in body
-    assert body.count(r"$^\dagger$") == (table.data == "simulated").sum() > 0
-    assert "Simulated data" in latex.latex(table)
-    assert "dagger" not in latex.latex(printed["supplementary_table_4"])  # all real
+    halves = latex(table).split(r"\end{longtable}")
+    assert "Per perturbation." in halves[0] and "Over all pairs at once." in halves[1] and len(halves) == 3
+    assert r"\textbf{Overall}" not in halves[0] and r"\textbf{Overall}\\" in halves[1]
+    best = cells_of(table).loc[bold_of(table)["Spearman"], "Spearman"].iloc[0]
+    assert re.search(rf"\\bfseries [^&]*{re.escape(best)}", halves[0]) and r"\cellcolor[HTML]{FBE9D9}" in halves[0]
 
 
 def test_notebooks_show_bold_shade_and_colours(printed):
-    html = print_tables.styled(printed["supplementary_table_3"]).to_html()
-    assert html.count("font-weight: bold") >= 1
-    assert print_tables.SIMULATED in html
-    coloured = replace(made_up(claim=["a"], verdict=["holds"]), colours=pd.Series(["#CFE8D5"]))
-    assert isinstance(coloured, PrintTable)
-    assert "#CFE8D5" in print_tables.styled(coloured).to_html()
+    html = printed["supplementary_table_3"].to_html()
+    assert "font-weight: bold" in html and printing.SIMULATED in html
+    assert printing.VERDICTS["not testable here"] in printed["claims"].to_html()
 
 
-@pytest.mark.parametrize(("present", "external"), [(["CCLE", "PRISM"], "PRISM"), (["CCLE"], "CCLE")])
-def test_the_role_of_a_study_follows_what_is_there(present, external):
-    counts = {"step": "records", "tissues": 1, "samples": 2, "perturbations": 3, "pairs": 6}
-    drugs = pd.DataFrame([{"branch": study, **counts} for study in ["GDSC v1", *present]])
-    tumours = pd.DataFrame([{"branch": "PDX Encyclopedia", **counts}])
-    table = tables.supplementary_table_1({"2a": drugs, "5a": tumours}, {"2a": "real", "5a": "real"})
-    roles = dict.fromkeys(["GDSC v1", *present], "training") | {external: "external", "PDX Encyclopedia": "test"}
-    assert table.set_index("study")["role"].to_dict() == roles
+# ---- gaps: what failed is shown as such, and no number stands in its place
+
+
+def failed(model, splits):
+    """Scores in which a model failed on some splits, as `load_scores` gives them."""
+    scores = pd.concat([make_scores("1b", "simulated"), make_scores("2a", "simulated")])
+    gone = (scores["model"] == model) & scores["split"].isin(splits)
+    gaps = scores[gone & (scores["perturbation"] == "")].assign(value=np.nan)
+    return pd.concat([scores[~gone], gaps], ignore_index=True)
+
+
+@pytest.mark.parametrize("model", ["LEAP", "PS-LASSO", "PS-KNN", "Tissue mean"])
+@pytest.mark.parametrize("n", [1, 3])
+def test_tables_show_gaps(model, n):
+    found = failed(model, [f"holdout-{number}" for number in range(n)])
+    summary = tables.summary(found)
+    row = summary.query("task == '2a' and model == @model and metric == 'spearman' and level == 'overall'").iloc[0]
+    assert row["n_splits"] == 3 - n and np.isnan(row["mean"]) == (n == 3)
+    printed = styled("supplementary_table_3", summary)
+    cells = cells_of(printed).query("Task == '2a' and Model == @model").iloc[0]
+    assert cells["Splits"] == 3 - n and (cells["Spearman"] == "") == (n == 3)
+    told = verdict(results_of(scores=found), "task 2a")
+    assert "nan" not in "".join([latex(printed), told, printed.to_html()]).lower()
+    compared = compare_models(found, n_resamples=20)
+    assert not compared[["difference", "n_splits"]].isna().any(axis=None)
+    assert "nan" not in latex(styled("comparisons", compared)).lower()
+
+
+def test_failures_are_gaps_in_what_is_loaded(home):
+    failures.record(
+        "smoke", failures.Failure("fit 2a holdout-1 PS-TCRP", "key", "E: e", "", {}, "2a", "holdout-1", "PS-TCRP")
+    )
+    failures.record("smoke", failures.failure_of(failures.preparing("1a"), "", ValueError("no"), "1a"))
+    partly = failures.Failure("fit 2a holdout-1 LEAP", "key", "E: e", "", {"drug": "E"}, "2a", "holdout-1", "LEAP")
+    failures.record("smoke", partly)
+    found = load_scores("smoke")
+    assert found["value"].isna().all()
+    assert set(found.loc[found["task"] == "2a", "model"]) == {"PS-TCRP", "PS-TCRP (10-shot)"}
+    prepared = found[found["task"] == "1a"]
+    assert set(prepared["split"]) == {UNPREPARED}
+    assert {"LEAP", *CONTROLS.values()} <= set(prepared["model"]) <= {*names(), *CONTROLS.values()}
+    assert set(found["data"]) == {"simulated"}
+    assert (tables.summary(found)["n_splits"] == 0).all()

@@ -8,7 +8,7 @@ import pytest
 
 from leaplib.base.errors import InputError
 from leaplib.results.comparisons import gains
-from leaplib.results.verdicts import candidates_verdict, gains_table
+from leaplib.results.verdicts import verdict
 from leaplib.runs import failures, plan
 from leaplib.runs.candidate_jobs import Trial, candidate_jobs
 from leaplib.runs.candidates import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER, Beyond
@@ -18,6 +18,7 @@ from leaplib.runs.job_list import TASKS_OF, TRIED_ON, notebook_jobs
 from leaplib.runs.jobs import in_stages
 from leaplib.runs.run_log import read_log
 from leaplib.tasks import get_task
+from tests.frames import results_of
 from tests.runs.test_candidates import TINY
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "10_beyond_leap.ipynb"
@@ -119,8 +120,8 @@ def test_a_task_that_cannot_be_prepared_is_a_gap(tmp_path, monkeypatch):
     assert set(found["candidate"]) == set(FEW) and found["value"].isna().all()
     assert set(found["data"]) == {"simulated"}
     times = pd.DataFrame(columns=["task", "split", "model", "seconds", "core_seconds"])
-    table = gains_table(found, times)
-    assert table["difference"].isna().all() and "**No verdict**" in candidates_verdict(table, "2a")
+    results = results_of(candidates=found, times=times)
+    assert gains(found)["difference"].isna().all() and "**No verdict**" in verdict(results, "candidates 2a")
 
 
 def test_a_damaged_score_is_made_again(scores):

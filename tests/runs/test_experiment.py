@@ -17,11 +17,12 @@ from leaplib.models.ridge import DualRidge
 from leaplib.models.table import CONTROLS, MODELS, names
 from leaplib.profiles import get_profile
 from leaplib.results import tables
-from leaplib.results.scores import load_predictions, load_scores
+from leaplib.results.scores import load_scores
 from leaplib.runs.experiment import run_task
 from leaplib.runs.jobs import task_jobs
 from leaplib.runs.task_run import TaskRun
 from leaplib.tasks import get_task
+from tests.frames import load_predictions
 
 TINY = replace(
     get_profile("smoke"), n_splits=2, n_test_sets=5, max_perturbations=6, n_genes=150, n_representations=2,

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.base.files import sha256
 from leaplib.sources import manifest, wheels
 from leaplib.sources.studies import (
     CTRP_MEMBERS,
@@ -263,7 +262,7 @@ def test_real_ccle() -> None:
     known = frame.set_index(["line", "drug"])["aac"]
     assert known["1321N1", "AEW541"] == pytest.approx(0.7124 / 8)
     source = manifest.load(Path(__file__).resolve().parents[2] / "data" / "sources.toml")["ccle-response"]
-    assert sha256(path) == source.sha256
+    assert manifest.sha256(path) == source.sha256
 
 
 def test_real_ccle_equals_the_copy_in_the_wheel(real: Path) -> None:

@@ -1,0 +1,55 @@
+"""Results with gaps, since something failed: figures show them, and no number stands in their place."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaplib.base.metrics import METRICS
+from leaplib.figures import figures, pages
+from leaplib.models.table import CONTROLS
+from leaplib.results.published import published_scores
+
+MODELS = [*CONTROLS.values(), "PS-KNN", "PP-LGBM", "PS-LASSO", "LEAP"]
+SPLITS = ["holdout-0", "holdout-1"]
+COLUMNS = ["task", "model", "member", "split", "level", "perturbation", "test_set", "metric", "value", "data"]
+
+
+def rows(task, model, split, rng):
+    single = [("per_perturbation", f"drug-{number}", -1) for number in range(6)]
+    means = [(level, "", 0) for level in ("per_perturbation", "overall")]
+    member = 0 if model == "PS-LASSO" else -1
+    return [(task, model, member, split, *where, metric, rng.random(), "simulated")
+            for metric in METRICS for where in [*single, *means]]  # fmt: skip
+
+
+@pytest.fixture
+def scores(rng):
+    found = [
+        row for task in ("1b", "2a") for model in MODELS for split in SPLITS for row in rows(task, model, split, rng)
+    ]
+    return pd.DataFrame(found, columns=COLUMNS)
+
+
+def failed(scores, model, splits=SPLITS):
+    """Return scores in which a model failed on some splits, as `load_scores` gives them."""
+    gone = (scores["model"] == model) & scores["split"].isin(splits)
+    gaps = scores[gone & (scores["perturbation"] == "")].assign(value=np.nan)
+    return pd.concat([scores[~gone], gaps], ignore_index=True)
+
+
+@pytest.mark.parametrize("model, splits", [("LEAP", SPLITS), ("PS-KNN", SPLITS[:1])])
+def test_figures_show_gaps(scores, model, splits):
+    found, published = failed(scores, model, splits), published_scores()
+    fig, _ = figures.figure_2(found, "2a", best_rival="PS-KNN")
+    texts = [text.get_text() for ax in fig.axes for text in ax.texts]
+    assert ("no data" if len(splits) == 2 else "n = 1") in texts
+    if len(splits) == 1:
+        assert "mean of 1 split" in fig.axes[1].get_title(loc="left")
+    figures.figure_3(found, published)
+    figures.supplementary_figure_2(found, "1b", published, reported_only=True)
+    figures.supplementary_figure_5(found, "2a", published)
+
+
+def test_a_scatter_is_over_the_splits_of_both(scores):
+    part = failed(scores[scores["task"] == "2a"], "PS-KNN", SPLITS[:1])
+    assert set(pages._of_both(part, "PS-KNN")["split"]) == {"holdout-1"}
