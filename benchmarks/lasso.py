@@ -36,7 +36,6 @@ from scipy.stats import rankdata
 from skglm import Lasso
 from sklearn.linear_model import lasso_path
 
-from leaplib.base.device import resolve_device
 from leaplib.base.errors import InputError
 from leaplib.cohorts.prepare import drug_screen
 from leaplib.cohorts.selection import prepare_drugs
@@ -148,13 +147,13 @@ def compare(X, Y, folds, ours, sample, paths) -> tuple[float, float, float]:
     return float(np.concatenate(errors).max()), float(np.mean(equal)), float(np.mean(best))
 
 
-def case(name: str, X: np.ndarray, Y: np.ndarray, device: str, counts: tuple[int, int, int]) -> dict[str, float]:
+def case(name: str, X: np.ndarray, Y: np.ndarray, counts: tuple[int, int, int]) -> dict[str, float]:
     """Time one case and compare; ``counts`` are perturbations for scikit-learn, skglm, exactness."""
     rng = np.random.default_rng(0)
     folds = rng.permutation(np.arange(len(X)) % K)
-    lasso_paths(X, Y[:, :20], folds, device=device)
+    lasso_paths(X, Y[:, :20], folds)
     start = time.perf_counter()
-    ours = lasso_paths(X, Y, folds, device=device)
+    ours = lasso_paths(X, Y, folds)
     seconds = (time.perf_counter() - start) / Y.shape[1]
     grams = None
     if not np.isnan(Y).any():
@@ -179,12 +178,12 @@ def case(name: str, X: np.ndarray, Y: np.ndarray, device: str, counts: tuple[int
     }
 
 
-def stage(embeddings: list[np.ndarray], Y: np.ndarray, device: str) -> float:
+def stage(embeddings: list[np.ndarray], Y: np.ndarray) -> float:
     """Return the seconds of task 1a's regression for one split: 5 representations x 5 folds."""
     folds = np.random.default_rng(0).permutation(np.arange(len(Y)) % K)
     start = time.perf_counter()
     for i in range(5):
-        lasso_paths(embeddings[i % len(embeddings)], Y, folds, device=device)
+        lasso_paths(embeddings[i % len(embeddings)], Y, folds)
     return time.perf_counter() - start
 
 
@@ -202,11 +201,11 @@ def main() -> None:
         embeddings, complete, drugs = simulate()
     rows = np.random.default_rng(0).permutation(len(complete))[: COMPLETE[0]]
     embeddings = [e.astype(np.float64) for e in embeddings]
-    seconds = stage([e[rows] for e in embeddings], complete[rows], options.device)
+    seconds = stage([e[rows] for e in embeddings], complete[rows])
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"task 1a's regression, one split: {seconds:.1f} s, peak memory {memory:.2f} GB")
-    full = case("complete", embeddings[0][rows], complete[rows], options.device, (40, 6, 150))
-    nan = case("missing", embeddings[0], drugs, options.device, (40, 10, 120))
+    full = case("complete", embeddings[0][rows], complete[rows], (40, 6, 150))
+    nan = case("missing", embeddings[0], drugs, (40, 10, 120))
     results = {
         "speedup_vs_sklearn_complete": full["sklearn"],
         "speedup_vs_skglm_complete": full["skglm"],
@@ -219,7 +218,6 @@ def main() -> None:
         "ms_per_path_missing": nan["ms_per_path"],
         "seconds_task_1a_split": seconds,
         "peak_memory_gb": memory,
-        "device": str(resolve_device(options.device)),
         "cores": torch.get_num_threads(),
         "simulated": options.simulated,
     }

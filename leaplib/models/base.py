@@ -115,6 +115,11 @@ def as_fingerprints(fingerprints: Any, perturbations: pd.Index) -> np.ndarray | 
     return values
 
 
+def patterns(measured: np.ndarray) -> np.ndarray:
+    """Return a number for each column of a mask, from 0: equal where columns are."""
+    return np.unique([column.tobytes() for column in measured.T], return_inverse=True)[1]
+
+
 def seen(known: pd.Index, wanted: Sequence[Any] | None) -> pd.Index:
     """Return the perturbations that are asked for (None: all); one that is not known is an InputError."""
     if wanted is None:

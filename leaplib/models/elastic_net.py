@@ -8,7 +8,6 @@ at each share r of the L1 penalty and on a path of alphas from the smallest at w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -17,27 +16,9 @@ from sklearn.linear_model import enet_path
 from leaplib.base.errors import InputError
 from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
-from leaplib.models.tuning import FoldModel, Tuned
+from leaplib.models.tuning import LinearModels, Tuned
 
 TOLERANCE = 1e-3  # duality gap, relative to the labels' sum of squares
-
-
-@dataclass
-class LinearModels(FoldModel):
-    """Linear models of L perturbations at G grid points."""
-
-    coef: np.ndarray  # (G, p, L)
-    intercept: np.ndarray  # (G, L)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return predictions, G x samples x perturbations."""
-        return X @ self.coef + self.intercept[:, None, :]
-
-    def keep(self, points: np.ndarray) -> "LinearModels":
-        """Return the models at one grid point a perturbation."""
-        column = np.arange(len(points))
-        coef = np.ascontiguousarray(self.coef[points, :, column].T)  # as after a file, to the bit
-        return LinearModels(coef[None], self.intercept[points, column][None])
 
 
 class PSElasticNet(Tuned):
@@ -79,22 +60,22 @@ class PSElasticNet(Tuned):
             raise InputError(f"l1_ratio={ratios}, n_alphas={self.n_alphas}, eps={self.eps}: use shares above 0 and at "
                              "most 1, n_alphas >= 1 and 0 < eps < 1")  # fmt: skip
         paths = [self._paths(data.X, labels, ratios) for labels in data.Y.T]
-        coef, intercept = (np.stack(parts, axis=-1) for parts in zip(*paths, strict=True))
-        return LinearModels(coef, intercept)
+        return LinearModels(*(np.stack(parts, axis=-1) for parts in zip(*paths, strict=True)))
 
-    def _paths(self, X: np.ndarray, y: np.ndarray, ratios: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-        """Return weights (G x p) and intercepts (G) of one perturbation, 0 where nothing is measured."""
+    def _paths(self, X: np.ndarray, y: np.ndarray, ratios: Sequence[float]) -> tuple[np.ndarray, ...]:
+        """Return weights (G x p), intercepts and penalties (G) of one perturbation, 0 where nothing is measured."""
         measured, n_points = ~np.isnan(y), len(ratios) * self.n_alphas
         if not measured.any():
-            return np.zeros((n_points, X.shape[1])), np.zeros(n_points)
+            return np.zeros((n_points, X.shape[1])), np.zeros(n_points), np.zeros(n_points)
         center, level = X[measured].mean(axis=0), y[measured].mean()
         features, labels = X[measured] - center, y[measured] - level
         gram, products = features.T @ features, features.T @ labels
-        parts = []
+        largest = np.abs(products).max() / len(labels)
+        coef, penalties = [], []
         for ratio in ratios:
-            largest = max(np.abs(products).max() / (len(labels) * ratio), np.finfo(float).tiny)
-            alphas = np.geomspace(largest, largest * self.eps, self.n_alphas)
-            parts.append(enet_path(features, labels, l1_ratio=ratio, alphas=alphas, precompute=gram, Xy=products,
-                                   tol=TOLERANCE)[1].T)  # fmt: skip
-        coef = np.concatenate(parts)
-        return coef, level - coef @ center
+            alphas = np.geomspace(1, self.eps, self.n_alphas) * max(largest / ratio, np.finfo(float).tiny)
+            settings = {"l1_ratio": ratio, "alphas": alphas, "precompute": gram, "Xy": products, "tol": TOLERANCE}
+            coef.append(enet_path(features, labels, **settings)[1].T)
+            penalties.append(alphas)
+        found = np.concatenate(coef)
+        return found, level - found @ center, np.concatenate(penalties)

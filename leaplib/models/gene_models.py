@@ -112,9 +112,8 @@ class PSRidge(GeneModel):
 
     def gene_weights(self, X: pd.DataFrame, perturbations: Sequence[str]) -> np.ndarray:
         """Return the weights of each fold model, folds x genes x perturbations (the same at all samples `X`)."""
-        folds = zip(*self.regressor_.parts_, strict=True)
-        coef = np.stack([np.concatenate([model.coef[0] for model in parts], axis=-1) for parts in folds])
-        return np.take(coef, self.perturbations_.get_indexer(pd.Index(perturbations)), axis=2)
+        columns = self.perturbations_.get_indexer(pd.Index(perturbations))
+        return np.take(self.regressor_.fold_coef_, columns, axis=2)
 
 
 class LEAPPlus(GeneModel):

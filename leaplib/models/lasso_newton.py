@@ -19,8 +19,7 @@ penalty are usual when the guess comes from the penalty before:
   K = 1 / G, b = K (c - alpha s - mu), where mu, the gradient on Z, is such that b is 0 there:
   K_ZZ mu_Z = (K (c - alpha s))_Z. No system is larger than p / 2.
 
-**Two forms of one method.** On a CPU each path is followed alone, by compiled code whose data stay in the
-core's cache; on a GPU all paths of a batch are followed side by side.
+Each path is followed alone, by compiled code whose data stay in the core's cache.
 
 **Safety net.** The method need not converge where there are fewer samples than features, or where features
 repeat. What it leaves, homotopy (Osborne, Presnell, Turlach 2000; LARS) takes from the last solution to the
@@ -35,10 +34,7 @@ IMA J. Numer. Anal. 20(3).
 Massias, Gramfort, Salmon (2018), Celer: a fast solver for the Lasso with dual extrapolation, ICML.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import torch
 from numba import njit
 
 STEPS = 15
@@ -50,80 +46,43 @@ INDEPENDENT = 1e-10
 EVENTS = 5000
 """Bound on the events between two penalties; tens are usual."""
 
-SIDE_BY_SIDE = 2048
-"""Systems solved in one batch on a GPU."""
-
 _math = {"reassoc", "contract", "nsz"}  # sums in any order; NaN and infinity keep their meaning
 
 
-@dataclass(frozen=True)
-class Problems:
-    """Lasso paths of l perturbations, in float64.
+def solve_paths(
+    gram: np.ndarray, inverse: np.ndarray, invertible: np.ndarray, c: np.ndarray, null: np.ndarray, alphas: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Follow the paths of l perturbations, exactly up to rounding.
 
-    Attributes
+    Parameters
     ----------
-    gram : torch.Tensor of shape (l or 1, p, p)
+    gram : array, l or 1 x p x p
         Of each, or the one that all share.
-    inverse : torch.Tensor of shape (l or 1, p, p)
+    inverse : array, l or 1 x p x p
         Of these; anything where there is none.
-    invertible : torch.Tensor of shape (l or 1,), bool
-    c : torch.Tensor of shape (l, p)
-    null : torch.Tensor of shape (l,)
+    invertible : array of bool, l or 1
+    c : array, l x p
+    null : array, l
         Null loss, ||yc||^2 / n.
-    alphas : torch.Tensor of shape (l, A)
+    alphas : array, l x A
         Falling along the second axis.
-    """
 
-    gram: torch.Tensor
-    inverse: torch.Tensor
-    invertible: torch.Tensor
-    c: torch.Tensor
-    null: torch.Tensor
-    alphas: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Solutions:
-    """Solutions of l perturbations at A penalties.
-
-    Attributes
-    ----------
-    coef : torch.Tensor of shape (l, A, p), float64
-    gap : torch.Tensor of shape (l, A), float64
+    Returns
+    -------
+    coef : array, l x A x p
+    gap : array, l x A
         Duality gap over the null loss ``null / 2``.
     """
-
-    coef: torch.Tensor
-    gap: torch.Tensor
-
-
-def solve_paths(problems: Problems) -> Solutions:
-    """Solve the problems, exactly up to rounding."""
-    shape = problems.alphas.shape
-    coef, gap = problems.c.new_zeros(*shape, problems.c.shape[1]), problems.c.new_zeros(shape)
-    done = torch.zeros(shape, dtype=torch.bool, device=problems.c.device)
-    follow = _follow_batch if problems.c.is_cuda else _follow_each
-    follow(problems, coef, gap, done)
-    return Solutions(coef, gap)
-
-
-# One path at a time, compiled -------------------------------------------------------------------
-
-
-def _follow_each(problems: Problems, coef: torch.Tensor, gap: torch.Tensor, done: torch.Tensor) -> None:
-    """Follow each path alone and fill in the results."""
-    c, null, alphas = (a.numpy() for a in (problems.c, problems.null, problems.alphas))
-    gram, inverse, invertible = (a.numpy() for a in (problems.gram, problems.inverse, problems.invertible))
-    results = [a.numpy() for a in (coef, gap, done)]
+    coef, gap = np.zeros((*alphas.shape, c.shape[1])), np.zeros(alphas.shape)
     for row in range(len(c)):
         at = row if len(gram) > 1 else 0
-        mine = (a[row] for a in results)
-        _follow(gram[at], inverse[at], invertible[at], c[row], null[row], alphas[row], *mine)
+        _follow(gram[at], inverse[at], invertible[at], c[row], null[row], alphas[row], coef[row], gap[row])
+    return coef, gap
 
 
 @njit(nogil=True, cache=True)
-def _follow(G, K, invertible, c, null, alphas, coef, gap, done):
-    """Follow a path."""
+def _follow(G, K, invertible, c, null, alphas, coef, gap):
+    """Follow a path and fill in its coefficients and gaps."""
     p = len(c)
     work = np.empty((p, p + 1)), np.empty(2 * p, np.int64), np.empty(p), np.zeros(p), np.zeros(p)
     b, before, gradient, sign = np.zeros(p), np.zeros(p), np.zeros(p), np.zeros(p)
@@ -136,15 +95,15 @@ def _follow(G, K, invertible, c, null, alphas, coef, gap, done):
     for level in range(len(alphas)):
         _extend(b, before, fall, steep, rise, sign)
         x = coef[level]
-        done[level] = _newton(G, K, invertible, c, start, alphas[level], sign, x, gradient, work)
-        if not done[level]:
+        done = _newton(G, K, invertible, c, start, alphas[level], sign, x, gradient, work)
+        if not done:
             x[:] = b
-            done[level] = _homotopy(G, c, last, alphas[level], x, gradient, work)
-            if not done[level]:  # the gap shall be that of what is returned
+            done = _homotopy(G, c, last, alphas[level], x, gradient, work)
+            if not done:  # the gap shall be that of what is returned
                 gradient[:] = c
                 _subtract_rows(G, np.arange(p), p, x, gradient)
         gap[level] = _gap(c, null, alphas[level], x, gradient)
-        if done[level]:
+        if done:
             before[:], b[:], last = b, x, alphas[level]
             ahead = gradient / alphas[level]
             rise[:] = ahead / 3 if level == 0 else ahead - steep
@@ -386,132 +345,3 @@ def _gap(c, null, alpha, b, gradient):
     rr, ry = max(null - 2 * by + bb, 1e-300), null - by
     theta = min(ry / rr, alpha / top)
     return 2 * (rr / 2 + alpha * size - theta * ry + theta * theta * rr / 2) / null
-
-
-# All paths side by side, for a GPU --------------------------------------------------------------
-
-
-def _follow_batch(problems: Problems, coef: torch.Tensor, gap: torch.Tensor, done: torch.Tensor) -> None:
-    """Follow all paths at once and fill in the results; `_follow`, `_extend` and `_newton` in batches."""
-    c, alphas = problems.c, problems.alphas
-    start = _times(problems.inverse, c)
-    b = before = torch.zeros_like(c)
-    steep, rise = c / alphas[:, :1], torch.zeros_like(c)
-    for level, alpha in enumerate(alphas.mT):
-        fall = alphas[:, -1:] / alphas[:, -2:-1] if alphas.shape[1] > 1 else 0.0
-        slope = steep + rise
-        stays = (b + fall * (b - before)) * b > 0
-        sign = torch.where(b == 0, slope.sign() * (slope.abs() > 1), b.sign() * stays)
-        x, gradient, settled = _newton_batch(problems, start, alpha, sign)
-        coef[:, level], done[:, level] = x, settled
-        gap[:, level] = _gap_batch(c, problems.null, alpha, x, gradient)
-        ahead = torch.where(settled[:, None], gradient / alpha[:, None], steep)
-        before, b = torch.where(settled[:, None], b, before), torch.where(settled[:, None], x, b)
-        rise, steep = ahead / 3 if level == 0 else ahead - steep, ahead
-    left = (~done.all(1)).nonzero()[:, 0]
-    if len(left):
-        coef[left], gap[left] = (a.to(c.device) for a in _follow_left(problems, left))
-
-
-def _follow_left(problems: Problems, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return coefficients and gaps of what the batch could not solve, followed on the CPU."""
-    parts = (_of(a, rows) for a in (problems.gram, problems.inverse, problems.invertible))
-    alone = Problems(*(a.cpu() for a in (*parts, problems.c[rows], problems.null[rows], problems.alphas[rows])))
-    found = solve_paths(alone)
-    return found.coef, found.gap
-
-
-def _newton_batch(
-    problems: Problems, start: torch.Tensor, alpha: torch.Tensor, sign: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Correct the signs (l, p) until none changes; return coefficients, gradients and which settled."""
-    b, g = torch.zeros_like(sign), problems.c.clone()
-    settled = torch.zeros_like(alpha, dtype=torch.bool)
-    rows = torch.arange(len(alpha), device=alpha.device)
-    for _ in range(STEPS):
-        b[rows], g[rows], solved = _stationary_batch(problems, start, alpha[rows, None], sign, rows)
-        enter = (sign == 0) & (g[rows].abs() > alpha[rows, None] * (1 + 1e-9))
-        new = torch.where(enter, g[rows].sign(), sign * (b[rows] * sign > 0))
-        same = (new == sign).all(1)
-        settled[rows[solved & same]] = True
-        left = solved & ~same
-        rows, sign = rows[left], new[left]
-        if not len(rows):
-            break
-    return b, g, settled
-
-
-def _stationary_batch(
-    problems: Problems, start: torch.Tensor, alpha: torch.Tensor, sign: torch.Tensor, rows: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return what minimises the loss at fixed signs (f, p), its gradient, and which systems were regular."""
-    invertible = problems.invertible.expand(len(start))[rows]
-    few = ~(invertible & ((sign != 0).sum(1) > sign.shape[1] // 2))
-    b, g, solved = torch.empty_like(sign), torch.empty_like(sign), torch.empty_like(few)
-    with_sign, without = few.nonzero()[:, 0], (~few).nonzero()[:, 0]
-    if len(with_sign):
-        gram, s = _of(problems.gram, rows[with_sign]), sign[with_sign]
-        c = problems.c[rows[with_sign]]
-        b[with_sign], solved[with_sign] = _solve_batch(gram, s != 0, c - alpha[with_sign] * s)
-        g[with_sign] = c - _times(gram, b[with_sign])
-    if len(without):
-        inverse, s = _of(problems.inverse, rows[without]), sign[without]
-        pull = alpha[without] * s
-        x = start[rows[without]] - _times(inverse, pull)
-        mu, solved[without] = _solve_batch(inverse, s == 0, x)
-        b[without] = (x - _times(inverse, mu)) * (s != 0)
-        g[without] = pull + mu
-    return b, g, solved
-
-
-def _of(matrices: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Return the matrices of some problems, or the one that all share."""
-    return matrices if len(matrices) == 1 else matrices[rows]
-
-
-def _times(matrices: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Return the products with b (f, p) of one shared matrix (1, p, p), or of a matrix each (f, p, p)."""
-    return b @ matrices[0] if len(matrices) == 1 else (b[:, None] @ matrices)[:, 0]
-
-
-def _solve_batch(
-    matrices: torch.Tensor, members: torch.Tensor, target: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Solve the systems of some features each (f, p), filled up with zeros, and tell which were regular.
-
-    Systems of a like size are solved side by side.
-    """
-    x, solved = torch.empty_like(target), torch.empty(len(target), dtype=torch.bool, device=target.device)
-    for part in torch.argsort(members.sum(1)).split(SIDE_BY_SIDE):
-        x[part], solved[part] = _solve_alike(_of(matrices, part), members[part], target[part])
-    return x, solved
-
-
-def _solve_alike(
-    matrices: torch.Tensor, members: torch.Tensor, target: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Solve systems side by side: each is filled up to the size of the largest with the identity."""
-    size = members.sum(1)
-    valid = torch.arange(int(size.max()), device=size.device) < size[:, None]
-    index = torch.zeros(valid.shape, dtype=torch.int64, device=size.device)
-    index[valid] = members.nonzero()[:, 1]
-    which = torch.arange(len(index), device=size.device) % len(matrices)
-    block = matrices[which[:, None, None], index[:, :, None], index[:, None, :]]
-    block = torch.where(valid[:, :, None] & valid[:, None, :], block, 0.0)
-    diagonal = torch.diagonal(block, dim1=1, dim2=2)
-    diagonal += (~valid).double()
-    factor, failed = torch.linalg.cholesky_ex(block)
-    pivots = torch.diagonal(factor, dim1=1, dim2=2).square()
-    solved = (failed == 0) & (pivots > INDEPENDENT * diagonal).all(1)
-    x = torch.cholesky_solve((target.gather(1, index) * valid)[..., None], factor)[..., 0] * valid
-    return torch.zeros_like(target).scatter_add_(1, index, x), solved
-
-
-def _gap_batch(
-    c: torch.Tensor, null: torch.Tensor, alpha: torch.Tensor, b: torch.Tensor, gradient: torch.Tensor
-) -> torch.Tensor:
-    """Return the duality gaps (l,) over the null losses; see `_gap`."""
-    by, bb = torch.linalg.vecdot(b, c), torch.linalg.vecdot(b, c - gradient)
-    rr, ry = (null - 2 * by + bb).clamp(min=1e-300), null - by
-    theta = torch.minimum(ry / rr, alpha / gradient.abs().amax(-1).clamp(min=1e-300))
-    return 2 * (rr / 2 + alpha * b.abs().sum(-1) - theta * ry + theta**2 * rr / 2) / null

@@ -19,7 +19,8 @@ misses at samples of its own; there are three kinds of perturbations:
 
 **Promise.** Every fit comes with its duality gap, which is that of rounding: far below 1e-4 of the null loss.
 
-**Wide tables.** Above `WIDE` features there is no use in G: `leaplib.models.lasso_wide` fits them, to a gap of `tol`.
+**Wide tables.** Above `WIDE` features G is the larger part of the work and of the memory: scikit-learn's coordinate
+descent on the samples themselves takes over, to a gap of `TOLERANCE`.
 
 References
 ----------
@@ -29,20 +30,29 @@ LEAP: arXiv 2502.15646.
 """
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import lasso_path
 
 from leaplib.base.device import resolve_device, side_by_side
 from leaplib.base.errors import InputError
-from leaplib.models.lasso_newton import INDEPENDENT, Problems, Solutions, solve_paths
-from leaplib.models.lasso_wide import wide_paths
+from leaplib.models.base import patterns
+from leaplib.models.lasso_newton import INDEPENDENT, solve_paths
+
+TOLERANCE = 1e-4
+"""Largest duality gap over the null loss that passes without a warning, and at which fits of wide tables end."""
 
 WIDE = 1024
 """Most features of a table for which matrices of features x features are made."""
+
+SWEEPS = 10_000
+"""Bound on the passes over all features at one penalty, in wide tables."""
 
 SHARED_AT_LEAST = 16
 """So many perturbations that miss at the same samples share their matrices."""
@@ -50,22 +60,22 @@ SHARED_AT_LEAST = 16
 NEAR = (24, 12), (64, 4)
 """Base patterns: perturbations may differ from one at so many samples, if so many do; in this order."""
 
-PIECES = {"cpu": (64, 32, 8), "cuda": (32768, 512, 512)}
-"""Perturbations of a task: shared, near, own. A near or own one takes 1 MB."""
+PIECES = {"shared": 64, "near": 32, "own": 8, "wide": 1}
+"""Perturbations of a task; a near or own one takes 1 MB."""
 
 
 @dataclass(frozen=True)
 class LassoPaths:
-    """Lasso models of K folds, A penalties and L perturbations.
+    """Lasso models of K folds, A penalties and L perturbations, in float64.
 
     Attributes
     ----------
-    coef : numpy.ndarray of shape (K, A, p, L), float64
+    coef : array, K x A x p x L
         In memory the features come last.
-    intercept : numpy.ndarray of shape (K, A, L), float64
-    alphas : numpy.ndarray of shape (A, L), float64
+    intercept : array, K x A x L
+    alphas : array, A x L
         Decreasing along the first axis, on scikit-learn's scale.
-    gap : numpy.ndarray of shape (K, A, L), float64
+    gap : array, K x A x L
         Duality gap of each fit over its null loss ``1/(2n) ||y - mean||^2``.
     """
 
@@ -76,143 +86,82 @@ class LassoPaths:
 
 
 def lasso_paths(
-    X: np.ndarray,
-    Y: np.ndarray,
-    folds: np.ndarray | None = None,
-    n_alphas: int = 10,
-    eps: float = 1e-3,
-    tol: float = 1e-4,
-    device: str = "auto",
+    X: np.ndarray, Y: np.ndarray, folds: np.ndarray | None = None, n_alphas: int = 10, eps: float = 1e-3
 ) -> LassoPaths:
     """Fit the Lasso path of every perturbation on every fold's training set.
 
     Parameters
     ----------
-    X : array of shape (n, p)
+    X : array, n x p
         Features, finite.
-    Y : array of shape (n, L)
+    Y : array, n x L
         Labels; NaN where a sample was not measured.
-    folds : int array of shape (n,), optional
+    folds : array of int, n, optional
         Model k trains on the rows with ``folds != k``. Without it one model trains on all rows.
     n_alphas : int
         Penalties a perturbation, log-spaced from alpha_max of its whole labelled set (all folds)
         down to ``eps * alpha_max``, the same in all folds.
     eps : float
         The smallest penalty over the largest.
-    tol : float
-        Largest duality gap over the null loss that passes without a RuntimeWarning, and at which fits of wide
-        tables end. The coefficients are float64: where there are as many features as samples, rounding them to
-        float32 alone opens a gap of more than 1e-4.
-    device : {"auto", "cpu", "cuda"}
 
     Returns
     -------
     LassoPaths
         A training set with fewer than two labels, or with equal labels, gets zero coefficients and
         the mean as its intercept (0 without a label).
-
-    Raises
-    ------
-    InputError
-        For X that is not finite, infinite labels, shapes that do not fit together, folds other than
-        0 .. K-1, or n_alphas, eps or tol out of range.
     """
-    X, Y, folds = _check(X, Y, folds, n_alphas, eps, tol)
-    if X.shape[1] > WIDE:
-        paths = LassoPaths(*wide_paths(X, Y, folds, n_alphas, eps, tol))
-        _warn(paths.gap, tol)
-        return paths
-    data = _Data.build(X, Y, folds, resolve_device(device))
-    fits = _Fits.build(data, n_alphas, eps)
-    side_by_side(lambda task: task(), _tasks(data, fits), data.device)
-    paths = fits.result(data)
-    _warn(paths.gap, tol)
-    return paths
-
-
-# Input and output -------------------------------------------------------------------------------
-
-
-def _warn(gap: np.ndarray, tol: float) -> None:
-    """Warn of fits that are not solved, and name the first."""
-    if not (gap <= tol).all():
-        fold, level, column = np.argwhere(~(gap <= tol))[0]
+    if n_alphas < 1 or not 0 < eps < 1:
+        raise InputError(f"n_alphas={n_alphas}, eps={eps}: use n_alphas >= 1 and 0 < eps < 1")
+    fits = _Fits(X, Y, np.full(len(X), -1) if folds is None else folds, eps ** np.linspace(0, 1, n_alphas))
+    with warnings.catch_warnings():  # a fit that did not converge tells by its gap
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        side_by_side(lambda task: task(), fits.tasks(), resolve_device("cpu"))
+    unsolved = np.argwhere(~(fits.gap <= TOLERANCE))
+    if len(unsolved):
+        fold, level, column = unsolved[0]
         warnings.warn(
-            f"{(~(gap <= tol)).sum()} Lasso fits kept a duality gap above {tol:g} of the null loss, first that of "
+            f"{len(unsolved)} Lasso fits kept a duality gap above {TOLERANCE:g} of the null loss, first that of "
             f"perturbation {column} in fold {fold} at penalty {level}: are its features or labels degenerate?",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=2,
         )
+    return fits.result()
 
 
-def _check(
-    X: np.ndarray, Y: np.ndarray, folds: np.ndarray | None, n_alphas: int, eps: float, tol: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return X and Y in float64 and folds as integers (-1 for every row where there are none)."""
-    X, Y = np.asarray(X, dtype=np.float64), np.asarray(Y, dtype=np.float64)
-    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y) or 0 in X.shape:
-        raise InputError(f"X {X.shape} and Y {Y.shape} must be matrices with the same rows, X not empty")
-    if not np.isfinite(X).all():
-        raise InputError("X has NaN or infinite values: impute or drop them before the fit")
-    if np.isinf(Y).any():
-        raise InputError("Y has infinite values: use NaN for labels that were not measured")
-    if n_alphas < 1 or not 0 < eps < 1 or not tol > 0:
-        raise InputError(f"n_alphas={n_alphas}, eps={eps}, tol={tol}: use n_alphas >= 1, 0 < eps < 1, tol > 0")
-    if folds is None:
-        return X, Y, np.full(len(X), -1)
-    folds = np.asarray(folds)
-    if folds.shape != (len(X),) or folds.dtype.kind not in "iu":
-        raise InputError(f"folds must be {len(X)} integers, one a row of X, not {folds.dtype} {folds.shape}")
-    values = np.unique(folds)
-    if len(values) < 2 or not np.array_equal(values, np.arange(len(values))):
-        raise InputError(f"folds must take each of the values 0 .. K-1, K >= 2, not {values[:10].tolist()}")
-    return X, Y, folds.astype(np.int64)
+class _Moments(NamedTuple):
+    """Statistics of l perturbations on one training set."""
 
-
-@dataclass(frozen=True)
-class _Moments:
-    """Statistics of l perturbations on one training set, in float64."""
-
-    count: torch.Tensor  # (l,)
+    n: torch.Tensor  # (l,), samples
     mean_y: torch.Tensor  # (l,)
     mean_x: torch.Tensor  # (l, p)
     covariance: torch.Tensor  # (l, p), Xc'yc / n
     null: torch.Tensor  # (l,), ||yc||^2 / n
     degenerate: torch.Tensor  # (l,), too few labels or equal ones
 
-    def keep(self, rows: torch.Tensor) -> "_Moments":
-        """Return the statistics of some of the perturbations."""
-        return _Moments(*(getattr(self, f.name)[rows] for f in fields(self)))
 
+class _Fits:
+    """The data, their features centred and divided by a power of two, and the fits as the tasks fill them in."""
 
-@dataclass(frozen=True)
-class _Data:
-    """The input on the device, in float64; X is centred and divided by a power of two."""
+    def __init__(self, X: np.ndarray, Y: np.ndarray, folds: np.ndarray, ratio: np.ndarray):
+        self.center = X.mean(0)
+        X = X - self.center
+        self.scale = float(2.0 ** np.round(np.log2(np.abs(X).max() or 1.0)))
+        self.X = torch.as_tensor(X / self.scale)  # (n, p)
+        self.Y, self.measured = torch.as_tensor(np.nan_to_num(Y)), torch.as_tensor(~np.isnan(Y))  # (n, L)
+        self.train = torch.as_tensor(folds != np.arange(max(folds.max() + 1, 1))[:, None])  # (K, n)
+        largest = torch.zeros(Y.shape[1], dtype=torch.float64)
+        for columns in _split(np.arange(Y.shape[1]), 512):
+            whole = self.moments(torch.ones(len(X), dtype=torch.bool), columns)
+            alpha_max = whole.covariance.abs().amax(1)
+            nothing = whole.degenerate | (alpha_max <= 1e-13 * whole.null.sqrt())
+            largest[columns] = torch.where(nothing, 0.0, alpha_max)
+        self.alphas = largest[:, None] * torch.as_tensor(ratio)  # (L, A); 0 where no feature goes with the labels
+        shape = len(self.train), len(ratio), Y.shape[1]
+        self.coef = np.zeros((*shape, X.shape[1]))
+        self.intercept, self.gap = np.zeros(shape), np.zeros(shape)
 
-    X: torch.Tensor  # (n, p)
-    Y: torch.Tensor  # (n, L), 0 where not measured
-    measured: torch.Tensor  # (n, L)
-    train: torch.Tensor  # (K, n)
-    center: torch.Tensor  # (p,)
-    scale: float
-
-    @classmethod
-    def build(cls, X: np.ndarray, Y: np.ndarray, folds: np.ndarray, device: torch.device) -> "_Data":
-        center = X.mean(0)
-        X = X - center
-        scale = float(2.0 ** np.round(np.log2(np.abs(X).max() or 1.0)))
-        train = folds[None] != np.arange(max(folds.max() + 1, 1))[:, None]
-        place = partial(torch.as_tensor, device=device)
-        labels, measured = place(np.nan_to_num(Y)), place(~np.isnan(Y))
-        return cls(place(X / scale), labels, measured, place(train), place(center), scale)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the arrays live."""
-        return self.X.device
-
-    def moments(self, rows: torch.Tensor, columns: torch.Tensor) -> _Moments:
-        """Return the statistics of the labels ``columns`` on the rows of a mask (n,)."""
+    def moments(self, rows: torch.Tensor, columns: np.ndarray) -> _Moments:
+        """Return the statistics of some perturbations on the rows of a mask (n,)."""
         Y = self.Y[:, columns]
         weight = (self.measured[:, columns] & rows[:, None]).double()
         count = weight.sum(0)
@@ -231,77 +180,99 @@ class _Data:
         X = X - X.mean(0)
         return X.mT @ X / len(X)
 
+    def tasks(self) -> Iterator[Callable[[], None]]:
+        """Yield the tasks, which together fit everything; no two write to the same fit."""
+        measured = self.measured.numpy()
+        if self.X.shape[1] > WIDE:
+            groups = [("wide", self._wide, np.arange(measured.shape[1]))]
+        else:
+            shared, near, own = _groups(measured, self.X.shape[1])
+            groups = [("near", partial(self._near, torch.as_tensor(base)), columns) for base, columns in near]
+            groups += [("own", self._own, own), *(("shared", self._shared, columns) for columns in shared)]
+        for k in range(len(self.train)):
+            for kind, solve, columns in groups:
+                yield from (partial(self.fit, k, piece, solve) for piece in _split(columns, PIECES[kind]))
 
-@dataclass(frozen=True)
-class _Fits:
-    """Penalties, and the results as the tasks fill them in; no two tasks write to the same fit."""
-
-    alphas: torch.Tensor  # (L, A), for X as in _Data; 0 where no feature goes with the labels
-    coef: torch.Tensor  # (K, A, L, p), for X as it was given
-    intercept: torch.Tensor  # (K, A, L)
-    gap: torch.Tensor  # (K, A, L)
-
-    @classmethod
-    def build(cls, data: _Data, n_alphas: int, eps: float) -> "_Fits":
-        K, n, L, p = *data.train.shape, data.Y.shape[1], data.X.shape[1]
-        new = partial(torch.zeros, device=data.device)
-        ratio = torch.logspace(0, np.log10(eps), n_alphas, dtype=torch.float64, device=data.device)
-        largest = new(L, dtype=torch.float64)
-        everything = new(n, dtype=torch.bool).logical_not()
-        for columns in _split(np.arange(L), 512, data):
-            whole = data.moments(everything, columns)
-            alpha_max = whole.covariance.abs().amax(1)
-            nothing = whole.degenerate | (alpha_max <= 1e-13 * whole.null.sqrt())
-            largest[columns] = torch.where(nothing, 0.0, alpha_max)
-        grid, shape = largest[:, None] * ratio, (K, n_alphas, L)
-        intercept, gap = new(shape, dtype=torch.float64), new(shape, dtype=torch.float64)
-        return cls(grid, new(*shape, p, dtype=torch.float64), intercept, gap)
-
-    def start(self, data: _Data, k: int, columns: torch.Tensor) -> tuple[torch.Tensor, _Moments]:
-        """Return the columns that fold k can fit, and their moments; the others get the mean."""
-        moments = data.moments(data.train[k], columns)
+    def fit(self, k: int, columns: np.ndarray, solve: Callable) -> None:
+        """Fit some perturbations in fold k; those without usable labels get the mean."""
+        moments = self.moments(self.train[k], columns)
         self.intercept[k][:, columns] = moments.mean_y
         usable = ~moments.degenerate & (self.alphas[columns, 0] > 0)
-        return columns[usable], moments.keep(usable)
-
-    def store(self, data: _Data, k: int, columns: torch.Tensor, moments: _Moments, found: Solutions) -> None:
-        """Keep what was found for fold k and l columns."""
-        coef = found.coef.swapaxes(0, 1) / data.scale  # (A, l, p)
-        mean_x = moments.mean_x * data.scale + data.center
+        if not usable.any():
+            return
+        columns, moments = columns[usable.numpy()], _Moments(*(values[usable] for values in moments))
+        coef, gap = solve(k, columns, moments)  # (l, A, p), (l, A)
+        coef = coef.swapaxes(0, 1) / self.scale
+        mean_x = moments.mean_x.numpy() * self.scale + self.center
         self.coef[k][:, columns] = coef
-        self.intercept[k][:, columns] = moments.mean_y - torch.linalg.vecdot(coef, mean_x)
-        self.gap[k][:, columns] = found.gap.mT
+        self.intercept[k][:, columns] = moments.mean_y.numpy() - (coef * mean_x).sum(-1)
+        self.gap[k][:, columns] = gap.T
 
-    def result(self, data: _Data) -> LassoPaths:
-        """Return the results in the units of the features as they were given."""
-        alphas = self.alphas.mT.cpu().numpy() * data.scale
+    def result(self) -> LassoPaths:
+        """Return the fits in the units of the features as they were given."""
+        alphas = self.alphas.numpy().T * self.scale
         alphas[:, alphas[0] == 0] = np.finfo(np.float64).resolution  # as scikit-learn
-        coef, intercept, gap = (a.cpu().numpy() for a in (self.coef, self.intercept, self.gap))
-        return LassoPaths(coef.swapaxes(2, 3), intercept, alphas, gap)
+        return LassoPaths(self.coef.swapaxes(2, 3), self.intercept, alphas, self.gap)
 
+    def _follow(self, gram: torch.Tensor, inverse: torch.Tensor, invertible: torch.Tensor, columns: np.ndarray,
+                moments: _Moments) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        parts = (gram, inverse, invertible, moments.covariance, moments.null, self.alphas[columns])
+        return solve_paths(*(part.numpy() for part in parts))
 
-# Tasks ------------------------------------------------------------------------------------------
+    def _shared(self, k: int, columns: np.ndarray, moments: _Moments) -> tuple[np.ndarray, np.ndarray]:
+        gram = self.gram(self.train[k] & self.measured[:, columns[0]])[None]
+        return self._follow(gram, *_invert(gram), columns, moments)
 
+    def _own(self, k: int, columns: np.ndarray, moments: _Moments) -> tuple[np.ndarray, np.ndarray]:
+        gram = torch.stack([self.gram(self.train[k] & self.measured[:, j]) for j in columns])
+        return self._follow(gram, *_invert(gram), columns, moments)
 
-def _tasks(data: _Data, fits: _Fits) -> list[Callable[[], None]]:
-    """Return the tasks, which together solve everything."""
-    shared, near, own = _groups(data.measured.cpu().numpy(), data.X.shape[1])
-    wide, narrow, single = PIECES[data.device.type]
-    tasks: list[Callable[[], None]] = []
-    for k in range(len(data.train)):
-        for base, columns in near:
-            mask = torch.as_tensor(base, device=data.device)
-            tasks += [partial(_fit_near, data, fits, k, c, mask) for c in _split(columns, narrow, data)]
-        tasks += [partial(_fit_own, data, fits, k, c) for c in _split(own, single, data)]
-        tasks += [partial(_fit_shared, data, fits, k, c) for group in shared for c in _split(group, wide, data)]
-    return tasks
+    def _near(self, base: torch.Tensor, k: int, columns: np.ndarray,
+              moments: _Moments) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """Fit perturbations that differ from a base pattern (n,) at a few samples."""
+        rows = self.train[k] & base
+        change, sign = self._changes(base, k, columns, moments)
+        gram, ratio = self.gram(rows), (rows.sum() / moments.n)[:, None, None]
+        inverse, invertible = _invert(gram[None])
+        # Woodbury: (B + F' D F)^-1 = B^-1 - B^-1 F' (D^-1 + F B^-1 F')^-1 F B^-1; D is its own inverse.
+        turned = change @ inverse[0] / ratio
+        inner = torch.linalg.inv(torch.diag_embed(sign) + turned @ change.mT)
+        whole = torch.baddbmm(ratio * gram, change.mT * sign[:, None], change)
+        inverse = torch.baddbmm(inverse[0] / ratio, turned.mT, inner @ turned, alpha=-1)
+        return self._follow(whole, inverse, invertible.expand(len(columns)), columns, moments)
+
+    def _changes(self, base: torch.Tensor, k: int, columns: np.ndarray,
+                 moments: _Moments) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+        """Return what the samples that differ, and the mean, change in the base's Gram matrix.
+
+        Vectors (l, m, p) whose squares are added to ``count(base) / count`` times the base's matrix, and their
+        signs (l, m).
+        """
+        center = self.X[self.train[k] & base].mean(0)
+        measured = self.measured[:, columns]
+        differs = (measured != base[:, None]) & self.train[k][:, None]
+        most = int(differs.sum(0).max())
+        at = torch.argsort(differs.byte(), dim=0, descending=True, stable=True)[:most].mT  # (l, m)
+        valid = differs.mT.gather(1, at)
+        sign = torch.where(measured.mT.gather(1, at) | ~valid, 1.0, -1.0).double()
+        samples = (self.X[at] - center) * valid[..., None] / moments.n.sqrt()[:, None, None]
+        shift = (moments.mean_x - center)[:, None]
+        return torch.cat([samples, shift], 1), torch.cat([sign, -torch.ones_like(shift[:, :, 0])], 1)
+
+    def _wide(self, k: int, columns: np.ndarray, moments: _Moments) -> tuple[np.ndarray, np.ndarray]:
+        """Fit one perturbation by coordinate descent on its samples."""
+        rows = self.train[k] & self.measured[:, columns[0]]
+        x, y = (self.X[rows] - moments.mean_x).numpy(), (self.Y[rows, columns[0]] - moments.mean_y).numpy()
+        # scikit-learn ends at tol times the squares of y; the null loss is half their mean.
+        coef, gap = lasso_path(np.asfortranarray(x), y, alphas=self.alphas[columns[0]].numpy(), tol=TOLERANCE / 2,
+                               max_iter=SWEEPS)[1:3]  # fmt: skip
+        return coef.T[None], gap[None] * 2 / moments.null.numpy()
 
 
 def _groups(measured: np.ndarray, p: int) -> tuple[list[np.ndarray], list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Sort perturbations by their missing samples: shared patterns, (base pattern, near), the rest."""
-    packed = np.ascontiguousarray(np.packbits(measured, axis=0).T)
-    index = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_inverse=True)[1]
-    frequent = np.bincount(index)[index] >= SHARED_AT_LEAST if len(index) else np.zeros(0, bool)
+    index = patterns(measured)
+    frequent = np.bincount(index)[index] >= SHARED_AT_LEAST
     shared = [np.flatnonzero(index == i) for i in np.unique(index[frequent])]
     few = measured.sum(0) < 1.5 * p
     left, near = np.flatnonzero(~frequent & ~few), []
@@ -327,57 +298,9 @@ def _densest(measured: np.ndarray, columns: np.ndarray, distance: int) -> tuple[
     return base, columns[order[apart[order] <= distance]]
 
 
-def _split(columns: np.ndarray, size: int, data: _Data) -> list[torch.Tensor]:
+def _split(columns: np.ndarray, size: int) -> list[np.ndarray]:
     """Return near-equal pieces of at most ``size`` columns."""
-    pieces = np.array_split(columns, -(-len(columns) // size)) if len(columns) else []
-    return [torch.as_tensor(piece, device=data.device) for piece in pieces]
-
-
-def _fit_shared(data: _Data, fits: _Fits, k: int, columns: torch.Tensor) -> None:
-    """Fit perturbations that miss at the same samples."""
-    columns, moments = fits.start(data, k, columns)
-    if len(columns):
-        gram = data.gram(data.train[k] & data.measured[:, columns[0]])[None]
-        _fit(data, fits, k, columns, moments, gram, *_invert(gram))
-
-
-def _fit_own(data: _Data, fits: _Fits, k: int, columns: torch.Tensor) -> None:
-    """Fit perturbations with a Gram matrix each."""
-    columns, moments = fits.start(data, k, columns)
-    if len(columns):
-        gram = torch.stack([data.gram(data.train[k] & data.measured[:, j]) for j in columns])
-        _fit(data, fits, k, columns, moments, gram, *_invert(gram))
-
-
-def _fit_near(data: _Data, fits: _Fits, k: int, columns: torch.Tensor, base: torch.Tensor) -> None:
-    """Fit perturbations that differ from a base pattern (n,) at a few samples."""
-    columns, moments = fits.start(data, k, columns)
-    if len(columns):
-        rows = data.train[k] & base
-        change, sign = _changes(data, k, columns, moments, base)
-        gram, ratio = data.gram(rows), (rows.sum() / moments.count)[:, None, None]
-        inverse, invertible = _invert(gram[None])
-        # Woodbury: (B + F' D F)^-1 = B^-1 - B^-1 F' (D^-1 + F B^-1 F')^-1 F B^-1; D is its own inverse.
-        turned = change @ inverse[0] / ratio
-        inner = torch.linalg.inv(torch.diag_embed(sign) + turned @ change.mT)
-        whole = torch.baddbmm(ratio * gram, change.mT * sign[:, None], change)
-        inverse = torch.baddbmm(inverse[0] / ratio, turned.mT, inner @ turned, alpha=-1)
-        _fit(data, fits, k, columns, moments, whole, inverse, invertible.expand(len(columns)))
-
-
-def _fit(
-    data: _Data,
-    fits: _Fits,
-    k: int,
-    columns: torch.Tensor,
-    moments: _Moments,
-    gram: torch.Tensor,
-    inverse: torch.Tensor,
-    invertible: torch.Tensor,
-) -> None:
-    """Solve and store."""
-    problems = Problems(gram, inverse, invertible, moments.covariance, moments.null, fits.alphas[columns])
-    fits.store(data, k, columns, moments, solve_paths(problems))
+    return np.array_split(columns, -(-len(columns) // size)) if len(columns) else []
 
 
 def _invert(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -385,27 +308,6 @@ def _invert(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     factor, failed = torch.linalg.cholesky_ex(gram)
     pivots, sizes = (torch.diagonal(a, dim1=-2, dim2=-1) for a in (factor, gram))
     invertible = (failed == 0) & (pivots.square() > INDEPENDENT * sizes).all(1)
-    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    identity = torch.eye(gram.shape[-1], dtype=gram.dtype)
     factor = torch.where(invertible[:, None, None], factor, identity)
     return torch.cholesky_inverse(factor).contiguous(), invertible
-
-
-def _changes(
-    data: _Data, k: int, columns: torch.Tensor, moments: _Moments, base: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what the samples that differ, and the mean, change in the base's Gram matrix.
-
-    Vectors (l, m, p) whose squares are added to ``count(base) / count`` times the base's matrix, and their
-    signs (l, m).
-    """
-    rows = data.train[k] & base
-    center = data.X[rows].mean(0)
-    measured = data.measured[:, columns]
-    differs = (measured != base[:, None]) & data.train[k][:, None]
-    most = int(differs.sum(0).max())
-    at = torch.argsort(differs.byte(), dim=0, descending=True, stable=True)[:most].mT  # (l, m)
-    valid = differs.mT.gather(1, at)
-    sign = torch.where(measured.mT.gather(1, at) | ~valid, 1.0, -1.0).double()
-    samples = (data.X[at] - center) * valid[..., None] / moments.count.sqrt()[:, None, None]
-    shift = (moments.mean_x - center)[:, None]
-    return torch.cat([samples, shift], 1), torch.cat([sign, -torch.ones_like(shift[:, :, 0])], 1)

@@ -83,8 +83,7 @@ class LEAP(ExpressionModel):
         self.perturbations_, self.representations_ = Y.columns, representations
         self.folds_ = tuning_folds(X.index, self.random_state, groups)
         self.members_ = [
-            PSLasso(self.n_alphas, device=self.device).fit(codes, Y.loc[X.index], self.folds_)
-            for codes in representations.transform(X)
+            PSLasso(self.n_alphas).fit(codes, Y.loc[X.index], self.folds_) for codes in representations.transform(X)
         ]
         return self
 

@@ -25,21 +25,8 @@ from scipy.linalg import cho_factor, cho_solve, lapack
 
 from leaplib.base.errors import InputError
 from leaplib.cohorts.splits import N_FOLDS
-from leaplib.models.base import Training
-from leaplib.models.tuning import FoldModel, Tuned, fold_numbers
-
-
-@dataclass
-class RidgeModels(FoldModel):
-    """Ridge regressions of L perturbations, one penalty each."""
-
-    coef: np.ndarray  # (1, p, L)
-    intercept: np.ndarray  # (1, L)
-    penalty: np.ndarray  # (1, L)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return predictions, 1 x samples x perturbations."""
-        return X @ self.coef + self.intercept[:, None, :]
+from leaplib.models.base import Training, patterns
+from leaplib.models.tuning import FoldModel, LinearModels, Tuned, fold_numbers
 
 
 @dataclass
@@ -56,12 +43,12 @@ class DualModels(FoldModel):
         """Return predictions, G x samples x perturbations."""
         return ((X - self.center) @ self.samples.T) @ self.weights + self.intercept[:, None, :]
 
-    def keep(self, points: np.ndarray) -> RidgeModels:
+    def keep(self, points: np.ndarray) -> LinearModels:
         """Return the regressions at one penalty a perturbation, as weights of the features."""
         column = np.arange(len(points))
         coef = self.samples.T @ self.weights[points, :, column].T
         intercept = self.intercept[points, column] - self.center @ coef
-        return RidgeModels(coef[None], intercept[None], self.penalty[points, column][None])
+        return LinearModels(coef[None], intercept[None], self.penalty[points, column][None])
 
 
 class DualRidge(Tuned):
@@ -94,7 +81,7 @@ class DualRidge(Tuned):
         Mean Spearman correlation on the held-out folds at that penalty.
     """
 
-    fold_model: ClassVar = RidgeModels
+    fold_model: ClassVar = LinearModels
     block: ClassVar = 512
 
     def __init__(self, n_penalties: int = 10, largest: float = 300.0, smallest: float = 0.03, random_state: int = 0,
@@ -126,25 +113,25 @@ class DualRidge(Tuned):
             found.append(DualModels(samples[rows], center, weights, intercept, table))
         return list(found)
 
-    def _mean(self, name: str) -> np.ndarray:
-        """Return the mean over fold models of one of their arrays, ... x perturbations."""
-        parts = [np.mean([getattr(model, name)[0] for model in models], axis=0) for models in self.parts_]
-        return np.concatenate(parts, axis=-1)
+    @property
+    def fold_coef_(self) -> np.ndarray:
+        """Weights of the features in each model, models x features x perturbations."""
+        return self._joined("coef")
 
     @property
     def coef_(self) -> np.ndarray:
         """Weights of the features."""
-        return self._mean("coef")
+        return self.fold_coef_.mean(axis=0)
 
     @property
     def intercept_(self) -> np.ndarray:
         """Intercepts."""
-        return self._mean("intercept")
+        return self._joined("intercept").mean(axis=0)
 
     @property
     def penalty_(self) -> np.ndarray:
         """Penalty of each perturbation."""
-        return np.concatenate([models[0].penalty[0] for models in self.parts_])
+        return self._joined("penalty")[0]
 
 
 def dual_ridge(kernel: np.ndarray, Y: np.ndarray, penalties: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -172,30 +159,29 @@ def dual_ridge(kernel: np.ndarray, Y: np.ndarray, penalties: np.ndarray) -> tupl
     residual = np.where(measured, Y - mean, 0.0)
     low, high = np.fmin.reduce(Y, axis=0), np.fmax.reduce(Y, axis=0)
     residual[:, ~(high > low)] = 0.0  # but for rounding
-    patterns = _patterns(measured)
+    missing = _missing(measured)
     sides = np.concatenate([residual.T, measured.T.astype(np.float64)])
     weights = np.empty((len(penalties), *Y.shape))
     intercept = np.empty((len(penalties), Y.shape[1]))
     for g, penalty in enumerate(penalties):
-        solved, ones = np.split(_solve(kernel + penalty * np.eye(len(kernel)), sides, patterns), 2)
+        solved, ones = np.split(_solve(kernel + penalty * np.eye(len(kernel)), sides, missing), 2)
         shift = solved.sum(axis=1) / np.where(ones.any(axis=1), ones.sum(axis=1), 1.0)
         weights[g], intercept[g] = (solved - shift[:, None] * ones).T, mean + shift
     return weights, intercept
 
 
-def _patterns(measured: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def _missing(measured: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return, for each way to miss labels, the samples that miss (positions), and the rows of the two sides."""
-    packed = np.ascontiguousarray(np.packbits(measured, axis=0).T)
-    which = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_inverse=True)[1]
+    which = patterns(measured)
     columns = [np.flatnonzero(which == number) for number in range(which.max() + 1)]
     return [(np.flatnonzero(~measured[:, c[0]]), np.concatenate([c, c + measured.shape[1]])) for c in columns]
 
 
-def _solve(matrix: np.ndarray, sides: np.ndarray, patterns: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def _solve(matrix: np.ndarray, sides: np.ndarray, missing: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Return x (2L x n), 0 where not measured, with x @ matrix = sides where measured."""
     inverse = _inverse(matrix)
     found = sides @ inverse
-    for absent, rows in patterns:
+    for absent, rows in missing:
         part = found[rows]
         if 2 * len(absent) > len(matrix):
             present = np.setdiff1d(np.arange(len(matrix)), absent)

@@ -96,6 +96,25 @@ class FoldModel:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
+@dataclass
+class LinearModels(FoldModel):
+    """Linear models of L perturbations at G penalties."""
+
+    coef: np.ndarray  # (G, p, L)
+    intercept: np.ndarray  # (G, L)
+    penalty: np.ndarray  # (G, L)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return predictions, G x samples x perturbations."""
+        return X @ self.coef + self.intercept[:, None, :]
+
+    def keep(self, points: np.ndarray) -> "LinearModels":
+        """Return the models at one penalty a perturbation."""
+        at = points, np.arange(len(points))
+        coef = np.ascontiguousarray(self.coef.swapaxes(1, 2)[at].T)  # as after a file, to the bit
+        return LinearModels(coef[None], self.intercept[at][None], self.penalty[at][None])
+
+
 class Tuned(Regressor):
     """A model tuned by cross-validation, whose prediction is the mean of the fold models at the best point.
 
@@ -180,6 +199,11 @@ class Tuned(Regressor):
         values = self._values(X)
         parts = [np.stack([model.predict(values)[0] for model in models]) for models in self.parts_]
         return np.concatenate(parts, axis=-1)
+
+    def _joined(self, name: str) -> np.ndarray:
+        """Return an array of the models that predict, models x ... x perturbations."""
+        models = zip(*self.parts_, strict=True)
+        return np.stack([np.concatenate([getattr(part, name)[0] for part in parts], axis=-1) for parts in models])
 
     def _arrays(self) -> dict[str, np.ndarray]:
         state = {"point": self.point_, "cv_score": self.cv_score_}

@@ -33,7 +33,7 @@ from .sound import damaged
 FRAME = pd.DataFrame({"drug-0": [0.5, 0.25], "drug-1": [1.0, np.nan]}, index=["a", "b"])
 MODELS = {
     "PS-KNN": lambda: PSKNN(),
-    "PS-LASSO": lambda: PSLasso(3, device="cpu"),
+    "PS-LASSO": lambda: PSLasso(3),
     "PS-RIDGE": lambda: DualRidge(3),
     "LEAP+": lambda: SharedKernelRidge(grid={"penalty": [3.0, 1.0]}),
     "PS-TCRP": lambda: PSTcrp(2, 2, grid={"meta_rate": [1e-2], "inner_rate": [1e-3]}, device="cpu"),

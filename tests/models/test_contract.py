@@ -21,7 +21,7 @@ from leaplib.models.tuning import Tuned
 
 MODELS = {
     "PS-KNN": lambda: PSKNN(),
-    "PS-LASSO": lambda: PSLasso(device="cpu"),
+    "PS-LASSO": lambda: PSLasso(),
     "PS-RIDGE": lambda: DualRidge(),
     "elastic net": lambda: PSElasticNet(n_alphas=4),
     "LEAP+": lambda: SharedKernelRidge(grid={"penalty": [3.0, 1.0, 0.3]}),

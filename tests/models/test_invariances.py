@@ -63,7 +63,7 @@ class Averaged:
     """LEAP on two given representations: PS-LASSO on each, averaged."""
 
     def fit(self, X, Y, folds, groups, fingerprints):
-        self.members = [PSLasso(device="cpu").fit(part, Y, folds) for part in (X.iloc[:, :4], X.iloc[:, 2:])]
+        self.members = [PSLasso().fit(part, Y, folds) for part in (X.iloc[:, :4], X.iloc[:, 2:])]
         return self
 
     def predict(self, X):
@@ -79,7 +79,7 @@ MODELS = {
     "Training mean": lambda: Means(TrainingMean()),
     "Tissue mean": lambda: Means(TissueMean()),
     "PS-KNN": lambda: PSKNN(),
-    "PS-LASSO": lambda: PSLasso(device="cpu"),
+    "PS-LASSO": lambda: PSLasso(),
     "LEAP": Averaged,
     "PS-RIDGE": lambda: DualRidge(),
     "LEAP+": lambda: SharedKernelRidge(),

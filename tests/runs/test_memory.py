@@ -65,7 +65,7 @@ def test_what_a_fitted_lasso_keeps_is_in_proportion_to_perturbations(blocks):
         for part in model.parts_:
             for fold in part:  # an array that is a view would keep the whole path alive
                 assert all(array.base is None or array.base.size == array.size for array in fold.arrays().values())
-    per_perturbation = 8 * (K * (P + 3) + 2)
+    per_perturbation = 8 * (K * (P + 2) + 2)
     assert kept == {n_perturbations: n_perturbations * per_perturbation for n_perturbations in kept}
 
 
