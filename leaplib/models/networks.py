@@ -9,7 +9,7 @@ up the rows that they need. Without dropout that is exact. With it, the pairs of
 their line and of their perturbation in the subnetworks: each pair alone sees what it would see otherwise, and
 the gradient has the same expectation.
 
-From bottom to top: `Network` (the forward pass), `Pairs` (what it is trained on), `Schedule` (learning rate and early
+From top to bottom: `Network` (the forward pass), `Pairs` (what it is trained on), `Schedule` (learning rate and early
 stopping), `train` (the loop over epochs), `PairModels` (what is kept) and `PPTdnn` and `PPMlp` (what users see).
 
 References

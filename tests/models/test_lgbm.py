@@ -28,44 +28,25 @@ def ps(**changes):
 
 def settings(point, **changes):
     """PS-LGBM's parameters, by LightGBM's names."""
-    fixed = {"objective": "regression", "max_depth": 10, "num_leaves": 31, "min_data_in_leaf": 5}
-    run = {
-        "reg_alpha": 1.0,
-        "reg_lambda": 1.0,
-        "max_bin": 63,
-        "seed": 0,
-        "num_threads": 1,
-        "force_col_wise": True,
-        "verbosity": -1,
-    }
+    fixed = {"objective": "regression", "max_depth": 10, "num_leaves": 31, "min_data_in_leaf": 5, "max_bin": 63}
+    run = {"reg_alpha": 1.0, "reg_lambda": 1.0, "seed": 0, "num_threads": 1, "force_col_wise": True, "verbosity": -1}
     return fixed | run | point | changes
 
 
-def test_complete_labels_give_lightgbms_own_models_to_the_bit():
-    x, y, folds = problem()
-    model = ps()
-    fitted = model._fit_folds(Training(x, y), folds)
-    for fold in (0, 3):
-        rows = folds != fold
-        for g, point in enumerate(model.points()):
-            own = lightgbm.train(settings(point), lightgbm.Dataset(x[rows], y[rows, 1]), TREES)
-            np.testing.assert_array_equal(fitted[fold].predict(x)[g, :, 1], own.predict(x))
-
-
-def test_rows_without_a_label_enter_by_the_bins_alone():
-    x, y, folds = problem(missing=0.3)
-    rows = np.flatnonzero(folds != 0)
-    [point] = ps(grid={"learning_rate": [0.1]}).points()
-    prediction = ps(grid={"learning_rate": [0.1]})._fit_fold(Training(x[rows], y[rows]), 0).predict(x)[0]
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_perturbations_have_lightgbms_own_models_to_the_bit(missing):
+    """On the rows in which they were measured; the others enter by the bins alone."""
+    x, y, folds = problem(missing=missing)
+    rows = np.flatnonzero(folds != 3)
+    grid = {"learning_rate": [0.1], "feature_fraction": [0.4]}
+    found = ps(grid=grid).fit(x, y, folds).predict_folds(x)[3]
+    [point] = ps(grid=grid).points()
+    whole = lightgbm.Dataset(x[rows], np.zeros(len(rows)), params=settings(point))
     for j in range(y.shape[1]):
         measured = rows[~np.isnan(y[rows, j])]
-        whole = lightgbm.Dataset(x[rows], np.zeros(len(rows)), params=settings(point))
-        of_the_fold = lightgbm.train(
-            settings(point), lightgbm.Dataset(x[measured], y[measured, j], whole, params=settings(point)), TREES
-        )
-        np.testing.assert_array_equal(prediction[:, j], of_the_fold.predict(x))
-        alone = lightgbm.train(settings(point), lightgbm.Dataset(x[measured], y[measured, j]), TREES)
-        assert np.corrcoef(prediction[:, j], alone.predict(x))[0, 1] > 0.97
+        bins = {"reference": whole, "params": settings(point)} if missing else {}
+        own = lightgbm.train(settings(point), lightgbm.Dataset(x[measured], y[measured, j], **bins), TREES)
+        np.testing.assert_array_equal(found[:, j], own.predict(x))
 
 
 def test_tuning_chooses_as_lightgbms_cross_validation():
@@ -87,36 +68,24 @@ def test_tuning_chooses_as_lightgbms_cross_validation():
         np.testing.assert_allclose(model.predict(x)[j], predictions[model.point_[j]], rtol=1e-12)
 
 
-def test_perturbations_do_not_depend_on_their_block_or_on_threads(monkeypatch):
+def test_perturbations_depend_on_the_seed_but_not_on_their_block_or_on_threads(monkeypatch):
     x, y, folds = problem(missing=0.2)
-    one = ps().fit(x, y, folds).predict(x)
+    one, other = (ps(random_state=seed).fit(x, y, folds).predict(x) for seed in (0, 1))
+    assert not np.allclose(one, other)
     monkeypatch.setattr(PSLgbm, "block", 3)
     pd.testing.assert_frame_equal(ps(n_jobs=2).fit(x, y, folds).predict(x), one, check_exact=True)
 
 
-def test_the_seed_draws_the_features_of_the_trees():
-    x, y, folds = problem()
-    one, same, other = (ps(random_state=seed).fit(x, y, folds).predict(x) for seed in (0, 0, 1))
-    pd.testing.assert_frame_equal(one, same, check_exact=True)
-    assert not np.allclose(one, other)
-
-
 @pytest.mark.parametrize("labels", [np.full(60, 2.5), np.r_[1.0, 2.0, np.full(58, np.nan)]], ids=["constant", "two"])
-def test_labels_that_cannot_be_split_predict_their_mean(labels):
-    x, _, folds = problem(60)
-    folds[:2] = 0, 1
-    prediction = ps().fit(x, labels[:, None], folds).predict(x)[0]
-    np.testing.assert_allclose(prediction, prediction[0])
-    if not np.isnan(labels).any():
-        np.testing.assert_allclose(prediction, 2.5)
-
-
-def test_a_fold_whose_training_set_has_no_label_predicts_nothing():
+def test_labels_that_cannot_be_split_predict_their_mean_and_no_label_nothing(labels):
     x, y, folds = problem(60)
-    y[folds != 2, 0] = np.nan
-    fitted = ps()._fit_fold(Training(x, y).rows(folds != 2), 2).predict(x)
-    assert not fitted[:, :, 0].any()
-    assert fitted[:, :, 1:].all()
+    folds[:2] = 0, 1
+    y[:, 0], y[folds != 2, 1] = labels, np.nan
+    model = ps().fit(x, y, folds)
+    prediction = model.predict(x)[0]
+    np.testing.assert_allclose(prediction, 2.5 if labels[0] == 2.5 else prediction[0])
+    without = model.predict_folds(x)[2]
+    assert not without[:, 1].any() and without[:, 2:].all()
 
 
 def test_the_grids_of_the_paper():
@@ -147,20 +116,24 @@ def test_pp_lgbm_without_fingerprints_says_what_it_needs():
         pp().fit(x, y, folds)
 
 
-def test_pp_lgbm_equals_lightgbm_on_the_matrix_of_measured_pairs():
+@pytest.mark.parametrize("ensemble", ["folds", "refit"])
+def test_pp_lgbm_is_lightgbm_on_the_matrix_of_measured_pairs_at_the_best_point(ensemble):
     """Rows made on the fly, chunk by chunk, are the same model as one matrix; unmeasured pairs are in neither."""
     x, y, folds, bits = pairs()
     z = fingerprint_components(bits)
-    rows = folds != 1
-    sample, drug = np.nonzero(~np.isnan(y[rows]))
-    matrix = np.hstack([x[rows][sample], z[drug]])
-    model = pp()
-    fitted = model._fit_folds(Training(x, y, None, bits), folds)[1].predict(x)
     everything = np.hstack([np.repeat(x, len(z), axis=0), np.tile(z, (len(x), 1))])
-    for g, point in enumerate(model.points()):
-        options = settings(point, num_leaves=30, max_depth=20, reg_lambda=0.0)
+    grid = {"learning_rate": [0.01, 0.1], "reg_alpha": [0.0, 1.0]}
+    model = pp(ensemble=ensemble, grid=grid).fit(x, y, folds, fingerprints=bits)
+    assert model.point_[0] > 0 and model.get_params()["grid"] == grid
+    options = settings(model.points()[model.point_[0]], num_leaves=30, max_depth=20, reg_lambda=0.0)
+    found = model.predict_folds(x)
+    for fold, prediction in enumerate(found):
+        rows = np.flatnonzero(folds != fold) if ensemble == "folds" else np.arange(len(x))
+        sample, drug = np.nonzero(~np.isnan(y[rows]))
+        matrix = np.hstack([x[rows][sample], z[drug]])
         own = lightgbm.train(options, lightgbm.Dataset(matrix, y[rows][sample, drug]), 25)
-        np.testing.assert_array_equal(fitted[g], own.predict(everything).reshape(len(x), len(z)))
+        np.testing.assert_array_equal(prediction, own.predict(everything).reshape(len(x), len(z)))
+    assert len(found) == (5 if ensemble == "folds" else 1)
 
 
 def test_rows_of_pairs_are_made_in_batches(monkeypatch):
@@ -202,26 +175,3 @@ def test_components_keep_distances_and_only_what_is_not_rounding():
     np.testing.assert_allclose(fingerprint_components(bits, 5), z[:, :5], atol=1e-12)
     assert fingerprint_components(np.vstack([bits, bits])).shape == (24, 11)
     np.testing.assert_array_equal(fingerprint_components(bits[[3, 3]]), np.zeros((2, 1)))
-
-
-def test_pp_lgbm_refitted_is_lightgbm_on_all_measured_pairs_at_the_best_point():
-    x, y, folds, bits = pairs()
-    z = fingerprint_components(bits)
-    sample, drug = np.nonzero(~np.isnan(y))
-    matrix = np.hstack([x[sample], z[drug]])
-    everything = np.hstack([np.repeat(x, len(z), axis=0), np.tile(z, (len(x), 1))])
-    grid = {"learning_rate": [0.01, 0.1], "reg_alpha": [0.0, 1.0]}
-    model = pp(ensemble="refit", grid=grid).fit(x, y, folds, fingerprints=bits)
-    point = model.points()[model.point_[0]]
-    assert model.point_[0] > 0 and model.get_params()["grid"] == grid
-    options = settings(point, num_leaves=30, max_depth=20, reg_lambda=0.0)
-    own = lightgbm.train(options, lightgbm.Dataset(matrix, y[sample, drug]), 25)
-    np.testing.assert_array_equal(model.predict(x), own.predict(everything).reshape(len(x), len(z)))
-
-
-def test_pp_lgbm_refits_the_best_point_alone(monkeypatch):
-    x, y, folds, bits = pairs()
-    grown, grow = [], PPLgbm._grow
-    monkeypatch.setattr(PPLgbm, "_grow", lambda self, *given: grown.append(1) or grow(self, *given))
-    pp(ensemble="refit").fit(x, y, folds, fingerprints=bits)
-    assert len(grown) == 5 * 2 + 1
