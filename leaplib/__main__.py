@@ -179,9 +179,9 @@ def data_status(options: argparse.Namespace) -> int:
 
 def data_fetch(options: argparse.Namespace) -> int:
     """Fetch a source; it says itself where each file lies."""
-    from leaplib import sources
+    from leaplib.sources.download import fetch
 
-    sources.fetch(options.name)
+    fetch(options.name)
     return 0
 
 

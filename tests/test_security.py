@@ -46,7 +46,8 @@ from leaplib.report.report import build_report
 from leaplib.representation.damae import DAMAE
 from leaplib.results import printing
 from leaplib.results.printing import latex_escape
-from leaplib.sources import download, fetch, manifest, read_gene_sets, read_pdx, studies
+from leaplib.sources import download, manifest, read_gene_sets, read_pdx, studies
+from leaplib.sources.download import fetch
 from leaplib.sources.rds import read_rds
 from leaplib.sources.tabular import Place, read_members
 from leaplib.sources.tensors import read_tensors

@@ -3,11 +3,10 @@
 from leaplib.sources.depmap import read_gene_screen
 from leaplib.sources.drugs import read_drug_screen
 from leaplib.sources.gene_sets import read_cgp, read_collection, read_gene_sets
-from leaplib.sources.manifest import fetch, path, raw_folder, status, verify
+from leaplib.sources.manifest import path, raw_folder, status, verify
 from leaplib.sources.xenografts import read_pdx
 
 __all__ = [
-    "fetch",
     "path",
     "raw_folder",
     "read_cgp",

@@ -1,6 +1,5 @@
 """DepMap's own files: cell lines, RNA-seq, gene dependency and gene effect of a release."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +30,12 @@ MODELS = {
 REQUIRED = ("ModelID", "CellLineName", "OncotreeLineage", "OncotreePrimaryDisease")
 
 
-@dataclass(frozen=True)
-class Release:
-    """The names of a release's files in the manifest, and what its labels are."""
-
-    labels: str
-    expression: str
-    models: str
-    label: str = "gene dependency"
-
-
+# A release's files in the manifest (labels, expression, lines), and what its labels are.
 RELEASES = {
-    "23Q4": Release("depmap-23q4-dependency", "depmap-23q4-expression", "depmap-23q4-model"),
-    "22Q4": Release("depmap-22q4-dependency", "depmap-22q4-expression", "depmap-22q4-model"),
+    "23Q4": ("depmap-23q4-dependency", "depmap-23q4-expression", "depmap-23q4-model", "gene dependency"),
+    "22Q4": ("depmap-22q4-dependency", "depmap-22q4-expression", "depmap-22q4-model", "gene dependency"),
     # The first release has no expression of its own: as in the paper, that of 23Q4 serves.
-    "18Q3": Release("depmap-18q3-effect", "depmap-23q4-expression", "depmap-23q4-model", "gene effect"),
+    "18Q3": ("depmap-18q3-effect", "depmap-23q4-expression", "depmap-23q4-model", "gene effect"),
 }
 
 
@@ -61,7 +51,7 @@ def files(release: str) -> tuple[str, str, str]:
     """Return the names, in the manifest, of the files that a release's screen is read from: labels first."""
     if release not in RELEASES:
         raise InputError(f"DepMap release {release!r} is unknown: use one of {', '.join(RELEASES)}")
-    return RELEASES[release].labels, RELEASES[release].expression, RELEASES[release].models
+    return RELEASES[release][:3]
 
 
 def is_here(release: str) -> bool:
@@ -88,19 +78,19 @@ def read_gene_screen(release: str = "23Q4") -> GeneScreen:
     """
     labels, rna, lines = (manifest.path(name) for name in files(release))
     models, expression = read_models(lines), read_matrix(rna, "expression")
-    dependency = _to_model_ids(read_matrix(labels, RELEASES[release].label), models)
+    dependency = _to_model_ids(read_matrix(labels, RELEASES[release][3]), models)
     for known, where in ((expression.index, rna), (models.index, lines)):
         common = int(dependency.index.isin(known).sum())
         if common < MIN_SHARED * len(dependency):
-            raise InputError(f"{labels}: only {common} of its {len(dependency)} lines (ModelID) are in {where}: "
-                             "put files of one release there")  # fmt: skip
+            shared = f"only {common} of its {len(dependency)} lines (ModelID) are in {where}"
+            raise InputError(f"{labels}: {shared}: put files of one release there")
     return GeneScreen(
         expression=expression,
         dependency=dependency,
         samples=models.reindex(expression.index.union(dependency.index)).rename_axis("line"),
         gene_sets=read_cgp(),
         unit="log2(TPM+1)",
-        platform=f"RNA-seq (DepMap {RELEASES[release].expression.split('-')[1].upper()})",
+        platform=f"RNA-seq (DepMap {files(release)[1].split('-')[1].upper()})",
         data="real",
     )
 
@@ -212,8 +202,8 @@ def _line_index(ids: pd.Series, place: Place, *among: str) -> pd.Index:
     kind = max(kinds, key=lambda name: int(kinds[name].sum()))
     odd = ids[~kinds[kind]]
     if len(odd):
-        raise place.error(f"{odd.iloc[0]!r} in the column of lines is no {kind}, such as ACH-000001 or "
-                          "HL60_HAEMATOPOIETIC_AND_LYMPHOID_TISSUE")  # fmt: skip
+        example = "ACH-000001 or HL60_HAEMATOPOIETIC_AND_LYMPHOID_TISSUE"
+        raise place.error(f"{odd.iloc[0]!r} in the column of lines is no {kind}, such as {example}")
     repeated = ids[ids.duplicated()]
     if len(repeated):
         raise place.error(f"the {kind} {repeated.iloc[0]!r} is there more than once")

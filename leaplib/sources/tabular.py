@@ -112,7 +112,7 @@ def parse_table(data: bytes, place: Place, columns: Sequence[str], sep: str = ",
         raise place.error("a binary file or UTF-16, not a text table in UTF-8")
     try:
         data.decode()
-        encoding = "utf-8-sig"
+        encoding = "utf-8"
     except UnicodeDecodeError:
         encoding = "latin-1"  # older exports hold single letters such as a micro sign
     header = read_header(io.BytesIO(data), place, sep, encoding)
@@ -122,7 +122,7 @@ def parse_table(data: bytes, place: Place, columns: Sequence[str], sep: str = ",
     return _stripped(frame.set_axis(list(columns), axis=1), place)
 
 
-def read_header(stream: BinaryIO, place: Place, sep: str = ",", encoding: str = "utf-8-sig") -> list[str]:
+def read_header(stream: BinaryIO, place: Place, sep: str = ",", encoding: str = "utf-8") -> list[str]:
     """Return the column names of a text table."""
     try:
         header = next(csv.reader(io.TextIOWrapper(stream, encoding, newline=""), delimiter=sep), [])
@@ -134,21 +134,25 @@ def read_header(stream: BinaryIO, place: Place, sep: str = ",", encoding: str = 
         raise place.error(
             "has semicolons or tabs between fields, as spreadsheets with decimal commas write, not commas"
         )
-    return [name.strip() for name in header]
+    return [name.removeprefix("\ufeff").strip() for name in header]
 
 
-def read_columns(source: Path | BinaryIO, place: Place, header: Sequence[str], types: Mapping[int, pa.DataType],
-                 sep: str = ",", encoding: str = "utf-8-sig") -> pa.Table:  # fmt: skip
+def read_columns(
+    source: Path | BinaryIO,
+    place: Place,
+    header: Sequence[str],
+    types: Mapping[int, pa.DataType],
+    sep: str = ",",
+    encoding: str = "utf-8",
+) -> pa.Table:
     """Read columns of a text table by position, as these types; every row needs as many fields as the header."""
+    names = [str(at) for at in range(len(header))]
+    wanted = {str(at): kind for at, kind in types.items()}
+    options = arrow_csv.ReadOptions(column_names=names, skip_rows=1, block_size=BLOCK, encoding=encoding)
+    parsing = arrow_csv.ParseOptions(delimiter=sep, newlines_in_values=pa.float32() not in types.values())
+    converting = arrow_csv.ConvertOptions(include_columns=list(wanted), column_types=wanted)
     try:
-        return arrow_csv.read_csv(
-            source,
-            arrow_csv.ReadOptions(column_names=[str(at) for at in range(len(header))], skip_rows=1, block_size=BLOCK,
-                                  encoding=encoding.removesuffix("-sig")),
-            arrow_csv.ParseOptions(delimiter=sep, newlines_in_values=pa.float32() not in types.values()),
-            arrow_csv.ConvertOptions(include_columns=list(map(str, types)),
-                                     column_types={str(at): kind for at, kind in types.items()}),
-        )  # fmt: skip
+        return arrow_csv.read_csv(source, options, parsing, converting)
     except pa.ArrowInvalid as error:
         text = str(error)
         column = re.search(r"column #(\d+)", text)

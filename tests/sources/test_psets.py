@@ -101,20 +101,14 @@ def test_percent_and_fractions_give_the_same(tmp_path: Path, parts: Parts) -> No
     frame = records(write(tmp_path, parts))
     parts.aac = [25, 50, 0, 100, np.nan]
     pd.testing.assert_frame_equal(records(write(tmp_path, parts)), frame)
-
-
-def test_a_file_of_weak_effects_is_not_taken_for_percent(tmp_path: Path, parts: Parts) -> None:
-    parts.aac = [0.001, 0.002, 0, 0.0005, 1 + 1e-9]
+    parts.aac = [0.001, 0.002, 0, 0.0005, 1 + 1e-9]  # weak effects are not taken for percent
     assert records(write(tmp_path, parts))["aac"].tolist() == [0.001, 0.002, 0, 0.0005, 1]
 
 
 @pytest.mark.parametrize(
     ("aac", "text"),
     [
-        (
-            [0.25, 0.5, 0, -0.2, 0.1],
-            "row experiment 3, column 'aac_recomputed': -0.2 is not a finite number",
-        ),
+        ([0.25, 0.5, 0, -0.2, 0.1], "row experiment 3, column 'aac_recomputed': -0.2 is not a finite number"),
         ([25, 50, 3, 140, 1], "row experiment 3, column 'aac_recomputed': 140.0 is not a finite number from -1 to 101"),
         ([0.25, 0.5, np.inf, 1, 1], "row experiment 2, column 'aac_recomputed': inf"),
         ([np.nan] * 5, "no experiment has a line, a drug and a number in 'aac_recomputed'"),
@@ -187,9 +181,6 @@ def test_the_louder_of_two_genes_with_one_symbol_stays_wherever_it_is(tmp_path: 
     frame = read_pset(write(tmp_path, parts), "GDSC v2").expression
     assert frame is not None and list(frame) == ["RET", "TP53", "CALCA"]
     np.testing.assert_allclose(frame["TP53"], [2, 1.5], atol=1e-6)
-
-
-def test_no_rnaseq(tmp_path: Path, parts: Parts) -> None:
     parts.tpm = None
     assert read_pset(write(tmp_path, parts), "GDSC v2").expression is None
 
@@ -274,11 +265,3 @@ def test_objects_of_another_make(tmp_path: Path) -> None:
     value = Parts(old=False).build()
     value.slots["molecularProfiles"] = S4("MultiAssayExperiment")
     refused(write_rds(path, value), "molecularProfiles: is a MultiAssayExperiment, not the list")
-
-
-def test_no_experiments(tmp_path: Path) -> None:
-    value = Parts(old=False).build()
-    empty = {name: Frame({c: np.array([]) for c in columns}) for name, columns in
-             (("info", ["sampleid", "treatmentid"]), ("profiles", ["aac_recomputed"]))}  # fmt: skip
-    value.slots["treatmentResponse"] = empty
-    refused(write_rds(tmp_path / "pset.rds", value), "no experiment has a line")
