@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from leaplib.base.errors import InputError
 from leaplib.base.matrices import finite_matrix, in_order
 from leaplib.cohorts.expression import ExpressionScaler
-from leaplib.representation.damae import DAMAE, fit_damaes
+from leaplib.representation.damae import DAMAE
 
 AUTOENCODERS: dict[str, Mapping[str, Any]] = {
     "ae": {"corruption": 0.0, "noise": 0.0},
@@ -104,8 +104,11 @@ class Representations:
 
         `sources` names the source of each sample: genes are chosen in each source and united.
         """
+        if not len(seeds):
+            raise InputError("no seeds: give at least one, as many as there shall be representations")
         scaler = ExpressionScaler(n_genes).fit(expression, sources=sources)
-        return cls(scaler, fit_damaes(scaler.transform(expression), tuple(seeds), device=device, **damae))
+        scaled = scaler.transform(expression)
+        return cls(scaler, [DAMAE(random_state=seed, device=device, **damae).fit(scaled) for seed in seeds])
 
     def transform(self, expression: pd.DataFrame) -> list[pd.DataFrame]:
         """Return one frame a DAMAE, samples x components."""

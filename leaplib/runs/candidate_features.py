@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from leaplib.base.code_version import code_version
 from leaplib.base.layout import Layout
 from leaplib.base.store import is_done, load_frame, save_frame
-from leaplib.representation.damae import DAMAE, fit_damaes
+from leaplib.representation.damae import DAMAE
 from leaplib.representation.kinds import Components
 from leaplib.representation.pretraining import folder_of, standardised
 from leaplib.runs.task_run import TaskRun
@@ -92,7 +92,7 @@ class Features:
         path, configuration = self.width_file(factor)
         if force or not is_done(path, configuration):
             genes = self.run.expression
-            codes = fit_damaes(genes, (0,), device=self.run.device, **configuration["damae"])[0].transform(genes)
+            codes = DAMAE(device=self.run.device, **configuration["damae"]).fit_transform(genes)
             save_frame(pd.DataFrame(codes, genes.index).rename(columns=str), path, configuration)
         return load_frame(path)
 

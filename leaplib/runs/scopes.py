@@ -11,8 +11,7 @@ from leaplib.cohorts.expression import ExpressionScaler, harmonise, join_domains
 from leaplib.cohorts.prepare import is_real, pool_key, pool_of, screen_key, screen_of, xenograft_screen
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile
-from leaplib.representation.damae import fit_damaes
-from leaplib.representation.kinds import AUTOENCODERS, make_representation
+from leaplib.representation.kinds import make_representation
 from leaplib.runs.variants import ALL, OWN, SCOPES, SECOND, THIRD, TRAINING, Variant
 from leaplib.tasks import TASKS, Task
 
@@ -226,13 +225,7 @@ def encode(sources: Sequence[Source], recipe: Variant, split: Split, seeds: Sequ
         table = harmonise(table, domain, recipe.correction)
     scaler = ExpressionScaler(len(genes)).fit(seen(table, domain, recipe.scaling, split))
     training = scaler.transform(seen(table, domain, recipe.pretraining, split))
-    models = _fitted(recipe.representation, training, seeds, device, damae)
+    damae = {**damae, "device": device}
+    models = [make_representation(recipe.representation, seed, **damae).fit(training) for seed in seeds]
     own = scaler.transform(table.loc[sources[0].expression.index])
     return [pd.DataFrame(model.transform(own), index=own.index).rename(columns=str) for model in models]
-
-
-def _fitted(name: str, training: pd.DataFrame, seeds: Sequence[int], device: str, damae: dict[str, Any]) -> list[Any]:
-    """Fit one representation a seed, autoencoders all in step."""
-    if name in AUTOENCODERS:
-        return fit_damaes(training, tuple(seeds), device=device, **{**damae, **AUTOENCODERS[name]})
-    return [make_representation(name, seed, **damae).fit(training) for seed in seeds]

@@ -58,12 +58,12 @@ def gene_weights(model: Any, X: pd.DataFrame, perturbations: Sequence[Any] | Non
 
 def _encoder(damae: DAMAE, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return two matrices whose product is the mean derivative of the code (genes x components)."""
-    weights = {name: weight.numpy().astype(float) for name, weight in damae.weights_.items()}
-    first = weights["encoder.0.weight"]
+    state = {name: weight.numpy().astype(float).T for name, weight in damae.network_.encoder.state_dict().items()}
+    first = state["0.weight"]
     if not damae.n_hidden:
         return first, np.eye(first.shape[1])
-    on = (scaled @ first + weights["encoder.0.bias"] > 0).mean(axis=0)
-    return first, on[:, None] * weights["encoder.1.weight"]
+    on = (scaled @ first + state["0.bias"] > 0).mean(axis=0)
+    return first, on[:, None] * state["3.weight"]  # behind ReLU and dropout
 
 
 def _blocks(model: Any, X: pd.DataFrame, perturbations: Sequence[str] | None) -> Iterator[tuple[str, np.ndarray]]:

@@ -34,10 +34,7 @@ def test_weights_are_the_derivatives_that_autograd_finds(table, fitted):
     for r, (damae, member) in enumerate(zip(fitted.representations_.damaes, fitted.members_, strict=True)):
         for fold, j in ((0, 0), (3, 4)):
             inputs = scaled.clone().requires_grad_()
-            values = inputs
-            for number, layer in enumerate(damae._layers()[: len(damae._layers()) // 2]):
-                values = values @ damae.weights_[f"{layer}.weight"] + damae.weights_[f"{layer}.bias"]
-                values = values.relu() if number in damae._hidden() else values
+            values = damae.network_.encoder(inputs)
             (values @ torch.tensor(member.coef_[fold][:, j], dtype=torch.float32)).sum().backward()
             np.testing.assert_allclose(found[5 * r + fold, :, j], inputs.grad.mean(axis=0), atol=1e-6)
 
