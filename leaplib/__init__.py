@@ -1,6 +1,17 @@
-"""leaplib: predicting how cancer models respond to gene knockouts and drugs, from gene expression."""
+"""leaplib: predicting how cancer models respond to gene knockouts and drugs, from gene expression.
+
+`import leaplib as lp` has all that a notebook calls, each name loaded when it is first used:
+
+- data: `status`, `cohort`, `splits`, `embed`, `lost`, `PROFILES`, `TASKS`;
+- runs: `run_task`, `run_variants`, `run_candidates`;
+- results: `Results`, `table`, `save_tables`, `verdict`, `claims`, `figure`, and `pages`, `style` to adapt figures;
+- models: `LEAP`, `PSRidge`, `LEAPPlus`, `PSKNN`, `PSLasso`, `DAMAE`;
+- own samples: `own`, `biomarkers`, `known_positives`, `stratification`, `uncertainty`.
+"""
 
 import os
+from importlib import import_module
+from typing import Any
 
 # Idle OpenMP threads sleep instead of spinning: where other processes share the cores, small matrix
 # products are otherwise slowed down more than tenfold. It must be set before torch loads.
@@ -8,13 +19,53 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.7.0"
 
-from leaplib.base.errors import InputError
-from leaplib.cohorts.cohort import Cohort
-from leaplib.cohorts.expression import ExpressionScaler
-from leaplib.models.gene_models import LEAPPlus, PSRidge
-from leaplib.models.knn import PSKNN
-from leaplib.models.lasso import PSLasso
-from leaplib.models.leap import LEAP
-from leaplib.representation.damae import DAMAE
+ROOMS = {
+    "base.errors": ("InputError",),
+    "base.metrics": ("spearman",),
+    "base.store": ("versions",),
+    "profiles": ("PROFILES", "get_profile"),
+    "tasks": ("TASKS", "get_task"),
+    "sources": ("read_collection", "status"),
+    "cohorts.cohort": ("Cohort",),
+    "cohorts.expression": ("ExpressionScaler",),
+    "cohorts.prepare": ("cohort", "describe_lost", "lost", "splits"),
+    "representation.damae": ("DAMAE",),
+    "representation.pretraining": ("domain_mixing", "embed", "tissue_agreement"),
+    "models.gene_models": ("LEAPPlus", "PSRidge"),
+    "models.knn": ("PSKNN",),
+    "models.lasso": ("PSLasso",),
+    "models.leap": ("LEAP",),
+    "models.table": ("hyper_parameters",),
+    "results.claims": ("claims",),
+    "results.comparisons": ("compare_models",),
+    "results.external": ("reproducibility",),
+    "results.load": ("Results",),
+    "results.tables": ("TABLES", "save_tables", "table", "tidy"),
+    "results.verdicts": ("verdict",),
+    "runs.notebooks": ("describe",),
+}
+"""Where each public name stands."""
+MODULES = {
+    "biomarkers": "samples.biomarkers",
+    "known_positives": "samples.known_positives",
+    "own": "samples.own_samples",
+    "stratification": "samples.stratification",
+    "style": "figures.style",
+    "uncertainty": "samples.uncertainty",
+}
+"""Modules that are public as a whole, under a shorter name."""
+_PLACES = {name: module for module, names in ROOMS.items() for name in names}
+__all__ = sorted([*_PLACES, *MODULES])
 
-__all__ = ["DAMAE", "LEAP", "PSKNN", "Cohort", "ExpressionScaler", "InputError", "LEAPPlus", "PSLasso", "PSRidge"]
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used: workers and the command line import what they need alone."""
+    if name in MODULES:
+        return import_module(f"leaplib.{MODULES[name]}")
+    if name in _PLACES:
+        return getattr(import_module(f"leaplib.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -145,8 +145,10 @@ PROFILES = {
 }
 
 
-def get_profile(name: str) -> Profile:
-    """Return a profile by name; an unknown name is an InputError that lists the known ones."""
+def get_profile(name: "str | Profile") -> Profile:
+    """Return a profile by name, or as it is; an unknown name is an InputError that lists the known ones."""
+    if isinstance(name, Profile):
+        return name
     if name not in PROFILES:
         raise InputError(f"profile {name!r} is unknown: use one of {', '.join(PROFILES)}")
     return PROFILES[name]

@@ -134,8 +134,10 @@ def harmonised(task: Task, how: str) -> Task:
     return task if how == task.harmonise else replace(task, id=f"{task.id} {how}", harmonise=how)
 
 
-def get_task(task_id: str) -> Task:
-    """Return a task by its id, "5a combat" too (`harmonised`); an unknown id is an InputError that lists the known."""
+def get_task(task_id: "str | Task") -> Task:
+    """Return a task by its id ("5a combat" too, see `harmonised`), or as it is; unknown ids are an InputError."""
+    if isinstance(task_id, Task):
+        return task_id
     name, _, how = task_id.partition(" ")
     if name not in TASKS or (how and how not in HARMONISE[1:]):
         raise InputError(f"task {task_id!r} is unknown: use one of {', '.join(TASKS)}")

@@ -29,12 +29,12 @@ from leaplib.cohorts.selection import (
 )
 from leaplib.cohorts.simulation import Simulation, simulate
 from leaplib.cohorts.splits import Split, load_splits, make_splits, save_splits
-from leaplib.profiles import Profile
+from leaplib.profiles import Profile, get_profile
 from leaplib.sources import depmap, manifest, read_drug_screen, read_pdx
 from leaplib.sources.drugs import drug_files
 from leaplib.sources.screens import DrugScreen, GeneScreen
 from leaplib.sources.xenografts import Xenografts
-from leaplib.tasks import Task
+from leaplib.tasks import Task, get_task
 
 Found = TypeVar("Found")
 
@@ -393,9 +393,19 @@ def load_task_splits(profile: Profile, task: Task, cohort: Cohort) -> list[Split
     return splits[: profile.n_tissues] if task.design == "tissue" else splits
 
 
-def lost(profile: Profile) -> pd.DataFrame:
+def cohort(profile: Profile | str, task: Task | str) -> Cohort:
+    """Return the cohort of a task, prepared now or before."""
+    return load_cohort(get_profile(profile), get_task(task))[0]
+
+
+def splits(profile: Profile | str, task: Task | str) -> list[Split]:
+    """Return the splits of a task: the same for every model, and in every run."""
+    return load_task_splits(get_profile(profile), get_task(task), cohort(profile, task))
+
+
+def lost(profile: Profile | str) -> pd.DataFrame:
     """Return what did not join in the drug screen: study, what (line or drug), raw, reason."""
-    return drug_screen(profile).lost
+    return drug_screen(get_profile(profile)).lost
 
 
 def describe_lost(frame: pd.DataFrame) -> str:

@@ -16,10 +16,10 @@ from leaplib.base.layout import Layout
 from leaplib.base.store import is_done, key_of, load_frame, save_frame
 from leaplib.cohorts.expression import ExpressionScaler
 from leaplib.cohorts.prepare import pool_key, pool_name, pool_of
-from leaplib.profiles import Profile
+from leaplib.profiles import Profile, get_profile
 from leaplib.representation.damae import DAMAE
 from leaplib.representation.kinds import Representations
-from leaplib.tasks import HARMONISE, Task, harmonised
+from leaplib.tasks import HARMONISE, Task, get_task, harmonised
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,13 @@ class Embedding:
     key: str
 
 
-def embed(profile: Profile, task: Task, device: str = "auto", force: bool = False) -> Embedding:
+def embed(profile: Profile | str, task: Task | str, device: str = "auto", force: bool = False) -> Embedding:
     """Return the representations of a task's pool: trained now, or loaded where they are done.
 
     All samples of the pool take part, labelled or not (transductive; paper, "Representation algorithm"), and all
     tasks of a pool share what comes of it. Weights, scaler, learning curves and codes are saved.
     """
+    profile, task = get_profile(profile), get_task(task)
     seeds = [seed for seed in range(profile.n_representations) if force or not is_trained(profile, task, seed)]
     if seeds:
         train(profile, task, seeds, device)
@@ -175,7 +176,7 @@ def tissue_agreement(embedding: Embedding, n_neighbors: int = 5) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def domain_mixing(profile: Profile, task: Task, device: str = "auto", n_neighbors: int = 5) -> pd.DataFrame:
+def domain_mixing(profile: Profile | str, task: Task | str, device: str = "auto", n_neighbors: int = 5) -> pd.DataFrame:
     """Return how far xenografts lie among cell lines, under each way to bring the two together.
 
     Returns
@@ -186,7 +187,7 @@ def domain_mixing(profile: Profile, task: Task, device: str = "auto", n_neighbor
     """
     rows = []
     for how in HARMONISE:
-        embedding = embed(profile, harmonised(task, how), device)
+        embedding = embed(profile, harmonised(get_task(task), how), device)
         foreign = (embedding.domain != "cell lines").to_numpy()
         search = NearestNeighbors(n_neighbors=n_neighbors).fit(embedding.codes[0])
         neighbours = search.kneighbors(return_distance=False)[foreign]

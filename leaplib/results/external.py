@@ -17,10 +17,10 @@ from leaplib.base.store import load_frame
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import drug_screen, load_cohort, load_external, load_task_splits
 from leaplib.cohorts.splits import Split
-from leaplib.profiles import Profile
+from leaplib.profiles import Profile, get_profile
 from leaplib.results.scores import current_results, gaps_of, named
 from leaplib.runs.scoring import score_split
-from leaplib.tasks import MIN_EXTERNAL, Task
+from leaplib.tasks import MIN_EXTERNAL, Task, get_task
 
 SUFFIX = " external"
 REPRODUCIBILITY = "Label reproducibility"
@@ -87,7 +87,7 @@ def _score(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> pd.Da
     return score_split(truth, prediction, replace(split, test=truth.index, left_out=()))
 
 
-def reproducibility(profile: Profile, task: Task) -> pd.DataFrame:
+def reproducibility(profile: Profile | str, task: Task | str) -> pd.DataFrame:
     """Return how far training studies and external study agree, drug by drug, over all lines that both tested.
 
     Returns
@@ -95,7 +95,7 @@ def reproducibility(profile: Profile, task: Task) -> pd.DataFrame:
     DataFrame
         perturbation, n (lines), spearman, pearson; drugs with fewer than 15 such lines are left out.
     """
-    both, measured = _both(profile, task)
+    both, measured = _both(get_profile(profile), get_task(task))
     table = score(both, measured).pivot(index=["perturbation", "n"], columns="metric", values="value")
     return table.reset_index().rename_axis(columns=None)[["perturbation", "n", "spearman", "pearson"]]
 

@@ -41,7 +41,7 @@ class Results:
     """
 
     def __init__(self, profile: Profile | str, tasks: Sequence[str] | None = None, **parts: Any):
-        self.profile = get_profile(profile) if isinstance(profile, str) else profile
+        self.profile = get_profile(profile)
         self.tasks = self.profile.tasks if tasks is None else tuple(tasks)
         self._gaps: dict[tuple[str, str], str] = {}
         vars(self).update(parts)

@@ -241,8 +241,8 @@ def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[V
     InputError
         As there, and when no variant has scores: it says which command makes them.
     """
-    profile = get_profile(profile) if isinstance(profile, str) else profile
-    task = get_task(task) if isinstance(task, str) else task
+    profile = get_profile(profile)
+    task = get_task(task)
     check_names(variants)
     prepared(profile, task)  # before files are told by their times: they may be of other data
     ablations = Ablations(run_of(profile, task))

@@ -43,8 +43,8 @@ def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = t
     DataFrame
         As `leaplib.results.scores.load_scores`.
     """
-    profile = get_profile(profile) if isinstance(profile, str) else profile
-    task = get_task(task) if isinstance(task, str) else task
+    profile = get_profile(profile)
+    task = get_task(task)
     found = in_stages(task_jobs(profile, task, check_models(models), device))
     warn_of(run_jobs(found, Backend(jobs), force, f"task {task.id}"))
     return load_scores(profile, [task.id])
@@ -79,8 +79,8 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Va
     InputError
         For a task on xenografts, or two variants of one name in a group.
     """
-    profile = get_profile(profile) if isinstance(profile, str) else profile
-    task = get_task(task) if isinstance(task, str) else task
+    profile = get_profile(profile)
+    task = get_task(task)
     found = in_stages(ablation_jobs(profile, task, variants, device))
     warn_of(run_jobs(found, Backend(jobs), force, f"ablations of task {task.id}"))
     return load_variants(profile, task, variants)
@@ -121,8 +121,8 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
     InputError
         For an unknown candidate, and for inner splits of a task on xenografts.
     """
-    profile = get_profile(profile) if isinstance(profile, str) else profile
-    task = get_task(task) if isinstance(task, str) else task
+    profile = get_profile(profile)
+    task = get_task(task)
     found = in_stages(candidate_jobs(profile, task, candidates, n_splits, n_inner, device))
     warn_of(run_jobs(found, Backend(jobs), force, f"candidates, task {task.id}"))
     if any(isinstance(job, Unprepared) for job in found):
