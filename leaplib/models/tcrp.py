@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 from leaplib.base.device import resolve_device
 from leaplib.base.errors import InputError
 from leaplib.cohorts.splits import N_FOLDS
-from leaplib.models.base import Training, as_matrix
+from leaplib.models.base import Training
 from leaplib.models.maml import Settings, inner_loop, meta_train, upper_layers, without_tissue
 from leaplib.models.tuning import FoldModel, Tuned
 
@@ -183,15 +183,13 @@ class PSTcrp(Tuned):
         model = copy.copy(self)
         ends = np.cumsum([models[0].third.shape[1] for models in self.parts_])[:-1]
         blocks = np.split(labels, ends, axis=1)
-        model.parts_ = [[fold.adapt(values, block, self.n_adapt_steps) for fold in models]
-                        for models, block in zip(self.parts_, blocks, strict=True)]  # fmt: skip
+        parts = zip(self.parts_, blocks, strict=True)
+        model.parts_ = [[fold.adapt(values, block, self.n_adapt_steps) for fold in models] for models, block in parts]
         return model
 
     def _targets(self, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return checked features and labels of target samples."""
-        values = as_matrix(X, "target features")
-        if values.shape[1] != self.n_features_in_:
-            raise InputError(f"target features: {values.shape[1]} columns, but the model has {self.n_features_in_}")
+        values = self._values(X)
         if len(values) < self.n_shots:
             raise InputError(f"{len(values)} target samples: {self.n_shots}-shot needs at least {self.n_shots}")
         frame = Y if isinstance(Y, pd.DataFrame) else pd.DataFrame(np.asarray(Y, dtype=np.float64))
@@ -213,10 +211,9 @@ class PSTcrp(Tuned):
         self._check(data)
         super()._fit(data, folds)
         if len(self.pooled_):
-            warnings.warn(
-                f"no tissue has enough labelled samples for a task: all samples are one tissue for "
-                f"{len(self.pooled_)} perturbations ({', '.join(map(str, self.pooled_[:10]))})", stacklevel=3
-            )  # fmt: skip
+            some = ", ".join(map(str, self.pooled_[:10]))
+            few = "no tissue has enough labelled samples for a task: all samples are one tissue for"
+            warnings.warn(f"{few} {len(self.pooled_)} perturbations ({some})", stacklevel=3)
 
     def _check(self, data: Training) -> None:
         if data.groups is None:
