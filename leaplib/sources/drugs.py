@@ -112,8 +112,8 @@ def _read_expression(studies: Mapping[str, Study], passports: pd.DataFrame) -> t
     """Return expression, and how it was measured: GDSC's RNA-seq first, then DepMap's for other lines."""
     if not takes_rna_seq():
         return read_expression(), PLATFORM
-    tables = {f"{name} (PharmacoGx)": study.expression for name, study in studies.items()
-              if study.expression is not None}  # fmt: skip
+    found = {f"{name} (PharmacoGx)": study.expression for name, study in studies.items()}
+    tables = {name: table for name, table in found.items() if table is not None}
     if depmap_files():
         rna = depmap.read_matrix(manifest.path(depmap_files()[0]), "expression")
         tables[f"DepMap {RNA_RELEASE}"] = rna.rename(index=_names_by_model_id(passports))
