@@ -4,7 +4,8 @@ import copy
 import io
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from html import escape, unescape
 from math import ceil
 from pathlib import Path
@@ -15,6 +16,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
+from pandas.api.types import is_float_dtype
 from pandas.io.formats.style import Styler
 
 from leaplib.base.files import atomic_path, write_text
@@ -25,32 +27,40 @@ from leaplib.results.external import REPRODUCIBILITY
 DIGITS = 4
 ORDER = [REPRODUCIBILITY, *CONTROLS.values(), *names()]
 FILE = "supplementary_tables.xlsx"
+AAC = "; AAC, AUC: area above, and under, the dose-response curve"
+SCORES = "; mean (SD) over splits (on xenografts, over subsets), best model of each task and metric in bold"
 TITLES = {
-    "table_1": "Tasks, with the counts of this run beside the paper's",
-    "supplementary_table_1": "Studies, each after its own selection rules, beside the paper's counts",
-    "supplementary_table_2": "Gene dependency in unseen cell lines, release 22Q4 (task 1b)",
-    "supplementary_table_3": "Models compared on all tasks",
-    "supplementary_table_4": "Ablation: nine steps from PP-LGBM to LEAP",
-    "supplementary_table_5": "Regressors on one representation against LEAP",
-    "supplementary_table_6": "LEAP tuned by plain, tissue-grouped and leave-one-tissue-out cross-validation",
-    "supplementary_table_7": "Drug response of xenografts, drug by drug",
-    "comparisons": "LEAP against each other model: difference of Spearman's correlation per perturbation",
+    "table_1": "Tasks, with the counts of this run beside the paper's" + AAC,
+    "supplementary_table_1": "Studies, each after its own selection rules, beside the paper's counts" + AAC,
+    "supplementary_table_2": "Gene dependency in unseen cell lines, release 22Q4 (task 1b)" + SCORES,
+    "supplementary_table_3": "Models compared on all tasks" + SCORES,
+    "supplementary_table_4": "Ablation: nine steps from PP-LGBM to LEAP" + SCORES,
+    "supplementary_table_5": "Regressors on one representation against LEAP" + SCORES,
+    "supplementary_table_6": "LEAP tuned by plain, tissue-grouped and leave-one-tissue-out cross-validation" + SCORES,
+    "supplementary_table_7": "Drug response of xenografts, drug by drug" + SCORES,
+    "comparisons": "LEAP less each other model: difference of Spearman's correlation per perturbation; bootstrap over "
+    "perturbations and splits; signed-rank test over perturbations",
     "claims": "The paper's claims against this run",
     "data_preparation": "Counts after each selection rule",
-    "ablations_additional": "Comparisons that the paper lacks, each with its group's reference",
+    "ablations_additional": "Comparisons that the paper lacks, each with its group's reference" + SCORES,
     "domain_shift": "Ways to bring cell lines and xenografts together: mean Spearman correlation over drugs",
     "beyond_leap": "Candidates on the way to LEAP+ against LEAP",
-    "beyond_leap_choice": "Candidates ranked within training sets, by what they gain on LEAP there",
+    "beyond_leap_choice": "Candidates ranked within training sets, by what they gain on LEAP there; mean Spearman "
+    "correlations within training sets (inner) and on their test sets (test)",
 }
 LEVELS = {"per_perturbation": "", "overall": "overall "}
 METRICS = {"spearman": "Spearman", "pearson": "Pearson", "mse": "MSE"}
 KEYS = ("group", "task", "step", "name", "strategy", "drug", "model")
+WORDS = {"compared_with": "against", "low": "95% interval", "p_holm": "p (Holm)", "core_seconds": "core-seconds",
+         "p_perturbations_holm": "p over perturbations", "p_splits_holm": "p over splits",
+         "inner_gain": "gain on LEAP there"}  # fmt: skip
+WITHIN = ("high", "n_perturbations", "n_splits", "p_perturbations", "p_splits", "data")  # said with others, or last
 PAPER, PUBLISHED = ", paper", ["published_mean", "published_sd"]
 SIMULATED = "#FBE9D9"
 VERDICTS = {"holds": "#CFE8D5", "holds in direction": "#FFF2C2", "does not hold": "#F6CFCB",
             "not testable here": "#E6E6E6"}  # fmt: skip
 """Backgrounds of rows on simulated data, and of verdicts."""
-NUMBER = re.compile(r"([<+-]? ?\d[\d.,]*%?( \([\d.]+\)| of \d+| to -?[\d.]+| \[[-+., \d]+\])?)?")
+NUMBER = re.compile(r"([<+-]? ?\d[\d.,]*%?( \([\d.]+\)| of \d+| to [+-][\d.]+)?)?")
 WIDEST, LONG, HEADING = 60, 26, 11  # characters: of a column, of a text that LaTeX breaks, of a heading's line there
 PARAGRAPH = r">{\raggedright\arraybackslash}p{3.4cm}"
 PREAMBLE = (r"% Needs \usepackage{array,booktabs,longtable} and \usepackage[table]{xcolor}; "
@@ -74,15 +84,18 @@ def styled(name: str, table: pd.DataFrame, digits: int = DIGITS) -> Styler:
         Decimals of scores.
     """
     table = table.reset_index(drop=True)
-    layout = LAYOUTS.get(name, _scores if "metric" in table else _plain)
-    cells, bold = layout(table, digits)
+    if "metric" in table:
+        cells, bold = _scores(table, digits)
+    else:
+        cells, bold = (_counts if "table" in name else _columns)(table, digits), pd.DataFrame(index=table.index)
     cells = cells.loc[:, [column in (*KEYS, "data") or (cells[column] != "").any() for column in cells]]
     css = np.where(bold.reindex(columns=cells.columns, fill_value=False), "font-weight: bold;", "").astype(object)
     css += np.array([_alignment(cells[column]) for column in cells], dtype=object)
     shaded = cells["data"].isin(["simulated", "mixed"]) if "data" in cells else pd.Series(False, cells.index)
     css[shaded] += f"background-color: {SIMULATED}; color: black;"
     if "verdict" in cells:
-        css[:, -1] += "background-color: " + cells["verdict"].map(VERDICTS).to_numpy() + "; color: black;"
+        colours = "background-color: " + cells["verdict"].map(VERDICTS) + "; color: black;"
+        css[:, cells.columns.get_loc("verdict")] += colours.to_numpy()
     title = _titled(name, cells.get("data"))
     cells.columns = [column[0].upper() + column[1:] for column in map(str, cells)]
     styles = pd.DataFrame(css, cells.index, cells.columns)
@@ -100,7 +113,7 @@ def _alignment(values: pd.Series) -> str:
 def _titled(name: str, data: pd.Series | None) -> str:
     """Return a table's title: its number, what it shows, on which data."""
     number = f"{name.replace('_', ' ').capitalize()}. " if "table" in name else ""
-    title = number + TITLES[name] + ABOUT.get(LAYOUTS.get(name, _scores), "")
+    title = number + TITLES[name]
     if data is None:
         return f"{title}."
     kinds = [kind for kind in ("real", "simulated", "mixed") if (data == kind).any()]
@@ -108,69 +121,66 @@ def _titled(name: str, data: pd.Series | None) -> str:
     return f"{title}. Data: {', '.join(kinds) or 'none'}{mark}."
 
 
-Laid = tuple[pd.DataFrame, pd.DataFrame]
+def _columns(table: pd.DataFrame, digits: int) -> pd.DataFrame:
+    """Lay out a table column by column, each by what it holds; ends of intervals and totals stand within others."""
+    cells = pd.DataFrame(index=table.index)
+    digits = min(digits, 3) if "verdict" in table else digits
+    for column in [column for column in map(str, table) if column not in WITHIN]:
+        values, word = table[column], WORDS.get(column, column.replace("_", " "))
+        if column == "low":
+            ends = table[["low", "high"]].to_numpy()
+            texts = ["" if np.isnan(low) else f"{low:+.{digits}f} to {high:+.{digits}f}" for low, high in ends]
+            values = pd.Series(texts, table.index)
+        elif column.endswith("_won"):
+            pairs = table[[column, f"n_{column.removesuffix('_won')}"]].to_numpy(dtype=float)
+            texts = ["" if np.isnan(won) or not of else f"{won:.0f} of {of:.0f}" for won, of in pairs]
+            values = pd.Series(texts, table.index)
+        elif column in ("gain", "goal", "inner_gain"):
+            values = values.map(percent)
+        elif column == "p" or column.startswith("p_"):
+            values = values.map(p_value)
+        elif column.startswith("paper_"):
+            word, values = column.removeprefix("paper_") + PAPER, values.astype(object).where(values.notna(), "")
+        elif is_float_dtype(values):
+            sign = "+" if column == "difference" else ""
+            values = values.map(partial(number, digits=2 if column == "core_seconds" else digits, sign=sign))
+        cells[word] = values.fillna("")
+    if "candidate" in table and "difference" in table:
+        compared = ["difference", "95% interval", "gain", "goal", "p", "perturbations won", "splits won"]
+        cells.loc[table["candidate"] == "LEAP", compared] = ""  # with itself
+        cells.loc[table["candidate"] == "PS-LASSO", "goal"] = ""  # none that was to be better
+    return cells.assign(data=table["data"]) if "data" in table else cells
 
 
-def _laid(cells: pd.DataFrame, table: pd.DataFrame) -> Laid:
-    """Return cells with the data that they rest on, none of them bold."""
-    return cells.assign(data=table["data"]) if "data" in table else cells, pd.DataFrame(index=cells.index)
-
-
-def _plain(table: pd.DataFrame, digits: int) -> Laid:
-    cells = table.drop(columns="data", errors="ignore").rename(columns=lambda column: column.replace("_", " "))
-    return _laid(cells.map(lambda value: number(value, digits) if isinstance(value, float) else value), table)
-
-
-def _counts(table: pd.DataFrame, digits: int) -> Laid:
+def _counts(table: pd.DataFrame, digits: int) -> pd.DataFrame:
     """Lay out counts: ours, and the paper's beside each."""
     theirs = [column for column in map(str, table) if column.startswith("paper_")]
-    ours = [column.removeprefix("paper_") for column in theirs]
-    cells = table.drop(columns=[*theirs, *ours, "data"]).rename(columns=lambda text: text.replace("_", " "))
-    for column in ours:
-        cells[column] = table[column]
-        paper = table[f"paper_{column}"]
-        cells[column + PAPER] = paper.astype(object).where(paper.notna(), "")
-    return _laid(cells, table)
+    pairs = [column for paper in theirs for column in (paper.removeprefix("paper_"), paper)]
+    return _columns(table[[*table.columns.difference(pairs, sort=False), *pairs]], digits)
 
 
-def _scores(table: pd.DataFrame, digits: int) -> Laid:
-    """Lay out scores: one row a model (or step, strategy), "mean (SD)" a metric, the paper's beside, then tests."""
+def _scores(table: pd.DataFrame, digits: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Lay out scores, one row a model (or variant), the paper's beside, then tests; and tell the best."""
     keys = [key for key in KEYS if key in table and (key != "model" or not {"name", "strategy"} & set(table))]
     if "drug" in keys:
         table = table.assign(order=table["model"].map(ORDER.index)).sort_values(["task", "drug", "order"])
-    shown = table["data"] == "real"  # nothing to compare simulated data with
-    table = table.assign(**{column: table[column].where(shown) for column in PUBLISHED})
-    rows = table.drop_duplicates(keys)[list(dict.fromkeys([*keys, "model", "data"]))].reset_index(drop=True)
-    cells, bold = rows[keys].copy(), {}
+    rows = table.drop_duplicates(keys).reset_index(drop=True)
+    cells, bold, tests = rows[keys].copy(), pd.DataFrame(index=rows.index), pd.DataFrame(index=rows.index)
     for level, prefix in LEVELS.items():
         for metric, label in METRICS.items():
             part = table[(table["level"] == level) & (table["metric"] == metric)]
-            part = rows.merge(part.drop(columns=["model", "data"], errors="ignore") if "model" not in keys else
-                              part.drop(columns="data"), how="left", on=keys)  # fmt: skip
+            part = rows[keys].merge(part, how="left", on=keys)
+            theirs = part[PUBLISHED].where(part["data"] == "real")  # nothing to compare simulated data with
             column = f"{prefix}{label}"
             cells[column] = [mean_sd(mean, sd, digits) for mean, sd in part[["mean", "sd"]].to_numpy()]
-            cells[column + PAPER] = [mean_sd(mean, sd, digits) for mean, sd in part[PUBLISHED].to_numpy()]  # fmt: skip
+            cells[column + PAPER] = [mean_sd(mean, sd, digits) for mean, sd in theirs.to_numpy()]
             bold[column] = _best(part, metric, [key for key in keys if key in ("group", "task", "drug")], digits)
             if "compared_with" in part and (level, metric) == ("per_perturbation", "spearman"):
-                tests = _tests(part, digits)
+                tests = _columns(part.loc[:, "compared_with":"p_splits_holm"].assign(n_splits=part["n_splits"]), digits)
     grouped = table.groupby(keys, sort=False)
-    if "compared_with" in table and ((table["level"] == "per_perturbation") & (table["metric"] == "spearman")).any():
-        cells = cells.assign(**tests)
-    cells["splits"] = grouped["n_splits"].max().to_numpy().astype(int)
-    cells["note"] = grouped["note"].max().to_numpy() if "note" in table else ""
-    return cells.assign(data=rows["data"]), pd.DataFrame(bold)
-
-
-def _tests(rows: pd.DataFrame, digits: int) -> dict[str, list[str]]:
-    """Return what the paired tests of variants say."""
-    return {
-        "against": rows["compared_with"].fillna("").tolist(),
-        "difference": [number(value, digits, "+") for value in rows["difference"]],
-        "perturbations won": won(rows, "perturbations"),
-        "p over perturbations": [p_value(value) for value in rows["p_perturbations_holm"]],
-        "splits won": won(rows, "splits"),
-        "p over splits": [p_value(value) for value in rows["p_splits_holm"]],
-    }
+    splits = grouped["n_splits"].max().to_numpy().astype(int)
+    note = grouped["note"].max().to_numpy() if "note" in table else ""
+    return pd.concat([cells, tests], axis=1).assign(splits=splits, note=note, data=rows["data"]), bold
 
 
 def _best(part: pd.DataFrame, metric: str, groups: list[str], digits: int) -> pd.Series:
@@ -182,71 +192,6 @@ def _best(part: pd.DataFrame, metric: str, groups: list[str], digits: int) -> pd
     values = -values if metric == "mse" else values
     of = values.groupby([part[group] for group in groups])
     return (values == of.transform("max")) & (of.transform("count") > 1)
-
-
-def _comparisons(table: pd.DataFrame, digits: int) -> Laid:
-    """Lay out LEAP against each other model."""
-    ends = table[["low", "high"]].to_numpy()
-    cells = pd.DataFrame({
-        "task": table["task"],
-        "model": table["model"],
-        "LEAP - model": [number(value, digits, "+") for value in table["difference"]],
-        "95% interval": ["" if np.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}" for low, high in ends],
-        "p": [p_value(value) for value in table["p"]],
-        "p (Holm)": [p_value(value) for value in table["p_holm"]],
-        "perturbations won": won(table, "perturbations"),
-        "splits won": won(table, "splits"),
-    })  # fmt: skip
-    return _laid(cells, table)
-
-
-def _claims(table: pd.DataFrame, digits: int) -> Laid:
-    """Lay out claims; the verdict stands last, in its colour."""
-    digits = min(digits, 3)
-    signs = {"published": "", "ours": "", "difference": "+"}
-    cells = table.assign(**{column: [number(value, digits, sign) for value in table[column]]
-                            for column, sign in signs.items()})  # fmt: skip
-    words = ["claim", "section", "published", "ours", "difference", "data", "n", "note", "verdict"]
-    return cells[words], pd.DataFrame(index=cells.index)
-
-
-def _gains(table: pd.DataFrame, digits: int) -> Laid:
-    """Lay out candidates against LEAP."""
-    cells = pd.DataFrame({
-        "task": table["task"],
-        "candidate": table["candidate"],
-        "Spearman": [number(value, digits) for value in table["mean"]],
-        "difference to LEAP": [with_interval(row, digits) for row in table.to_dict("records")],
-        "gain": table["gain"].map(percent),
-        "goal": table["goal"].map(percent),
-        "won": won(table, "perturbations"),
-        "splits won": won(table, "splits"),
-        "core-seconds": [mean_sd(value, np.nan, 2) for value in table["core_seconds"]],
-    })  # fmt: skip
-    cells.loc[table["candidate"] == "LEAP", ["difference to LEAP", "gain", "goal", "won", "splits won"]] = ""
-    cells.loc[table["candidate"] == "PS-LASSO", "goal"] = ""  # none that was to be better
-    return _laid(cells, table)
-
-
-def _choice(table: pd.DataFrame, digits: int) -> Laid:
-    """Lay out candidates as they are ranked within training sets."""
-    cells = table[["candidate", "rank"]].assign(**{"gain on LEAP there": table["inner_gain"].map(percent)})
-    for column in table.filter(regex="^(inner|test)_(?!gain)"):
-        where, _, task = str(column).partition("_")
-        words = {"inner": "within training sets", "test": "on their test sets"}[where]
-        cells[f"task {task}, {words}"] = [number(value, digits) for value in table[column]]
-    return _laid(cells, table)
-
-
-LAYOUTS: dict[str, Callable[[pd.DataFrame, int], Laid]] = {
-    "table_1": _counts, "supplementary_table_1": _counts, "comparisons": _comparisons, "claims": _claims,
-    "beyond_leap": _gains, "beyond_leap_choice": _choice, "data_preparation": _plain, "domain_shift": _plain,
-}  # fmt: skip
-ABOUT: dict[Callable[[pd.DataFrame, int], Laid], str] = {
-    _counts: "; AAC, AUC: area above, and under, the dose-response curve",
-    _scores: "; mean (SD) over splits (on xenografts, over subsets), best model of each task and metric in bold",
-    _comparisons: "; bootstrap over perturbations and splits; signed-rank test over perturbations",
-}
 
 
 def mean_sd(mean: float, sd: float, digits: int = DIGITS) -> str:
@@ -274,12 +219,6 @@ def p_value(value: float) -> str:
     if pd.isna(value):
         return ""
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
-
-
-def won(rows: pd.DataFrame, what: str) -> list[str]:
-    """Return "12 of 20" a row, nothing where nothing was compared."""
-    pairs = rows[[f"{what}_won", f"n_{what}"]].to_numpy(dtype=float)
-    return ["" if np.isnan(of) or np.isnan(won) or not of else f"{won:.0f} of {of:.0f}" for won, of in pairs]
 
 
 def with_interval(row: Mapping, digits: int = DIGITS) -> str:

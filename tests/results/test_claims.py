@@ -4,10 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib.results import claims, measures
-from leaplib.results.claims import DIRECTION, FAILS, HOLDS, RULES, UNTESTED, claim_list, judge
+from leaplib.results import claims
+from leaplib.results.claims import (
+    DIRECTION,
+    FAILS,
+    HOLDS,
+    MEASURES,
+    RULES,
+    UNTESTED,
+    Finding,
+    UntestedError,
+    claim_list,
+    judge,
+)
 from leaplib.results.external import REPRODUCIBILITY
-from leaplib.results.measures import Finding, UntestedError
 from leaplib.results.printing import VERDICTS, cells_of, styled
 from leaplib.results.published import published, published_scores
 from leaplib.results.verdicts import verdict
@@ -141,18 +151,18 @@ def test_what_was_not_run_is_not_testable_and_says_why():
 
 def test_gains_orders_and_scores():
     e = results_of(scores=scores())
-    assert measures.gain(e, "1a", "LEAP", "PP-LGBM").value == pytest.approx(0.4)
-    found = measures.margin(e, "1a")
+    assert claims.gain(e, "1a", "LEAP", "PP-LGBM").value == pytest.approx(0.4)
+    found = claims.margin(e, "1a")
     assert found.value == pytest.approx(0.05)  # above PS-LASSO, the best of the others
     assert 0.03 < found.low < 0.05
     assert found.n == "3 splits, 20 perturbations"
-    assert measures.score(e, "1a", "LEAP").value == pytest.approx(0.35)
-    assert measures.difference(e, "1a", "PS-LASSO", "PP-LGBM").value == pytest.approx(0.05)
-    assert measures.above_members(e, "1a").value == pytest.approx(0.05)
-    overall = measures.margin(e, "1a", "overall")
+    assert claims.score(e, "1a", "LEAP").value == pytest.approx(0.35)
+    assert claims.difference(e, "1a", "PS-LASSO", "PP-LGBM").value == pytest.approx(0.05)
+    assert claims.above_members(e, "1a").value == pytest.approx(0.05)
+    overall = claims.margin(e, "1a", "overall")
     assert overall.value == pytest.approx(0.7 * 0.05)
     assert np.isnan(overall.low)
-    assert measures.share(e, "1a", "Training mean", "LEAP").value == pytest.approx(0.98 / 1.15)
+    assert claims.share(e, "1a", "Training mean", "LEAP").value == pytest.approx(0.98 / 1.15)
 
 
 def test_leap_behind_any_model_is_an_order_that_does_not_hold():
@@ -169,18 +179,18 @@ def test_leap_behind_any_model_is_an_order_that_does_not_hold():
 def test_models_that_the_paper_lacks_are_no_rivals_in_its_claims():
     ahead = scores(**{"PS-RIDGE": 0.5})
     assert row("LEAP above all other models, task 1a", scores=ahead)["verdict"] == HOLDS
-    assert measures.largest_p(results_of(scores=ahead), "1a").value < 0.05
+    assert claims.largest_p(results_of(scores=ahead), "1a").value < 0.05
 
 
 def test_gains_are_of_the_splits_that_both_ran_on():
     lacking = scores()
     lacking.loc[(lacking["model"] == "LEAP") & (lacking["split"] == "s2"), "value"] = 5.0
     lacking = lacking[~((lacking["model"] == "PP-LGBM") & (lacking["split"] == "s2"))]
-    found = measures.gain(results_of(scores=lacking), "1a", "LEAP", "PP-LGBM")
+    found = claims.gain(results_of(scores=lacking), "1a", "LEAP", "PP-LGBM")
     assert found.value == pytest.approx(0.4)
     assert found.n.startswith("2 splits")
     with pytest.raises(UntestedError, match="not above 0"):
-        measures.gain(results_of(scores=scores(PP_LGBM=-0.1)), "1a", "LEAP", "PP-LGBM")
+        claims.gain(results_of(scores=scores(PP_LGBM=-0.1)), "1a", "LEAP", "PP-LGBM")
 
 
 def test_tissues_and_tasks_won():
@@ -188,25 +198,25 @@ def test_tissues_and_tasks_won():
     rows = (one_lost["model"] == "PP-MLP") & (one_lost["split"] == "b") & (one_lost["perturbation"] == "")
     one_lost.loc[rows, "value"] = 0.9
     e = results_of(scores=pd.concat([one_lost, scores("1a", PS_KNN=0.4)]))
-    assert measures.splits_won(e, "4a").value == 0.75
+    assert claims.splits_won(e, "4a").value == 0.75
     assert row("share of tissues in which LEAP is above all other models, task 4a", scores=one_lost)[
         "published"] == pytest.approx(0.8)  # fmt: skip
-    won = measures.tasks_won(results_of(scores=pd.concat([scores("4a"), scores("1a", PS_KNN=0.4)])), "4a 1a")
+    won = claims.tasks_won(results_of(scores=pd.concat([scores("4a"), scores("1a", PS_KNN=0.4)])), "4a 1a")
     assert (won.value, won.n, won.data) == (0.5, "2 tasks", "real")
 
 
 def test_gains_on_tissues_against_gains_on_lines():
     parts = [scores("3a", PP_LGBM=0.2), scores("4a", PP_LGBM=0.175), scores("1a"), scores("2a", data="simulated")]
-    found = measures.gap_of_gains(results_of(scores=pd.concat(parts)), "3a 4a", "1a 2a")
+    found = claims.gap_of_gains(results_of(scores=pd.concat(parts)), "3a 4a", "1a 2a")
     assert found.value == pytest.approx(0.75 - 0.4)
     assert found.data == "mixed"
 
 
 def test_the_largest_p_is_1_where_leap_is_behind():
     e = results_of(scores=pd.concat([scores("1a"), scores("1b")]))
-    found = measures.largest_p(e, "1a 1b")
+    found = claims.largest_p(e, "1a 1b")
     assert found.value == e.comparisons["p_holm"].max() < 0.05
-    assert measures.largest_p(results_of(scores=scores("1a", PS_KNN=0.5)), "1a").value == 1.0
+    assert claims.largest_p(results_of(scores=scores("1a", PS_KNN=0.5)), "1a").value == 1.0
 
 
 STEPS = (0.28, 0.32, 0.32, 0.32, 0.318, 0.317, 0.316, 0.32, 0.332)
@@ -214,8 +224,8 @@ STEPS = (0.28, 0.32, 0.32, 0.32, 0.318, 0.317, 0.316, 0.32, 0.332)
 
 def test_steps_of_the_ablation():
     e = results_of(ablations=ablations(STEPS))
-    assert measures.step_gain(e, "1a", "steps", "2-1").value == pytest.approx(0.32 / 0.28 - 1)
-    gap = measures.step_gap(e, "1a", "steps", "9-8 8-7")
+    assert claims.step_gain(e, "1a", "steps", "2-1").value == pytest.approx(0.32 / 0.28 - 1)
+    gap = claims.step_gap(e, "1a", "steps", "9-8 8-7")
     assert gap.value == pytest.approx(0.332 / 0.32 - 0.32 / 0.316)
     verdicts = claims.claims(e).set_index("claim")["verdict"]
     assert verdicts["gain of PS-LASSO instead of PP-LGBM, task 1a"] == HOLDS
@@ -236,17 +246,17 @@ def test_steps_of_the_ablation():
 def test_a_step_whose_source_is_absent_is_stood_for_and_one_that_was_not_run_yet_is_not():
     absent = dict.fromkeys((3, 6, 7), "not run: GDSC not at hand")
     e = results_of(ablations=ablations(STEPS, notes=absent))
-    found = measures.step_gain(e, "1a", "steps", "8-7")
+    found = claims.step_gain(e, "1a", "steps", "8-7")
     assert found.value == pytest.approx(0.32 / 0.318 - 1)
     assert found.n.endswith("5 in place of 7")
     with pytest.raises(UntestedError, match=r"ablation of task 1a \(steps\): 3 or 7 was not run"):
-        measures.step_gain(e, "1a", "steps", "7-3")
-    assert measures.step_gap(e, "1a", "steps", "2-1 3-2 9-8").value == pytest.approx(0.32 / 0.28 - 0.332 / 0.32)
+        claims.step_gain(e, "1a", "steps", "7-3")
+    assert claims.step_gap(e, "1a", "steps", "2-1 3-2 9-8").value == pytest.approx(0.32 / 0.28 - 0.332 / 0.32)
     with pytest.raises(UntestedError, match="nothing to compare with"):
-        measures.step_gap(e, "1a", "steps", "2-1 3-2")
+        claims.step_gap(e, "1a", "steps", "2-1 3-2")
     later = results_of(ablations=ablations(STEPS, notes={7: NOT_YET}))
     with pytest.raises(UntestedError, match="7 or 8 was not run"):
-        measures.step_gain(later, "1a", "steps", "8-7")
+        claims.step_gain(later, "1a", "steps", "8-7")
 
 
 def test_regressors_on_one_representation_and_tuning():
@@ -269,7 +279,7 @@ def xenografts(**means):
 
 def test_xenografts():
     e = results_of(scores=xenografts())
-    assert measures.by_drug(e, "5b", "Erlotinib").value == pytest.approx(0.55)  # not the row over all xenografts
+    assert claims.by_drug(e, "5b", "Erlotinib").value == pytest.approx(0.55)  # not the row over all xenografts
     verdicts = claims.claims(e).set_index("claim")["verdict"]
     assert verdicts["LEAP's Spearman correlation, Erlotinib, task 5b"] == HOLDS
     assert verdicts["LEAP's Spearman correlation, Cetuximab, task 5b"] == UNTESTED
@@ -358,7 +368,7 @@ def test_hours_of_the_damaes_come_from_the_run_log_of_their_pool():
 
 def test_the_list_is_long_and_its_rows_are_distinct():
     assert len(CLAIMS) >= 35 and CLAIMS["claim"].is_unique
-    assert set(CLAIMS["rule"]) <= set(RULES) and set(CLAIMS["measure"]) <= set(measures.MEASURES)
+    assert set(CLAIMS["rule"]) <= set(RULES) and set(CLAIMS["measure"]) <= set(MEASURES)
     assert CLAIMS.loc[CLAIMS["rule"] != "order", "published"].notna().all()
 
 
@@ -410,7 +420,7 @@ def test_the_printed_claims_carry_their_verdicts_colour():
     table = claims.claims(results_of(scores=scores()))
     shown = styled("claims", table)
     cells, html = cells_of(shown), shown.to_html()
-    assert cells.columns[-1] == "Verdict" and all(VERDICTS[found] in html for found in set(table["verdict"]))
+    assert all(VERDICTS[found] in html for found in set(table["verdict"]))
     cells = cells.set_index("Claim")
     assert cells.loc["hours of LEAP's regressors, task 1a", "Published"] == "1.000"
     assert cells.loc["samples, task 1a", "Published"] == "1,019"

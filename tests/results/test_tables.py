@@ -276,8 +276,8 @@ def test_xenografts_stand_drug_by_drug(printed):
 
 def test_comparisons_say_who_won(printed):
     row = cells_of(printed["comparisons"]).query("Task == '1a' and Model == 'PS-KNN'").iloc[0]
-    assert re.fullmatch(r"\+0\.\d{3}", row["LEAP - model"])
-    assert re.fullmatch(r"0\.\d{3} to 0\.\d{3}", row["95% interval"]) and row["Splits won"] == "3 of 3"
+    assert re.fullmatch(r"\+0\.\d{3}", row["Difference"])
+    assert re.fullmatch(r"\+0\.\d{3} to \+0\.\d{3}", row["95% interval"]) and row["Splits won"] == "3 of 3"
     assert printing.p_value(1e-5) == "< 0.0001" and printing.p_value(np.nan) == ""
 
 
@@ -286,7 +286,7 @@ def test_the_workbook_has_titles_values_bold_and_shades(printed, home):
     assert book.sheetnames == [name.replace("_", " ").capitalize() for name in printed]
     for name, table in printed.items():
         sheet, cells = book[name.replace("_", " ").capitalize()], cells_of(table)
-        assert sheet["A1"].value.startswith(("Supplementary table", "LEAP against", "The paper's claims"))
+        assert sheet["A1"].value.startswith(("Supplementary table", "LEAP less", "The paper's claims"))
         rows = [["" if v is None else v for v in row] for row in sheet.iter_rows(min_row=2, values_only=True)]
         assert rows == [list(cells), *cells.to_numpy().tolist()]
         assert sheet.freeze_panes == "A3" and sheet.print_title_rows == "$1:$2"
