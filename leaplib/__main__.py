@@ -79,8 +79,7 @@ def _chosen(options: argparse.Namespace) -> "list[Job]":
     """Return the jobs that the options ask for."""
     from leaplib.base.device import resolve_device
     from leaplib.models.table import MODELS, check_models
-    from leaplib.runs.job_list import notebook_jobs
-    from leaplib.runs.jobs import in_stages, task_jobs
+    from leaplib.runs.jobs import in_stages, notebook_jobs, task_jobs
     from leaplib.runs.notebooks import find_notebooks, number_of
     from leaplib.tasks import get_task
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
-SETTINGS = {"leaplib.tasks", "leaplib.profiles", "leaplib.models.table", "leaplib.runs.variants"}
+SETTINGS = {"leaplib.tasks", "leaplib.profiles", "leaplib.models.table", "leaplib.runs.recipes"}
 """Modules that are data: what they say of a result is in its key as it is."""
 
 

@@ -21,7 +21,8 @@ from leaplib.results.published import published_scores
 from leaplib.results.scores import load_scores
 from leaplib.results.tables import bars_frame, number_frame, steps_frame
 from leaplib.runs import ablations
-from leaplib.runs.variants import ABLATION_TASKS, Variant, additions_of, corrections_of, steps_of
+from leaplib.runs.ablations import ABLATION_TASKS, additions_of, corrections_of, steps_of
+from leaplib.runs.recipes import Recipe as Variant
 from leaplib.tasks import get_task
 
 # One task of each screen, and the only branch of it that is shown (None: all).

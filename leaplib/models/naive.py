@@ -1,5 +1,7 @@
 """Controls that the paper lacks: what a model must beat before it says anything about biology."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
@@ -11,7 +13,7 @@ from leaplib.models.base import as_labels
 class TrainingMean(BaseEstimator):
     """Predict each perturbation's mean over the training samples (overall metrics only: it is constant)."""
 
-    def fit(self, X: pd.DataFrame, Y: pd.DataFrame) -> "TrainingMean":
+    def fit(self, X: pd.DataFrame, Y: pd.DataFrame, *others: Any) -> "TrainingMean":
         """Learn the means; X gives the samples only."""
         labels, perturbations = as_labels(Y, len(_samples(X)))
         self.mean_ = pd.Series(np.nanmean(labels, axis=0), index=perturbations)
@@ -30,7 +32,7 @@ class TissueMean(BaseEstimator):
     X is a frame with a column `tissue`.
     """
 
-    def fit(self, X: pd.DataFrame, Y: pd.DataFrame) -> "TissueMean":
+    def fit(self, X: pd.DataFrame, Y: pd.DataFrame, *others: Any) -> "TissueMean":
         """Learn the mean of each (tissue, perturbation)."""
         tissue = _samples(X, "tissue")["tissue"]
         self.overall_ = TrainingMean().fit(X, Y)

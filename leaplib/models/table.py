@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from leaplib.base.code_version import code_version
 from leaplib.base.errors import InputError
 from leaplib.models.base import Regressor
 from leaplib.models.kernel import SharedKernelRidge
@@ -88,20 +87,6 @@ N_FEW_SHOT_SETS = 10
 
 ELSEWHERE = ("random_state", "device", "n_jobs", "precision", "grid", "ensemble")
 """Parameters that say nothing of the model, stand in a column of their own, or are for the ablations."""
-
-
-def code_of(name: str) -> str:
-    """Return the version of the code that a model's results depend on (see `leaplib.base.code_version`).
-
-    Parameters
-    ----------
-    name : str
-        As in results: a model, a member of LEAP, a few-shot version or a control.
-    """
-    known = BY_NAME.get(name.partition(" r")[0].removesuffix(FEW_SHOT))
-    estimator = known.estimator if known else None
-    module = estimator.__module__ if estimator else "leaplib.models.lasso"
-    return code_version(module, "leaplib.runs.task_run")
 
 
 def names() -> list[str]:

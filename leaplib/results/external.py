@@ -65,13 +65,15 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
         raise InputError(f"task {task.id}: no external study is at hand that tested a drug in {MIN_EXTERNAL} unseen "
                          "lines: `leap data status` tells how to get one")  # fmt: skip
     label = {"task": {"id": task.id + SUFFIX}, "data": cohort.data}
-    parts = [(_score(truth, cohort.response, splits[name]), {**label, "model": REPRODUCIBILITY, "split": name})
+    measured = {**label, "model": REPRODUCIBILITY, "member": -1}
+    parts = [(_score(truth, cohort.response, splits[name]), {**measured, "split": name})
              for name, truth in truths.items()]  # fmt: skip
     gaps = gaps_of(profile.name, [task.id])
-    for configuration in current_results(profile.name, [task.id], bool(gaps)):
-        name = configuration["split"]
-        path = Layout(profile.name).prediction(task.id, name, configuration["model"])
-        parts.append((_score(truths[name], load_frame(path), splits[name]), {**configuration, **label}))
+    predictions = Layout(profile.name).results / "predictions" / task.id
+    for path, about in current_results(profile.name, [task.id], bool(gaps)):
+        name = about["split"]
+        predicted = load_frame(predictions / path.parent.name / path.name)
+        parts.append((_score(truths[name], predicted, splits[name]), {**about, **label}))
     return named(parts, [(gap, {**where, **label}) for gap, where in gaps])
 
 

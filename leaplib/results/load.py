@@ -17,14 +17,11 @@ from leaplib.results.external import external_scores
 from leaplib.results.published import published_scores
 from leaplib.results.scores import COLUMNS, load_scores
 from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
-from leaplib.runs.ablations import load_variants
-from leaplib.runs.candidate_jobs import beyond_on
-from leaplib.runs.candidates import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER
+from leaplib.runs.ablations import ablations_of, load_variants
+from leaplib.runs.candidates import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER, load_candidates
 from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
-from leaplib.runs.job_list import TASKS_OF, TRIED_ON
+from leaplib.runs.jobs import TASKS_OF, TRIED_ON
 from leaplib.runs.run_log import model_times
-from leaplib.runs.task_run import run_of
-from leaplib.runs.variants import ablations_of
 from leaplib.tasks import HARMONISE, TASKS, get_task, harmonised
 
 
@@ -164,11 +161,10 @@ class Results:
 
     def _candidates(self, task: str, n_splits: int | None = None, n_inner: int | None = 0) -> pd.DataFrame:
         command = f"run `leap run --profile {self.profile.name} --notebooks 10` first"
-        if not (Layout(self.profile.name).results / "beyond" / task).is_dir():
+        if not any((Layout(self.profile.name).results / "scores" / task).rglob("candidates/*.parquet")):
             raise InputError(f"no candidates on task {task}: {command}")
-        tried = beyond_on(run_of(self.profile, get_task(task)))
         names = tuple(CANDIDATES) if task == TRIED_ON else COMPARED
-        found = tried.saved(names, tried.splits(n_splits, n_inner))
+        found = load_candidates(self.profile, get_task(task), names, n_splits, n_inner)
         if np.isnan(found["value"].to_numpy(dtype=float)).all():
             raise InputError(f"the candidates on task {task} are of other data, settings or code: {command}")
         return found

@@ -21,8 +21,9 @@ from leaplib.results.load import Results
 from leaplib.results.printing import ORDER
 from leaplib.results.published import RENAMED, published, published_scores
 from leaplib.results.scores import models_only, split_values, variant_values
+from leaplib.runs.ablations import NUMBER, REFERENCES, STEPS
 from leaplib.runs.candidates import CANDIDATES
-from leaplib.runs.variants import NUMBER, REFERENCES, STEPS
+from leaplib.runs.saved import MOST_MEMBERS
 from leaplib.tasks import HARMONISE, TASKS, Task
 
 PAPER = ["published_mean", "published_sd"]
@@ -221,13 +222,10 @@ def gains_table(scores: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
 def _core_seconds(name: str, task: str, seconds: float, times: pd.DataFrame) -> float:
     """Return what a candidate takes on a split: what the log tells of the runs' own models, else what was measured."""
     candidate = CANDIDATES[name]
-    if candidate.mean_of:
-        return sum(_core_seconds(part, task, 0.0, times) for part in candidate.mean_of)
-    if candidate.estimator is not None:
+    if not candidate.mean_of:
         return seconds
-    models = times["model"].astype(str)
-    own = models == ("PS-LASSO r0" if name == "PS-LASSO" else name)
-    wanted = own | models.str.startswith("PS-LASSO r") if name == "LEAP" else own
+    members = {part.label for model in candidate.mean_of for part in model.parts(MOST_MEMBERS)}
+    wanted = times["model"].isin({*members, *(model.label for model in candidate.mean_of)})
     fits = times[wanted & times["task"].eq(task)]
     return float(fits.groupby("split")["core_seconds"].sum().mean()) if len(fits) else np.nan
 

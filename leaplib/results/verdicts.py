@@ -15,7 +15,7 @@ from leaplib.results.printing import number, percent, with_interval
 from leaplib.results.published import published
 from leaplib.results.scores import split_values
 from leaplib.results.tables import ablation_table, by_split, domain_shift, gains_table
-from leaplib.runs.variants import REFERENCES
+from leaplib.runs.ablations import REFERENCES
 from leaplib.tasks import TASKS, get_task
 
 MISSING = "\N{EN DASH}"

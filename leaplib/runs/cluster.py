@@ -17,15 +17,15 @@ from leaplib.base.code_version import code_version
 from leaplib.base.errors import InputError
 from leaplib.base.files import write_text
 from leaplib.base.layout import Layout
-from leaplib.runs.costs import estimate
 from leaplib.runs.jobs import Job
+from leaplib.runs.plan import estimate
 from leaplib.runs.scheduling import Outcome, Runner, do, lost
 
 GPU = "GPU"
 WAIT = 60  # seconds for the first worker
 PATIENCE = 300  # seconds without any worker, later on: they may be started anew
 POLL = 0.1
-EVERYTHING = "leaplib.runs.task_run", "leaplib.runs.ablations", "leaplib.cohorts.prepare"
+EVERYTHING = "leaplib.runs.engine", "leaplib.cohorts.prepare"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a notebook calls: models, variants or candidates on a task are run and scored; what is done is found."""
+"""What a notebook calls: models, variants or candidates on tasks are run and scored; what is done is found."""
 
 import warnings
 from collections.abc import Sequence
@@ -8,15 +8,12 @@ import pandas as pd
 from leaplib.cohorts.prepare import is_real
 from leaplib.models.table import MODELS, check_models
 from leaplib.profiles import Profile, get_profile
-from leaplib.results.scores import load_scores
-from leaplib.runs.ablation_jobs import ablation_jobs
 from leaplib.runs.ablations import load_variants
-from leaplib.runs.candidate_jobs import beyond_on, candidate_jobs
-from leaplib.runs.candidates import CANDIDATES, no_scores
-from leaplib.runs.jobs import Unprepared, in_stages, task_jobs
+from leaplib.runs.candidates import CANDIDATES, load_candidates, no_scores
+from leaplib.runs.jobs import Unprepared, ablation_jobs, candidate_jobs, in_stages, task_jobs
+from leaplib.runs.recipes import Recipe
+from leaplib.runs.saved import load_scores
 from leaplib.runs.scheduling import Backend, Outcome, run_jobs
-from leaplib.runs.task_run import run_of
-from leaplib.runs.variants import Variant
 from leaplib.tasks import Task, get_task
 
 
@@ -43,14 +40,13 @@ def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = t
     DataFrame
         As `leaplib.results.scores.load_scores`.
     """
-    profile = get_profile(profile)
-    task = get_task(task)
+    profile, task = _found(profile, task)
     found = in_stages(task_jobs(profile, task, check_models(models), device))
     warn_of(run_jobs(found, Backend(jobs), force, f"task {task.id}"))
     return load_scores(profile, [task.id])
 
 
-def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Variant], device: str = "auto",
+def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Recipe], device: str = "auto",
                  force: bool = False, jobs: int | None = None) -> pd.DataFrame:  # fmt: skip
     """Run variants of the ablations on a task and return their scores; what is done already is not computed again.
 
@@ -60,11 +56,9 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Va
         Its `n_ablation_splits` says on how many holdouts; unseen tissues are all run.
     task : Task or str
         With cell lines as the test set (1a to 4b).
-    variants : sequence of Variant
-    device : {"auto", "cpu", "cuda"}
-    force : bool
-        Compute again what is done.
-    jobs : int, optional
+    variants : sequence of Recipe
+        Such as `leaplib.runs.ablations.steps_of` gives.
+    device, force, jobs
         As in `run_task`.
 
     Returns
@@ -79,8 +73,7 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Va
     InputError
         For a task on xenografts, or two variants of one name in a group.
     """
-    profile = get_profile(profile)
-    task = get_task(task)
+    profile, task = _found(profile, task)
     found = in_stages(ablation_jobs(profile, task, variants, device))
     warn_of(run_jobs(found, Backend(jobs), force, f"ablations of task {task.id}"))
     return load_variants(profile, task, variants)
@@ -104,16 +97,13 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
         the training set (nested cross-validation): so many of its tuning folds (None: all) are held out in turn, and
         candidates are tuned and fitted on the others. Representations are those of the task's pool, as LEAP's are: no
         response reaches them.
-    device : {"auto", "cpu", "cuda"}
-    force : bool
-        Compute again what is done.
-    jobs : int, optional
+    device, force, jobs
         As in `run_task`.
 
     Returns
     -------
     DataFrame
-        As `leaplib.runs.candidates.Beyond.saved`; an inner split is called "holdout-0, inner 0" .... What failed is
+        As `leaplib.runs.candidates.load_candidates`; an inner split is called "holdout-0, inner 0" .... What failed is
         missing (NaN).
 
     Raises
@@ -121,14 +111,18 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
     InputError
         For an unknown candidate, and for inner splits of a task on xenografts.
     """
-    profile = get_profile(profile)
-    task = get_task(task)
+    profile, task = _found(profile, task)
     found = in_stages(candidate_jobs(profile, task, candidates, n_splits, n_inner, device))
     warn_of(run_jobs(found, Backend(jobs), force, f"candidates, task {task.id}"))
     if any(isinstance(job, Unprepared) for job in found):
         return no_scores(candidates, task.id, "real" if is_real(profile, task.screen) else "simulated")
-    tried = beyond_on(run_of(profile, task, device))
-    return tried.saved(candidates, tried.splits(n_splits, n_inner))
+    return load_candidates(profile, task, candidates, n_splits, n_inner)
+
+
+def _found(profile: Profile | str, task: Task | str) -> tuple[Profile, Task]:
+    """Return a profile and a task, each given as it is or by name."""
+    return (get_profile(profile) if isinstance(profile, str) else profile,
+            get_task(task) if isinstance(task, str) else task)  # fmt: skip
 
 
 def warn_of(outcomes: Sequence[Outcome]) -> None:

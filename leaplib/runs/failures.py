@@ -3,15 +3,18 @@
 import json
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
 from leaplib.base.errors import StorageError, first_line
 from leaplib.base.files import storage, write_text
 from leaplib.base.layout import Layout, slug
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,8 @@ MOST = 16
 """Parts that may fail before a model, not some perturbations, is taken to have failed."""
 
 
-def contained(compute: Callable[[pd.Index], dict[str, pd.DataFrame]], perturbations: pd.Index,
-              errors: dict[str, Exception]) -> dict[str, pd.DataFrame]:  # fmt: skip
+def contained(compute: Callable[[pd.Index], dict[Name, pd.DataFrame]], perturbations: pd.Index,
+              errors: dict[str, Exception]) -> dict[Name, pd.DataFrame]:  # fmt: skip
     """Compute for all perturbations at once, and where that fails, find those that make it fail by halving.
 
     Parameters

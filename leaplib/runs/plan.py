@@ -1,15 +1,106 @@
-"""What a run would do, on paper: jobs, their states, core-hours and memory, and how it scales with cores."""
+"""What a run would do, on paper: jobs, their states, core-hours and memory, and how it scales with cores.
+
+A job's core-seconds are its work, in the units of its estimator, times the median rate of jobs of its kind in the
+profile's run log; where the log has none, times a rate measured on the demo.
+"""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from leaplib.runs.costs import RATES, calibrated, check, estimate, kind_of, memory_of
-from leaplib.runs.jobs import DONE, STATES, Job, OnSplit, Unprepared, task_by_task
+from leaplib.runs.jobs import DONE, STATES, Codes, Fit, Job, OnSplit, Pretrain, Unprepared, task_by_task
+from leaplib.runs.recipes import CODE, Recipe
 from leaplib.runs.run_log import read_log
+
+PATIENT = 0.05  # a DAMAE stops early after about this much divided by its learning rate, in epochs
+PROCESS_GB = 0.75  # libraries and a task's data
+LEAST = 0.02  # core-seconds of any job
+TRAINING, MEAN = "DAMAE", "mean"
+RATES = {
+    TRAINING: 0.022, MEAN: 6.0, "PP-LGBM": 1.2, "PP-MLP": 0.22, "PP-tDNN": 0.074, "PS-KNN": 0.007, "PS-LASSO": 2.3,
+    "PS-LASSO on identity": 80.0, "PS-LGBM": 0.6, "PS-RIDGE": 0.6, "PS-TCRP": 22.0, "LEAP+": 0.8, "elastic net": 3.0,
+    "Training mean": 5.0, "Tissue mean": 5.0,
+}  # fmt: skip
+"""Core-seconds a unit of work on one core of a virtual machine (x86-64 with AMX), on the demo."""
+
+
+def kind_of(job: Job) -> str:
+    """Return what a job's cost is known under: a model, and what it sees if not codes of DAMAEs."""
+    if isinstance(job, Pretrain):
+        return TRAINING
+    if isinstance(job, Codes):
+        other = job.recipe.representation
+        return TRAINING if other == "damae" else f"codes {other}"
+    fits = _fits(job)
+    if not fits or not isinstance(job, Fit):
+        return MEAN
+    first = fits[0]
+    seen = {"damae": first.features}.get(first.representation, first.representation)
+    usual = seen == CODE or job.recipe.name == first.model
+    return first.model + ("" if usual else f" on {seen}")
+
+
+def _fits(job: Job) -> list[Recipe]:
+    """Return the fits that a job makes itself."""
+    if not isinstance(job, Fit) or (job.run.saved_parts(job.recipe) and not job.recipe.stacked):
+        return []
+    return job.run.fits(job.recipe)
+
+
+def work_of(job: Job) -> float:
+    """Return a job's work in the units of its kind."""
+    if not isinstance(job, (Pretrain, OnSplit)):
+        return 0.0
+    run, profile = job.run, job.profile
+    if not isinstance(job, Fit):
+        settings: Mapping[str, Any] = {"learning_rate": 1e-4, "max_epochs": 3000, **profile.damae}
+        epochs = min(settings["max_epochs"], PATIENT / settings["learning_rate"])
+        genes = (job.recipe.n_genes if isinstance(job, Codes) else None) or profile.n_genes
+        factor = job.factor if isinstance(job, Pretrain) else 1.0
+        samples, most = run.cohort.expression.shape
+        return samples * min(genes, most) * epochs * 2 * factor / 1e6  # the refit included
+    n_train, n_test, n_perturbations = len(job.split.train), len(job.split.test), run.cohort.response.shape[1]
+    n_pairs = round(run.cohort.n_pairs * n_train / len(run.cohort.response))
+    fits = _fits(job)
+    sets = max(1, len(job.split.left_out)) if job.task.design == "xenograft" and job.recipe.labels == "shuffled" else 1
+    cells = n_test * n_perturbations / 1e6
+    works = [getattr(run.estimator(fit), "work", lambda *_: cells)(n_train, n_pairs, n_test, n_perturbations)
+             for fit in fits]  # fmt: skip
+    return sets * sum(works) if fits else cells
+
+
+def estimate(job: Job, rates: Mapping[str, float] | None = None) -> float:
+    """Return a job's core-seconds; `rates` go before the shipped ones."""
+    known, kind = RATES | dict(rates or {}), kind_of(job)
+    usual = TRAINING if kind.startswith("codes ") else kind.partition(" on ")[0]
+    return max(LEAST, known.get(kind, known.get(usual, 1.0)) * work_of(job))
+
+
+def calibrated(log: pd.DataFrame) -> dict[str, float]:
+    """Return the median rate of each kind of jobs in a run log (`leaplib.runs.run_log.read_log`)."""
+    entries = computed(log)
+    rates = (entries["core_seconds"] / entries["work"]).groupby(entries["cost"]).median()
+    return {str(kind): float(rate) for kind, rate in rates.items()}
+
+
+def computed(log: pd.DataFrame) -> pd.DataFrame:
+    """Return the entries of jobs that were computed, the last of each."""
+    done = log[log["state"].isin(["computed", "partly failed"]) & (log["work"] > 0)]
+    return done.drop_duplicates("job", keep="last")
+
+
+def memory_of(job: Job) -> float:
+    """Return about how much memory a job needs at most, in GB, its process included."""
+    if isinstance(job, Unprepared):
+        return PROCESS_GB
+    cells, cohort = 0, job.run.cohort
+    if isinstance(job, OnSplit):
+        pan = job.recipe.model.startswith("PP")
+        cells = cohort.n_pairs if pan else len(job.split.train) * cohort.response.shape[1]
+    return PROCESS_GB + cohort.expression.size * 8 / 1e9 + cells * 200 / 1e9
 
 
 def table(jobs: Sequence[Job]) -> pd.DataFrame:
@@ -97,13 +188,14 @@ def text(jobs: Sequence[Job], cores: Sequence[int], every: bool = False) -> str:
 
 def _accuracy(profile: str) -> str:
     """Say how good estimates were so far: those of the shipped rates against the run log."""
-    found = check(read_log(profile))
-    if found.empty:
+    log = computed(read_log(profile))
+    log = log[log["cost"].isin(list(RATES))]
+    if log.empty:
         return f"Estimates rest on shipped rates for {len(RATES)} kinds of jobs; this profile has no run log yet."
-    total, guess = found["core_seconds"].sum(), found["estimated"].sum()
-    error = np.median(np.repeat(found["median_error"].to_numpy(), found["n"].to_numpy()))
-    return (f"Run log: {found['n'].sum():,} jobs took {total / 3600:.2f} core-hours; by the shipped rates "
-            f"{guess / 3600:.2f} (median error of a job about {error:.0%}). Estimates here use the log's own "
+    guess = (log["work"] * log["cost"].map(RATES)).clip(lower=LEAST)
+    error = (guess / log["core_seconds"].clip(lower=0.01) - 1).abs().median()
+    return (f"Run log: {len(log):,} jobs took {log['core_seconds'].sum() / 3600:.2f} core-hours; by the shipped rates "
+            f"{guess.sum() / 3600:.2f} (median error of a job about {error:.0%}). Estimates here use the log's own "
             "rates.")  # fmt: skip
 
 

@@ -21,8 +21,8 @@ from leaplib.base.layout import Layout, data_folder, home
 from leaplib.base.progress import Progress
 from leaplib.base.threads import limited, n_cores
 from leaplib.runs import failures
-from leaplib.runs.costs import estimate, kind_of, work_of
 from leaplib.runs.jobs import Job, Unprepared, task_by_task
+from leaplib.runs.plan import estimate, kind_of, work_of
 from leaplib.runs.run_log import log, log_path, measured
 
 DONE, COMPUTED, PARTLY, FAILED, LOST = "done", "computed", "partly failed", "failed", "lost"

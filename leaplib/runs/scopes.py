@@ -12,7 +12,7 @@ from leaplib.cohorts.prepare import is_real, pool_key, pool_of, screen_key, scre
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile
 from leaplib.representation.kinds import make_representation
-from leaplib.runs.variants import ALL, OWN, SCOPES, SECOND, THIRD, TRAINING, Variant
+from leaplib.runs.recipes import ALL, OWN, SCOPES, SECOND, THIRD, TRAINING, Recipe
 from leaplib.tasks import TASKS, Task
 
 DEPMAP, GDSC, PDX = "DepMap", "GDSC", "PDX Encyclopedia"
@@ -147,7 +147,7 @@ def without_test(sources: Sequence[Source], split: Split) -> dict[str, pd.DataFr
     return frames
 
 
-def choose_genes(sources: Sequence[Source], recipe: Variant, n_genes: int, split: Split) -> pd.Index:
+def choose_genes(sources: Sequence[Source], recipe: Recipe, n_genes: int, split: Split) -> pd.Index:
     """Return the most variable genes of the own source (which comes first), or of each source, united."""
     chosen = sources if recipe.genes == ALL else sources[:1]
     if recipe.scaling == TRAINING:
@@ -155,13 +155,13 @@ def choose_genes(sources: Sequence[Source], recipe: Variant, n_genes: int, split
     return variable_genes({source.name: source.expression for source in chosen}, n_genes)
 
 
-def within(sources: Sequence[AnOrigin], recipe: Variant) -> list[AnOrigin]:
+def within(sources: Sequence[AnOrigin], recipe: Recipe) -> list[AnOrigin]:
     """Return the sources whose samples scaler or autoencoder see; the training set is part of the own one."""
     last = max(SCOPES.index(scope) for scope in (OWN, recipe.scaling, recipe.pretraining))
     return [source for source in sources if SCOPES.index(source.role) <= last]
 
 
-def used(sources: Sequence[AnOrigin], recipe: Variant) -> list[AnOrigin]:
+def used(sources: Sequence[AnOrigin], recipe: Recipe) -> list[AnOrigin]:
     """Return the sources that a representation depends on, those that only choose genes too."""
     return list(sources) if recipe.genes == ALL else within(sources, recipe)
 
@@ -195,7 +195,7 @@ def seen(table: pd.DataFrame, domain: pd.Series, scope: str, split: Split) -> pd
     return table[domain.isin(roles).to_numpy()]
 
 
-def encode(sources: Sequence[Source], recipe: Variant, split: Split, seeds: Sequence[int], n_genes: int, device: str,
+def encode(sources: Sequence[Source], recipe: Recipe, split: Split, seeds: Sequence[int], n_genes: int, device: str,
            damae: dict[str, Any]) -> list[pd.DataFrame]:  # fmt: skip
     """Choose genes, standardise, train one representation a seed, and return the codes of the own source.
 
@@ -203,8 +203,8 @@ def encode(sources: Sequence[Source], recipe: Variant, split: Split, seeds: Sequ
     ----------
     sources : sequence of Source
         The own one first.
-    recipe : Variant
-        As it can be run with these sources (`leaplib.runs.variants.resolve`).
+    recipe : Recipe
+        As it can be run with these sources (`leaplib.runs.ablations.resolve`).
     split : Split
         Its training set, where the recipe is inductive; else it plays no part.
     seeds : sequence of int

@@ -8,7 +8,7 @@ import pytest
 import leaplib
 from leaplib.base import code_version as module
 from leaplib.base.code_version import code_version
-from leaplib.models.table import code_of
+from leaplib.runs.recipes import code_of
 
 PACKAGE = Path(leaplib.__file__).parent
 COHORT, REPRESENTATION = "leaplib.cohorts.prepare", "leaplib.representation.pretraining"
@@ -34,7 +34,7 @@ def forget():
 def versions():
     forget()
     found = {"cohort": code_version(COHORT), "representation": code_version(REPRESENTATION)}
-    return found | {name: code_of(name) for name in MODELS}
+    return found | {name: code_of("PS-LASSO" if name == "LEAP" else name) for name in MODELS}
 
 
 def stale_after(path, line):

@@ -228,7 +228,7 @@ class DiesOnce(Fit):
 
     def do(self, force, errors):
         mark = Path(os.environ["LEAP_HOME"]) / f"{slug(self.id)}.died"
-        if "KNN" in self.model and not mark.exists():
+        if "KNN" in self.recipe.name and not mark.exists():
             mark.touch()
             kill()
         super().do(force, errors)
@@ -239,6 +239,6 @@ class DiesAlways(Fit):
     """A job whose process dies every time."""
 
     def do(self, force, errors):
-        if "KNN" in self.model:
+        if "KNN" in self.recipe.name:
             kill()
         super().do(force, errors)

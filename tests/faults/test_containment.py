@@ -10,7 +10,7 @@ import pytest
 
 from leaplib.__main__ import main
 from leaplib.base.layout import slug
-from leaplib.runs.task_run import TaskRun
+from leaplib.runs.engine import TaskRun
 from tests.faults import injection
 from tests.faults.injection import COMMAND, points, resumed, run
 
@@ -26,10 +26,10 @@ def failing(model, perturbation=None):
     def install(patch):
         original = TaskRun._fit
 
-        def fit(self, name, split, labels, number):
-            if name == model and (perturbation is None or perturbation in labels):
+        def fit(self, recipe, split, labels):
+            if recipe.model == model and (perturbation is None or perturbation in labels):
                 raise ArithmeticError("made to fail\nin two lines")
-            return original(self, name, split, labels, number)
+            return original(self, recipe, split, labels)
 
         patch.setattr(TaskRun, "_fit", fit)
 

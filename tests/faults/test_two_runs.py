@@ -42,7 +42,7 @@ INTERRUPTED = [
     ("os.replace", 2),
     ("leaplib.cohorts.prepare.prepare", 1),
     ("torch.optim.Adam.step", 5),
-    ("leaplib.runs.task_run.save_frame", 2),
+    ("leaplib.runs.engine.save_frame", 2),
     ("leaplib.runs.scheduling.log", 4),
     ("leaplib.results.tables.summary", 1),
 ]

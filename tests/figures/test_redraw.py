@@ -12,10 +12,10 @@ from leaplib.base.layout import Layout
 from leaplib.base.store import key_of, save_frame
 from leaplib.cohorts.prepare import saved_flow
 from leaplib.figures import redraw
-from leaplib.models.table import code_of
 from leaplib.profiles import get_profile
 from leaplib.representation import pretraining
 from leaplib.runs import ablations
+from leaplib.runs.recipes import RECIPES, code_of
 from leaplib.tasks import get_task
 from tests.frames import make_scores, make_subset_scores, points
 
@@ -24,11 +24,13 @@ SMOKE = get_profile("smoke")
 
 
 def save_scores(scores):
-    """Write scores where `leaplib.runs.task_run` does."""
+    """Write scores where `leaplib.runs.engine` does."""
     for (task, model, member, split, data), rows in scores.groupby(["task", "model", "member", "split", "data"]):
         name = model if member < 0 else f"{model} r{member}"
-        configuration = {"task": asdict(get_task(task)), "model": name, "split": split, "data": data, "cohort": "c",
-                         "code": code_of(name), "representations": None}  # fmt: skip
+        models = [RECIPES[model].model] if model in RECIPES else ["Training mean"]
+        configuration = {"task": asdict(get_task(task)), "model": model, "member": member, "split": split, "data": data,
+                         "cohort": "c", "models": models, "code": code_of(*models),
+                         "representations": None}  # fmt: skip
         write_text(Layout("smoke").cohort(task) / "cohort.json", json.dumps({"hash": "c", "data": data}))
         path = Layout("smoke").scores(task, split, name)
         save_frame(rows[["level", "perturbation", "test_set", "metric", "value"]], path, configuration)

@@ -8,9 +8,10 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.cohorts.splits import Split, inner_splits, tuning_folds
 from leaplib.models.ridge import DualRidge
-from leaplib.runs.candidates import CANDIDATES, Beyond
+from leaplib.runs.candidates import CANDIDATES
+from leaplib.runs.engine import TaskRun
 from leaplib.runs.experiment import run_candidates
-from leaplib.runs.task_run import TaskRun
+from leaplib.runs.saved import load_scores
 from leaplib.tasks import get_task
 from tests.runs.test_candidates import TINY
 
@@ -56,7 +57,7 @@ def test_no_response_of_a_test_sample_reaches_the_choice(shared_home, inner):
     vars(runs[1]).update(cohort=replace(runs[0].cohort, response=response, _hash=[]), splits=runs[0].splits)
     one = inner_splits(split)[0]
     for name in FEW:
-        first, second = (Beyond(run).predict(CANDIDATES[name], one) for run in runs)
+        first, second = (run.in_memory(CANDIDATES[name], one, response.columns) for run in runs)
         pd.testing.assert_frame_equal(first, second)
 
 
@@ -74,10 +75,11 @@ def test_own_models_are_fitted_on_the_inner_training_set(shared_home, inner):
     results = Layout(TINY.name).results  # inner splits are no results of the task, which tables would show
     assert {path.name for kind in ("predictions", "scores") for path in (results / kind / "2a").iterdir()} == {
         "holdout-0"}  # fmt: skip
+    assert set(load_scores(TINY, ["2a"])["split"]) == {"holdout-0"}
 
 
 def test_a_second_choice_computes_nothing(shared_home, inner, monkeypatch):
-    monkeypatch.setattr(Beyond, "predict", lambda *a: pytest.fail("computed again"))
+    monkeypatch.setattr(TaskRun, "predict", lambda *a: pytest.fail("computed again"))
     pd.testing.assert_frame_equal(run_candidates(TINY, "2a", FEW, n_splits=1, n_inner=2, device="cpu"), inner)
 
 

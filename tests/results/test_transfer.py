@@ -20,8 +20,9 @@ from leaplib.representation.pretraining import (
 from leaplib.results import tables
 from leaplib.results.load import Results
 from leaplib.results.scores import load_scores, perturbation_values, split_values
+from leaplib.runs.engine import TaskRun, on_scale_of
 from leaplib.runs.experiment import run_task
-from leaplib.runs.task_run import TaskRun, on_scale_of
+from leaplib.runs.recipes import LEAP, MEANS, RECIPES
 from leaplib.tasks import HARMONISE, get_task, harmonised
 from tests.frames import load_predictions
 from tests.runs.test_experiment import TINY
@@ -82,16 +83,15 @@ def test_the_table_by_drug_has_mean_and_sd_over_subsets_and_no_published_value_b
     assert paper.to_dict() == {"spearman": 0.5589, "pearson": 0.6069}
 
 
-@pytest.mark.parametrize("model", ["PP-MLP", "PS-KNN", "PS-LASSO r0", "PS-TCRP", "LEAP", "Tissue mean"])
-def test_responses_of_xenografts_change_no_zero_shot_prediction(model, monkeypatch):
+@pytest.mark.parametrize("recipe", [*(RECIPES[name] for name in ("PP-MLP", "PS-KNN", "PS-LASSO", "PS-TCRP")), LEAP,
+                                    MEANS[1]], ids=lambda recipe: recipe.name)  # fmt: skip
+def test_responses_of_xenografts_change_no_zero_shot_prediction(recipe):
     run = TaskRun(TINY, TASK)
     split, response = run.splits[0], run.cohort.response.copy()
     response.loc[split.test] = 1e6
     run.__dict__["cohort"] = replace(run.cohort, response=response, _hash=[])
-    monkeypatch.setattr(TaskRun, "_few_shot", lambda *a: None)
-    monkeypatch.setattr(TaskRun, "result", lambda self, split, name: self.predict(split, name)[name])
-    found = run.predict(split, model)[model].astype(np.float32)
-    pd.testing.assert_frame_equal(found, load_predictions(TINY, "5a", "PDX", model), rtol=1e-6, atol=1e-6)
+    found = run.in_memory(recipe, split, response.columns).astype(np.float32)
+    pd.testing.assert_frame_equal(found, load_predictions(TINY, "5a", "PDX", recipe.label), rtol=1e-5, atol=1e-6)
 
 
 def test_a_model_fine_tuned_on_ten_xenografts_never_predicts_them():

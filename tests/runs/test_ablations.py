@@ -1,6 +1,5 @@
 """The ablations: variants as data, what they may see, and their runner."""
 
-import shutil
 from dataclasses import fields, replace
 from itertools import pairwise
 
@@ -16,26 +15,24 @@ from leaplib.models.lasso import PSLasso
 from leaplib.profiles import get_profile
 from leaplib.representation.kinds import Representations
 from leaplib.results.scores import load_scores, split_values
-from leaplib.runs import ablations, scopes
-from leaplib.runs.ablations import Ablations, load_variants
-from leaplib.runs.experiment import run_task, run_variants
-from leaplib.runs.task_run import TaskRun
-from leaplib.runs.variants import (
+from leaplib.runs import engine, scopes
+from leaplib.runs.ablations import (
     CORRECTION,
     NUMBER,
-    OWN,
     REFERENCES,
-    TRAINING,
     TUNING,
-    Variant,
     additions_of,
     corrections_of,
     ensembles_of,
+    load_variants,
     not_run,
     resolve,
     steps,
     steps_of,
 )
+from leaplib.runs.engine import TaskRun
+from leaplib.runs.experiment import run_task, run_variants
+from leaplib.runs.recipes import OWN, TRAINING, Recipe
 from leaplib.tasks import get_task
 
 TINY = replace(
@@ -57,7 +54,8 @@ def scores(shared_home):
 def alone(monkeypatch):
     """Only the task's own source is at hand."""
     everything = scopes.origins_of
-    for module in (scopes, ablations):
+    monkeypatch.setattr(engine, "_runs", {})
+    for module in (scopes, engine):
         monkeypatch.setattr(module, "origins_of", lambda *a: everything(*a)[:1])
 
 
@@ -69,8 +67,8 @@ def value(scores, group, name):
 @pytest.fixture(scope="module")
 def setting(shared_home):
     """Sources, a split and a recipe that sees the training set alone."""
-    runner = Ablations(TaskRun(TINY, GENES))
-    return runner.sources, runner.splits[0], runner.resolved(steps()[2]).recipe()
+    run = TaskRun(TINY, GENES)
+    return run.sources, run.ablation_splits[0], resolve(steps()[2], run.roles).seen()
 
 
 def encode(setting, sources=None, **changes):
@@ -83,7 +81,7 @@ def encode(setting, sources=None, **changes):
 
 def test_each_step_changes_what_its_name_says_and_nothing_else():
     changed = [
-        {field.name for field in fields(Variant) if getattr(a, field.name) != getattr(b, field.name)} - {"name"}
+        {field.name for field in fields(Recipe) if getattr(a, field.name) != getattr(b, field.name)} - {"name"}
         for a, b in pairwise(steps())
     ]
     assert changed == [{"model"}, {"genes"}, {"scaling"}, {"pretraining"}, *[{"scaling", "pretraining"}] * 2,
@@ -103,7 +101,7 @@ def test_a_choice_of_genes_is_left_where_the_simulated_cohort_has_few(monkeypatc
 
 def test_a_variant_with_an_unknown_setting_is_refused():
     with pytest.raises(InputError, match="scaling 'test set' is unknown: use one of training set, own, second, third"):
-        Variant("g", "v", scaling="test set")
+        Recipe("g", "v", scaling="test set")
 
 
 NAMES = {"own": "GDSC", "second": "DepMap", "third": "PDX Encyclopedia"}
@@ -259,9 +257,9 @@ def test_regressors_on_one_representation_are_averaged_over_cross_validations(sc
     assert value(scores, "ensembles", "LEAP") == value(scores, "steps", steps()[-1].name)
     five = value(scores, "ensembles", "5 models on one representation")
     assert five == value(scores, "steps", "mean of the 5 fold models")
-    runner = Ablations(TaskRun(TINY, GENES))
-    variant, split = runner.resolved(ensembles_of(TINY, GENES)[1]), runner.splits[0]
-    codes, labels = runner.codes(variant, split, 0), runner.run.cohort.response
+    run = TaskRun(TINY, GENES)
+    variant, split = resolve(ensembles_of(TINY, GENES)[1], run.roles), run.splits[0]
+    codes, labels = run.codes(run.parts(variant)[0], split), run.cohort.response
     found = [
         PSLasso().fit(codes.loc[split.train], labels.loc[split.train], folds).predict(codes.loc[split.test]).to_numpy()
         for folds in (split.folds, *(tuning_folds(split.train, 1000 * repeat) for repeat in (1, 2, 3, 4)))
@@ -275,12 +273,12 @@ def test_a_second_run_computes_nothing_and_a_forced_one_all(scores, monkeypatch)
     variants = steps_of(TINY, GENES) + ensembles_of(TINY, GENES)
     with monkeypatch.context() as patch:
         for name in ("encode", "score_split"):
-            patch.setattr(ablations, name, None)
-        patch.setattr(Ablations, "_predict", None)
+            patch.setattr(engine, name, None)
+        patch.setattr(TaskRun, "predict", None)
         pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants), scores)
     made = []
-    encode = ablations.encode
-    monkeypatch.setattr(ablations, "encode", lambda *a: made.append(1) or encode(*a))
+    encode = engine.encode
+    monkeypatch.setattr(engine, "encode", lambda *a: made.append(1) or encode(*a))
     pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants[4:5], force=True), scores_of(scores, variants[4]))
     assert made == [1]
 
@@ -292,11 +290,10 @@ def scores_of(scores, variant):
 
 def test_a_killed_run_goes_on_where_it_was(scores, monkeypatch):
     """Scores and predictions that are lost are made again; representations are found."""
-    runner = Ablations(TaskRun(TINY, GENES))
     for kind in ("scores", "predictions"):
-        for path in sorted((runner.folder / kind / "1a").rglob("*.parquet"))[:3]:
+        for path in sorted((Layout(TINY.name).results / kind / "1a").rglob("*.parquet"))[:3]:
             path.unlink()
-    monkeypatch.setattr(ablations, "encode", None)
+    monkeypatch.setattr(engine, "encode", None)
     variants = steps_of(TINY, GENES) + ensembles_of(TINY, GENES)
     pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants), scores, rtol=1e-6)
 
@@ -317,25 +314,24 @@ def test_with_one_source_the_last_steps_are_ps_lasso_and_leap(shared_home, alone
     assert value(found, "steps", names[4]) != ordinary["PS-LASSO"]  # refit instead of the fold models
 
 
-def test_what_the_tasks_own_run_predicted_is_taken_from_there_and_not_written_there(tmp_path, monkeypatch, alone):
+def test_what_the_tasks_own_run_predicted_is_not_computed_again(tmp_path, monkeypatch, alone):
     monkeypatch.setenv("LEAP_HOME", str(tmp_path))
-    first = run_variants(TINY, DRUGS, steps_of(TINY, DRUGS)[-1:])
-    assert not (Layout(TINY.name).results / "scores").exists()
     run_task(TINY, DRUGS, ["leap"])
-    shutil.rmtree(Layout(TINY.name).results / "ablations")
-    monkeypatch.setattr(Ablations, "_predict", None)
-    pd.testing.assert_frame_equal(run_variants(TINY, DRUGS, steps_of(TINY, DRUGS)[-1:]), first, rtol=1e-6)
+    monkeypatch.setattr(TaskRun, "_fit", None)
+    found = run_variants(TINY, DRUGS, steps_of(TINY, DRUGS)[-1:])
+    assert found["value"].notna().all() and set(found["note"]) == {""}
 
 
 def test_refit_and_fold_models_predict_from_the_same_representation(shared_home, alone):
-    runner = Ablations(TaskRun(TINY, DRUGS))
-    refit, folds = (runner.resolved(step) for step in (steps()[4], steps()[7]))
-    split = runner.splits[0]
-    codes, labels = runner.run.embedding.codes[0], runner.run.cohort.response.loc[split.train]
+    run = TaskRun(TINY, DRUGS)
+    refit, folds = (resolve(step, run.roles) for step in (steps()[4], steps()[7]))
+    split = run.splits[0]
+    codes, labels = run.embedding.codes[0], run.cohort.response.loc[split.train]
     for variant, ensemble in ((refit, "refit"), (folds, "folds")):
         model = PSLasso(ensemble=ensemble).fit(codes.loc[split.train], labels, split.folds)
         expected = model.predict(codes.loc[split.test])
-        np.testing.assert_allclose(runner.member(variant, split, 0, 0), expected, rtol=1e-5, atol=1e-6)
+        (part,) = run.parts(variant)
+        np.testing.assert_allclose(run.result(split, part), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_additions_run_and_share_what_is_equal(shared_home, alone):
@@ -354,10 +350,10 @@ def test_additions_run_and_share_what_is_equal(shared_home, alone):
 
 def test_number_of_damaes_averages_the_first_members(shared_home, alone):
     found = run_variants(TINY, DRUGS, additions_of(TINY)[-10:])
-    runner = Ablations(TaskRun(TINY, DRUGS))
-    variant, split = runner.resolved(additions_of(TINY)[-1]), runner.splits[0]
-    members = [runner.member(variant, split, number, 0).to_numpy() for number in range(10)]
-    truth = runner.run.cohort.response.loc[split.test].to_numpy()
+    run = TaskRun(TINY, DRUGS)
+    variant, split = resolve(additions_of(TINY)[-1], run.roles), run.splits[0]
+    members = [run.result(split, part).to_numpy() for part in run.parts(variant)]
+    truth = run.cohort.response.loc[split.test].to_numpy()
     for n in (1, 2, 3, 10):
         expected = np.nanmean(spearman(truth, np.mean(members[:n], axis=0)))
         assert value(found, NUMBER, str(n)) == pytest.approx(expected, abs=1e-6)
@@ -365,10 +361,10 @@ def test_number_of_damaes_averages_the_first_members(shared_home, alone):
 
 def test_tuning_folds_are_plain_grouped_or_one_a_tissue(shared_home):
     found = run_variants(TINY, TISSUES, TUNING)
-    runner = Ablations(TaskRun(TINY, TISSUES))
-    split, tissue = runner.splits[0], runner.run.cohort.samples["tissue"]
-    assert found["split"].unique().tolist() == [split.name for split in runner.run.splits]
-    plain, grouped, single = (runner._folds(variant, split, 0) for variant in TUNING)
+    run = TaskRun(TINY, TISSUES)
+    split, tissue = run.splits[0], run.cohort.samples["tissue"]
+    assert found["split"].unique().tolist() == [split.name for split in run.splits]
+    plain, grouped, single = (run.folds(variant, split) for variant in TUNING)
     assert tissue.loc[split.train].groupby(plain).nunique().min() > 1
     assert grouped.equals(split.folds)
     per_fold = tissue.loc[split.train].groupby(single)
@@ -399,7 +395,7 @@ def test_two_variants_of_one_name_are_refused(shared_home):
 def test_saved_variants_are_loaded_as_they_were_run_without_computing(scores, monkeypatch):
     variants = steps_of(TINY, GENES) + ensembles_of(TINY, GENES)
     for name in ("encode", "score_split"):
-        monkeypatch.setattr(ablations, name, None)
+        monkeypatch.setattr(engine, name, None)
     monkeypatch.setattr(TaskRun, "embedding", None)
     for name in ("pool_of", "screen_of", "xenograft_screen"):  # no expression is read, and no screen
         monkeypatch.setattr(scopes, name, None)
@@ -423,5 +419,5 @@ def test_variants_without_saved_scores_say_so(scores, alone):
     command = "run `leap run --profile smoke --notebooks 06`"
     with pytest.raises(InputError, match=f"of task 1a are of other data, settings or version: {command}"):
         load_variants(TINY, GENES, [other])
-    with pytest.raises(InputError, match=f"no ablations of task 1b in .*: {command}"):
+    with pytest.raises(InputError, match=f"the ablations of task 1b were not run: {command}"):
         load_variants(TINY, get_task("1b"), steps)

@@ -1,5 +1,7 @@
 from dataclasses import replace
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,25 +9,33 @@ from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
 from leaplib.base.errors import InputError
+from leaplib.base.layout import slug
+from leaplib.cohorts.splits import INNER
 from leaplib.models.elastic_net import PSElasticNet
 from leaplib.models.kernel import rank_scores
 from leaplib.models.ridge import DualRidge
 from leaplib.models.table import CONTROLS
 from leaplib.profiles import get_profile
 from leaplib.results.comparisons import gains
-from leaplib.runs import candidates as trials
-from leaplib.runs.candidate_features import FEATURES, Features, linear_denoised
-from leaplib.runs.candidates import CANDIDATES, Beyond, smoothed, stack_weights
+from leaplib.results.verdicts import verdict
+from leaplib.runs import failures
+from leaplib.runs.candidates import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER
+from leaplib.runs.engine import TaskRun, smoothed, stack_weights
 from leaplib.runs.experiment import run_candidates
-from leaplib.runs.job_list import notebook_jobs
-from leaplib.runs.task_run import TaskRun
+from leaplib.runs.features import FEATURES, linear_denoised
+from leaplib.runs.jobs import TASKS_OF, TRIED_ON, candidate_jobs, notebook_jobs
+from leaplib.runs.recipes import LEAP, RECIPES
 from leaplib.tasks import get_task
+from tests.frames import results_of
 
 TINY = replace(
     get_profile("smoke"), n_splits=2, n_test_sets=5, max_perturbations=6, n_genes=120, n_representations=2,
     simulated_lines=260, simulated_genes=300,
     damae={"n_hidden": 32, "n_components": 16, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 15},
 )  # fmt: skip
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "10_beyond_leap.ipynb"
+FEW = ("LEAP", "PS-RIDGE", "mean of LEAP and PS-RIDGE", "ridge on codes", "ridge on rank scores")
+TASK = get_task("2a")
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +53,23 @@ def test_every_candidate_has_a_score_of_each_perturbation_and_split(scores):
     assert scores["value"].notna().all() and (scores["seconds"] >= 0).all()
 
 
+def predicted(run, name, split):
+    """What a candidate predicts, all in memory or from saved results of its parts."""
+    return run.predict(split, CANDIDATES[name])[CANDIDATES[name]]
+
+
 def test_candidates_are_what_their_names_say(scores):
     run = TaskRun(TINY, get_task("2a"), "cpu")
-    tried, split = Beyond(run), run.splits[1]
+    split = run.splits[1]
     labels = run.cohort.response.loc[split.train]
-    leap, ridge = (run.result(split, name) for name in ("LEAP", "PS-RIDGE"))
-    mean = tried.predict(CANDIDATES["mean of LEAP and PS-RIDGE"], split)
-    np.testing.assert_allclose(mean, (leap + ridge) / 2, atol=1e-6)
-    np.testing.assert_allclose(tried.predict(CANDIDATES["PS-LASSO"], split), run.result(split, "PS-LASSO r0"))
-    rank = tried.predict(CANDIDATES["ridge on rank scores"], split)
+    leap, ridge = (run.result(split, recipe) for recipe in (LEAP, RECIPES["PS-RIDGE"]))
+    np.testing.assert_allclose(predicted(run, "mean of LEAP and PS-RIDGE", split), (leap + ridge) / 2, atol=1e-6)
+    np.testing.assert_allclose(predicted(run, "PS-LASSO", split), run.result(split, RECIPES["PS-LASSO"]))
+    rank = predicted(run, "ridge on rank scores", split)
     genes = run.expression
     model = DualRidge().fit(genes.loc[split.train], rank_scores(labels.to_numpy()), split.folds)
     np.testing.assert_allclose(rank, model.predict(genes.loc[split.test]))
-    elastic = tried.predict(CANDIDATES["elastic net on each code"], split)
+    elastic = predicted(run, "elastic net on each code", split)
     each = [PSElasticNet().fit(codes.loc[split.train], labels, split.folds).predict(codes.loc[split.test])
             for codes in run.embedding.codes]  # fmt: skip
     np.testing.assert_allclose(elastic, (each[0] + each[1]) / 2)
@@ -67,12 +81,8 @@ def test_candidates_are_what_their_names_say(scores):
 
 def test_features_are_what_their_names_say(scores):
     run = TaskRun(TINY, get_task("2a"), "cpu")
-    features, genes = Features(run), run.expression
-    frames = {name: features.frames(name) for name in FEATURES}
-    assert len(frames["each code"]) == 2 and all(
-        len(found) == 1 for name, found in frames.items() if name != "each code"
-    )
-    one = {name: found[0] for name, found in frames.items()}
+    genes = run.expression
+    one = {name: run.features.frame(name) for name in FEATURES}
     assert all(frame.loc[genes.index].notna().all(axis=None) for frame in one.values())
     assert one["codes"].shape[1] == 2 * 16 and one["more genes"].shape[1] == 240
     assert one["codes of three widths"].shape[1] == 8 + 16 + 32 and one["principal components"].shape[1] == 16
@@ -115,18 +125,16 @@ def test_stacked_weights_are_non_negative_least_squares_shrunk_to_their_mean():
 
 def test_a_stacked_mean_weighs_by_samples_that_models_were_fitted_without(scores):
     run = TaskRun(TINY, get_task("2a"), "cpu")
-    tried, split = Beyond(run), run.splits[0]
-    candidate = CANDIDATES["LEAP, PS-RIDGE and LEAP+, stacked"]
+    split, name = run.splits[0], "LEAP, PS-RIDGE and LEAP+, stacked"
     labels, genes = run.cohort.response.loc[split.train], run.expression
-    ridge = DualRidge().fit(genes.loc[split.train], labels, split.folds)
-    folds = ridge.predict_folds(genes.loc[split.train])
-    held_out = np.stack([folds[fold, row] for row, fold in enumerate(split.folds)])
-    np.testing.assert_allclose(tried._held_out(CANDIDATES["PS-RIDGE"], split), held_out)
-    each = np.stack([tried._held_out(CANDIDATES[name], split) for name in candidate.mean_of])
+    parts = [replace(part, held_out=True, keeps_parts=False) for part in CANDIDATES[name].mean_of]
+    each = np.stack([run.in_memory(part, split, labels.columns).to_numpy() for part in parts])
+    folds = DualRidge().fit(genes.loc[split.train], labels, split.folds).predict_folds(genes.loc[split.train])
+    np.testing.assert_allclose(each[1], np.stack([folds[fold, row] for row, fold in enumerate(split.folds)]))
     weights = stack_weights(each, labels.to_numpy())
-    expected = sum(weight * tried.predict(CANDIDATES[name], split)
-                   for weight, name in zip(weights, candidate.mean_of, strict=True))  # fmt: skip
-    np.testing.assert_allclose(tried.predict(candidate, split), expected)
+    expected = sum(weight * run.result(split, part)
+                   for weight, part in zip(weights, CANDIDATES[name].mean_of, strict=True))  # fmt: skip
+    np.testing.assert_allclose(predicted(run, name, split), expected, rtol=1e-5)
 
 
 def test_smoothing_averages_with_the_projection():
@@ -152,22 +160,8 @@ def test_the_notebook_needs_no_other_models(scores):
 
 
 def test_a_second_run_computes_nothing(scores, monkeypatch):
-    monkeypatch.setattr(Beyond, "predict", lambda *a: pytest.fail("computed again"))
+    monkeypatch.setattr(TaskRun, "predict", lambda *a: pytest.fail("computed again"))
     pd.testing.assert_frame_equal(run_candidates(TINY, "2a", device="cpu"), scores)
-
-
-def test_gains_are_paired_and_sorted(scores):
-    table = gains(scores)
-    assert table["mean"].is_monotonic_decreasing and len(table) == len(CANDIDATES)
-    assert table.columns[:4].tolist() == ["task", "candidate", "mean", "gain"]
-    values = scores[scores["metric"] == "spearman"].groupby(["candidate", "split"])["value"].mean().unstack()
-    row = table.set_index("candidate").loc["PS-RIDGE"]
-    difference = values.loc["PS-RIDGE"] - values.loc["LEAP"]
-    assert row["difference"] == pytest.approx(difference.mean())
-    assert row["gain"] == pytest.approx(difference.mean() / values.loc["LEAP"].mean())
-    assert (row["splits_won"], row["n_splits"]) == ((difference > 0).sum(), 2)
-    assert row["low"] < row["difference"] < row["high"]
-    assert table.set_index("candidate").loc["LEAP", "difference"] == 0
 
 
 def test_unknown_candidates_and_a_missing_reference_are_named(scores):
@@ -178,4 +172,79 @@ def test_unknown_candidates_and_a_missing_reference_are_named(scores):
 
 
 def test_names_are_files_of_their_own():
-    assert len({trials.slug(name) for name in CANDIDATES}) == len(CANDIDATES)
+    assert len({slug(name) for name in CANDIDATES}) == len(CANDIDATES)
+
+
+def test_candidates_wait_for_what_they_use(scores):
+    jobs = candidate_jobs(TINY, TASK, n_splits=1, device="cpu")
+    outer = {job.recipe.name: job for job in jobs if job.kind == "score"}
+    assert outer["LEAP"].stage == 3 and outer["ridge on codes"].stage == 1
+    fits = {path.stem for path in outer["mean of LEAP and PS-RIDGE"].inputs() if "predictions" in path.parts}
+    assert fits == {"leap", "ps-ridge"}
+    assert not outer["ridge on rank scores"].inputs()
+    assert {path.name for path in outer["LEAP+ on codes"].inputs()} == {"embedding_0.parquet", "embedding_1.parquet"}
+    assert len(outer["LEAP+ on codes of three widths"].inputs()) == 4
+    assert {name for name, job in outer.items() if job.gpu} == {
+        "LEAP on rank scores", "LEAP, PS-RIDGE and LEAP+, stacked"}  # fmt: skip
+
+
+def test_a_candidate_that_fails_leaves_a_gap_and_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEAP_HOME", str(tmp_path))
+    predict = TaskRun.predict
+
+    def failing(self, split, recipe, errors=None):
+        if recipe.name == "ridge on codes":
+            raise FloatingPointError("no inverse")
+        return predict(self, split, recipe, errors)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(TaskRun, "predict", failing)
+        with pytest.warns(RuntimeWarning, match="2 of .* jobs failed: .*ridge on codes.*no inverse"):
+            found = run_candidates(TINY, "2a", FEW, device="cpu")
+    lost = found["candidate"] == "ridge on codes"
+    assert found.loc[lost, "value"].isna().all() and found.loc[~lost, "value"].notna().all()
+    assert gains(found).set_index("candidate")["difference"].isna().to_dict() == {
+        name: name == "ridge on codes" for name in FEW}  # fmt: skip
+    assert {failure.model for failure in failures.recorded(TINY.name)} == {"ridge on codes"}
+    counted = []
+    monkeypatch.setattr(TaskRun, "predict", lambda *a: counted.append(a[2].name) or predict(*a))
+    mended = run_candidates(TINY, "2a", FEW, device="cpu")
+    assert counted == ["ridge on codes"] * 2 and mended["value"].notna().all()
+    assert not failures.recorded(TINY.name)
+
+
+def test_a_task_that_cannot_be_prepared_is_a_gap(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEAP_HOME", str(tmp_path))
+
+    def fails(*_):
+        raise KeyError("column that is not there")
+
+    monkeypatch.setattr("leaplib.cohorts.prepare.prepare", fails)
+    with pytest.warns(RuntimeWarning, match="1 of 1 jobs failed: prepare 2a for candidates: KeyError"):
+        found = run_candidates(TINY, "2a", FEW, device="cpu")
+    assert set(found["candidate"]) == set(FEW) and found["value"].isna().all()
+    assert set(found["data"]) == {"simulated"}
+    times = pd.DataFrame(columns=["task", "split", "model", "seconds", "core_seconds"])
+    results = results_of(candidates=found, times=times)
+    assert gains(found)["difference"].isna().all() and "**No verdict**" in verdict(results, "candidates 2a")
+
+
+def test_the_notebook_and_the_command_line_run_the_same(shared_home):
+    cells = nbformat.read(NOTEBOOK, 4).cells
+    values: dict = {}
+    exec(next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])), values)
+    assert (values["tried_on"], values["n_chosen_on"], values["n_inner"]) == (TRIED_ON, N_CHOSEN_ON, N_INNER)
+    assert {values["tried_on"], *values["tasks"]} == set(TASKS_OF["10"]) and values["n_splits"] is None
+    jobs = notebook_jobs(replace(TINY, tasks=("1a", "2a")), ["10"], "cpu")
+    tried = [job for job in jobs if job.kind == "score"]
+    found = {(job.task.id, INNER in job.split_name, job.recipe.name) for job in tried}
+    assert found == {("2a", inner, name) for inner in (False, True) for name in CANDIDATES} | {
+        ("1a", False, name) for name in COMPARED}  # fmt: skip
+    assert len({job.split_name for job in tried if INNER in job.split_name}) == N_INNER
+
+
+def test_bad_choices_are_named(shared_home):
+    with pytest.raises(InputError, match="candidate 'magic' is unknown"):
+        candidate_jobs(TINY, TASK, ["magic"])
+    with pytest.raises(InputError, match="task 5a: its training set holds no xenografts"):
+        candidate_jobs(TINY, get_task("5a"), FEW, n_inner=2, device="cpu")

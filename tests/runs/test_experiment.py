@@ -18,9 +18,10 @@ from leaplib.models.table import CONTROLS, MODELS, names
 from leaplib.profiles import get_profile
 from leaplib.results import tables
 from leaplib.results.scores import load_scores
+from leaplib.runs.engine import TaskRun
 from leaplib.runs.experiment import run_task
 from leaplib.runs.jobs import task_jobs
-from leaplib.runs.task_run import TaskRun
+from leaplib.runs.recipes import CHANCE, LEAP, MEANS, RECIPES
 from leaplib.tasks import get_task
 from tests.frames import load_predictions
 
@@ -59,7 +60,8 @@ def test_unseen_tissues_have_few_shot_models_too(tissue_scores):
 def test_few_shot_models_are_fine_tuned_on_what_a_test_set_leaves_out_and_scored_on_the_rest(tissue_scores):
     run = TaskRun(TINY, TISSUES)
     split, codes = run.splits[0], run.embedding.codes[0]
-    fitted = run._fit("PS-TCRP", split, run.cohort.response.loc[split.train], 0)
+    seen, tissue = codes.loc[split.train], run.cohort.samples["tissue"].loc[split.train]
+    fitted = run.estimator(RECIPES["PS-TCRP"]).fit(seen, run.cohort.response.loc[split.train], split.folds, tissue)
     held = split.left_out[2]
     rest = split.test.difference(held, sort=False)
     expected = fitted.adapt(codes.loc[held], run.cohort.response.loc[held]).predict(codes.loc[rest])
@@ -83,19 +85,16 @@ def test_few_shot_results_that_are_gone_are_made_again(tissue_scores):
     pd.testing.assert_frame_equal(pd.read_parquet(path), before, rtol=1e-5)
 
 
-@pytest.mark.parametrize("model", [name for name in [*names(), *CONTROLS.values()] if "10-shot" not in name])
-def test_labels_of_test_samples_change_no_prediction(model, tissue_scores, monkeypatch):
+@pytest.mark.parametrize("recipe", [*MEANS, *RECIPES.values(), CHANCE], ids=lambda recipe: recipe.name)
+def test_labels_of_test_samples_change_no_prediction(recipe, tissue_scores):
     """Absurd responses of the unseen tissue: every model predicts what it predicted before."""
     run = TaskRun(TINY, TISSUES)
     split = run.splits[0]
     response = run.cohort.response.copy()
     response.loc[split.test] = np.where(np.arange(len(split.test))[:, None] % 2, np.nan, 1e6)
     run.__dict__["cohort"] = replace(run.cohort, response=response, _hash=[])
-    monkeypatch.setattr(TaskRun, "_few_shot", lambda *a: None)
-    monkeypatch.setattr(TaskRun, "result", lambda self, split, name: self.predict(split, name)[name])
-    name = model.replace("PS-LASSO", "PS-LASSO r0")
-    found = run.predict(split, name)[name].astype(np.float32)
-    pd.testing.assert_frame_equal(found, load_predictions(TINY, "4b", split.name, name), rtol=1e-6)
+    found = run.in_memory(recipe, split, response.columns).astype(np.float32)
+    pd.testing.assert_frame_equal(found, load_predictions(TINY, "4b", split.name, recipe.label), rtol=1e-5, atol=1e-6)
 
 
 def test_leap_is_the_average_of_its_members(scores):
@@ -128,8 +127,9 @@ def test_leap_plus_is_not_mistaken_for_leap(scores):
     paths = [layout.prediction("2a", "holdout-0", model) for model in ("LEAP", "LEAP+")]
     assert paths[0] != paths[1] and all(path.is_file() for path in paths)
     settings = replace(TINY, models={"ps-lasso": {"n_alphas": 3}, "leap-plus": {"share": 0.2}})
-    assert TaskRun(settings, DRUGS).settings("LEAP+") == {"share": 0.2}
-    assert TaskRun(settings, DRUGS).settings("LEAP") == {"n_alphas": 3}
+    (member,) = {fit.model for fit in TaskRun(settings, DRUGS).fits(LEAP)}
+    assert TaskRun(settings, DRUGS).estimator(RECIPES["LEAP+"]).share == 0.2
+    assert TaskRun(settings, DRUGS).estimator(RECIPES[member]).n_alphas == 3
     split = run.splits[0]
     expression = run.expression
     model = SharedKernelRidge().fit(expression.loc[split.train], run.cohort.response.loc[split.train], split.folds)
@@ -141,7 +141,7 @@ def test_results_of_ridge_outlive_the_autoencoders_but_not_another_choice_of_gen
     def key(model, **changes):
         run = TaskRun(replace(TINY, **changes), DRUGS)
         run.__dict__["splits"] = TaskRun(TINY, DRUGS).splits
-        return run.configuration(run.splits[0], model)
+        return run.configuration(run.splits[0], RECIPES[model])
 
     trained_longer = {"damae": {**TINY.damae, "max_epochs": 16}}
     assert key("PS-RIDGE", **trained_longer) == key("PS-RIDGE")
@@ -202,7 +202,9 @@ def test_what_is_missing_or_damaged_is_computed_and_equal(scores, shared_home, m
     gone.unlink()
     done = []
     original = TaskRun.predict
-    monkeypatch.setattr(TaskRun, "predict", lambda self, s, m, e: done.append((s.name, m)) or original(self, s, m, e))
+    monkeypatch.setattr(
+        TaskRun, "predict", lambda self, s, r, e: done.append((s.name, r.label)) or original(self, s, r, e)
+    )
     pd.testing.assert_frame_equal(run_task(TINY, DRUGS), scores)
     assert sorted(done) == [("holdout-0", "PS-KNN"), ("holdout-1", "LEAP")]
 
@@ -224,8 +226,8 @@ def test_training_labels_do_reach_the_models(scores, shared_home):
     labels.loc[split.train] = 1 - labels.loc[split.train]
     changed.__dict__["cohort"] = replace(run.cohort, response=labels, _hash=[])
     changed.__dict__["splits"] = run.splits
-    for model in ("PS-KNN", "PS-LASSO r0", "Training mean", "Tissue mean"):
-        assert not np.allclose(changed.predict(split, model)[model], run.predict(split, model)[model])
+    for recipe in (RECIPES["PS-KNN"], RECIPES["PS-LASSO"], *MEANS):
+        assert not np.allclose(changed.predict(split, recipe)[recipe], run.predict(split, recipe)[recipe])
 
 
 def test_processes_give_the_same_results(scores, home):

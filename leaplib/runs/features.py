@@ -1,4 +1,4 @@
-"""What candidates of `leaplib.runs.candidates` see of the samples: genes, codes, representations in closed form."""
+"""What models see of the samples of a task's pool: codes, genes, and what candidates see beside."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,20 +11,21 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from leaplib.base.code_version import code_version
-from leaplib.base.layout import Layout
 from leaplib.base.store import is_done, load_frame, save_frame
+from leaplib.profiles import Profile
 from leaplib.representation.damae import DAMAE
 from leaplib.representation.kinds import Components
-from leaplib.representation.pretraining import folder_of, standardised
-from leaplib.runs.task_run import TaskRun
+from leaplib.representation.pretraining import Embedding, embed, embedding_key, folder_of, standardised
+from leaplib.runs.recipes import CODE, GENES
+from leaplib.tasks import Task
 
-GENES, MORE_GENES, RANKED, CODES, BOTH = "genes", "more genes", "ranked genes", "codes", "genes and codes"
-EACH_CODE, WIDTHS, COMPONENTS, DENOISED = "each code", "codes of three widths", "principal components", "denoised genes"
+MORE_GENES, RANKED, CODES, BOTH = "more genes", "ranked genes", "codes", "genes and codes"
+WIDTHS, COMPONENTS, DENOISED = "codes of three widths", "principal components", "denoised genes"
 TISSUE = "genes and tissue"
-FEATURES = (GENES, MORE_GENES, RANKED, CODES, BOTH, EACH_CODE, WIDTHS, COMPONENTS, DENOISED, TISSUE)
-"""Genes as LEAP's DAMAEs see them; twice as many; ranked within each sample; all codes side by side; both; each
-code by itself, averaged over as LEAP does; codes of a half, a whole and a double width; as many principal components as
-a code has; genes as a linear denoising autoencoder gives them back; genes with the tissue of the sample."""
+FEATURES = (GENES, MORE_GENES, RANKED, CODES, BOTH, CODE, WIDTHS, COMPONENTS, DENOISED, TISSUE)
+"""Genes as LEAP's DAMAEs see them; twice as many; ranked within each sample; all codes side by side; both; the code of
+one DAMAE; codes of a half, a whole and a double width; as many principal components as a code has; genes as a linear
+denoising autoencoder gives them back; genes with the tissue of the sample."""
 WIDTH_FACTORS = (0.5, 2)  # of hidden layer and code; the own one stands between
 
 
@@ -32,86 +33,94 @@ WIDTH_FACTORS = (0.5, 2)  # of hidden layer and code; the own one stands between
 class Features:
     """Features of all samples of a task's pool, each made when it is first asked for."""
 
-    run: TaskRun
+    profile: Profile
+    task: Task
+    device: str = "auto"
 
-    def frames(self, name: str) -> list[pd.DataFrame]:
-        """Return one frame (samples x features), or several for models that are averaged over them."""
-        return [*self.run.embedding.codes] if name == EACH_CODE else [self._one(name)]
-
-    def _one(self, name: str) -> pd.DataFrame:
-        genes = self.run.expression
+    def frame(self, name: str, number: int = 0) -> pd.DataFrame:
+        """Return features (samples x features) by their name in `FEATURES`; `number` is that of the code."""
         made = {
-            GENES: lambda: genes,
-            MORE_GENES: lambda: standardised(self.run.profile, self.run.task, 2),
+            CODE: lambda: self.embedding.codes[number],
+            GENES: lambda: self.genes,
+            MORE_GENES: lambda: standardised(self.profile, self.task, 2),
             RANKED: lambda: self.ranked,
             CODES: lambda: self.codes,
-            BOTH: lambda: _beside(genes, self.codes),
+            BOTH: lambda: _beside(self.genes, self.codes),
             WIDTHS: lambda: self.widths,
             COMPONENTS: lambda: self.components,
             DENOISED: lambda: self.denoised,
-            TISSUE: lambda: _beside(genes, self.tissue),
+            TISSUE: lambda: _beside(self.genes, self.tissue),
         }
         return made[name]()
 
     @cached_property
+    def embedding(self) -> Embedding:
+        """Representations of the pool."""
+        return embed(self.profile, self.task, self.device)
+
+    @cached_property
+    def genes(self) -> pd.DataFrame:
+        """Standardised expression of the pool, of the DAMAEs' genes."""
+        return standardised(self.profile, self.task)
+
+    @cached_property
     def ranked(self) -> pd.DataFrame:
         """Genes ranked within each sample."""
-        genes = self.run.expression
+        genes = self.genes
         return _standardised(pd.DataFrame(rankdata(genes, axis=1), genes.index, genes.columns))
 
     @cached_property
     def codes(self) -> pd.DataFrame:
         """Codes of all representations side by side."""
-        return _side_by_side(self.run.embedding.codes)
+        return _side_by_side(self.embedding.codes)
 
     @cached_property
     def components(self) -> pd.DataFrame:
         """Principal components of the genes, as many as a code has."""
-        genes = self.run.expression
-        return pd.DataFrame(Components(self.run.embedding.codes[0].shape[1]).fit(genes).transform(genes), genes.index)
+        genes = self.genes
+        return pd.DataFrame(Components(self.embedding.codes[0].shape[1]).fit(genes).transform(genes), genes.index)
 
     @cached_property
     def denoised(self) -> pd.DataFrame:
         """Genes as a linear denoising autoencoder gives them back."""
-        return linear_denoised(self.run.expression, DAMAE(**dict(self.run.profile.damae)).corruption)
+        return linear_denoised(self.genes, DAMAE(**dict(self.profile.damae)).corruption)
 
     @cached_property
     def tissue(self) -> pd.DataFrame:
         """Tissue of each sample, a column each."""
-        tissues = self.run.embedding.tissue.reindex(self.run.expression.index)
+        tissues = self.embedding.tissue.reindex(self.genes.index)
         return _standardised(pd.get_dummies(tissues, dtype=float))
 
     @cached_property
     def widths(self) -> pd.DataFrame:
         """Codes of a half, a whole and a double width side by side."""
         half, double = (self.width(factor) for factor in WIDTH_FACTORS)
-        return _side_by_side([half, self.run.embedding.codes[0], double])
+        return _side_by_side([half, self.embedding.codes[0], double])
 
     def width(self, factor: float, force: bool = False) -> pd.DataFrame:
         """Return the codes of a DAMAE of another width, trained now or before."""
         path, configuration = self.width_file(factor)
         if force or not is_done(path, configuration):
-            genes = self.run.expression
-            codes = DAMAE(device=self.run.device, **configuration["damae"]).fit_transform(genes)
+            genes = self.genes
+            codes = DAMAE(device=self.device, **configuration["damae"]).fit_transform(genes)
             save_frame(pd.DataFrame(codes, genes.index).rename(columns=str), path, configuration)
         return load_frame(path)
 
     def width_file(self, factor: float) -> tuple[Path, dict[str, Any]]:
         """Return where the codes of another width lie, and what they depend on."""
-        run = self.run
-        settings = {name: value for name, value in DAMAE(**dict(run.profile.damae)).get_params().items()
+        settings = {name: value for name, value in DAMAE(**dict(self.profile.damae)).get_params().items()
                     if name not in ("random_state", "device")}  # fmt: skip
         for name in ("n_hidden", "n_components"):
             settings[name] = max(round(settings[name] * factor), 1)
-        folder = Layout(run.profile.name).results / "beyond" / folder_of(run.profile, run.task).name
-        code = code_version("leaplib.runs.candidate_features")
-        configuration = {"representations": run.embedding_key, "damae": settings, "code": code}
+        folder = folder_of(self.profile, self.task)
+        code = code_version("leaplib.runs.features")
+        configuration = {"representations": embedding_key(self.profile, self.task), "damae": settings, "code": code}
         return folder / f"codes_{settings['n_components']}.parquet", configuration
 
 
 def sees_codes(features: str) -> bool:
     """Tell whether features are made of what DAMAEs leave: codes, or the table beside them."""
-    return features not in (GENES, MORE_GENES, RANKED, DENOISED)
+    return features in (CODE, CODES, BOTH, WIDTHS, COMPONENTS, TISSUE)
 
 
 def linear_denoised(genes: pd.DataFrame, corruption: float) -> pd.DataFrame:

@@ -1,0 +1,475 @@
+"""One task of a profile: what each recipe predicts on each split, and its scores, found again where they are done.
+
+Fits are saved as predictions, models of the tables as predictions and scores, means of a group (ablations, candidates)
+as scores. Each file is found again by the key of all that it depends on; what two recipes share is made once.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import nnls
+
+from leaplib.base.code_version import code_version
+from leaplib.base.errors import InputError
+from leaplib.base.layout import Layout, slug
+from leaplib.base.store import is_done, key_of, load_frame, save_frame
+from leaplib.cohorts.cohort import Cohort
+from leaplib.cohorts.prepare import load_cohort, load_task_splits, stamp
+from leaplib.cohorts.splits import INNER, SEED, XENOGRAFTS, Split, inner_splits, tissue_folds, tuning_folds
+from leaplib.models.base import Regressor
+from leaplib.models.leap import average
+from leaplib.models.naive import shuffle_labels
+from leaplib.models.table import BY_NAME, N_FEW_SHOT_SETS
+from leaplib.profiles import Profile
+from leaplib.representation.damae import DAMAE
+from leaplib.representation.pretraining import Embedding, embedding_key, standardised_key
+from leaplib.runs import failures
+from leaplib.runs.features import Features, sees_codes
+from leaplib.runs.recipes import CODE, ESTIMATORS, SAMPLES, SHUFFLED, TRANSFORMED, Recipe, code_of
+from leaplib.runs.scopes import Origin, Source, encode, origins_of, sources_of, used
+from leaplib.runs.scoring import score_few_shot, score_split, without_prediction
+from leaplib.tasks import Task
+
+REPEAT_SEED = 1000  # apart from those of the splits' own folds
+N_DIRECTIONS = 20
+SHRINKAGE = 0.5  # of stacked weights, towards their mean over perturbations
+Configuration = dict[str, Any]
+Errors = dict[str, Exception]
+
+
+_runs: dict[tuple[str, ...], "TaskRun"] = {}
+
+
+def run_of(profile: Profile, task: Task, device: str = "auto") -> "TaskRun":
+    """Return a task's run; the data of the last two stay in memory while their files stay the same."""
+    if len(stamp(profile, task)) == 1:  # no file is there, or no longer
+        load_cohort(profile, task)
+    key = (key_of({"profile": asdict(profile), "task": asdict(task), "device": device}), *stamp(profile, task))
+    if key not in _runs:
+        while len(_runs) > 1:
+            _runs.pop(next(iter(_runs)))
+        _runs[key] = TaskRun(profile, task, device)
+    return _runs[key]
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One task of one profile: its data, and what each recipe predicts on each split."""
+
+    profile: Profile
+    task: Task
+    device: str = "auto"
+
+    @cached_property
+    def cohort(self) -> Cohort:
+        """The task's cohort."""
+        return load_cohort(self.profile, self.task)[0]
+
+    @cached_property
+    def splits(self) -> list[Split]:
+        """The task's splits."""
+        return load_task_splits(self.profile, self.task, self.cohort)
+
+    @property
+    def ablation_splits(self) -> list[Split]:
+        """The splits of the ablations: of holdouts the first few."""
+        return self.splits[: self.profile.n_ablation_splits if self.task.design == "holdout" else None]
+
+    def inner_splits(self, n_splits: int | None = None, n_inner: int | None = None) -> list[Split]:
+        """Return splits of the training sets of the first splits: of each, so many folds are held out in turn.
+
+        Raises
+        ------
+        InputError
+            For a task on xenografts, whose training set holds none to choose on.
+        """
+        if self.task.design == "xenograft":
+            raise InputError(
+                f"task {self.task.id}: its training set holds no xenografts to choose on: use another task"
+            )
+        groups = self.cohort.samples["tissue"] if self.task.design == "tissue" else None
+        found = [inner for split in self.splits[:n_splits] for inner in inner_splits(split, groups, n_inner)]
+        return [self._inner.setdefault(split.name, split) for split in found]
+
+    def split(self, name: str) -> Split:
+        """Return the split of a name, which may be an inner one."""
+        if INNER in name and name not in self._inner:
+            self.inner_splits()
+        return self._inner.get(name) or next(split for split in self.splits if split.name == name)
+
+    @cached_property
+    def _inner(self) -> dict[str, Split]:
+        return {}
+
+    @cached_property
+    def features(self) -> Features:
+        """What models see of the samples of the task's pool."""
+        return Features(self.profile, self.task, self.device)
+
+    @property
+    def embedding(self) -> Embedding:
+        """Representations of the task's pool."""
+        return self.features.embedding
+
+    @property
+    def expression(self) -> pd.DataFrame:
+        """Standardised expression of the task's pool, of the DAMAEs' genes."""
+        return self.features.genes
+
+    @cached_property
+    def embedding_key(self) -> str:
+        """What identifies the representations of the pool, trained or not."""
+        return embedding_key(self.profile, self.task)
+
+    @cached_property
+    def origins(self) -> list[Origin]:
+        """What identifies the sources that ablations join, the task's own first."""
+        return origins_of(self.profile, self.task)
+
+    @property
+    def roles(self) -> list[str]:
+        """The roles of these sources."""
+        return [origin.role for origin in self.origins]
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """Their expression."""
+        return sources_of(self.profile, self.task)
+
+    # ---- what a recipe is made of
+
+    def parts(self, recipe: Recipe) -> tuple[Recipe, ...]:
+        """Return what a recipe is the mean of."""
+        return recipe.parts(self.profile.n_representations)
+
+    def fits(self, recipe: Recipe) -> list[Recipe]:
+        """Return all fits that a recipe rests on."""
+        return recipe.fits(self.profile.n_representations)
+
+    def saved_parts(self, recipe: Recipe) -> tuple[Recipe, ...]:
+        """Return the parts of a recipe that are results of their own."""
+        return recipe.saved_parts(self.profile.n_representations)
+
+    def estimator(self, fit: Recipe) -> Any:
+        """Return the estimator of a fit, with the profile's settings and its own."""
+        estimator = ESTIMATORS[fit.model](**self._settings(fit.model) | dict(fit.settings))
+        parameters = estimator.get_params()
+        own = {"device": self.device, "ensemble": fit.ensemble}
+        return estimator.set_params(**{name: value for name, value in own.items() if name in parameters})
+
+    def _settings(self, model: str) -> dict[str, Any]:
+        """Return the profile's parameters of a model that differ from the paper's."""
+        return dict(self.profile.models.get(BY_NAME[model].key, {})) if model in BY_NAME else {}
+
+    def is_own(self, fit: Recipe) -> bool:
+        """Tell whether a fit sees one of the pool's own representations."""
+        return fit.features == CODE and fit.seen() == Recipe() and fit.number < self.profile.n_representations
+
+    def needs_training(self, fit: Recipe) -> bool:
+        """Tell whether a fit sees a representation that is not the pool's."""
+        return fit.features == CODE and not self.is_own(fit)
+
+    def _seen(self, fit: Recipe, split: Split) -> pd.DataFrame:
+        """Return what a fit sees of all samples."""
+        if fit.features == SAMPLES:
+            return self.cohort.samples
+        if self.needs_training(fit):
+            return self.codes(fit, split)
+        return self.features.frame(fit.features, fit.number)
+
+    def folds(self, fit: Recipe, split: Split) -> pd.Series:
+        """Return the tuning folds; those of a repeat are random."""
+        if fit.repeat or fit.folds == "plain":
+            return tuning_folds(split.train, SEED + REPEAT_SEED * fit.repeat)
+        return tissue_folds(split.train, self.cohort.samples["tissue"]) if fit.folds == "tissue" else split.folds
+
+    # ---- representations that are not the pool's
+
+    def codes(self, fit: Recipe, split: Split, force: bool = False) -> pd.DataFrame:
+        """Return the representation that a fit sees, of the own source's samples, trained now or before."""
+        path, configuration = self.codes_file(fit, split)
+        if force or not is_done(path, configuration):
+            n_genes, damae = fit.n_genes or self.profile.n_genes, dict(self.profile.damae)
+            frame = encode(self.sources, fit.seen(), split, [fit.number], n_genes, self.device, damae)[0]
+            save_frame(frame, path, configuration)
+        return load_frame(path)
+
+    def codes_file(self, fit: Recipe, split: Split) -> tuple[Path, Configuration]:
+        """Return where the representation that a fit sees lies, and what it depends on."""
+        settings = DAMAE(**dict(self.profile.damae)).get_params()
+        configuration = {
+            "recipe": asdict(fit.seen()),
+            "n_genes": fit.n_genes or self.profile.n_genes,
+            "sources": [origin.key for origin in used(self.origins, fit.seen())],
+            "damae": {name: value for name, value in settings.items() if name not in ("random_state", "device")},
+            "split": {"train": list(split.train), "test": list(split.test)} if fit.inductive else None,
+            "code": code_version("leaplib.runs.scopes"),
+        }
+        folder = Layout(self.profile.name).results / "representations" / key_of(configuration)[:16]
+        return folder / f"codes_{fit.number}.parquet", configuration | {"number": fit.number}
+
+    # ---- predictions
+
+    def predict(self, split: Split, recipe: Recipe, errors: Errors | None = None) -> dict[Recipe, pd.DataFrame]:
+        """Predict the test samples of a split.
+
+        Parameters
+        ----------
+        split : Split
+        recipe : Recipe
+        errors : dict, optional
+            Takes the error of each perturbation that cannot be predicted; it has no prediction (NaN) then.
+            Without it the first error is raised.
+
+        Returns
+        -------
+        dict of Recipe to DataFrame
+            Samples x perturbations; as it was asked for, and fine-tuned on each of the first test sets' left-out
+            samples (with an index of test_set and sample) where the model can be.
+        """
+        perturbations = self.cohort.response.columns
+        if parts := self.saved_parts(recipe):
+            return {recipe: self._mean(recipe, split, [self.result(split, part) for part in parts], errors)}
+
+        def made(some: pd.Index) -> dict[Recipe, pd.DataFrame]:
+            return self._fitted(recipe, split, some) if recipe.is_fit else {recipe: self.in_memory(recipe, split, some)}
+
+        if errors is None or not recipe.one_by_one:
+            return made(perturbations)
+        return failures.contained(made, perturbations, errors)
+
+    def _fitted(self, fit: Recipe, split: Split, perturbations: pd.Index) -> dict[Recipe, pd.DataFrame]:
+        """Fit a model and return its predictions, and those after it was fine-tuned."""
+        model = self._fit(fit, split, self._labels(fit, split)[perturbations])
+        found = {fit: model.predict(self._seen(fit, split).loc[split.test])}
+        return found | {tuned: self._few_shot(model, fit, split) for tuned in self.outputs(fit)[1:]}
+
+    def in_memory(self, recipe: Recipe, split: Split, perturbations: pd.Index) -> pd.DataFrame:
+        """Predict with all that a recipe rests on fitted in memory.
+
+        Chance on a handful of drugs is wide: with xenografts each test set has a shuffle of its own (index: test_set,
+        sample), so that the spread over test sets shows it.
+        """
+        if parts := self.parts(recipe):
+            return self._mean(recipe, split, [self.in_memory(part, split, perturbations) for part in parts])
+        seen = self._seen(recipe, split)
+        if recipe.labels == SHUFFLED and split.name == XENOGRAFTS:
+            sets = {}
+            for number, samples in enumerate(split.test_sets()):
+                labels = self._labels(recipe, split, number)[perturbations]
+                sets[number] = self._fit(recipe, split, labels).predict(seen.loc[samples])
+            return pd.concat(sets, names=["test_set", "sample"])
+        model = self._fit(recipe, split, self._labels(recipe, split)[perturbations])
+        if recipe.held_out:
+            values = model.predict_folds(seen.loc[split.train])
+            own = values[self.folds(recipe, split).to_numpy(), np.arange(len(split.train))]
+            return pd.DataFrame(own, split.train, perturbations)
+        return model.predict(seen.loc[split.test])
+
+    def _fit(self, fit: Recipe, split: Split, labels: pd.DataFrame) -> Regressor:
+        """Fit an estimator on the training samples."""
+        tissue = self.cohort.samples["tissue"].loc[split.train]
+        seen = self._seen(fit, split).loc[split.train]
+        return self.estimator(fit).fit(seen, labels, self.folds(fit, split), tissue, self.cohort.fingerprints)
+
+    def _labels(self, fit: Recipe, split: Split, number: int = 0) -> pd.DataFrame:
+        """Return what a fit is fitted to; labels are shuffled alike whichever perturbations are asked for."""
+        labels = self.cohort.response.loc[split.train]
+        if fit.labels == SHUFFLED:
+            return shuffle_labels(labels, seed=SEED + number)
+        if fit.labels in TRANSFORMED:
+            return pd.DataFrame(TRANSFORMED[fit.labels][0](labels.to_numpy()), labels.index, labels.columns)
+        return labels
+
+    def _few_shot(self, model: Any, fit: Recipe, split: Split) -> pd.DataFrame:
+        """Fine-tune on the samples that each of the first test sets leaves out and predict the others."""
+        seen, response = self._seen(fit, split), self.cohort.response[model.perturbations_]
+        parts = {}
+        test_sets = zip(split.left_out[:N_FEW_SHOT_SETS], split.test_sets()[:N_FEW_SHOT_SETS], strict=True)
+        for number, (held, rest) in enumerate(test_sets):
+            labels = response.loc[held]
+            if split.name == XENOGRAFTS:
+                labels = on_scale_of(response.loc[split.train], labels)
+            parts[number] = model.adapt(seen.loc[held], labels).predict(seen.loc[rest])
+        return pd.concat(parts, names=["test_set", "sample"])
+
+    def _mean(self, recipe: Recipe, split: Split, found: Sequence[pd.DataFrame],
+              errors: Errors | None = None) -> pd.DataFrame:  # fmt: skip
+        """Average predictions; what a part has no prediction of, the mean has none of either."""
+        for part, frame in zip(self.parts(recipe), found, strict=True):
+            for perturbation in without_prediction(frame):
+                ({} if errors is None else errors).setdefault(perturbation, RuntimeError(f"{part.label} failed"))
+        if recipe.stacked:
+            return self._stacked(recipe, split, found)
+        mean, labels = average(found), self.cohort.response.loc[split.train]
+        return smoothed(mean, labels, recipe.directions) if recipe.directions else mean
+
+    def _stacked(self, recipe: Recipe, split: Split, found: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """Average predictions by weights that are learned on samples that the models were fitted without."""
+        labels, parts = self.cohort.response.loc[split.train], self.parts(replace(recipe, held_out=True))
+        held_out = np.stack([self.in_memory(part, split, labels.columns).to_numpy() for part in parts])
+        weights = stack_weights(held_out, labels.to_numpy())
+        mean = np.einsum("mnj,mj->nj", np.stack([frame.to_numpy(dtype=np.float64) for frame in found]), weights)
+        return pd.DataFrame(mean, found[0].index, found[0].columns)
+
+    # ---- results
+
+    def outputs(self, recipe: Recipe) -> list[Recipe]:
+        """Return what making a recipe gives: itself and, where its model is fine-tuned too, that."""
+        tuned = bool(recipe.is_fit and recipe.name in BY_NAME and BY_NAME[recipe.name].few_shot)
+        return [recipe, replace(recipe, few_shot=True)] if tuned else [recipe]
+
+    def result(self, split: Split, recipe: Recipe, force: bool = False, errors: Errors | None = None) -> pd.DataFrame:
+        """Return the predictions (of a group: the scores) of a recipe on a split, made now or before."""
+        if force or not self.is_done(split, recipe):
+            for fit in [] if self.saved_parts(recipe) else self.fits(recipe):  # before the clock starts: others see it
+                self._seen(fit, split)
+            started = time.process_time()
+            for output, prediction in self.predict(split, recipe, errors).items():
+                self._save(split, output, prediction, time.process_time() - started)
+        return load_frame(self.files(split, recipe)[0])
+
+    def _save(self, split: Split, recipe: Recipe, prediction: pd.DataFrame, seconds: float) -> None:
+        """Save predictions, scores, or both."""
+        configuration, without = self.configuration(split, recipe), without_prediction(prediction)
+        prediction = prediction.astype(np.float32)
+        if not recipe.group:
+            save_frame(prediction, self.path("predictions", split, recipe), configuration, without)
+        if recipe.name:
+            score = score_split if prediction.index.nlevels == 1 else score_few_shot
+            scores = score(self.cohort.response.loc[split.test], prediction, split)
+            scores = scores.assign(seconds=seconds) if recipe.group else scores
+            save_frame(scores, self.path("scores", split, recipe), configuration, without)
+
+    def is_done(self, split: Split, recipe: Recipe) -> bool:
+        """Tell whether just what the recipe gives today is there."""
+        return all(is_done(path, configuration) for path, configuration in self.written(split, recipe))
+
+    def saved(self, split: Split, recipe: Recipe) -> pd.DataFrame | None:
+        """Return the scores of a recipe on a split where they are done, else None."""
+        path = self.path("scores", split, recipe)
+        return load_frame(path) if is_done(path, self.configuration(split, recipe)) else None
+
+    def written(self, split: Split, recipe: Recipe) -> list[tuple[Path, Configuration]]:
+        """Return the files that making a recipe leaves, and what each depends on."""
+        found = []
+        for output in self.outputs(recipe):
+            configuration = self.configuration(split, output)
+            found += [(path, configuration) for path in self.files(split, output)]
+        return found
+
+    def files(self, split: Split, recipe: Recipe) -> list[Path]:
+        """Return the files of a recipe on a split: predictions of what is of no group, scores of what has a name."""
+        kinds = [*([] if recipe.group else ["predictions"]), *(["scores"] if recipe.name else [])]
+        return [self.path(kind, split, recipe) for kind in kinds]
+
+    def path(self, kind: str, split: Split, recipe: Recipe) -> Path:
+        """Return where a result lies."""
+        folder = Layout(self.profile.name).results / kind / self.task.id
+        folder = folder.joinpath(*map(slug, split.name.split(INNER)), *([slug(recipe.group)] if recipe.group else []))
+        return folder / f"{slug(recipe.label)}.parquet"
+
+    def configuration(self, split: Split, recipe: Recipe) -> Configuration:
+        """Return all that a result depends on."""
+        parts, fits = self.parts(recipe), self.fits(recipe)
+        models = sorted(
+            {fit.model for fit in fits} | {TRANSFORMED[fit.labels][1] for fit in fits if fit.labels in TRANSFORMED}
+        )
+        return {
+            "task": asdict(self.task),
+            "model": recipe.shown,
+            "member": recipe.number if recipe.is_member else -1,
+            "recipe": asdict(recipe),
+            "parts": [key_of(self.configuration(split, part)) for part in parts],
+            "settings": {
+                model: self.profile.models.get(BY_NAME[model].key, {}) for model in models if model in BY_NAME
+            },
+            "split": split.name,
+            "samples": self._samples_key(split),
+            "cohort": self.cohort.hash,
+            "data": self.cohort.data,
+            "seed": SEED,
+            "models": models,
+            "code": code_of(*models),
+            **self._features_keys(fits, split),
+        }
+
+    def _features_keys(self, fits: Sequence[Recipe], split: Split) -> Configuration:
+        """Return the keys of what fits see of the samples."""
+        own = any(sees_codes(fit.features) and not self.needs_training(fit) for fit in fits)
+        genes = any(fit.features not in (CODE, SAMPLES) for fit in fits)
+        others = [key_of(self.codes_file(fit, split)[1]) for fit in fits if self.needs_training(fit)]
+        keys: Configuration = {"representations": self.embedding_key if own else None, "codes": others}
+        return keys | ({"expression": standardised_key(self.profile, self.task)} if genes else {})
+
+    def _samples_key(self, split: Split) -> str:
+        """Return what identifies the samples of a split, with up to 1,000 test sets each; made once."""
+        if split.name not in self._keys:
+            self._keys[split.name] = key_of(
+                {"train": list(split.train), "test": list(split.test), "folds": list(split.folds),
+                 "left_out": [list(held) for held in split.left_out]})  # fmt: skip
+        return self._keys[split.name]
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        return {}
+
+
+def smoothed(prediction: pd.DataFrame, labels: pd.DataFrame, n_directions: int = N_DIRECTIONS) -> pd.DataFrame:
+    """Average predictions with their projection onto the leading principal directions of the training labels.
+
+    Parameters
+    ----------
+    prediction, labels : DataFrame, samples x perturbations
+        Missing labels count as the mean; each perturbation is standardised.
+    n_directions : int
+    """
+    mean, sd = labels.mean(), labels.std(ddof=0)
+    sd = sd.where(sd > 0, 1.0)
+    directions = np.linalg.svd(((labels - mean) / sd).fillna(0.0), full_matrices=False)[2][:n_directions]
+    standard = (prediction - mean) / sd
+    return (standard + standard.to_numpy() @ directions.T @ directions) / 2 * sd + mean
+
+
+def stack_weights(held_out: np.ndarray, labels: np.ndarray, shrinkage: float = SHRINKAGE) -> np.ndarray:
+    """Return weights of models, not negative and of sum 1, that fit the labels best, shrunk towards their mean.
+
+    Parameters
+    ----------
+    held_out : array, models x samples x perturbations
+        Predictions of training samples by models that were fitted without them.
+    labels : array, samples x perturbations
+        NaN where not measured.
+    shrinkage : float
+        From 0 (each perturbation by itself) to 1 (all have the mean of their weights).
+
+    Returns
+    -------
+    array, models x perturbations
+    """
+    weights = np.empty((len(held_out), labels.shape[1]))
+    for j, column in enumerate(labels.T):
+        measured = ~np.isnan(column)
+        models = held_out[:, measured, j]
+        centred = (models - models.mean(axis=1, keepdims=True)).T
+        weights[:, j] = nnls(centred, column[measured] - column[measured].mean())[0]
+    total = weights.sum(axis=0)
+    weights = np.where(total > 0, weights / np.where(total > 0, total, 1.0), 1 / len(weights))
+    return (1 - shrinkage) * weights + shrinkage * weights.mean(axis=1, keepdims=True)
+
+
+def on_scale_of(training: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
+    """Bring labels of another unit to the mean and SD of the training labels, perturbation by perturbation.
+
+    Change of a tumour's volume in percent and AAC have nothing but their direction in common; correlations do not
+    depend on the scale. A perturbation whose labels do not vary (a single one) tells nothing and becomes missing.
+    """
+    spread = target.std()
+    standard = (target - target.mean()) / spread.where(spread > 0)
+    return standard * training.std() + training.mean()
