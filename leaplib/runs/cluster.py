@@ -18,8 +18,8 @@ from leaplib.base.errors import InputError
 from leaplib.base.files import write_text
 from leaplib.base.layout import Layout
 from leaplib.runs.jobs import Job
+from leaplib.runs.outcomes import Outcome, Runner, do, lost
 from leaplib.runs.plan import estimate
-from leaplib.runs.scheduling import Outcome, Runner, do, lost
 
 GPU = "GPU"
 WAIT = 60  # seconds for the first worker

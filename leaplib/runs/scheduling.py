@@ -5,7 +5,7 @@ a run. What is done is on disk, so that a run that is stopped, or killed, goes o
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,34 +19,12 @@ from leaplib.base.errors import InputError, StorageError
 from leaplib.base.files import sweep
 from leaplib.base.layout import Layout, data_folder, home
 from leaplib.base.progress import Progress
-from leaplib.base.threads import limited, n_cores
+from leaplib.base.threads import n_cores
 from leaplib.runs import failures
 from leaplib.runs.jobs import Job, Unprepared, task_by_task
+from leaplib.runs.outcomes import COMPUTED, FAILED, LOST, PARTLY, Outcome, Runner, do, key_if_any, lost
 from leaplib.runs.plan import estimate, kind_of, work_of
-from leaplib.runs.run_log import log, log_path, measured
-
-DONE, COMPUTED, PARTLY, FAILED, LOST = "done", "computed", "partly failed", "failed", "lost"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a job.
-
-    Parameters
-    ----------
-    job : str
-        Its id.
-    state : {"done", "computed", "partly failed", "failed", "lost"}
-        Done before; computed now; computed but for some perturbations; failed; its process died.
-    entry : dict
-        For the run log.
-    failure : Failure, optional
-    """
-
-    job: str
-    state: str
-    entry: dict[str, Any]
-    failure: failures.Failure | None = None
+from leaplib.runs.run_log import log, log_path
 
 
 @dataclass(frozen=True)
@@ -71,46 +49,6 @@ class Backend:
     def n_jobs(self) -> int:
         """Local processes."""
         return self.jobs or int(os.environ.get("LEAP_JOBS", 0)) or max(1, n_cores() // self.threads)
-
-
-def do(job: Job, force: bool, threads: int, retry: bool) -> Outcome:
-    """Do a job and say what became of it; of what is raised only StorageError passes."""
-    where = {"job": job.id, "kind": job.kind, **job.where, "threads": threads}
-    try:
-        failed = failures.find(job.profile.name, job.id, job.key)
-        if failed and not retry:
-            return Outcome(job.id, PARTLY if failed.perturbations else FAILED, {}, failed)
-        if not force and not failed and job.is_done():
-            return Outcome(job.id, DONE, {})
-        errors: dict[str, Exception] = {}
-        with limited(threads), measured() as taken:
-            job.do(True, errors)
-        failure = _partial(job, errors)
-        state = PARTLY if failure else COMPUTED
-        entry = {**where, "state": state, **taken}
-        return Outcome(job.id, state, entry, failure)
-    except StorageError:
-        raise
-    except Exception as error:  # whatever it is, the other jobs go on; it is kept with its traceback
-        failure = failures.failure_of(job.id, _key(job), error, **job.where)
-        return Outcome(job.id, FAILED, {**where, "state": FAILED, "error": failure.error}, failure)
-
-
-def _key(job: Job) -> str:
-    """Return a job's key, or "" where not even its data can be read."""
-    try:
-        return job.key
-    except Exception:  # the failure at hand is the one to report
-        return ""
-
-
-def _partial(job: Job, errors: dict[str, Exception]) -> failures.Failure | None:
-    """Return the record of perturbations that failed alone."""
-    if not errors:
-        return None
-    first = failures.failure_of(job.id, job.key, next(iter(errors.values())), **job.where)
-    named = {name: f"{type(error).__name__}: {error}".splitlines()[0] for name, error in errors.items()}
-    return failures.Failure(**{**vars(first), "perturbations": named})
 
 
 def run_jobs(jobs: Sequence[Job], backend: Backend | None = None, force: bool = False, label: str = "jobs",
@@ -181,7 +119,7 @@ def _cause(job: Job, failed: Mapping[Path, str], force: bool) -> failures.Failur
     lacking = [failed[path] for path in job.inputs() if path in failed] if failed else []
     if not lacking or (not force and job.is_done()):
         return None
-    return failures.failure_of(job.id, _key(job), RuntimeError(f"not tried: {lacking[0]} failed"), **job.where)
+    return failures.failure_of(job.id, key_if_any(job), RuntimeError(f"not tried: {lacking[0]} failed"), **job.where)
 
 
 def _failed(job: Job, failure: failures.Failure) -> Outcome:
@@ -203,14 +141,11 @@ def _record(job: Job, outcome: Outcome) -> None:
     log(profile, **outcome.entry, **size)
 
 
-Runner = Callable[[Sequence[Job], bool, bool], Iterator[Outcome]]
-
-
 @contextmanager
 def _runner(backend: Backend, profile: str) -> Iterator[Runner]:
     """Yield what does the jobs of a stage."""
     if backend.scheduler:
-        from leaplib.runs.cluster import cluster_runner
+        from leaplib.runs.cluster import cluster_runner  # distributed is slow to import
 
         with cluster_runner(backend.scheduler, backend.threads, profile) as runner:
             yield runner
@@ -266,12 +201,3 @@ def _alone(job: Job, backend: Backend, force: bool, retry: bool) -> Iterator[Out
         yield from _parallel([job], backend, force, retry, [])
     except BrokenProcessPool as error:
         yield lost(job, error)
-
-
-def lost(job: Job, error: Exception) -> Outcome:
-    """Return the outcome of a job whose process died."""
-    failure = failures.failure_of(job.id, job.key, error, **job.where)
-    message = "its process died (killed, or out of memory): free memory or use fewer --jobs, and run again"
-    failure = failures.Failure(**{**vars(failure), "error": message})
-    entry = {"job": job.id, "kind": job.kind, **job.where, "state": LOST, "error": message}
-    return Outcome(job.id, LOST, entry, failure)
