@@ -8,7 +8,7 @@ import pandas as pd
 from leaplib.cohorts.prepare import is_real
 from leaplib.models.table import MODELS, check_models
 from leaplib.profiles import Profile, get_profile
-from leaplib.runs.ablations import load_variants
+from leaplib.runs.ablations import ablations_of, load_variants
 from leaplib.runs.candidates import CANDIDATES, load_candidates, no_scores
 from leaplib.runs.jobs import Unprepared, ablation_jobs, candidate_jobs, in_stages, task_jobs
 from leaplib.runs.outcomes import Outcome
@@ -18,16 +18,17 @@ from leaplib.runs.scheduling import Backend, run_jobs
 from leaplib.tasks import Task, get_task
 
 
-def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = tuple(MODELS), device: str = "auto",
-             jobs: int | None = None, force: bool = False) -> pd.DataFrame:  # fmt: skip
-    """Run models on a task and return their scores; what is done already is not computed again.
+def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, models: Sequence[str] = tuple(MODELS),
+        device: str = "auto", jobs: int | None = None, force: bool = False) -> pd.DataFrame:  # fmt: skip
+    """Run models on tasks and return their scores; what is done already is not computed again.
 
     What fails is recorded and warned of, and the rest goes on; its scores are missing (NaN).
 
     Parameters
     ----------
     profile : Profile or str
-    task : Task or str
+    tasks : sequence of Task or str, optional
+        By default those of the profile.
     models : sequence of str
         Keys of `MODELS`. The controls always run, and models only on the designs that they are for.
     device : {"auto", "cpu", "cuda"}
@@ -39,12 +40,28 @@ def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = t
     Returns
     -------
     DataFrame
-        As `leaplib.results.scores.load_scores`.
+        As `leaplib.runs.saved.load_scores`.
     """
-    profile, task = _found(profile, task)
-    found = in_stages(task_jobs(profile, task, check_models(models), device))
-    warn_of(run_jobs(found, Backend(jobs), force, f"task {task.id}"))
-    return load_scores(profile, [task.id])
+    profile = get_profile(profile) if isinstance(profile, str) else profile
+    chosen = [_found(profile, task)[1] for task in tasks or profile.tasks]
+    found = in_stages(job for task in chosen for job in task_jobs(profile, task, check_models(models), device))
+    warn_of(run_jobs(found, Backend(jobs), force, f"task {', '.join(task.id for task in chosen)}"))
+    return load_scores(profile, [task.id for task in chosen])
+
+
+def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = tuple(MODELS), device: str = "auto",
+             jobs: int | None = None, force: bool = False) -> pd.DataFrame:  # fmt: skip
+    """Run models on one task, as `run`."""
+    return run(profile, [task], models, device, jobs, force)
+
+
+def run_ablations(profile: Profile | str, tasks: Sequence[str] | None = None, device: str = "auto",
+                  jobs: int | None = None, force: bool = False) -> pd.DataFrame:  # fmt: skip
+    """Run all ablations, those of some tasks or all, and return their scores, as `run_variants`."""
+    profile = get_profile(profile) if isinstance(profile, str) else profile
+    parts = [run_variants(profile, task, variants, device, force, jobs)
+             for task, variants in ablations_of(profile) if not tasks or task.id in tasks]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
 
 
 def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Recipe], device: str = "auto",
@@ -60,7 +77,7 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Re
     variants : sequence of Recipe
         Such as `leaplib.runs.ablations.steps_of` gives.
     device, force, jobs
-        As in `run_task`.
+        As in `run`.
 
     Returns
     -------
@@ -99,7 +116,7 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
         candidates are tuned and fitted on the others. Representations are those of the task's pool, as LEAP's are: no
         response reaches them.
     device, force, jobs
-        As in `run_task`.
+        As in `run`.
 
     Returns
     -------

@@ -150,9 +150,13 @@ class Unprepared(Job):
 class Pretrain(Job):
     """Train one DAMAE of a task's pool, of the usual width or of another that some candidates see beside."""
 
-    kind = "pretrain"
     seed: int = 0
     factor: float = 1.0
+
+    @property
+    def kind(self) -> str:
+        """Another width is a kind of its own: it is no part of LEAP's time."""
+        return "pretrain" if self.factor == 1 else "width"
 
     @property
     def _name(self) -> str:
@@ -161,7 +165,7 @@ class Pretrain(Job):
     @property
     def id(self) -> str:
         """Name of the job."""
-        return f"pretrain {pool_name(self.profile, self.task)} {self._name} {self.seed}"
+        return f"{self.kind} {pool_name(self.profile, self.task)} {self._name} {self.seed}"
 
     @property
     def where(self) -> dict[str, str]:
