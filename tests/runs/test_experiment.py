@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +8,7 @@ from scipy.stats import spearmanr
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.base.store import provenance
-from leaplib.cohorts.prepare import load_cohort, load_task_splits, pool_of
+from leaplib.cohorts.prepare import pool_of
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.lasso import PSLasso
 from leaplib.models.leap import average
@@ -20,7 +19,6 @@ from leaplib.results import tables
 from leaplib.results.scores import load_scores
 from leaplib.runs.engine import TaskRun
 from leaplib.runs.experiment import run_task
-from leaplib.runs.jobs import task_jobs
 from leaplib.runs.recipes import CHANCE, LEAP, MEANS, RECIPES
 from leaplib.tasks import get_task
 from tests.frames import load_predictions
@@ -75,14 +73,6 @@ def test_few_shot_models_are_fine_tuned_on_what_a_test_set_leaves_out_and_scored
     np.testing.assert_allclose(rows.set_index("test_set")["value"][2], np.nanmean(values), rtol=1e-5)
     zero = load_predictions(TINY, "4b", split.name, "PS-TCRP").loc[rest]
     assert np.abs(zero - saved).to_numpy().max() > 1e-4
-
-
-def test_few_shot_results_that_are_gone_are_made_again(tissue_scores):
-    path = Layout(TINY.name).scores("4b", TaskRun(TINY, TISSUES).splits[0].name, "PS-TCRP (10-shot)")
-    before = pd.read_parquet(path)
-    path.unlink()
-    run_task(TINY, TISSUES, models=["ps-tcrp"])
-    pd.testing.assert_frame_equal(pd.read_parquet(path), before, rtol=1e-5)
 
 
 @pytest.mark.parametrize("recipe", [*MEANS, *RECIPES.values(), CHANCE], ids=lambda recipe: recipe.name)
@@ -228,31 +218,6 @@ def test_training_labels_do_reach_the_models(scores, shared_home):
     changed.__dict__["splits"] = run.splits
     for recipe in (RECIPES["PS-KNN"], RECIPES["PS-LASSO"], *MEANS):
         assert not np.allclose(changed.predict(split, recipe)[recipe], run.predict(split, recipe)[recipe])
-
-
-def test_processes_give_the_same_results(scores, home):
-    in_processes = run_task(TINY, DRUGS, models=["ps-knn", "ps-lasso"], jobs=2, device="cpu")
-    keys = ["model", "member", "split", "level", "perturbation", "test_set", "metric"]
-    both = scores.merge(in_processes, on=keys, suffixes=("", "_again"))
-    assert len(both) == len(in_processes) > 0
-    np.testing.assert_array_equal(both["value"], both["value_again"])
-
-
-def test_splits_are_saved_and_the_same_for_all(scores, shared_home):
-    cohort, _ = load_cohort(TINY, DRUGS)
-    one, other = load_task_splits(TINY, DRUGS, cohort), load_task_splits(TINY, DRUGS, cohort)
-    assert [s.test.tolist() for s in one] == [s.test.tolist() for s in other]
-    assert len(list((Layout(TINY.name).processed / "splits").glob("task_2a-*.parquet"))) == 1
-
-
-def test_the_run_log_has_a_line_a_job(scores, shared_home):
-    lines = (Layout(TINY.name).results / "run_log.jsonl").read_text().splitlines()
-    entries = [json.loads(line) for line in lines]
-    assert {"job", "kind", "task", "split", "model", "state", "cost", "work", "seconds", "core_seconds", "memory_gb",
-            "time"} <= set(entries[0])  # fmt: skip
-    assert all(entry["seconds"] >= 0 and entry["memory_gb"] > 0.05 for entry in entries)
-    jobs = {job.id for job in task_jobs(TINY, DRUGS, tuple(MODELS))}
-    assert jobs <= {entry["job"] for entry in entries}
 
 
 def test_unknown_names_and_missing_results(home):
