@@ -3,7 +3,7 @@
 `import leaplib as lp` has all that a notebook calls, each name loaded when it is first used:
 
 - data: `status`, `cohort`, `splits`, `embed`, `lost`, `PROFILES`, `TASKS`;
-- runs: `run_task`, `run_variants`, `run_candidates`;
+- runs: `run`, `run_ablations`, `run_candidates`; `run_task` and `run_variants` for one task;
 - results: `Results`, `table`, `save_tables`, `verdict`, `claims`, `figure`, and `pages`, `style` to adapt figures;
 - models: `LEAP`, `PSRidge`, `LEAPPlus`, `PSKNN`, `PSLasso`, `DAMAE`;
 - own samples: `own`, `biomarkers`, `known_positives`, `stratification`, `uncertainty`.
@@ -42,6 +42,7 @@ ROOMS = {
     "results.load": ("Results",),
     "results.tables": ("TABLES", "save_tables", "table", "tidy"),
     "results.verdicts": ("verdict",),
+    "runs.experiment": ("run", "run_ablations", "run_candidates", "run_task", "run_variants"),
     "runs.notebooks": ("describe",),
 }
 """Where each public name stands."""

@@ -42,8 +42,8 @@ def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, model
     DataFrame
         As `leaplib.runs.saved.load_scores`.
     """
-    profile = get_profile(profile) if isinstance(profile, str) else profile
-    chosen = [_found(profile, task)[1] for task in tasks or profile.tasks]
+    profile = get_profile(profile)
+    chosen = [get_task(task) for task in tasks or profile.tasks]
     found = in_stages(job for task in chosen for job in task_jobs(profile, task, check_models(models), device))
     warn_of(run_jobs(found, Backend(jobs), force, f"task {', '.join(task.id for task in chosen)}"))
     return load_scores(profile, [task.id for task in chosen])
@@ -58,7 +58,7 @@ def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = t
 def run_ablations(profile: Profile | str, tasks: Sequence[str] | None = None, device: str = "auto",
                   jobs: int | None = None, force: bool = False) -> pd.DataFrame:  # fmt: skip
     """Run all ablations, those of some tasks or all, and return their scores, as `run_variants`."""
-    profile = get_profile(profile) if isinstance(profile, str) else profile
+    profile = get_profile(profile)
     parts = [run_variants(profile, task, variants, device, force, jobs)
              for task, variants in ablations_of(profile) if not tasks or task.id in tasks]  # fmt: skip
     return pd.concat(parts, ignore_index=True)
@@ -91,7 +91,7 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Re
     InputError
         For a task on xenografts, or two variants of one name in a group.
     """
-    profile, task = _found(profile, task)
+    profile, task = get_profile(profile), get_task(task)
     found = in_stages(ablation_jobs(profile, task, variants, device))
     warn_of(run_jobs(found, Backend(jobs), force, f"ablations of task {task.id}"))
     return load_variants(profile, task, variants)
@@ -129,18 +129,12 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
     InputError
         For an unknown candidate, and for inner splits of a task on xenografts.
     """
-    profile, task = _found(profile, task)
+    profile, task = get_profile(profile), get_task(task)
     found = in_stages(candidate_jobs(profile, task, candidates, n_splits, n_inner, device))
     warn_of(run_jobs(found, Backend(jobs), force, f"candidates, task {task.id}"))
     if any(isinstance(job, Unprepared) for job in found):
         return no_scores(candidates, task.id, "real" if is_real(profile, task.screen) else "simulated")
     return load_candidates(profile, task, candidates, n_splits, n_inner)
-
-
-def _found(profile: Profile | str, task: Task | str) -> tuple[Profile, Task]:
-    """Return a profile and a task, each given as it is or by name."""
-    return (get_profile(profile) if isinstance(profile, str) else profile,
-            get_task(task) if isinstance(task, str) else task)  # fmt: skip
 
 
 def warn_of(outcomes: Sequence[Outcome]) -> None:
