@@ -39,10 +39,11 @@ def corrupt(clean: Tensor, corruption: float = 0.3, noise: float = 0.01, masking
     Samples in a circle, the donor of sample i is sample i + d; d is drawn for each gene ("column") or for all ("row").
     """
     n_samples, n_genes = clean.shape
-    d = torch.randint(1, n_samples, (1, n_genes if masking == "column" else 1), device=clean.device)
-    donors = (torch.arange(n_samples, device=clean.device)[:, None] + d) % n_samples
+    d = torch.randint(1, n_samples, (n_genes if masking == "column" else 1,), device=clean.device)
+    circle = torch.cat([clean.T, clean.T], dim=1).unfold(1, n_samples, 1)  # genes x d x samples, a view
+    donors = circle[torch.arange(n_genes, device=clean.device), d].T
     replaced = torch.rand_like(clean) < corruption
-    return torch.where(replaced, clean.gather(0, donors.expand_as(clean)), clean) + noise * torch.randn_like(clean)
+    return torch.where(replaced, donors, clean).add_(torch.randn_like(clean), alpha=noise)
 
 
 class Autoencoder(nn.Module):
