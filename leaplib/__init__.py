@@ -36,6 +36,7 @@ ROOMS = {
     "models.lasso": ("PSLasso",),
     "models.leap": ("LEAP",),
     "models.table": ("hyper_parameters",),
+    "figures.draw": ("figure",),
     "results.claims": ("claims",),
     "results.comparisons": ("compare_models",),
     "results.external": ("reproducibility",),
@@ -50,8 +51,10 @@ MODULES = {
     "biomarkers": "samples.biomarkers",
     "known_positives": "samples.known_positives",
     "own": "samples.own_samples",
+    "pages": "figures.pages",
     "stratification": "samples.stratification",
     "style": "figures.style",
+    "supplement": "figures.supplement",
     "uncertainty": "samples.uncertainty",
 }
 """Modules that are public as a whole, under a shorter name."""

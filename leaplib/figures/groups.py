@@ -28,76 +28,49 @@ def group_order(frame: pd.DataFrame, leader: str = "LEAP") -> list[str]:
         Columns group, model, value.
     leader : str
 
-    Returns
-    -------
-    list of str
     """
     means = frame.groupby("group")["value"].mean()
     lead = frame[frame["model"] == leader].groupby("group")["value"].mean().reindex(means.index)
     return list(pd.DataFrame({"lead": lead, "mean": means}).sort_values(["lead", "mean"], ascending=False).index)
 
 
-def sized_points(ax: Axes, frame: pd.DataFrame, groups: Sequence[str], widest: float, *, title: str = "",
-                 ylabel: str = "") -> Axes:  # fmt: skip
-    """Draw one point a model in each group, larger where the interval is wider.
+def points(
+    ax: Axes,
+    frame: pd.DataFrame,
+    groups: Sequence[str],
+    widest: float = 0.0,
+    *,
+    title: str = "",
+    ylabel: str = "",
+) -> Axes:
+    """Draw one point a model in each group, larger where its interval is wider, with a bar where it has an SD.
 
     Parameters
     ----------
     ax : Axes
     frame : DataFrame
-        Columns group, model, value, width (of the interval; NaN: not known, the smallest point).
+        Columns group, model, value; perhaps width (of the interval; NaN: not known, the smallest point) and sd
+        (NaN: no bar).
     groups : sequence of str
         From left to right.
     widest : float
         Width of the interval of the largest point: the same in all panels that share a legend; 0: all
         points are of one size.
     title, ylabel : str
-
-    Returns
-    -------
-    Axes
     """
-    values = style.checked(frame, ("group", "model", "value", "width"))
+    values = style.checked(frame, ("group", "model", "value", *({"width", "sd"} & set(frame))))
+    if style.begin(ax, values["value"], title):
+        return ax
     drawn = values.dropna(subset=["value"])
-    ax.set_title(title, loc="left")
-    if drawn.empty:
-        return style.no_data(ax)
     for name, place in _places(values["model"]).items():
         rows = drawn[drawn["model"] == name]
         across = [groups.index(group) + place for group in rows["group"]]
-        ax.scatter(across, rows["value"], s=areas(rows["width"], widest), facecolor=style.colour(name),
-                   label=f"_{name}", zorder=3, **EDGE)  # fmt: skip
-    _frame(ax, groups, ylabel)
-    return ax
-
-
-def means(ax: Axes, frame: pd.DataFrame, groups: Sequence[str], *, title: str = "", ylabel: str = "") -> Axes:
-    """Draw mean and standard deviation of each model in each group.
-
-    Parameters
-    ----------
-    ax : Axes
-    frame : DataFrame
-        Columns group, model, value (mean), sd (NaN: a point without bar).
-    groups : sequence of str
-        From left to right.
-    title, ylabel : str
-
-    Returns
-    -------
-    Axes
-    """
-    values = style.checked(frame, ("group", "model", "value", "sd"))
-    drawn = values.dropna(subset=["value"])
-    ax.set_title(title, loc="left")
-    if drawn.empty:
-        return style.no_data(ax)
-    for name, place in _places(values["model"]).items():
-        rows = drawn[drawn["model"] == name]
-        across = [groups.index(group) + place for group in rows["group"]]
-        ax.errorbar(across, rows["value"], yerr=rows["sd"], fmt="none", ecolor=style.INK, elinewidth=0.5,
-                    capsize=1.2, capthick=0.5, zorder=2)  # fmt: skip
-        ax.scatter(across, rows["value"], s=MIDDLE, facecolor=style.colour(name), label=f"_{name}", zorder=3, **EDGE)
+        if "sd" in rows:
+            bars: dict[str, Any] = {"elinewidth": 0.5, "capsize": 1.2, "capthick": 0.5, "zorder": 2}
+            ax.errorbar(across, rows["value"], yerr=rows["sd"], fmt="none", ecolor=style.INK, **bars)
+        sizes = areas(rows["width"], widest) if "width" in rows else MIDDLE
+        look: dict[str, Any] = EDGE | {"facecolor": style.colour(name), "zorder": 3}
+        ax.scatter(across, rows["value"], s=sizes, label=f"_{name}", **look)
     _frame(ax, groups, ylabel)
     return ax
 
@@ -137,8 +110,8 @@ def _group_ticks(ax: Axes, groups: Sequence[str]) -> None:
         ax.set_xticks(range(len(groups)), [style.wrap(group, column, 6) for group in groups])
         return
     names = ["\n".join(textwrap.wrap(group, LINE, break_long_words=False)) for group in groups]
-    ax.set_xticks(range(len(groups)), names, rotation=60, ha="right", rotation_mode="anchor", linespacing=1.0,
-                  multialignment="right")  # fmt: skip
+    slope: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor", "multialignment": "right"}
+    ax.set_xticks(range(len(groups)), names, linespacing=1.0, **slope)
 
 
 def legend(fig: Figure, models: Sequence[str], widest: float = 0, *, absent: Sequence[str] = ()) -> None:
@@ -149,7 +122,7 @@ def legend(fig: Figure, models: Sequence[str], widest: float = 0, *, absent: Seq
     fig : Figure
     models : sequence of str
     widest : float
-        As in `sized_points`; 0: all points are of one size.
+        As in `points`; 0: all points are of one size.
     absent : sequence of str
         Models of which there is no point.
     """
@@ -158,23 +131,19 @@ def legend(fig: Figure, models: Sequence[str], widest: float = 0, *, absent: Seq
         return
     handles = [_handle(f"{name} (no data)" if name in absent else name, style.colour(name), 16) for name in names]
     widths = _round_widths(widest)
-    columns = 4 if len(widths) else 6
-    fig.legend(handles=_by_rows(handles, columns), loc="outside lower left" if len(widths) else "outside lower center",
-               ncols=columns, title="from left to right in each group", alignment="left")  # fmt: skip
+    columns, place = 4 if len(widths) else 6, "left" if len(widths) else "center"
+    by_rows = [handle for column in range(columns) for handle in handles[column::columns]]  # a legend fills columns
+    look: dict[str, Any] = {"loc": f"outside lower {place}", "ncols": columns, "alignment": "left"}
+    fig.legend(handles=by_rows, title="from left to right in each group", **look)
     if len(widths):
-        sizes = [_handle(f"{width:g}", "white", area)
-                 for width, area in zip(widths, areas(widths, widest), strict=True)]  # fmt: skip
+        pairs = zip(widths, areas(widths, widest), strict=True)
+        sizes = [_handle(f"{width:g}", "white", area) for width, area in pairs]
         fig.legend(handles=sizes, loc="outside lower right", title="width of the 95% interval", ncols=len(sizes))
 
 
-def _by_rows(handles: Sequence[Line2D], columns: int) -> list[Line2D]:
-    """Return handles so that a legend, which fills column by column, shows them row by row."""
-    return [handle for column in range(columns) for handle in handles[column::columns]]
-
-
 def _handle(name: str, colour: str, area: float) -> Line2D:
-    return Line2D([], [], linestyle="", marker="o", markersize=area**0.5, markerfacecolor=colour, label=name,
-                  markeredgecolor=EDGE["edgecolor"], markeredgewidth=EDGE["linewidth"])  # fmt: skip
+    look: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": area**0.5, "markerfacecolor": colour}
+    return Line2D([], [], label=name, markeredgecolor=style.INK, markeredgewidth=EDGE["linewidth"], **look)
 
 
 def _round_widths(widest: float) -> pd.Series:

@@ -1,4 +1,17 @@
-"""What the pages of figures share: words for a task, the panels on them, letters and notes, and what is drawn."""
+"""Pages of panels: the paper's figures 1 to 3, those of pretraining, ablations and candidates, and what pages share.
+
+Every page is a function from frames to (figure, what it draws); the supplement's are in `leaplib.figures.supplement`.
+Arguments that they share:
+
+scores : DataFrame
+    As `leaplib.results.load.Results.scores`.
+published : DataFrame, optional
+    task, model, level, metric, mean, sd: drawn beside results on real data.
+reported_only : bool
+    Show published models too that were not run here.
+size : tuple of float
+    Width and height in mm; where it is optional, it follows from the content by default.
+"""
 
 from collections.abc import Sequence
 
@@ -6,7 +19,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from leaplib.figures import comparison, style
+from leaplib.figures import comparison, representation, rows, scheme, style
 from leaplib.results.scores import models_only, perturbation_values, split_values
 from leaplib.tasks import TASKS
 
@@ -16,10 +29,11 @@ Drawn = tuple[Figure, pd.DataFrame]
 EXTERNAL = " external"  # behind a task: its models on the studies held out for external validation
 SPLIT_NAMES = {"holdout": "splits", "tissue": "unseen tissues", "xenograft": "subsets of PDX"}
 DRUG_SCREENS = ("drugs", "xenografts")
-KEYS = ["task", "model", "member", "split", "data"]
-COLUMNS = [*KEYS, "level", "metric", "perturbation", "test_set", "value"]
+COLUMNS = ["task", "model", "member", "split", "data", "level", "metric", "perturbation", "test_set", "value"]
 LETTERS = "ABCDEFGHIJKLMN"
-OVERALL = f"{comparison.RHO} overall\n(all pairs at once)"
+PANELS = {"1a": "A", "2a": "B", "3a": "C", "4a": "D", "5a": "E"}  # letters of the paper's figure 3
+FIGURE_2_TASKS = ("1b", "2a")  # the first that is real
+GAINS = ["task", "candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "goal", "data"]
 
 
 def words(task: str) -> dict[str, str]:
@@ -28,9 +42,11 @@ def words(task: str) -> dict[str, str]:
     if known is None:
         return {"title": f"Task {task}", "split_name": "splits", "perturbation_name": "perturbations"}
     about = "external validation" if task.endswith(EXTERNAL) else f"{known.title[0].lower()}{known.title[1:]}"
-    return {"title": f"Task {known.id}: {about}",
-            "split_name": SPLIT_NAMES.get(known.design, "splits"),
-            "perturbation_name": "drugs" if known.screen in DRUG_SCREENS else "genes"}  # fmt: skip
+    return {
+        "title": f"Task {known.id}: {about}",
+        "split_name": SPLIT_NAMES.get(known.design, "splits"),
+        "perturbation_name": "drugs" if known.screen in DRUG_SCREENS else "genes",
+    }
 
 
 def data_of(frame: pd.DataFrame, otherwise: str = "real") -> str:
@@ -47,24 +63,36 @@ def real_task(scores: pd.DataFrame, tasks: Sequence[str]) -> str:
     return (real or there[-1:] or list(tasks[-1:]))[0]
 
 
-def published_marks(published: pd.DataFrame | None, task: str, models: Sequence[str], reported_only: bool = False,
-                    level: str = "per_perturbation") -> pd.DataFrame:  # fmt: skip
-    """Return the published Spearman correlations of a task."""
+def published_marks(
+    published: pd.DataFrame | None,
+    values: pd.DataFrame,
+    task: str,
+    reported_only: bool = False,
+    level: str = "per_perturbation",
+) -> pd.DataFrame:
+    """Return the published Spearman correlations to draw beside a task's values: none beside simulated data."""
     columns = ["task", "model", "level", "metric", "mean", "sd"]
     frame = style.checked(pd.DataFrame() if published is None else published, columns)
-    rows = frame[(frame["task"] == task) & (frame["metric"] == "spearman") & (frame["level"] == level)]
-    return rows if reported_only else rows[rows["model"].isin(models)]
+    marks = frame[(frame["task"] == task) & (frame["metric"] == "spearman") & (frame["level"] == level)]
+    if data_of(values) != "real":
+        return marks.head(0)
+    return marks if reported_only else marks[marks["model"].isin(values["model"])]
 
 
-def boxes(ax: Axes, scores: pd.DataFrame, task: str, letter: str, published: pd.DataFrame | None = None,
-          reported_only: bool = False, level: str = "per_perturbation") -> pd.DataFrame:  # fmt: skip
+def boxes(
+    ax: Axes,
+    scores: pd.DataFrame,
+    task: str,
+    letter: str,
+    published: pd.DataFrame | None = None,
+    reported_only: bool = False,
+    level: str = "per_perturbation",
+) -> pd.DataFrame:
     """Draw one task's box plots with letter, title and note; return what is drawn."""
     part = scores[scores["task"] == task]
     values = models_only(split_values(part, level, "spearman"))
-    if data_of(part) != "real":
-        published = None  # there is nothing to compare simulated data with
-    marks = published_marks(published, task, list(values["model"]), reported_only, level)
-    ylabel = OVERALL if level == "overall" else comparison.YLABEL
+    marks = published_marks(published, values, task, reported_only, level)
+    ylabel = f"{style.RHO} overall\n(all pairs at once)" if level == "overall" else comparison.YLABEL
     comparison.model_boxes(ax, values, marks, n_perturbations=n_perturbations(part), ylabel=ylabel, **words(task))
     letter_and_note(ax, letter, data_of(part))
     ours = values[["task", "data", "model", "split", "value"]].assign(source="this run")
@@ -73,34 +101,34 @@ def boxes(ax: Axes, scores: pd.DataFrame, task: str, letter: str, published: pd.
 
 def as_drawn(marks: pd.DataFrame) -> pd.DataFrame:
     """Return published values as they stand in the frame of what is drawn."""
-    frame = marks.drop(columns=["level", "metric"]).rename(columns={"mean": "value"})
-    return frame.assign(source="published")
+    return marks.drop(columns=["level", "metric"]).rename(columns={"mean": "value"}).assign(source="published")
 
 
 def scatter(ax: Axes, part: pd.DataFrame, task: str, rival: str) -> pd.DataFrame:
-    """Draw LEAP against a rival, one point a perturbation; return what is drawn."""
-    kind, part = data_of(part), _of_both(part, rival)
+    """Draw LEAP against a rival, one point a perturbation, over the splits of both; return what is drawn."""
+    kind = data_of(part)
+    known = part[part["model"].isin(["LEAP", rival]) & (part["perturbation"] != "") & part["value"].notna()]
+    models = known.groupby("split")["model"].nunique()
+    part = part[part["split"].isin(models.index[models == 2])]
     values = models_only(perturbation_values(part, "spearman"))
     values = values[values["model"].isin(["LEAP", rival])]
     wide = values.pivot_table(index="perturbation", columns="model", values="value", sort=False)
     wide = wide.reindex(columns=[rival, "LEAP"]).dropna().reset_index()
     names = words(task)
     n_splits = split_values(part, "per_perturbation", "spearman")["split"].nunique()
-    splits = comparison.counted(n_splits, names["split_name"])
     against = rival.lower() if rival == style.REPRODUCIBILITY else rival
-    title = f"Task {task.removesuffix(EXTERNAL)}: LEAP against {against}"
-    comparison.perturbation_scatter(ax, wide, rival, "LEAP", title=title, mean_over=splits,
-                                    perturbation_name=names["perturbation_name"])  # fmt: skip
+    comparison.perturbation_scatter(
+        ax,
+        wide,
+        rival,
+        "LEAP",
+        title=f"Task {task.removesuffix(EXTERNAL)}: LEAP against {against}",
+        mean_over=style.counted(n_splits, names["split_name"]),
+        perturbation_name=names["perturbation_name"],
+    )
     letter_and_note(ax, "B", kind)
     drawn = values[values["perturbation"].isin(wide["perturbation"])].drop(columns="member")
     return drawn.assign(source="this run", panel="B")
-
-
-def _of_both(part: pd.DataFrame, rival: str) -> pd.DataFrame:
-    """Return the scores on splits on which both LEAP and a rival have some, so that means are over the same."""
-    known = part[part["model"].isin(["LEAP", rival]) & (part["perturbation"] != "") & part["value"].notna()]
-    models = known.groupby("split")["model"].nunique()
-    return part[part["split"].isin(models.index[models == 2])]
 
 
 def n_perturbations(part: pd.DataFrame) -> int | None:
@@ -113,7 +141,7 @@ def counts(values: pd.DataFrame) -> str:
     known = values.dropna(subset=["value"])
     names = words(str(known["task"].iloc[0]) if len(known) else "")
     number = int(known["n_perturbations"].max()) if known["n_perturbations"].notna().any() else None
-    return comparison.counts(known["split"].nunique(), names["split_name"], number, names["perturbation_name"])
+    return style.counts(known["split"].nunique(), names["split_name"], number, names["perturbation_name"])
 
 
 def letter_and_note(ax: Axes, letter: str, data: str, offset: float = -24) -> None:
@@ -130,3 +158,173 @@ def plotted(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         return pd.DataFrame(columns=["panel"])
     frame = pd.concat(full, ignore_index=True)
     return frame[["panel", *(column for column in frame if column != "panel")]]
+
+
+@style.styled
+def figure_1(frame: pd.DataFrame | None = None, *, size: Size = (style.TWO_COLUMNS, scheme.HEIGHT)) -> Drawn:
+    """Draw the LEAP scheme; it needs no frame."""
+    fig, ax = style.figure(*size)
+    fig.set_layout_engine("constrained", w_pad=0, h_pad=0)
+    scheme.scheme(ax)
+    stages = [(heading.replace("-\n", "").replace("\n", " "), number) for heading, number in scheme.STAGES.items()]
+    return fig, pd.DataFrame(stages, columns=["stage", "number"])
+
+
+def best_other_model(values: pd.DataFrame) -> str:
+    """Return the model with the highest mean that is not LEAP, one of its members or a control."""
+    names = values["model"].astype(str)
+    rivals = ~names.isin([*style.CONTROLS, style.REPRODUCIBILITY]) & ~names.str.startswith(("LEAP", "PS-LASSO"))
+    means = values[rivals].groupby("model")["value"].mean().dropna()
+    return str(means.idxmax()) if len(means) else "other model"
+
+
+@style.styled
+def figure_2(
+    scores: pd.DataFrame,
+    task: str | None = None,
+    published: pd.DataFrame | None = None,
+    *,
+    best_rival: str | None = None,
+    reported_only: bool = False,
+    size: Size = (style.TWO_COLUMNS, 82),
+) -> Drawn:
+    """Draw one task: A all models over splits, B LEAP against the best other model, per perturbation.
+
+    The task is 1b, as in the paper, or 2a where 1b is not real; `best_rival` names another model for B.
+    """
+    part = style.checked(scores, COLUMNS)
+    task = task or real_task(part, FIGURE_2_TASKS)
+    part = part[part["task"] == task]
+    fig, axes = style.figure(*size, ncols=2, width_ratios=(1.5, 1))
+    drawn = boxes(axes[0], part, task, "A", published, reported_only)
+    rival = best_rival or best_other_model(models_only(split_values(part, "per_perturbation", "spearman")))
+    return fig, plotted([drawn, scatter(axes[1], part, task, rival)])
+
+
+@style.styled
+def figure_3(
+    scores: pd.DataFrame,
+    published: pd.DataFrame | None = None,
+    *,
+    extra: Sequence[str] = ("4b",),
+    reported_only: bool = False,
+    size: Size | None = None,
+) -> Drawn:
+    """Draw all models on each task that has results: A 1a, B 2a, C 3a, D 4a, E 5a, then `extra` from F."""
+    letters = PANELS | dict(zip(extra, LETTERS[len(PANELS) :], strict=False))
+    scores = style.checked(scores, COLUMNS)
+    tasks = [task for task in letters if (scores["task"] == task).any()]
+    n_rows = max((len(tasks) + 1) // 2, 1)
+    fig, axes = style.figure(*(size or (style.TWO_COLUMNS, 76 * n_rows)), nrows=n_rows, ncols=2, squeeze=False)
+    for ax in axes.flat[len(tasks) :]:
+        ax.set_axis_off()
+    if not tasks:
+        style.no_data(axes.flat[0])
+    pairs = zip(axes.flat, tasks, strict=False)
+    return fig, plotted([boxes(ax, scores, task, letters[task], published, reported_only) for ax, task in pairs])
+
+
+@style.styled
+def learning_curves(
+    frame: pd.DataFrame,
+    *,
+    data: str = "real",
+    title: str = "Pretraining of the drug tasks' DAMAEs",
+    size: Size = (style.ONE_COLUMN, 65),
+) -> Drawn:
+    """Draw the losses of each DAMAE by epoch: representation, epoch, train_loss, validation_loss."""
+    fig, ax = style.figure(*size)
+    representation.learning_curves(ax, frame, title=title)
+    kind = data_of(frame, data)
+    style.data_note(ax, kind)
+    return fig, frame.assign(data=kind)
+
+
+@style.styled
+def codes(
+    frame: pd.DataFrame,
+    *,
+    data: str = "real",
+    n_groups: int = 15,
+    title: str = "Samples in the first of the drug tasks' DAMAEs",
+    size: Size = (120, 80),
+) -> Drawn:
+    """Draw the samples in two components (x, y) of a representation; the largest tissues (group) have colours."""
+    fig, ax = style.figure(*size)
+    representation.codes(ax, frame, n_groups=n_groups, title=title)
+    kind = data_of(frame, data)
+    style.data_note(ax, kind)
+    return fig, frame.assign(data=kind)
+
+
+@style.styled
+def ablation_bars(frame: pd.DataFrame, *, xlabel: str = rows.XLABEL, size: Size | None = None) -> Drawn:
+    """Draw alternatives under each other, a panel a group: splits, mean and SD.
+
+    Columns task, group (title of the panel), name, split, value, n_perturbations, data; in the order of drawing.
+    """
+    values = style.checked(frame, ["task", "group", "name", "split", "value", "n_perturbations", "data"])
+    parts = [part for _, part in values.groupby("group", sort=False)] or [values]
+    heights = [22 + rows.height(part["name"]) for part in parts]
+    page = size or (120, min(sum(heights), style.MAX_HEIGHT))
+    fig, axes = style.figure(*page, nrows=len(parts), height_ratios=heights, squeeze=False)
+    letters = dict(zip(values["group"].unique(), LETTERS, strict=False))
+    for ax, part in zip(axes.flat, parts, strict=True):
+        group = part["group"].iloc[0] if len(part) else ""
+        rows.spread(ax, part, title=f"{group}\n{counts(part)}; bars: means; lines: SD", xlabel=xlabel)
+        letter_and_note(ax, letters[group] if len(parts) > 1 else "", data_of(part), offset=-9)
+    return fig, plotted([values.assign(panel=values["group"].map(letters))])
+
+
+@style.styled
+def number_of_representations(
+    frame: pd.DataFrame,
+    *,
+    title: str = "LEAP by the number of its representations",
+    size: Size = (style.ONE_COLUMN, 65),
+) -> Drawn:
+    """Draw how LEAP's score grows with its representations: task, number, split, value, n_perturbations, data."""
+    values = style.checked(frame, ["task", "number", "split", "value", "n_perturbations", "data"])
+    fig, ax = style.figure(*size)
+    about = f"{title} (task {', '.join(values['task'].unique())})" if len(values) else title
+    xlabel = "Representations (DAMAEs) averaged"
+    rows.by_number(ax, values, title=f"{about}\n{counts(values)}", xlabel=xlabel, ylabel=comparison.YLABEL)
+    style.data_note(ax, data_of(values))
+    return fig, plotted([values.assign(panel="A")])
+
+
+@style.styled
+def beyond_leap(frame: pd.DataFrame, *, reference: str = "LEAP", size: Size | None = None) -> Drawn:
+    """Draw what candidates gain over a reference, a panel a task: the one with the most candidates left, others right.
+
+    Columns `GAINS`, as `leaplib.results.tables.gains_table`; the goal is relative to the reference's mean.
+    """
+    values = style.checked(frame, GAINS)
+    levels = values[values["candidate"] == reference].set_index("task")["mean"]
+    values = values[values["candidate"] != reference]
+    most = values["task"].value_counts(sort=False).reindex(values["task"].unique())
+    first = str(most.idxmax()) if len(most) else ""
+    tasks = [first, *(str(task) for task in most.index if task != first)]
+    parts = {task: values[values["task"] == task] for task in tasks}
+    heights = [19 + rows.height(part["candidate"], gap=2.2, width=rows.GAINS_WIDTH) for part in parts.values()]
+    others = heights[1:] or heights
+    page = size or (style.TWO_COLUMNS if tasks[1:] else 120, min(max(heights[0], sum(others)), style.MAX_HEIGHT))
+    mosaic = [[first, task] for task in tasks[1:]] or [[first]]
+    fig, axes = style.figure(*page, mosaic=mosaic, height_ratios=others)
+    for (task, part), letter in zip(parts.items(), LETTERS, strict=False):
+        goal = float(part["goal"].max() * levels.get(task, float("nan")))
+        rows.gains(axes[task], part, goal=goal, title=_gains_title(part, task, levels))
+        letter_and_note(axes[task], letter if len(tasks) > 1 else "", data_of(part), offset=-9)
+    return fig, plotted([part.assign(panel=letter) for part, letter in zip(parts.values(), LETTERS, strict=False)])
+
+
+def _gains_title(part: pd.DataFrame, task: str, levels: pd.Series) -> str:
+    """Return a panel's title: the task, LEAP's own score, and the numbers of splits and perturbations."""
+    if part.empty:
+        return ""
+    names = words(task)
+    design = TASKS[task].design if task in TASKS else ""
+    splits = "sets of all PDX" if design == "xenograft" else names["split_name"]  # no subsets: those of one set overlap
+    numbers = int(part["n_splits"].max()), splits, int(part["n_perturbations"].max()), names["perturbation_name"]
+    level = f"; LEAP: {levels[task]:.3f}" if task in levels else ""
+    return f"{names['title']}\n{style.counts(*numbers)}{level}"

@@ -51,11 +51,11 @@ COLOURS = {
     "LEAP (shuffled labels)": "#8F8F8F",
 }
 CONTROLS = ("Training mean", "Tissue mean", "LEAP (shuffled labels)")
+RHO = "Spearman's ρ"  # noqa: RUF001
 REPRODUCIBILITY = "Label reproducibility"  # no model: what the training studies' own measurements tell
 MODELS = tuple(name for name in COLOURS if name not in CONTROLS)
 ORDER = (*CONTROLS, *MODELS)
 SHORT = {"LEAP (shuffled labels)": "LEAP, shuffled", "PS-TCRP (10-shot)": "PS-TCRP, 10-shot"}  # for tick labels
-MARKERS = dict(zip(ORDER, ("_", "|", "x", "s", "D", "^", "v", "P", "X", "<", "h", ">", "o", "*"), strict=True))
 REPRESENTATIONS = ("#472A7A", "#2A6390", "#1E8F7A", "#63B548", "#D8C21A")
 
 INK, MUTED, FAINT, PALE = "#222222", "#666666", "#BBBBBB", "#F2F2F2"
@@ -112,11 +112,6 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 def colour(model: str) -> str:
     """Return a model's colour; a member ("PS-LASSO r3") has its model's, an unknown name a neutral one."""
     return COLOURS.get(model) or COLOURS.get(re.sub(r" r\d+$", "", model), MUTED)
-
-
-def marker(model: str) -> str:
-    """Return a model's marker, for panels in which position does not tell models apart."""
-    return MARKERS.get(re.sub(r" r\d+$", "", model), "o")
 
 
 def representation_colour(number: int) -> str:
@@ -228,6 +223,57 @@ def no_data(ax: Axes) -> Axes:
     ax.spines[:].set_visible(False)
     ax.text(0.5, 0.5, "no data", transform=ax.transAxes, ha="center", va="center", color=MUTED)
     return ax
+
+
+def begin(ax: Axes, values: pd.Series, *title: str) -> bool:
+    """Write a panel's title, a line an argument, and tell whether there is nothing to draw: it is marked then."""
+    ax.set_title("\n".join(filter(None, title)), loc="left")
+    if nothing := bool(values.isna().all()):
+        no_data(ax)
+    return nothing
+
+
+def published(ax: Axes, x: Any, y: Any, xerr: pd.Series | None = None, yerr: pd.Series | None = None) -> None:
+    """Draw published means, with their SDs where these are given."""
+    bars = {name: sd.fillna(0) for name, sd in (("xerr", xerr), ("yerr", yerr)) if sd is not None}
+    lines = {"elinewidth": 0.6, "capsize": 1.2, "capthick": 0.5, "zorder": 4}
+    mark = {"markersize": 2.6, "markerfacecolor": "white", "markeredgewidth": 0.6}
+    ax.errorbar(x, y, **bars, fmt="D", color=INK, **mark, **lines, label="published mean ± SD")  # type: ignore[arg-type]
+
+
+def box(ax: Axes, place: float, values: pd.Series, width: float, face: str | None = None, label: str = "") -> None:
+    """Draw one box of quartiles, filled with a colour or empty."""
+    thin = {"color": INK, "linewidth": 0.5}
+    look: dict[str, Any] = {"whiskerprops": thin, "capprops": thin, "boxprops": thin, "showfliers": False}
+    if face:
+        look |= {"patch_artist": True, "boxprops": {"facecolor": face, "edgecolor": INK, "linewidth": 0.5}}
+    drawn = ax.boxplot(
+        [values.to_numpy()],
+        positions=[place],
+        widths=width,
+        manage_ticks=False,
+        medianprops={"color": INK, "linewidth": 1.1},
+        **look,
+    )
+    drawn["boxes"][0].set_label(label)
+
+
+def slanted(ax: Axes, names: Sequence[str]) -> None:
+    """Name places on the x axis, in slanting labels without ticks."""
+    ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.tick_params(axis="x", length=0)
+
+
+def counted(number: int, plural: str) -> str:
+    """Return "1 split", "1,539 genes" or "1 subset of PDX"."""
+    noun, of, rest = plural.partition(" of ")
+    return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}{of}{rest}"
+
+
+def counts(splits: int, split_name: str, n_perturbations: int | None, perturbation_name: str) -> str:
+    """Return "n = 10 splits, 1,539 genes"."""
+    known = [] if n_perturbations is None else [counted(n_perturbations, perturbation_name)]
+    return "n = " + ", ".join([counted(splits, split_name), *known])
 
 
 def checked(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

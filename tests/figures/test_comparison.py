@@ -14,25 +14,16 @@ def points(ax, label):
 
 
 def test_points_and_boxes_are_the_frames_values(ax, values):
-    assert comparison.model_boxes(ax, values) is ax
+    assert comparison.model_boxes(ax, values.sample(frac=1, random_state=0)) is ax
     for model, rows in values.groupby("model"):
         assert sorted(points(ax, model)[:, 1]) == sorted(rows["value"])
         box = next(patch for patch in ax.patches if patch.get_label() == f"_{model}")
         heights = box.get_path().vertices[:, 1]
         assert heights.min() == pytest.approx(rows["value"].quantile(0.25))
         assert np.max(heights[:4]) == pytest.approx(rows["value"].quantile(0.75))
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["Tissue mean", "PS-KNN", "PS-LASSO", "LEAP"]
     medians = {round(line.get_ydata()[0], 9) for line in ax.lines if line.get_linewidth() > 1}
     assert {round(median, 9) for median in values.groupby("model")["value"].median()} <= medians
-
-
-def test_models_stand_in_order_and_are_named(ax, values):
-    comparison.model_boxes(ax, values.sample(frac=1, random_state=0))
-    assert [label.get_text() for label in ax.get_xticklabels()] == [
-        "Tissue mean",
-        "PS-KNN",
-        "PS-LASSO",
-        "LEAP",
-    ]
 
 
 def test_every_point_is_in_range_and_zero_is_drawn_only_there(ax, values):
@@ -46,23 +37,19 @@ def test_every_point_is_in_range_and_zero_is_drawn_only_there(ax, values):
 
 
 def test_published_marks_stand_at_mean_and_sd_beside_the_box(ax, values):
-    published = pd.DataFrame({"model": ["LEAP", "PS-KNN"], "mean": [0.35, 0.25], "sd": [0.02, np.nan]})
+    published = pd.DataFrame(
+        {"model": ["LEAP", "PS-KNN", "PP-MLP"], "mean": [0.35, 0.25, 0.3], "sd": [0.02, np.nan, 0]}
+    )
     comparison.model_boxes(ax, values, published)
     (bars,) = ax.containers
     marks, _, (lines,) = bars
-    assert list(marks.get_ydata()) == [0.35, 0.25]
-    assert [round(x) for x in marks.get_xdata()] == [3, 1]
+    assert list(marks.get_ydata()) == [0.35, 0.25, 0.3]
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert [labels[round(x)] for x in marks.get_xdata()] == ["LEAP", "PS-KNN", "PP-MLP"]
     ends = [segment[:, 1] for segment in lines.get_segments()]
-    np.testing.assert_allclose(ends, [[0.33, 0.37], [0.25, 0.25]])
+    np.testing.assert_allclose(ends, [[0.33, 0.37], [0.25, 0.25], [0.3, 0.3]])
     assert (points(ax, "LEAP")[:, 0] < marks.get_xdata()[0]).all()
     assert ax.get_legend().get_texts()[0].get_text() == "published mean ± SD"
-
-
-def test_a_model_that_is_only_published_gets_a_place(ax, values):
-    published = pd.DataFrame({"model": ["PP-MLP"], "mean": [0.3], "sd": [0.01]})
-    comparison.model_boxes(ax, values, published)
-    labels = [label.get_text() for label in ax.get_xticklabels()]
-    assert ax.containers[0][0].get_xdata()[0] == labels.index("PP-MLP")
 
 
 def test_counts_are_written(ax, values):
@@ -79,14 +66,17 @@ def test_counts_are_written(ax, values):
     (10, "subsets of PDX", "10 subsets of PDX"),
 ])  # fmt: skip
 def test_counted(number, plural, text):
-    assert comparison.counted(number, plural) == text
+    assert style.counted(number, plural) == text
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame(), "nan"])
 def test_nothing_to_draw_says_no_data(ax, values, frame):
     frame = values.assign(value=np.nan) if isinstance(frame, str) else frame
     comparison.model_boxes(ax, frame)
-    assert "no data" in texts(ax)
+    assert texts(ax) == ["no data"]
+    ax.clear()
+    comparison.members(ax, frame.rename(columns={"model": "name"}))
+    assert texts(ax) == ["no data"]
 
 
 def test_one_model_one_split(ax, values):
@@ -94,6 +84,8 @@ def test_one_model_one_split(ax, values):
     assert ax.get_title(loc="left") == "one\nn = 1 split"
     assert len(points(ax, "LEAP")) == 1
     assert not ax.patches
+    low, high = ax.get_xlim()
+    assert high - low > comparison.MIN_PLACES and (low + high) / 2 == pytest.approx(0, abs=0.2)
     assert style.to_hex(ax.collections[0].get_facecolor()[0]) == style.COLOURS["LEAP"].lower()
 
 
@@ -150,22 +142,8 @@ def test_members_are_joined_by_split(ax):
     joined = [list(line.get_ydata()) for line in ax.lines if line.get_label() == "_split"]
     assert joined == [[0, 10, 20], [1, 11, 21]]
     np.testing.assert_array_equal(points(ax, "LEAP"), [[2, 20], [2, 21]])
+    assert style.to_hex(ax.collections[0].get_facecolor()[0]) == style.COLOURS["PS-LASSO"].lower()
     assert [label.get_text() for label in ax.get_xticklabels()] == ["PS-LASSO r1", "PS-LASSO r2", "LEAP"]
-
-
-@pytest.mark.parametrize("frame", [
-    pd.DataFrame(),
-    pd.DataFrame({"name": ["LEAP"], "split": ["a"], "value": [np.nan]}),
-])  # fmt: skip
-def test_members_without_values(ax, frame):
-    comparison.members(ax, frame)
-    assert texts(ax) == ["no data"]
-
-
-def test_members_in_a_colour_of_their_model(ax):
-    comparison.members(ax, pd.DataFrame({"name": ["PS-LASSO r1"], "split": ["a"], "value": [0.3]}))
-    face = ax.collections[0].get_facecolor()[0]
-    assert style.to_hex(face) == style.COLOURS["PS-LASSO"].lower()
 
 
 @pytest.mark.parametrize("published", [None, pd.DataFrame({"model": ["LEAP"], "mean": [0.35], "sd": [0.02]})])
@@ -179,12 +157,6 @@ def test_points_boxes_and_published_marks_stand_beside_each_other(ax, values, pu
         assert {style.to_hex(colour) for colour in face} == {style.COLOURS[model].lower()}
     if published is not None:
         assert box.max() < ax.containers[0][0].get_xdata()[0] < 3.5
-
-
-def test_few_models_do_not_fill_the_panel(ax, values):
-    comparison.model_boxes(ax, values[values["model"] == "LEAP"])
-    low, high = ax.get_xlim()
-    assert high - low > comparison.MIN_PLACES and (low + high) / 2 == pytest.approx(0, abs=0.2)
 
 
 def test_published_members_stand_beside_theirs(ax):

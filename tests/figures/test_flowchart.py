@@ -48,16 +48,9 @@ def test_external_branches_do_not_enter_the_union(wide, flow):
     assert not wide.lines  # no branches to lead together
 
 
-@pytest.mark.parametrize("part", ["GDSC v2", "all"])
-def test_one_branch(wide, flow, part):
-    rows = flow[flow["branch"] == part]
-    flowchart.flowchart(wide, rows)
-    assert len(wide.patches) == len(rows)
-
-
-def test_nothing_removed_is_said(wide, flow):
+def test_a_step_that_removes_nothing_of_a_single_branch(wide, flow):
     flowchart.flowchart(wide, flow.iloc[[0, 0]])
-    assert "none removed" in texts(wide)
+    assert "none removed" in texts(wide) and len(wide.patches) == 2
 
 
 def test_no_data(wide):

@@ -26,7 +26,7 @@ def test_groups_fall_with_leap_and_those_without_it_come_last(frame):
 
 def test_a_point_stands_in_its_group_and_is_as_large_as_its_interval(ax, frame):
     order = ["skin", "lung", "bone"]
-    assert groups.sized_points(ax, frame, order, 0.2, title="t", ylabel="y") is ax
+    assert groups.points(ax, frame, order, 0.2, title="t", ylabel="y") is ax
     for name, rows in frame.groupby("model"):
         places = dots(ax, name).get_offsets()
         assert [order[round(x)] for x in places[:, 0]] == list(rows["group"])
@@ -37,15 +37,11 @@ def test_a_point_stands_in_its_group_and_is_as_large_as_its_interval(ax, frame):
     assert (dots(ax, "PS-KNN").get_offsets()[0, 0] < dots(ax, "LEAP").get_offsets()[0, 0]) and ax.get_ylabel() == "y"
 
 
-def test_points_are_of_one_size_where_no_interval_is_known(frame):
-    np.testing.assert_array_equal(groups.areas(frame["width"] * np.nan, 0.0), groups.MIDDLE)
-
-
 @pytest.mark.parametrize("n_models", [1, 2, 12])
 def test_models_stay_within_their_group_and_apart(ax, n_models):
     names = list(style.ORDER)[:n_models]
     frame = pd.DataFrame([(g, m, 0.1, 0.1) for g in "ab" for m in names], columns=["group", "model", "value", "width"])
-    groups.sized_points(ax, frame, ["a", "b"], 0.1)
+    groups.points(ax, frame, ["a", "b"], 0.1)
     across = np.array([dots(ax, name).get_offsets()[0, 0] for name in style.model_order(names)])
     assert (np.diff(across) > 0.05).all() and np.abs(across).max() < 0.45
     assert across.mean() == pytest.approx(0)
@@ -53,11 +49,12 @@ def test_models_stay_within_their_group_and_apart(ax, n_models):
 
 def test_means_have_bars_of_one_sd(ax):
     frame = pd.DataFrame({"group": ["a", "b"], "model": "LEAP", "value": [0.3, -0.2], "sd": [0.05, np.nan]})
-    groups.means(ax, frame, ["a", "b"], title="t", ylabel="y")
+    groups.points(ax, frame, ["a", "b"], title="t", ylabel="y")
     assert list(dots(ax, "LEAP").get_offsets()[:, 1]) == [0.3, -0.2]
     (_, _, (lines,)) = ax.containers[0]
     np.testing.assert_allclose(lines.get_segments()[0][:, 1], [0.25, 0.35])
     assert any(line.get_label() == "_zero" for line in ax.lines)
+    np.testing.assert_array_equal(dots(ax, "LEAP").get_sizes(), groups.MIDDLE)  # no interval is known
 
 
 @pytest.mark.parametrize(("names", "level"), [
@@ -67,7 +64,7 @@ def test_means_have_bars_of_one_sd(ax):
 def test_labels_slant_only_where_they_must(names, level):
     fig, ax = style.figure(183, 60)
     frame = pd.DataFrame({"group": names, "model": "LEAP", "value": 0.1, "width": 0.1})
-    groups.sized_points(ax, frame, names, 0.1)
+    groups.points(ax, frame, names, 0.1)
     labels = ax.get_xticklabels()
     assert [label.get_text().replace("\n", " ") for label in labels] == names
     assert [label.get_rotation() == 0 for label in labels] == [level] * len(names)
@@ -89,14 +86,11 @@ def test_the_legend_explains_models_and_sizes():
     assert not plt.gcf().legends
 
 
-@pytest.mark.parametrize(
-    "draw", [lambda ax, f: groups.sized_points(ax, f, [], 0), lambda ax, f: groups.means(ax, f, [])]
-)
-def test_nothing_to_draw_and_missing_columns(ax, frame, draw):
-    draw(ax, pd.DataFrame())
+def test_nothing_to_draw_and_missing_columns(ax, frame):
+    groups.points(ax, pd.DataFrame(), [])
     assert [text.get_text() for text in ax.texts] == ["no data"]
     with pytest.raises(InputError, match="'model'"):
-        draw(ax, frame.drop(columns="model"))
+        groups.points(ax, frame.drop(columns="model"), [])
 
 
 def test_the_legend_reads_row_by_row():

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.text import Text
 
 from leaplib.base.errors import InputError
-from leaplib.figures import comparison, figures, style
+from leaplib.figures import draw, pages, style
 from leaplib.results.scores import split_values
 from leaplib.tasks import TASKS
 from tests.frames import MEANS, SPLITS, make_scores, make_subset_scores, points, written
@@ -35,16 +35,8 @@ def xenografts(monkeypatch):
     monkeypatch.setitem(TASKS, "5a", task)
 
 
-def test_a_split_is_the_mean_over_its_test_sets(scores):
-    found = split_values(scores, "per_perturbation", "spearman")
-    rows = scores[(scores["perturbation"] == "") & (scores["metric"] == "spearman") & (scores["level"] != "overall")]
-    expected = rows.groupby(["model", "member", "split"])["value"].mean()
-    got = found.set_index(["model", "member", "split"])["value"]
-    pd.testing.assert_series_equal(got.sort_index(), expected.sort_index())
-
-
 def test_figure_2_draws_its_frame(scores, published):
-    fig, drawn = figures.figure_2(scores, "1a", published)
+    fig, drawn = pages.figure_2(scores, "1a", published)
     boxes, scatter = fig.axes
     ours = drawn[(drawn["panel"] == "A") & (drawn["source"] == "this run")]
     assert set(ours["model"]) == set(MEANS)
@@ -58,14 +50,12 @@ def test_figure_2_draws_its_frame(scores, published):
     assert set(wide) == {"LEAP", "PP-MLP"}
     drawn_points = {tuple(row) for row in np.asarray(points(scatter, "perturbations"))}
     assert drawn_points == {tuple(row) for row in wide[["PP-MLP", "LEAP"]].to_numpy()}
-
-
-def test_figure_2_says_what_and_how_many(scores, published):
-    fig, _ = figures.figure_2(scores, "1a", published)
-    assert fig.axes[0].get_title(loc="left") == "Task 1a: gene dependency, unseen cell lines\nn = 3 splits, 12 genes"
-    assert fig.axes[1].get_title(loc="left") == "Task 1a: LEAP against PP-MLP\nn = 12 genes, mean of 3 splits"
-    assert {"A", "B"} <= set(written(fig))
-    assert "Spearman" in fig.axes[0].get_ylabel()
+    assert boxes.get_title(loc="left") == "Task 1a: gene dependency, unseen cell lines\nn = 3 splits, 12 genes"
+    assert scatter.get_title(loc="left") == "Task 1a: LEAP against PP-MLP\nn = 12 genes, mean of 3 splits"
+    assert {"A", "B"} <= set(written(fig)) and "Spearman" in boxes.get_ylabel()
+    other, _ = pages.figure_2(scores, "1a", best_rival="PS-KNN", size=(120, 60))
+    assert other.axes[1].get_xlabel().startswith("PS-KNN")
+    assert other.get_size_inches()[0] * 25.4 == pytest.approx(120)
 
 
 @pytest.mark.parametrize(("kinds", "task"), [
@@ -73,14 +63,14 @@ def test_figure_2_says_what_and_how_many(scores, published):
     ({"1b": "simulated", "2a": "simulated"}, "2a"), ({"2a": "simulated"}, "2a")])  # fmt: skip
 def test_figure_2_is_of_the_papers_task_where_that_is_real(kinds, task):
     scores = pd.concat([make_scores(name, data) for name, data in kinds.items()])
-    fig, drawn = figures.figure_2(scores)
+    fig, drawn = pages.figure_2(scores)
     assert set(drawn["task"]) == {task}
     assert all(ax.get_title(loc="left").startswith(f"Task {task}") for ax in fig.axes)
 
 
 def test_figure_3_draws_its_frame_on_every_panel(published):
     tasks = ("1a", "2a", "3a", "4a", "4b")
-    fig, drawn = figures.figure_3(pd.concat([make_scores(task) for task in tasks]), published)
+    fig, drawn = pages.figure_3(pd.concat([make_scores(task) for task in tasks]), published)
     for ax, (letter, rows) in zip(fig.axes, drawn.groupby("panel"), strict=False):
         assert ax.get_title(loc="left")[5:7] == rows["task"].iloc[0] and letter in [t.get_text() for t in ax.texts]
         ours = rows[rows["source"] == "this run"]
@@ -92,29 +82,24 @@ def test_figure_3_draws_its_frame_on_every_panel(published):
 
 
 def test_the_rival_is_neither_member_nor_control(scores):
-    assert figures.best_other_model(split_values(scores, "per_perturbation", "spearman")) == "PP-MLP"
+    assert pages.best_other_model(split_values(scores, "per_perturbation", "spearman")) == "PP-MLP"
     labels = scores[scores["model"] == "LEAP"].assign(model=style.REPRODUCIBILITY, value=0.9)
     values = split_values(pd.concat([scores, labels]), "per_perturbation", "spearman")
-    assert figures.best_other_model(values) == "PP-MLP"
+    assert pages.best_other_model(values) == "PP-MLP"
     few = scores[scores["model"].isin(["LEAP", "PS-LASSO", "Tissue mean"])]
-    assert figures.best_other_model(split_values(few, "per_perturbation", "spearman")) is None
-    assert "no data" in written(figures.figure_2(few, "1a")[0])
-
-
-def test_another_rival_can_be_asked_for(scores):
-    fig, _ = figures.figure_2(scores, "1a", best_rival="PS-KNN")
-    assert fig.axes[1].get_xlabel().startswith("PS-KNN")
+    assert pages.best_other_model(split_values(few, "per_perturbation", "spearman")) == "other model"
+    assert "no data" in written(pages.figure_2(few, "1a")[0])
 
 
 def test_published_models_that_were_not_run_appear_on_request(scores, published):
     for asked in (False, True):
-        fig, drawn = figures.figure_2(scores, "1a", published, reported_only=asked)
+        fig, drawn = pages.figure_2(scores, "1a", published, reported_only=asked)
         labels = [label.get_text() for label in fig.axes[0].get_xticklabels()]
         assert ("PP-tDNN" in labels) == ("PP-tDNN" in set(drawn["model"])) == asked
 
 
 def test_the_first_representation_stands_for_ps_lasso(scores):
-    _, drawn = figures.figure_2(scores, "1a")
+    _, drawn = pages.figure_2(scores, "1a")
     got = drawn[(drawn["panel"] == "A") & (drawn["model"] == "PS-LASSO")]["value"]
     values = split_values(scores, "per_perturbation", "spearman")
     first = values[(values["model"] == "PS-LASSO") & (values["member"] == 0)]["value"]
@@ -123,7 +108,7 @@ def test_the_first_representation_stands_for_ps_lasso(scores):
 
 def test_figure_3_has_a_panel_a_task_and_keeps_the_papers_letters(published):
     scores = pd.concat([make_scores("4b"), make_scores("2a"), make_scores("1a", data="simulated")])
-    fig, drawn = figures.figure_3(scores, published)
+    fig, drawn = pages.figure_3(scores, published)
     assert dict(drawn.groupby("task")["panel"].first()) == {"1a": "A", "2a": "B", "4b": "F"}
     assert [text for text in written(fig) if len(text) == 1] == ["A", "B", "F"]
     titles = [ax.get_title(loc="left")[:7] for ax in fig.axes if ax.get_title(loc="left")]
@@ -133,9 +118,9 @@ def test_figure_3_has_a_panel_a_task_and_keeps_the_papers_letters(published):
 
 def test_figure_3_counts_subsets_of_xenografts(xenografts):
     scores = make_subset_scores()
-    fig, drawn = figures.figure_3(scores)
+    fig, drawn = pages.figure_3(scores)
     values = split_values(scores, "per_perturbation", "spearman")
-    subsets = comparison.counted(values["split"].nunique(), "subsets of PDX")
+    subsets = style.counted(values["split"].nunique(), "subsets of PDX")
     assert fig.axes[0].get_title(loc="left") == f"Task 5a: drug response, xenografts\nn = {subsets}, 5 drugs"
     assert set(drawn["panel"]) == {"E"} and "E" in written(fig)
     for model, rows in values.groupby("model"):
@@ -144,10 +129,10 @@ def test_figure_3_counts_subsets_of_xenografts(xenografts):
 
 def test_only_panels_on_simulated_data_say_so():
     scores = pd.concat([make_scores("1a", data="simulated"), make_scores("2a")])
-    fig, _ = figures.figure_3(scores)
+    fig, _ = pages.figure_3(scores)
     notes = [[text.get_text() for text in ax.texts if "simulated" in text.get_text()] for ax in fig.axes]
     assert notes == [["simulated data"], []]
-    assert written(figures.figure_2(scores, "1a")[0]).count("simulated data") == 2
+    assert written(pages.figure_2(scores, "1a")[0]).count("simulated data") == 2
 
 
 @pytest.mark.parametrize("case", ["empty", "bare", "one model", "one split", "nan"])
@@ -160,8 +145,8 @@ def test_odd_scores_do_not_break_a_figure(scores, case):
         "nan": scores.assign(value=np.nan),
     }[case]
     made = [
-        figures.figure_2(frame, "1a"),
-        figures.figure_3(frame),
+        pages.figure_2(frame, "1a"),
+        pages.figure_3(frame),
     ]
     for fig, drawn in made:
         fig.canvas.draw()
@@ -171,7 +156,7 @@ def test_odd_scores_do_not_break_a_figure(scores, case):
 
 
 def test_figure_1_counts_its_stages():
-    fig, drawn = figures.figure_1()
+    fig, drawn = pages.figure_1()
     assert dict(zip(drawn["stage"], drawn["number"], strict=True))["5 × 5 Lasso regressors"] == 25  # noqa: RUF001
     assert fig.get_size_inches()[0] * 25.4 == pytest.approx(183)
 
@@ -181,7 +166,7 @@ def test_pretraining_figures():
         {"representation": 0, "epoch": [1, 2], "train_loss": [2.0, 1.0], "validation_loss": [2.0, 1.5]}
     )
     samples = pd.DataFrame({"x": [0.0, 1.0], "y": [1.0, 0.0], "group": ["lung", "skin"]})
-    for make, frame in ((figures.learning_curves, curves), (figures.representation, samples)):
+    for make, frame in ((pages.learning_curves, curves), (pages.codes, samples)):
         fig, drawn = make(frame, data="simulated")
         pd.testing.assert_frame_equal(drawn, frame.assign(data="simulated"))
         assert "simulated data" in written(fig)
@@ -195,7 +180,7 @@ def test_alternatives_have_a_panel_a_group():
             for group, data in (("Noise", "real"), ("PCA", "simulated"))]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["group", "name", "split", "value", "data"])
     frame = frame.assign(task="2a", n_perturbations=30)
-    fig, drawn = figures.ablation_bars(frame)
+    fig, drawn = pages.ablation_bars(frame)
     counts = "n = 3 splits, 30 drugs; bars: means; lines: SD"
     assert [ax.get_title(loc="left").split("\n") for ax in fig.axes] == [["Noise", counts], ["PCA", counts]]
     assert [[label.get_text() for label in ax.get_yticklabels()] for ax in fig.axes] == [["b", "a"]] * 2
@@ -203,26 +188,26 @@ def test_alternatives_have_a_panel_a_group():
     assert written(fig) == ["A", "B", "simulated data"]
     pd.testing.assert_frame_equal(drawn.drop(columns="panel"), frame, check_like=True)
     assert list(drawn["panel"].unique()) == ["A", "B"]
-    assert written(figures.ablation_bars(frame[frame["group"] == "Noise"])[0]) == []
-    assert written(figures.ablation_bars(pd.DataFrame())[0]) == ["no data"]
+    assert written(pages.ablation_bars(frame[frame["group"] == "Noise"])[0]) == []
+    assert written(pages.ablation_bars(pd.DataFrame())[0]) == ["no data"]
     with pytest.raises(InputError, match="'name'"):
-        figures.ablation_bars(frame.drop(columns="name"))
+        pages.ablation_bars(frame.drop(columns="name"))
 
 
 def test_number_of_representations():
     rows = [(number, f"holdout-{i}", 0.3 + number / 100 + i / 10) for number in (1, 2, 3) for i in range(2)]
     frame = pd.DataFrame(rows, columns=["number", "split", "value"])
     frame = frame.assign(data="simulated", task="1a", n_perturbations=12)
-    fig, drawn = figures.number_of_representations(frame)
+    fig, drawn = pages.number_of_representations(frame)
     title = "LEAP by the number of its representations (task 1a)\nn = 2 splits, 12 genes"
     assert fig.axes[0].get_title(loc="left") == title
     line = next(line for line in fig.axes[0].lines if line.get_label() == "mean")
     np.testing.assert_allclose(line.get_ydata(), frame.groupby("number")["value"].mean())
     assert written(fig) == ["simulated data"]
     pd.testing.assert_frame_equal(drawn.drop(columns="panel"), frame, check_like=True)
-    assert written(figures.number_of_representations(pd.DataFrame())[0]) == ["no data"]
+    assert written(pages.number_of_representations(pd.DataFrame())[0]) == ["no data"]
     with pytest.raises(InputError, match="'number'"):
-        figures.number_of_representations(frame.drop(columns="number"))
+        pages.number_of_representations(frame.drop(columns="number"))
 
 
 def make_gains(tasks=("1a", "2a")):
@@ -237,7 +222,7 @@ def make_gains(tasks=("1a", "2a")):
 
 def test_beyond_leap_draws_its_frame():
     frame = make_gains()
-    fig, drawn = figures.beyond_leap(frame)
+    fig, drawn = pages.beyond_leap(frame)
     assert [ax.get_title(loc="left") for ax in fig.axes] == [
         "Task 2a: drug response, unseen cell lines\nn = 3 splits, 30 drugs; LEAP: 0.400",
         "Task 1a: gene dependency, unseen cell lines\nn = 3 splits, 30 genes; LEAP: 0.400"]  # fmt: skip
@@ -255,26 +240,26 @@ def test_beyond_leap_draws_its_frame():
 
 
 def test_beyond_leap_of_one_task_of_nothing_and_of_gaps():
-    fig, _ = figures.beyond_leap(make_gains(["4a"]).query("candidate in ['LEAP', 'LEAP+']"))
+    fig, _ = pages.beyond_leap(make_gains(["4a"]).query("candidate in ['LEAP', 'LEAP+']"))
     assert len(fig.axes) == 1 and written(fig) == [] and fig.get_size_inches()[0] * 25.4 == pytest.approx(120)
     assert "3 unseen tissues" in fig.axes[0].get_title(loc="left")
-    fig, _ = figures.beyond_leap(make_gains(["5a"]).assign(n_splits=1), size=(89, 60))
+    fig, _ = pages.beyond_leap(make_gains(["5a"]).assign(n_splits=1), size=(89, 60))
     assert "n = 1 set of all PDX, 30 drugs" in fig.axes[0].get_title(loc="left")
-    assert written(figures.beyond_leap(pd.DataFrame())[0]) == ["no data"]
-    assert written(figures.beyond_leap(make_gains(["1a"]).assign(difference=np.nan))[0]) == ["no data"]
+    assert written(pages.beyond_leap(pd.DataFrame())[0]) == ["no data"]
+    assert written(pages.beyond_leap(make_gains(["1a"]).assign(difference=np.nan))[0]) == ["no data"]
     gap = make_gains(["1a"])
     gap.loc[0, ["difference", "low", "high"]] = np.nan
-    assert written(figures.beyond_leap(gap)[0]) == ["no data"]
+    assert written(pages.beyond_leap(gap)[0]) == ["no data"]
     with pytest.raises(InputError, match="'goal'"):
-        figures.beyond_leap(gap.drop(columns="goal"))
+        pages.beyond_leap(gap.drop(columns="goal"))
 
 
 def test_a_saved_figure_is_the_same_twice_and_its_csv_is_what_is_drawn(scores, published, tmp_path, monkeypatch):
     monkeypatch.setenv("LEAP_HOME", str(tmp_path))
     read = []
     for _ in range(2):
-        fig, drawn = figures.figure_2(scores, "1a", published)
-        paths = figures.save(fig, drawn, "smoke", "figure_2")
+        fig, drawn = pages.figure_2(scores, "1a", published)
+        paths = draw.save(fig, drawn, "smoke", "figure_2")
         read.append([path.read_bytes() for path in paths])
     assert read[0] == read[1]
     folder = tmp_path / "figures" / "smoke"
@@ -287,9 +272,9 @@ def test_a_saved_figure_is_the_same_twice_and_its_csv_is_what_is_drawn(scores, p
 
 def test_text_sizes_and_positions_on_the_page(scores, published):
     for fig, _ in (
-        figures.figure_1(),
-        figures.figure_2(scores, "1a", published),
-        figures.figure_3(scores, published),
+        pages.figure_1(),
+        pages.figure_2(scores, "1a", published),
+        pages.figure_3(scores, published),
     ):
         fig.canvas.draw()
         for text in fig.findobj(Text):
@@ -297,28 +282,3 @@ def test_text_sizes_and_positions_on_the_page(scores, published):
                 assert 5 <= text.get_fontsize() <= 8
                 box = text.get_window_extent()
                 assert box.x0 >= -1 and box.x1 <= fig.bbox.x1 + 1 and box.y1 <= fig.bbox.y1 + 1, text.get_text()
-
-
-def test_one_line_adapts_every_figure(scores, monkeypatch):
-    monkeypatch.setitem(style.SETTINGS, "axes.labelsize", 7)
-    monkeypatch.setitem(style.COLOURS, "LEAP", "#000000")
-    fig, _ = figures.figure_2(scores[scores["model"].isin(["LEAP", "PS-KNN"])], "1a", size=(120, 60))
-    assert fig.axes[0].yaxis.label.get_fontsize() == 7
-    assert fig.get_size_inches()[0] * 25.4 == pytest.approx(120)
-    assert len(fig.axes[0].get_xticklabels()) == 2
-
-
-def test_figures_of_nothing_but_missing_values():
-    bars = pd.DataFrame({"group": "PCA", "name": ["a", "b"], "split": "s", "value": np.nan, "data": "real"})
-    bars = bars.assign(task="2a", n_perturbations=np.nan)
-    curves = pd.DataFrame({"representation": 0, "epoch": [1], "train_loss": np.nan, "validation_loss": np.nan})
-    samples = pd.DataFrame({"x": [np.nan], "y": [1.0], "group": ["lung"]})
-    made = [
-        figures.ablation_bars(bars),
-        figures.number_of_representations(bars.assign(number=1)),
-        figures.learning_curves(curves),
-        figures.representation(samples),
-    ]
-    for fig, drawn in made:
-        fig.canvas.draw()
-        assert written(fig) == ["no data"] and len(drawn)

@@ -25,9 +25,3 @@ def test_five_representations_and_five_folds():
     held_out = [patch for patch in ax.patches if style.to_hex(patch.get_facecolor()) == style.INK
                 and patch.get_height() == scheme.STRIP]  # fmt: skip
     assert len(held_out) == 25
-
-
-def test_every_text_is_5_points_or_more():
-    _, ax = style.figure(style.TWO_COLUMNS, scheme.HEIGHT)
-    scheme.scheme(ax)
-    assert min(text.get_fontsize() for text in ax.texts if text.get_text()) >= 5

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.text import Text
 
 from leaplib.base.errors import InputError
-from leaplib.figures import figures, groups, style
+from leaplib.figures import groups, style, supplement
 from tests.frames import COLUMNS, make_scores, make_subset_scores, points, written
 
 
@@ -34,7 +34,7 @@ def test_per_perturbation_and_overall(scores):
     published = pd.DataFrame({"task": "1a", "model": ["LEAP", "LEAP", "PS-TCRP"], "metric": "spearman",
                               "level": ["per_perturbation", "overall", "overall"], "mean": [0.35, 0.66, 0.5],
                               "sd": [0.02, np.nan, 0.01]})  # fmt: skip
-    fig, drawn = figures.supplementary_figure_2(scores, "1a", published)
+    fig, drawn = supplement.supplementary_figure_2(scores, "1a", published)
     rows = scores[(scores["perturbation"] == "") & (scores["metric"] == "spearman") & (scores["member"] <= 0)]
     for ax, letter, level in zip(fig.axes, "AB", ("per_perturbation", "overall"), strict=True):
         expected = rows[rows["level"] == level].groupby(["model", "split"])["value"].mean()
@@ -45,7 +45,7 @@ def test_per_perturbation_and_overall(scores):
             assert sorted(points(ax, model)[:, 1]) == sorted(values)
     assert [marks(ax) for ax in fig.axes] == [[[0.35]], [[0.66]]]
     assert "per perturbation" in fig.axes[0].get_ylabel() and "overall" in fig.axes[1].get_ylabel()
-    simulated, _ = figures.supplementary_figure_2(scores.assign(data="simulated"), "1a", published)
+    simulated, _ = supplement.supplementary_figure_2(scores.assign(data="simulated"), "1a", published)
     assert written(simulated).count("simulated data") == 2 and marks(simulated.axes[0]) == []
 
 
@@ -59,7 +59,7 @@ def external(scores):
 def test_external_validation(external):
     published = pd.DataFrame({"task": ["2a external", "2a"], "model": "LEAP", "metric": "spearman",
                               "level": "per_perturbation", "mean": [0.31, 0.35], "sd": 0.01})  # fmt: skip
-    fig, drawn = figures.supplementary_figure_3(external, published)
+    fig, drawn = supplement.supplementary_figure_3(external, published)
     boxes, scatter = fig.axes
     assert boxes.get_title(loc="left") == "Task 2a: external validation\nn = 3 splits, 12 drugs"
     assert scatter.get_title(loc="left").startswith("Task 2a: LEAP against label reproducibility\nn = 12 drugs")
@@ -75,30 +75,27 @@ def test_external_validation(external):
     assert line.get_ydata()[0] == pytest.approx(labels.median())
     assert marks(boxes) == [[0.31]]
     assert set(drawn["task"]) == {"2a external"}
-
-
-def test_external_validation_on_simulated_data(external):
-    fig, _ = figures.supplementary_figure_3(external.assign(data="simulated"))
-    assert written(fig).count("simulated data") == 2
+    simulated, _ = supplement.supplementary_figure_3(external.assign(data="simulated"))
+    assert written(simulated).count("simulated data") == 2
 
 
 def test_members_of_leap(scores):
-    fig, drawn = figures.supplementary_figure_5(scores, "1a")
+    fig, drawn = supplement.supplementary_figure_5(scores, "1a")
     assert list(dict.fromkeys(drawn["name"])) == ["PS-LASSO r1", "PS-LASSO r2", "PS-LASSO r3", "LEAP"]
     for name, rows in drawn.groupby("name"):
         assert sorted(points(fig.axes[0], name)[:, 1]) == sorted(rows["value"])
     assert "simulated data" not in written(fig)
-    assert "simulated data" in written(figures.supplementary_figure_5(scores.assign(data="simulated"), "1a")[0])
+    assert "simulated data" in written(supplement.supplementary_figure_5(scores.assign(data="simulated"), "1a")[0])
 
 
 def test_members_beside_published_values_where_real(scores):
     published = pd.DataFrame({"task": "1a", "model": ["LEAP", "PS-LASSO", "PS-KNN"], "metric": "spearman",
                               "level": "per_perturbation", "mean": [0.35, 0.32, 0.2], "sd": 0.01})  # fmt: skip
-    fig, drawn = figures.supplementary_figure_5(scores, published=published)
+    fig, drawn = supplement.supplementary_figure_5(scores, published=published)
     assert marks(fig.axes[0]) == [[0.35, 0.32]]
     theirs = drawn[drawn["source"] == "published"].set_index("name")["value"]
     assert theirs.to_dict() == {"LEAP": 0.35, "PS-LASSO r1": 0.32}
-    fig, drawn = figures.supplementary_figure_5(scores.assign(data="simulated"), published=published)
+    fig, drawn = supplement.supplementary_figure_5(scores.assign(data="simulated"), published=published)
     assert marks(fig.axes[0]) == [] and set(drawn["source"]) == {"this run"}
 
 
@@ -107,7 +104,7 @@ def test_members_beside_published_values_where_real(scores):
     ({"1a": "simulated", "2a": "simulated"}, "2a"), ({"1a": "simulated"}, "1a"), ({}, None)])  # fmt: skip
 def test_members_are_those_of_the_papers_task_where_it_is_real(kinds, task):
     scores = pd.concat([make_scores(name, data) for name, data in kinds.items()] or [make_scores().head(0)])
-    _, drawn = figures.supplementary_figure_5(scores)
+    _, drawn = supplement.supplementary_figure_5(scores)
     assert set(drawn.get("task", [])) == ({task} if task else set())
 
 
@@ -115,12 +112,12 @@ def test_flowcharts_of_several_tasks(flow):
     several = pd.concat([flow.assign(branch=name) for name in ("GDSC v2", "GDSC v1", "CCLE")])
     union = flow.assign(branch="all", pairs=[5000, 4000])
     flows = {"1a": flow, "2a": pd.concat([several, union]), "4b": pd.concat([flow, union])}
-    fig, drawn = figures.supplementary_figure_1(flows, data={"1a": "simulated"})
+    fig, drawn = supplement.supplementary_figure_1(flows, data={"1a": "simulated"})
     assert [len(ax.patches) for ax in fig.axes] == [2, 8, 4]
     assert len(drawn) == 14 and set(drawn["panel"]) == {"A", "B", "C"}
     assert written(fig).count("simulated data") == 1
     assert "CCLE\n(external validation)" in written(fig)
-    assert figures.supplementary_figure_1({"1a": flow})[0].get_size_inches()[0] * 25.4 == pytest.approx(89)
+    assert supplement.supplementary_figure_1({"1a": flow})[0].get_size_inches()[0] * 25.4 == pytest.approx(89)
 
 
 def test_flowcharts_of_all_screens_fit_a_page(flow):
@@ -139,7 +136,7 @@ def test_flowcharts_of_all_screens_fit_a_page(flow):
     studies = ["GDSC v2", "GDSC v1", "CCLE", "CTRP", "PRISM"]
     several = pd.concat([*(steps.head(6).assign(branch=name) for name in studies), steps.tail(3).assign(branch="all")])
     flows = {"1a": steps, "2a": several, "5a": flow.assign(branch="PDX Encyclopedia")}
-    fig, drawn = figures.supplementary_figure_1(flows)
+    fig, drawn = supplement.supplementary_figure_1(flows)
     assert drawn.drop_duplicates("panel").set_index("panel")["task"].to_dict() == {"A": "1a", "B": "5a", "C": "2a"}
     assert fig.get_size_inches()[1] * 25.4 <= 247.001
     fig.canvas.draw()
@@ -165,7 +162,7 @@ def _middle(text):
 
 @pytest.mark.parametrize("flows", [{}, {"1a": pd.DataFrame()}])
 def test_flowcharts_of_nothing(flows):
-    assert "no data" in written(figures.supplementary_figure_1(flows)[0])
+    assert "no data" in written(supplement.supplementary_figure_1(flows)[0])
 
 
 TISSUES = ("Lung", "Skin", "Bone")
@@ -197,7 +194,7 @@ def expected_interval(scores, task, tissue, model, metric):
 
 
 def test_tissues_show_medians_and_intervals(by_tissue):
-    fig, drawn = figures.supplementary_figure_6(by_tissue, ("3a", "4b"))
+    fig, drawn = supplement.supplementary_figure_6(by_tissue, ("3a", "4b"))
     assert list(drawn["panel"].unique()) == ["A", "B"] and set(drawn["metric"]) == {"spearman"}
     for row in drawn.itertuples():
         assert (row.value, row.width) == pytest.approx(
@@ -210,18 +207,14 @@ def test_tissues_show_medians_and_intervals(by_tissue):
     assert "n = 3 unseen tissues, 7 drugs, 40 test sets" in fig.axes[1].get_title(loc="left")
     sizes = next(c for c in fig.axes[0].collections if c.get_label() == "_LEAP").get_sizes()
     assert sizes[0] < sizes[-1]
+    sizes = [c.get_sizes() for ax in fig.axes for c in ax.collections if str(c.get_label()).startswith("_")]
+    ratio = np.sort(np.concatenate(sizes)) / np.sort(drawn["width"])  # one scale for all panels
+    np.testing.assert_allclose(ratio, groups.LARGEST / drawn["width"].max())
     assert "simulated data" not in written(fig)
 
 
-def test_points_of_all_panels_share_one_scale(by_tissue):
-    fig, drawn = figures.supplementary_figure_6(by_tissue, ("3a", "4b"))
-    sizes = [c.get_sizes() for ax in fig.axes for c in ax.collections if str(c.get_label()).startswith("_")]
-    ratio = np.sort(np.concatenate(sizes)) / np.sort(drawn["width"])
-    np.testing.assert_allclose(ratio, groups.LARGEST / drawn["width"].max())
-
-
 def test_tissues_by_both_correlations_in_one_order(by_tissue):
-    fig, drawn = figures.supplementary_figure_7(by_tissue, ("3b", "4b"))
+    fig, drawn = supplement.supplementary_figure_7(by_tissue, ("3b", "4b"))
     assert [text for text in written(fig) if len(text) == 1] == ["C", "D"]  # the paper's letters, 3b being absent
     for ax, name in zip(fig.axes, ("Spearman", "Pearson"), strict=True):
         assert ax.get_ylabel().startswith(name)
@@ -236,12 +229,12 @@ def test_tissues_with_few_test_sets_or_values(by_tissue):
     by_tissue.loc[by_tissue["model"] == "LEAP", "data"] = "simulated"
     by_tissue.loc[by_tissue["model"] == "PS-LASSO", "value"] = np.nan
     few = by_tissue[(by_tissue["model"] != "Tissue mean") | (by_tissue["test_set"] < 10)]
-    fig, drawn = figures.supplementary_figure_6(few, ("3a",))
+    fig, drawn = supplement.supplementary_figure_6(few, ("3a",))
     assert "10 to 40 test sets" in fig.axes[0].get_title(loc="left")
     assert written(fig).count("simulated data") == 1
     assert "PS-LASSO (no data)" in [text.get_text() for text in fig.legends[0].get_texts()]
     assert drawn[drawn["model"] == "PS-LASSO"]["value"].isna().all()
-    fig, drawn = figures.supplementary_figure_6(by_tissue[by_tissue["test_set"] <= 0], ("3a",))
+    fig, drawn = supplement.supplementary_figure_6(by_tissue[by_tissue["test_set"] <= 0], ("3a",))
     assert drawn["width"].isna().all() and len(fig.legends) == 1
 
 
@@ -257,7 +250,7 @@ def test_twelve_models_and_all_tissues_fit_the_page(name, n_tissues):
             for task in ("3a", "4b") for model in [*style.ORDER][:12] for tissue in LONG_TISSUES[:n_tissues]
             for i in range(3) for metric in ("spearman", "pearson")]  # fmt: skip
     scores = pd.DataFrame(rows, columns=COLUMNS)
-    fig, _ = getattr(figures, f"supplementary_figure_{name}")(scores, ("3a", "4b"))
+    fig, _ = getattr(supplement, f"supplementary_figure_{name}")(scores, ("3a", "4b"))
     fig.canvas.draw()
     assert min(text.get_fontsize() for text in fig.findobj(Text) if text.get_text().strip()) >= 6
     models, sizes = (legend.get_window_extent() for legend in fig.legends)
@@ -273,7 +266,7 @@ def test_twelve_models_and_all_tissues_fit_the_page(name, n_tissues):
 
 def test_drugs_show_mean_and_sd_over_subsets():
     scores = make_subset_scores()
-    fig, drawn = figures.supplementary_figure_8(scores)
+    fig, drawn = supplement.supplementary_figure_8(scores)
     (ax,) = fig.axes
     single = scores[(scores["perturbation"] != "") & (scores["test_set"] >= 0) & (scores["metric"] == "spearman")]
     wide = single.pivot(index=["perturbation", "model"], columns="test_set", values="value")
@@ -289,17 +282,17 @@ def test_drugs_show_mean_and_sd_over_subsets():
 
 
 def test_drugs_of_one_subset_or_simulated():
-    fig, drawn = figures.supplementary_figure_8(make_subset_scores(n_subsets=1, data="simulated"))
+    fig, drawn = supplement.supplementary_figure_8(make_subset_scores(n_subsets=1, data="simulated"))
     assert drawn["sd"].isna().all() and "simulated data" in written(fig)
-    none, drawn = figures.supplementary_figure_8(make_scores("5a"))  # nothing by subset
+    none, drawn = supplement.supplementary_figure_8(make_scores("5a"))  # nothing by subset
     assert "no data" in written(none) and drawn.empty
 
 
 def test_one_model_on_one_drug_or_tissue(by_tissue):
-    fig, drawn = figures.supplementary_figure_8(make_subset_scores(models=("LEAP",), n_drugs=1))
+    fig, drawn = supplement.supplementary_figure_8(make_subset_scores(models=("LEAP",), n_drugs=1))
     assert len(drawn) == 1 and points(fig.axes[0], "LEAP")[:, 1] == drawn["value"].to_numpy()
     one = by_tissue[(by_tissue["split"] == "Lung") & (by_tissue["model"] == "LEAP")]
-    fig, drawn = figures.supplementary_figure_7(one)
+    fig, drawn = supplement.supplementary_figure_7(one)
     assert [points(ax, "LEAP")[:, 1].tolist() for ax in fig.axes] == [[value] for value in drawn["value"]]
     assert all("1 unseen tissue, 7 drugs" in ax.get_title(loc="left") for ax in fig.axes)
 
@@ -316,7 +309,7 @@ def ablation():
 
 
 def test_steps_have_a_panel_a_task(ablation):
-    fig, drawn = figures.supplementary_figure_4(ablation)
+    fig, drawn = supplement.supplementary_figure_4(ablation)
     assert [text for text in written(fig) if len(text) == 1] == ["A", "B"]
     titles = [ax.get_title(loc="left").split("\n") for ax in fig.axes]
     assert titles[0] == [
@@ -342,17 +335,17 @@ def test_odd_steps_do_not_break_the_figure(ablation, case):
         "one split": ablation[ablation["split"] == "holdout-1"],
         "nan": ablation.assign(value=np.nan),
     }[case]
-    fig, drawn = figures.supplementary_figure_4(frame)
+    fig, drawn = supplement.supplementary_figure_4(frame)
     assert ("no data" in written(fig)) == (case in ("bare", "nan"))
     assert len(drawn) == len(frame) and ("A" in written(fig)) == (case in ("one split", "nan"))
     with pytest.raises(InputError, match="'p_value'"):
-        figures.supplementary_figure_4(ablation.drop(columns="p_value"))
+        supplement.supplementary_figure_4(ablation.drop(columns="p_value"))
 
 
 def test_missing_columns_are_named(scores):
     for name in ("2", "3", "5", "6", "7", "8"):
         with pytest.raises(InputError, match="'test_set'"):
-            getattr(figures, f"supplementary_figure_{name}")(scores.drop(columns="test_set"))
+            getattr(supplement, f"supplementary_figure_{name}")(scores.drop(columns="test_set"))
 
 
 @pytest.mark.parametrize("case", ["empty", "bare", "one model", "one split", "nan"])
@@ -365,12 +358,12 @@ def test_odd_scores_do_not_break_a_figure(scores, case):
         "nan": scores.assign(value=np.nan),
     }[case]
     made = [
-        figures.supplementary_figure_2(frame, "1a"),
-        figures.supplementary_figure_3(frame.assign(task="1a external"), task="1a"),
-        figures.supplementary_figure_5(frame, "1a"),
-        figures.supplementary_figure_6(frame, ("1a",)),
-        figures.supplementary_figure_7(frame, ("1a", "2a")),
-        figures.supplementary_figure_8(frame.assign(test_set=0), "1a"),
+        supplement.supplementary_figure_2(frame, "1a"),
+        supplement.supplementary_figure_3(frame.assign(task="1a external"), task="1a"),
+        supplement.supplementary_figure_5(frame, "1a"),
+        supplement.supplementary_figure_6(frame, ("1a",)),
+        supplement.supplementary_figure_7(frame, ("1a", "2a")),
+        supplement.supplementary_figure_8(frame.assign(test_set=0), "1a"),
     ]
     for fig, drawn in made:
         fig.canvas.draw()

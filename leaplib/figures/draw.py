@@ -1,0 +1,154 @@
+"""A figure by its name: drawn from saved results alone, in seconds, and saved with what it draws."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import Markdown
+from matplotlib.figure import Figure
+
+from leaplib.base.errors import InputError
+from leaplib.base.layout import Layout
+from leaplib.cohorts.prepare import is_real
+from leaplib.figures import pages, style, supplement
+from leaplib.representation import pretraining
+from leaplib.results.load import Results
+from leaplib.results.tables import bars_frame, gains_table, number_frame, steps_frame
+from leaplib.tasks import get_task
+
+FLOWS = {"1a": None, "2a": None, "5a": "PDX Encyclopedia"}  # a task a screen, and its only branch shown (None: all)
+DRUGS = get_task("2a")  # of pretraining, external validation and additional ablations
+
+
+@dataclass(frozen=True)
+class Page:
+    """The numbers of the notebooks that make a figure's results, the frame of these, the page, its own options."""
+
+    notebooks: str
+    frame: Callable[[Results], Any]
+    draw: Callable[..., pages.Drawn]
+    options: Callable[[Results], dict[str, Any]] = lambda results: {}
+
+
+def _scores(results: Results) -> pd.DataFrame:
+    return results.scores
+
+
+def _flows(results: Results) -> dict[str, pd.DataFrame]:
+    flows = results.flows
+    lacking = sorted(FLOWS.keys() - set(flows["task"]))
+    if lacking:
+        raise InputError(f"task {lacking[0]}: no cohort")
+    parts = {task: flows[flows["task"] == task].drop(columns="task") for task in FLOWS}
+    return {task: part if FLOWS[task] is None else part[part["branch"] == FLOWS[task]] for task, part in parts.items()}
+
+
+def _code_map(results: Results) -> pd.DataFrame:
+    return pretraining.code_map(pretraining.saved_embedding(results.profile, DRUGS))
+
+
+def _bars(results: Results) -> pd.DataFrame:
+    corrections_last = results.ablations.sort_values("group", key=lambda g: g == "Batch correction", kind="stable")
+    return bars_frame(corrections_last)
+
+
+def _gains(results: Results) -> pd.DataFrame:
+    return gains_table(results.candidates, results.times) if len(results.candidates) else pd.DataFrame()
+
+
+def _beside(results: Results) -> dict[str, Any]:
+    return {"published": results.published}
+
+
+def _beside_all(results: Results) -> dict[str, Any]:
+    return {"published": results.published, "reported_only": True}
+
+
+def _kind(results: Results) -> dict[str, Any]:
+    return {"data": "real" if is_real(results.profile, DRUGS.screen) else "simulated"}
+
+
+FIGURES = {
+    "figure_1": Page("00", lambda r: pd.DataFrame(), pages.figure_1),
+    "figure_2": Page("03", _scores, pages.figure_2, _beside_all),
+    "figure_3": Page("03,04,05", _scores, pages.figure_3, _beside),
+    "supplementary_figure_1": Page("01", _flows, supplement.supplementary_figure_1),
+    "supplementary_figure_2": Page("03", _scores, supplement.supplementary_figure_2, _beside_all),
+    "supplementary_figure_3": Page("03", lambda r: r.external, supplement.supplementary_figure_3, _beside),
+    "supplementary_figure_4": Page("06", lambda r: steps_frame(r.ablations), supplement.supplementary_figure_4),
+    "supplementary_figure_5": Page("03", _scores, supplement.supplementary_figure_5, _beside),
+    "supplementary_figure_6": Page("04", _scores, supplement.supplementary_figure_6),
+    "supplementary_figure_7": Page("04", _scores, supplement.supplementary_figure_7),
+    "supplementary_figure_8": Page("05", _scores, supplement.supplementary_figure_8),
+    "damae_learning_curves": Page(
+        "02", lambda r: pretraining.learning_curves(r.profile, DRUGS), pages.learning_curves, _kind
+    ),
+    "damae_codes": Page("02", _code_map, pages.codes, _kind),
+    "ablations_additional": Page("06", _bars, pages.ablation_bars),
+    "ablations_number_of_damaes": Page("06", lambda r: number_frame(r.ablations), pages.number_of_representations),
+    "beyond_leap": Page("10", _gains, pages.beyond_leap),
+}
+
+
+def figure(name: str, results: Results, **options: Any) -> Figure | Markdown:
+    """Draw a figure of a profile's saved results, save it (PDF, SVG, PNG, CSV) and return it for a notebook to show.
+
+    Parameters
+    ----------
+    name : str
+        Of `FIGURES`, such as "figure 2" or "damae codes".
+    results : Results
+    **options
+        Of the page (`leaplib.figures.pages`, `leaplib.figures.supplement`), such as size or task.
+
+    Returns
+    -------
+    Figure or Markdown
+        Where results are missing, a line with the command that makes them; nothing is saved then.
+    """
+    key = name.lower().replace(" ", "_")
+    if key not in FIGURES:
+        raise InputError(f"figure {name!r} is unknown: use one of {', '.join(FIGURES)}")
+    page = FIGURES[key]
+    try:
+        fig, drawn = page.draw(page.frame(results), **page.options(results) | options)
+        if _ours(drawn).empty:
+            plt.close(fig)
+            raise InputError("nothing is saved")
+    except InputError as error:
+        return Markdown(f"*Left out: its results are missing.* {error}. `{_command(results, page)}` makes them.")
+    save(fig, drawn, results.profile.name, key)
+    return fig
+
+
+def save(fig: Figure, data: pd.DataFrame, profile_name: str, name: str) -> list[Path]:
+    """Write a figure (PDF, SVG, PNG) and what it draws (CSV) to the profile's figures folder, and close it."""
+    paths = style.save_figure(fig, data, Layout(profile_name).figures, name)
+    plt.close(fig)  # a notebook shows it by naming it, once
+    return paths
+
+
+def summary(results: Results) -> pd.DataFrame:
+    """Return what is drawn of a profile: figure, tasks, data, file (or the command that makes what is missing)."""
+    found = []
+    for name, page in FIGURES.items():
+        path = Layout(results.profile.name).figures / f"{name}.csv"
+        if path.exists():
+            drawn = _ours(pd.read_csv(path, keep_default_na=False, low_memory=False))
+            tasks = ", ".join(dict.fromkeys(drawn["task"])) if "task" in drawn else ""
+            found.append((name, tasks, pages.data_of(drawn, ""), str(path.with_suffix(".pdf"))))
+        else:
+            found.append((name, "", "", f"left out: {_command(results, page)}"))
+    return pd.DataFrame(found, columns=["figure", "tasks", "data", "file"])
+
+
+def _ours(drawn: pd.DataFrame) -> pd.DataFrame:
+    """Return what is drawn without published values."""
+    return drawn[drawn["source"] == "this run"] if "source" in drawn else drawn
+
+
+def _command(results: Results, page: Page) -> str:
+    return f"leap run --profile {results.profile.name} --notebooks {page.notebooks}"

@@ -1,0 +1,96 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from IPython.display import Markdown
+from matplotlib.figure import Figure
+
+from leaplib.base.errors import InputError
+from leaplib.base.layout import Layout
+from leaplib.figures import draw
+from leaplib.results.load import Results
+from leaplib.runs import ablations
+from tests.frames import make_scores, make_subset_scores, points
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def variants(task, groups):
+    """Scores of variants, as `Results.ablations`."""
+    rows = [(task, group, name, "LEAP", -1, f"holdout-{i}", "per_perturbation", p, -1 if p else 0, "spearman",
+             0.3 + i / 100 + place / 10, "simulated", "")
+            for group, names in groups.items() for place, name in enumerate(names)
+            for i in range(2) for p in ("", "a", "b", "c")]  # fmt: skip
+    return pd.DataFrame(rows, columns=ablations.COLUMNS)
+
+
+def csv(name):
+    return pd.read_csv(Layout("smoke").figures / f"{name}.csv")
+
+
+def test_a_figure_is_drawn_of_results_saved_and_returned():
+    scores = pd.concat([make_scores("2a"), make_scores("4b", data="simulated")])
+    fig = draw.figure("Figure 3", Results("smoke", scores=scores), size=(183, 90))
+    assert isinstance(fig, Figure) and fig.get_size_inches()[1] * 25.4 == pytest.approx(90)
+    assert not plt.fignum_exists(getattr(fig, "number", -1))  # a notebook shows it once
+    for ax, task in zip(fig.axes, ("2a", "4b"), strict=False):
+        rows = scores[(scores["task"] == task) & (scores["model"] == "LEAP") & (scores["perturbation"] == "")]
+        means = rows[(rows["metric"] == "spearman") & (rows["level"] == "per_perturbation")].groupby("split")["value"]
+        assert sorted(points(ax, "LEAP")[:, 1]) == pytest.approx(sorted(means.mean()))
+    assert set(csv("figure_3")["task"]) == {"2a", "4b"}
+    folder = Layout("smoke").figures
+    assert {path.name for path in folder.iterdir()} == {f"figure_3.{kind}" for kind in ("pdf", "svg", "png", "csv")}
+    table = draw.summary(Results("smoke")).set_index("figure")
+    assert table.loc["figure_3"].tolist() == ["2a, 4b", "simulated", str(folder / "figure_3.pdf")]
+    assert table.loc["figure_2", "file"] == "left out: leap run --profile smoke --notebooks 03"
+
+
+@pytest.mark.parametrize("name", [name for name in draw.FIGURES if name != "figure_1"])
+def test_what_is_missing_is_left_out_with_its_command(name):
+    found = draw.figure(name, Results("smoke"))
+    command = f"leap run --profile smoke --notebooks {draw.FIGURES[name].notebooks}"
+    assert isinstance(found, Markdown) and f"`{command}` makes them" in found.data
+    assert not list(Layout("smoke").figures.glob("*")) and not list(Layout("smoke").results.rglob("*.parquet"))
+
+
+def test_published_values_alone_are_no_figure():
+    results = Results("smoke", scores=make_scores("4a"))
+    assert isinstance(draw.figure("figure 2", results), Markdown)
+    assert isinstance(draw.figure("supplementary figure 5", results), Markdown)
+
+
+def test_figures_by_tissue_and_by_drug():
+    scores = pd.concat([make_scores("4a"), make_subset_scores("5a", models=("LEAP", "PS-KNN"))])
+    for number, task in ((6, "4a"), (8, "5a")):
+        assert isinstance(draw.figure(f"supplementary figure {number}", Results("smoke", scores=scores)), Figure)
+        assert set(csv(f"supplementary_figure_{number}")["task"]) == {task}
+
+
+def test_additions_stand_before_corrections_of_each_task():
+    corrections = {"Batch correction": ["none", "ComBat"]}
+    additions = {"Representation": ["PCA", "DAMAE"], "Number of DAMAEs": [str(n) for n in range(1, 11)]}
+    frame = pd.concat([variants("1a", corrections), variants("2a", corrections | additions)])
+    results = Results("smoke", ablations=frame)
+    fig = draw.figure("ablations additional", results)
+    titles = [ax.get_title(loc="left").split("\n")[0] for ax in fig.axes]
+    assert titles == ["Representation (task 2a)", *(f"Batch correction (task {task})" for task in ("1a", "2a"))]
+    fig = draw.figure("ablations number of damaes", results)
+    line = next(line for line in fig.axes[0].lines if line.get_label() == "mean")
+    assert np.diff(line.get_ydata()) == pytest.approx(0.1) and list(line.get_xdata()) == list(range(1, 11))
+
+
+def test_flowcharts_show_one_task_a_screen():
+    rows = [("PDX Encyclopedia", "treated", 9, 20, 5, 40), ("all", "joined", 9, 20, 5, 40)]
+    flow = pd.DataFrame(rows, columns=["branch", "step", "tissues", "samples", "perturbations", "pairs"])
+    kinds = {"1a": "simulated", "2a": "real", "3a": "real", "5a": "simulated"}
+    flows = pd.concat([flow.assign(task=task, data=kind) for task, kind in kinds.items()])
+    draw.figure("supplementary_figure_1", Results("smoke", flows=flows))
+    drawn = csv("supplementary_figure_1")
+    steps = {"1a": ["treated", "joined"], "2a": ["treated", "joined"], "5a": ["treated"]}
+    assert drawn.groupby("task")["step"].apply(list).to_dict() == steps
+    assert drawn.groupby("task")["data"].first().to_dict() == {task: kinds[task] for task in steps}
+
+
+def test_an_unknown_figure_is_refused():
+    with pytest.raises(InputError, match="figure 'figure 9' is unknown: use one of figure_1, figure_2"):
+        draw.figure("figure 9", Results("smoke"))
