@@ -40,6 +40,7 @@ def save_frame(frame: pd.DataFrame, path: Path, configuration: Mapping[str, Any]
     `without` names perturbations that the frame should have results of, and has not: see `missing_of`.
     """
     provenance = {"key": key_of(configuration), "configuration": configuration, "versions": versions()}
+    provenance |= {"file": path.name}
     provenance |= {"without": names} if (names := list(without)) else {}
     provenance |= {CHECKSUM: NO_CHECKSUM}
     table = pa.Table.from_pandas(frame)
@@ -81,7 +82,9 @@ def _provenance(path: Path, *identity: int) -> dict[str, Any] | None:
         recorded = json.loads(metadata[b"leap"])
     except (pa.ArrowException, *DAMAGE):
         return None  # truncated, altered or foreign: as good as absent, the run writes it again
-    return recorded if isinstance(recorded, dict) and {"key", "configuration"} <= set(recorded) else None
+    if not isinstance(recorded, dict) or not {"key", "configuration"} <= set(recorded):
+        return None
+    return recorded if recorded.get("file") == path.name else None  # else a copy of another
 
 
 def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
@@ -90,19 +93,8 @@ def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
     return recorded is not None and recorded["key"] == key_of(configuration)
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a parquet file, unless it asks for more memory than a frame of ours: a few bytes can ask for any amount.
-
-    Raises
-    ------
-    OSError, ValueError
-        As `pyarrow.parquet.read_table`, and a ValueError where it is too large.
-    """
-    return _table(path.read_bytes()).to_pandas()
-
-
 def _table(content: bytes) -> pa.Table:
-    """Return the table that a parquet file holds, its size bounded."""
+    """Return the table that a parquet file holds; a few bytes can ask for any amount of memory, so it is bounded."""
     with pq.ParquetFile(pa.BufferReader(content)) as file:
         about = file.metadata
         stated = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))

@@ -2,17 +2,19 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from leaplib.base.errors import DAMAGE, InputError, first_line
-from leaplib.base.files import atomic_path, write_text
-from leaplib.base.store import read_parquet
+from leaplib.base.errors import InputError
+from leaplib.base.store import is_done, load_frame, provenance, save_frame
 
 SAMPLE_COLUMNS = ("tissue", "study", "disease_model")
+ABOUT = ("name", "label", "unit", "data", "platform")
 FRAMES = ("expression", "response", "samples", "perturbations", "fingerprints")
 # Not the ids of other providers: DepMap gives NCI-H322 and its derivative NCI-H322M the same one of Sanger.
 LINE_ID = "depmap_id"
@@ -152,36 +154,32 @@ class Cohort:
             _hash=[],
         )
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the cohort to a folder: one parquet file a frame, and `cohort.json`, written last."""
-        folder = Path(folder)
-        for name in FRAMES:
-            frame = getattr(self, name)
-            if frame is not None:
-                with atomic_path(folder / f"{name}.parquet") as temporary:
-                    frame.to_parquet(temporary)
-        meta = {key: getattr(self, key) for key in ("name", "label", "unit", "data", "platform", "hash")}
-        write_text(folder / "cohort.json", json.dumps(meta, indent=1))
-        return folder
+    @property
+    def about(self) -> dict[str, Any]:
+        """What there is to say of the cohort besides its frames; each saved frame says it."""
+        frames = [name for name in FRAMES if getattr(self, name) is not None]
+        return {name: getattr(self, name) for name in (*ABOUT, "hash")} | {"frames": frames}
+
+    def save(self, folder: str | Path, about: Mapping[str, Any] | None = None) -> Path:
+        """Write the cohort to a folder, one parquet file a frame; each says what the cohort is (`about`)."""
+        about = about or self.about
+        for name in self.about["frames"]:
+            save_frame(getattr(self, name), Path(folder) / f"{name}.parquet", about)
+        return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Cohort":
-        """Read a cohort that `save` wrote; frames that do not match `cohort.json` are an InputError."""
+        """Read a cohort that `save` wrote; a file that is damaged or of another cohort is an InputError."""
         folder = Path(folder)
-        if not (folder / "cohort.json").exists():
-            raise InputError(f"{folder}: no cohort.json there: run notebook 01 or `leap run` to prepare the data")
-        paths = {name: folder / f"{name}.parquet" for name in FRAMES}
-        try:
-            meta = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
-            recorded = meta.pop("hash")
-            frames = {name: read_parquet(path) for name, path in paths.items() if path.exists()}
-            cohort = cls(**{**frames, **meta})
-        except DAMAGE as error:
-            reason = first_line(error)
-            raise InputError(f"{folder}: cannot be read ({reason}): delete the folder and prepare again") from error
-        if cohort.hash != recorded:
-            raise InputError(f"{folder}: its files do not match cohort.json: delete the folder and prepare again")
-        return cohort
+        about = (provenance(folder / f"{FRAMES[0]}.parquet") or {}).get("configuration", {})
+        if "frames" not in about:
+            raise InputError(f"{folder}: no cohort there: run notebook 01 or `leap run` to prepare the data")
+        paths = {name: folder / f"{name}.parquet" for name in about["frames"]}
+        for path in paths.values():
+            if not is_done(path, about):
+                raise InputError(f"{path}: is damaged or of another cohort: delete the folder and prepare again")
+        parts: dict[str, Any] = {name: load_frame(path) for name, path in paths.items()}
+        return cls(**parts, **{name: about[name] for name in ABOUT}, _hash=[about["hash"]])
 
 
 def hash_frame(frame: pd.DataFrame) -> str:

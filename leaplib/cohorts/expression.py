@@ -12,14 +12,7 @@ from leaplib.base.errors import InputError
 from leaplib.base.matrices import LARGEST, numeric
 from leaplib.base.store import load_frame, save_frame
 from leaplib.cohorts.cohort import check_expression, check_unique
-
-HARMONISATIONS = ("together", "per domain", "combat")
-
-
-def log_tpm(tpm: pd.DataFrame, where: str = "expression") -> pd.DataFrame:
-    """Return log2(TPM + 1); infinite, missing or negative counts are an InputError that names them."""
-    check_expression(tpm, "log2(TPM+1)", where)
-    return pd.DataFrame(np.log2(tpm.to_numpy(dtype=float) + 1), index=tpm.index, columns=tpm.columns)
+from leaplib.tasks import HARMONISE
 
 
 def variable_genes(sources: Mapping[str, pd.DataFrame], n_genes: int) -> pd.Index:
@@ -212,8 +205,8 @@ def harmonise(expression: pd.DataFrame, domain: pd.Series, how: str) -> pd.DataF
     Johnson, Li, Rabinovic (2007), Adjusting batch effects in microarray expression data using empirical Bayes
     methods, Biostatistics 8(1).
     """
-    if how not in HARMONISATIONS:
-        raise InputError(f"harmonisation {how!r} is unknown: use one of {', '.join(HARMONISATIONS)}")
+    if how not in HARMONISE:
+        raise InputError(f"harmonisation {how!r} is unknown: use one of {', '.join(HARMONISE)}")
     check_expression(expression, "z-score", "expression")  # whose values may be negative
     values = expression.to_numpy(dtype=float)
     codes = np.zeros(len(values), dtype=int) if how == "together" else _domains(expression.index, domain)

@@ -1,22 +1,21 @@
 """Screens, pools, cohorts and splits of a profile: prepared once, then loaded."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from leaplib.base.code_version import code_version
-from leaplib.base.errors import DAMAGE, InputError, first_line
-from leaplib.base.files import locked, sha256, write_text
+from leaplib.base.errors import InputError
+from leaplib.base.files import atomic_folder, locked
 from leaplib.base.layout import Layout
-from leaplib.base.store import is_done, key_of, load_frame, save_frame
-from leaplib.cohorts.cohort import FRAMES, Cohort, hash_frame
+from leaplib.base.store import is_done, key_of, load_frame, provenance, save_frame
+from leaplib.cohorts.cohort import Cohort, hash_frame
 from leaplib.cohorts.expression import by_source, harmonise, join_domains, variable_genes
 from leaplib.cohorts.selection import (
     PDX,
@@ -36,12 +35,9 @@ from leaplib.sources.screens import DrugScreen, GeneScreen
 from leaplib.sources.xenografts import Xenografts
 from leaplib.tasks import Task, get_task
 
-Found = TypeVar("Found")
-
 PDX_FILE = "pdxe"
-RECORD = "preparation.json"
-EXTERNAL, FLOW, DESCRIPTION = "external.parquet", "flow.csv", "cohort.json"
-Record = dict[str, Any]
+EXTERNAL, FLOW = "external.parquet", "flow.parquet"
+STAGE = "leaplib.cohorts.prepare"
 # DepMap's release behind each screen of genes, and the simulated screen that stands in.
 GENE_SCREENS = {
     "dependencies": ("23Q4", "dependencies"),
@@ -60,12 +56,6 @@ def _simulation_of(profile: Profile) -> Simulation:
     return simulation(profile.simulated_lines, profile.simulated_genes)
 
 
-@lru_cache(maxsize=1)
-def _real_drug_screen(checksums: tuple[str, ...]) -> DrugScreen:
-    """Read the screen; `checksums` make the cache forget files that changed, here and below."""
-    return read_drug_screen()
-
-
 def drug_screen(profile: Profile) -> DrugScreen:
     """Return the drug screen of a profile: the studies at hand, or the simulated one where the profile asks for it.
 
@@ -75,31 +65,15 @@ def drug_screen(profile: Profile) -> DrugScreen:
         When an archive is missing or damaged: it can be had by one command, so nothing is simulated
         in its place.
     """
-    return _simulation_of(profile).drugs if profile.simulated else _real_drug_screen(_checksums(*drug_files()))
+    return _simulation_of(profile).drugs if profile.simulated else _read(read_drug_screen, _checksums("drugs"))
 
 
 def gene_screen(profile: Profile, name: str = "dependencies") -> GeneScreen:
-    """Return a screen of genes: DepMap's where all its files are there, else the simulated one.
-
-    Parameters
-    ----------
-    profile : Profile
-    name : {"dependencies", "dependencies-22q4", "effects-18q3"}
-
-    Raises
-    ------
-    InputError
-        When a file that is there is not what it should be.
-    """
+    """Return a screen of genes (a key of `GENE_SCREENS`): DepMap's where its files are there, else simulated."""
     release, stand_in = GENE_SCREENS[name]
     if is_real(profile, name):
-        return _real_gene_screen(release, _checksums(*depmap.files(release), "cy"))
+        return _read(depmap.read_gene_screen, _checksums(name), release)
     return getattr(_simulation_of(profile), stand_in)
-
-
-@lru_cache(maxsize=1)
-def _real_gene_screen(release: str, checksums: tuple[str, ...]) -> GeneScreen:
-    return depmap.read_gene_screen(release)
 
 
 def xenograft_screen(profile: Profile) -> tuple[DrugScreen, Xenografts]:
@@ -108,34 +82,14 @@ def xenograft_screen(profile: Profile) -> tuple[DrugScreen, Xenografts]:
     Xenografts can only be joined to cell lines of their own kind, so that simulated ones come with simulated lines.
     """
     if is_real(profile, "xenografts"):
-        return drug_screen(profile), _real_xenografts(_checksums(PDX_FILE))
+        return drug_screen(profile), _read(read_pdx, _checksums("xenografts"), manifest.path(PDX_FILE))
     return _simulation_of(profile).drugs, _simulation_of(profile).xenografts
 
 
-@lru_cache(maxsize=1)
-def _real_xenografts(checksums: tuple[str, ...]) -> Xenografts:
-    return read_pdx(manifest.path(PDX_FILE))
-
-
-def is_real(profile: Profile, name: str) -> bool:
-    """Tell whether a screen rests on real files, or else on the simulated cohort.
-
-    Parameters
-    ----------
-    profile : Profile
-    name : str
-        As `Task.screen`.
-    """
-    if profile.simulated or name == "drugs":
-        return not profile.simulated
-    if name == "xenografts":
-        return manifest.get_source(PDX_FILE).target.is_file()
-    return depmap.is_here(GENE_SCREENS[name][0])
-
-
-def _checksums(*names: str) -> tuple[str, ...]:
-    """Return the checksums of files of the manifest."""
-    return tuple(manifest.checksum(name) for name in names)
+@lru_cache(maxsize=3)
+def _read(reader: Callable[..., Any], checksums: tuple[tuple[str, str], ...], *arguments: Any) -> Any:
+    """Read a screen; `checksums` make the cache forget files that changed."""
+    return reader(*arguments)
 
 
 def screen_of(profile: Profile, name: str) -> DrugScreen | GeneScreen:
@@ -145,14 +99,29 @@ def screen_of(profile: Profile, name: str) -> DrugScreen | GeneScreen:
     return drug_screen(profile) if name == "drugs" else gene_screen(profile, name)
 
 
+def is_real(profile: Profile, name: str) -> bool:
+    """Tell whether a screen (as `Task.screen`) rests on real files, or else on the simulated cohort."""
+    if profile.simulated or name == "drugs":
+        return not profile.simulated
+    if name == "xenografts":
+        return manifest.get_source(PDX_FILE).target.is_file()
+    return depmap.is_here(GENE_SCREENS[name][0])
+
+
+def _checksums(name: str) -> tuple[tuple[str, str], ...]:
+    """Return the files that a real screen is read from, each with its checksum."""
+    if name in GENE_SCREENS:
+        files = [*depmap.files(GENE_SCREENS[name][0]), "cy"]
+    else:
+        files = [*drug_files(), *([PDX_FILE] if name == "xenografts" else [])]
+    return tuple((file, manifest.checksum(file)) for file in files)
+
+
 def screen_key(profile: Profile, name: str) -> dict:
     """Return what identifies a screen's content: checksums of its files, or the simulation's size."""
-    if not is_real(profile, name):
-        return {"simulated": [profile.simulated_lines, profile.simulated_genes]}
-    if name in GENE_SCREENS:
-        return {"depmap": list(_checksums(*depmap.files(GENE_SCREENS[name][0]), "cy"))}
-    archives = {"drugs": list(_checksums(*drug_files()))}
-    return archives | ({"pdx": list(_checksums(PDX_FILE))} if name == "xenografts" else {})
+    if is_real(profile, name):
+        return {"files": dict(_checksums(name))}
+    return {"simulated": [profile.simulated_lines, profile.simulated_genes]}
 
 
 @dataclass(frozen=True)
@@ -161,8 +130,6 @@ class Pool:
 
     Parameters
     ----------
-    name : str
-        Of its folder; that of a simulated pool says so.
     expression : DataFrame, samples x genes
     domain : Series
         Source of each sample; genes are chosen in each source and united.
@@ -170,17 +137,13 @@ class Pool:
         Tissue of each sample, missing where it is not known.
     n_genes : int
         Most variable genes to be kept of each source.
-    key : dict
-        What identifies the content.
     data : {"real", "simulated"}
     """
 
-    name: str
     expression: pd.DataFrame
     domain: pd.Series
     tissue: pd.Series
     n_genes: int
-    key: dict
     data: str
 
 
@@ -193,18 +156,14 @@ def pool_name(profile: Profile, task: Task) -> str:
 def pool_key(profile: Profile, task: Task) -> dict:
     """Return what identifies the content of a task's pool: the expression alone, not the labels."""
     if is_real(profile, task.screen):
-        content: dict[str, object] = {"expression": prepared(profile, task)["pool"]}
+        content: dict[str, Any] = {"expression": prepared(profile, task)["pool"]}
     else:
-        content = {"simulated": [profile.simulated_lines, profile.simulated_genes],
-                   "code": code_version("leaplib.cohorts.prepare")}  # fmt: skip
+        content = screen_key(profile, task.screen) | {"code": code_version(STAGE)}
     return {"pool": task.pool, "harmonise": task.harmonise} | content
 
 
-def pool_of(profile: Profile, task: Task, key: dict | None = None) -> Pool:
-    """Return a task's pool: the expression of all lines of its screen, outliers aside, and of its xenografts.
-
-    `key` stands for that of `pool_key`, which it is otherwise.
-    """
+def pool_of(profile: Profile, task: Task) -> Pool:
+    """Return a task's pool: the expression of all lines of its screen, outliers aside, and of its xenografts."""
     screen = screen_of(profile, task.screen)
     expression = screen.expression.drop(index=pca_outliers(screen.expression))
     domain, tissue = pd.Series("cell lines", index=expression.index), screen.samples["tissue"]
@@ -217,9 +176,7 @@ def pool_of(profile: Profile, task: Task, key: dict | None = None) -> Pool:
     if task.harmonise != "together":  # otherwise the scaler does it
         genes = variable_genes(by_source(expression, domain), n_genes)  # before variances are made equal
         expression, n_genes = harmonise(expression[genes], domain, task.harmonise), len(genes)
-    key = pool_key(profile, task) if key is None else key
-    tissue = tissue.reindex(expression.index)
-    return Pool(pool_name(profile, task), expression, domain, tissue, n_genes, key, screen.data)
+    return Pool(expression, domain, tissue.reindex(expression.index), n_genes, screen.data)
 
 
 def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
@@ -231,21 +188,67 @@ def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
     DataFrame
         branch, step, tissues, samples, perturbations, pairs (see `leaplib.cohorts.selection`).
     """
-    folder = Layout(profile.name).cohort(task.id)
-    record = prepared(profile, task)
-    try:
-        _check_files(folder, record, list(record["files"]))
-        return Cohort.load(folder), _saved(folder, lambda: pd.read_csv(folder / FLOW))
-    except (InputError, OSError):  # damaged since: make it anew
+    folder = _whole(profile, task)
+    return Cohort.load(folder), load_frame(folder / FLOW)
+
+
+def load_external(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return what the external study of a task measured, lines x drugs; no columns where there is no such study."""
+    return load_frame(_whole(profile, task) / EXTERNAL)
+
+
+def _whole(profile: Profile, task: Task) -> Path:
+    """Return the folder of a task's cohort, prepared now or before; anew where a file of it was damaged since."""
+    folder, about = Layout(profile.name).cohort(task.id), prepared(profile, task)
+    if not all(is_done(folder / f"{name}.parquet", about) for name in (*about["frames"], "external")):
         prepared(profile, task, force=True)
-        return Cohort.load(folder), pd.read_csv(folder / FLOW)
+    return folder
 
 
-def _check_files(folder: Path, record: Record, names: Sequence[str]) -> None:
-    """Raise InputError where a file of a preparation is not as it was written, if that is on record."""
-    for name in names:
-        if sha256(folder / name) != record.get("files", {}).get(name):
-            raise InputError(f"{folder / name}: is not as it was written: delete the folder and prepare again")
+def prepared(profile: Profile, task: Task, force: bool = False) -> dict[str, Any]:
+    """Prepare a task's cohort unless that is done, and return what each of its files says of it.
+
+    One process prepares, others wait for it.
+
+    Returns
+    -------
+    dict
+        As `Cohort.about`; also preparation (the key) and pool (hash of its expression).
+    """
+    folder = Layout(profile.name).cohort(task.id)
+    key = key_of({"task": replace(task, harmonise="together"), "screen": screen_key(profile, task.screen),
+                  "code": code_version(STAGE), "max_perturbations": profile.max_perturbations})  # fmt: skip
+    with locked(folder):
+        about = saved_about(profile.name, task.id)
+        if force or about.get("preparation") != key:
+            cohort, flow, external = prepare(profile, task)
+            pool = pool_of(profile, replace(task, harmonise="together"))
+            about = cohort.about | {"preparation": key, "pool": hash_frame(pool.expression)}
+            with atomic_folder(folder) as new:
+                cohort.save(new, about)
+                save_frame(external, new / EXTERNAL, about)
+                save_frame(flow, new / FLOW, about)
+    return about
+
+
+def saved_about(profile: str, task: str) -> dict[str, Any]:
+    """Return what `prepared` did, of a cohort that is saved; empty where none is. Nothing is prepared."""
+    recorded = provenance(Layout(profile).cohort(task) / FLOW)
+    return recorded["configuration"] if recorded else {}
+
+
+def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
+    """Return a task's counts and whether they are of real or simulated data, as they were saved: nothing is prepared.
+
+    Raises
+    ------
+    InputError
+        When the task's cohort was not prepared, or was damaged since.
+    """
+    folder, about = Layout(profile.name).cohort(task.id), saved_about(profile.name, task.id)
+    if "preparation" not in about:
+        raise InputError(f"task {task.id}: no cohort in {folder}: run notebook 01 to prepare the data")
+    return load_frame(folder / FLOW), about["data"]
 
 
 def stamp(profile: Profile, task: Task) -> tuple[str, ...]:
@@ -257,85 +260,6 @@ def stamp(profile: Profile, task: Task) -> tuple[str, ...]:
             stat = path.stat()
             found.append(f"{path.name} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}")
     return tuple(found)
-
-
-def prepared(profile: Profile, task: Task, force: bool = False) -> Record:
-    """Prepare a task's cohort unless that is done, and return what identifies it.
-
-    One process prepares, others wait for it; the record is written last.
-
-    Returns
-    -------
-    dict
-        key (of the preparation), pool (hash of its expression), files (checksums by name).
-    """
-    folder = Layout(profile.name).cohort(task.id)
-    with locked(folder):
-        record = _record(folder)
-        key = _cohort_key(profile, task)
-        if force or record.get("key") != key or "files" not in record:
-            cohort, flow, external = prepare(profile, task)
-            pool = pool_of(profile, replace(task, harmonise="together"), key={})
-            (folder / RECORD).unlink(missing_ok=True)
-            cohort.save(folder)
-            write_text(folder / FLOW, flow.to_csv(index=False))
-            save_frame(external, folder / EXTERNAL, {"preparation": key})
-            files = [f"{name}.parquet" for name in FRAMES if getattr(cohort, name) is not None]
-            record = {"key": key, "pool": hash_frame(pool.expression),
-                      "files": {name: sha256(folder / name) for name in (*files, FLOW, DESCRIPTION)}}  # fmt: skip
-            write_text(folder / RECORD, json.dumps(record | {"checksum": key_of(record)}))
-    return record
-
-
-def _record(folder: Path) -> Record:
-    """Return the record of a preparation; an absent or damaged one is as good as none."""
-    try:
-        record = dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError):
-        return {}
-    return record if record.pop("checksum", None) == key_of(record) else {}
-
-
-def _saved(folder: Path, read: Callable[[], Found]) -> Found:
-    """Return what was saved with a cohort; a file that cannot be read is an InputError."""
-    try:
-        return read()
-    except DAMAGE as error:
-        reason = first_line(error)
-        raise InputError(f"{folder}: cannot be read ({reason}): delete the folder and prepare again") from error
-
-
-def saved_flow(profile: Profile, task: Task) -> tuple[pd.DataFrame, str]:
-    """Return a task's counts and whether they are of real or simulated data, as they were saved: nothing is prepared.
-
-    Raises
-    ------
-    InputError
-        When the task's cohort was not prepared, or was damaged since.
-    """
-    folder = Layout(profile.name).cohort(task.id)
-    try:
-        record = _record(folder)
-        _check_files(folder, record, (FLOW, DESCRIPTION))
-        kind = _saved(folder, lambda: json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["data"])
-        return _saved(folder, lambda: pd.read_csv(folder / FLOW)), kind
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"task {task.id}: no cohort in {folder}: run notebook 01 to prepare the data") from error
-
-
-def load_external(profile: Profile, task: Task) -> pd.DataFrame:
-    """Return what the external study of a task measured, lines x drugs; no columns where there is no such study."""
-    path = Layout(profile.name).cohort(task.id) / EXTERNAL
-    record = prepared(profile, task)
-    if not is_done(path, {"preparation": record["key"]}):  # damaged since: make it anew
-        prepared(profile, task, force=True)
-    return load_frame(path)
-
-
-def _cohort_key(profile: Profile, task: Task) -> str:
-    return key_of({"task": replace(task, harmonise="together"), "screen": screen_key(profile, task.screen),
-                   "code": code_version("leaplib.cohorts.prepare"),
-                   "max_perturbations": profile.max_perturbations})  # fmt: skip
 
 
 def prepare(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame, pd.DataFrame]:
@@ -384,7 +308,7 @@ def load_task_splits(profile: Profile, task: Task, cohort: Cohort) -> list[Split
     """Return a task's splits; made once and saved, so that every model and rerun sees the same."""
     folder = Layout(profile.name).processed / "splits"
     identity = {"task": task.id, "cohort": cohort.hash, "n": [profile.n_splits, profile.n_test_sets],
-                "code": code_version("leaplib.cohorts.prepare")}  # fmt: skip
+                "code": code_version(STAGE)}  # fmt: skip
     path = folder / f"task_{task.id}-{key_of(identity)[:12]}.parquet"
     with locked(path):
         if not is_done(path, identity):  # absent, damaged since, or foreign: the seed makes the same again

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
 
-from leaplib.base.errors import DAMAGE, InputError, first_line
+from leaplib.base.errors import InputError
 from leaplib.base.layout import slug
-from leaplib.base.store import read_parquet, save_frame
+from leaplib.base.store import load_frame, save_frame
 from leaplib.cohorts.cohort import Cohort, check_unique
 from leaplib.tasks import Task
 
@@ -22,7 +22,7 @@ N_LEFT_OUT = 10
 N_SUBSETS = 10  # of the xenografts
 XENOGRAFTS = "PDX"
 INNER = ", inner "  # between the name of a split and the number of a fold of its training set
-ROLES = ("train", "test", "left_out")  # in the file
+COLUMNS = ["split", "role", "sample", "number"]  # in the file
 
 
 @dataclass(frozen=True)
@@ -259,29 +259,16 @@ def save_splits(splits: Sequence[Split], path: str | Path, identity: Mapping[str
         rows += [(split.name, "train", sample, fold) for sample, fold in split.folds.items()]
         rows += [(split.name, "test", sample, 0) for sample in split.test]
         rows += [(split.name, "left_out", sample, i) for i, held in enumerate(split.left_out) for sample in held]
-    frame = pd.DataFrame(rows, columns=["split", "role", "sample", "number"])
+    frame = pd.DataFrame(rows, columns=COLUMNS)
     return save_frame(frame, Path(path), identity or {})
 
 
 def load_splits(path: str | Path) -> list[Split]:
     """Read the splits that `save_splits` wrote; a file that is damaged or holds something else is an InputError."""
-    try:
-        frame = read_parquet(Path(path))
-        _check_table(frame)
-        return [_split(str(name), rows) for name, rows in frame.groupby("split", sort=False)]
-    except DAMAGE as error:
-        reason = first_line(error)
-        raise InputError(f"{path}: cannot be read ({reason}): delete it, and the next run makes it again") from error
-
-
-def _check_table(frame: pd.DataFrame) -> None:
-    """Raise ValueError for a table that `save_splits` could not have written."""
-    if frame.empty or frame[["split", "role", "sample", "number"]].isna().any(axis=None):
-        raise ValueError("a split, role, sample or number is missing")
-    if not frame["role"].isin(ROLES).all() or frame["number"].dtype.kind != "i" or frame["number"].min() < 0:
-        raise ValueError(f"a role is none of {', '.join(ROLES)}, or a number is not whole or negative")
-    if frame.duplicated(["split", "role", "sample"])[frame["role"] != "left_out"].any():
-        raise ValueError("a sample is there twice")
+    frame = load_frame(Path(path))
+    if frame.columns.tolist() != COLUMNS:
+        raise InputError(f"{path}: holds no splits: delete it, and the next run makes it again")
+    return [_split(str(name), rows) for name, rows in frame.groupby("split", sort=False)]
 
 
 def _split(name: str, rows: pd.DataFrame) -> Split:

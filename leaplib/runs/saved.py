@@ -1,6 +1,5 @@
 """Saved scores of the models of the tables as one tidy frame: nothing is computed or prepared."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.base.metrics import METRICS
 from leaplib.base.store import key_of, load_frame, provenance
-from leaplib.cohorts.prepare import is_real
+from leaplib.cohorts.prepare import is_real, saved_about
 from leaplib.models.table import CONTROLS, MODELS, with_few_shot
 from leaplib.profiles import PROFILES, Profile
 from leaplib.runs import failures
@@ -128,10 +127,7 @@ def current_results(profile: str, tasks: Sequence[str] | None = None, none_will_
 
 def _saved(profile: str, task: str, what: str) -> str | None:
     """Return an entry of a task's cohort as it is saved, such as its hash."""
-    try:
-        return json.loads((Layout(profile).cohort(task) / "cohort.json").read_text(encoding="utf-8"))[what]
-    except (OSError, ValueError, KeyError):
-        return None
+    return saved_about(profile, task).get(what)
 
 
 def _saved_pools(profile: str) -> set[str | None]:

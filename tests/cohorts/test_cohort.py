@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,30 +28,10 @@ def test_hash_sees_every_value(parts):
 
 def test_save_and_load(cohort, tmp_path):
     loaded = Cohort.load(cohort.save(tmp_path / "cohort"))
-    assert loaded.hash == cohort.hash
+    assert loaded.hash == cohort.hash == loaded.subset().hash  # the second is computed anew
     pd.testing.assert_frame_equal(loaded.response, cohort.response)
-    assert not list(tmp_path.rglob("*.part*"))
-
-
-def test_load_refuses_absent_truncated_and_exchanged_files(cohort, parts, tmp_path):
-    with pytest.raises(InputError, match=r"no cohort\.json"):
+    with pytest.raises(InputError, match="no cohort there: run notebook 01"):
         Cohort.load(tmp_path)
-    folder = cohort.save(tmp_path / "cohort")
-    good = (folder / "response.parquet").read_bytes()
-    (folder / "response.parquet").write_bytes(good[:100])
-    with pytest.raises(InputError, match="delete the folder"):
-        Cohort.load(folder)
-    (parts["response"] + 1).to_parquet(folder / "response.parquet")
-    with pytest.raises(InputError, match=r"do not match cohort\.json"):
-        Cohort.load(folder)
-
-
-def test_load_names_an_unknown_drug(cohort, parts, tmp_path):
-    folder = cohort.save(tmp_path / "cohort")
-    parts["response"].rename(columns={"drug-1": "mystery"}).to_parquet(folder / "response.parquet")
-    with pytest.raises(InputError, match="mystery"):
-        Cohort.load(folder)
-    assert json.loads((folder / "cohort.json").read_text())["hash"] == cohort.hash
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,13 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from leaplib.base.errors import InputError
-from leaplib.cohorts.expression import ExpressionScaler, harmonise, log_tpm, variable_genes
+from leaplib.cohorts.expression import ExpressionScaler, harmonise, variable_genes
 
 
 @pytest.fixture
 def table(rng):
     values = rng.normal(size=(40, 6)) * [1, 5, 3, 0, 2, 4] + 10
     return pd.DataFrame(values, columns=list("ABCDEF"))
-
-
-def test_log_tpm(table):
-    assert log_tpm(pd.DataFrame({"A": [0.0, 1.0, 3.0]}))["A"].tolist() == [0.0, 1.0, 2.0]
-    with pytest.raises(InputError, match="negative expression of gene 'A' in sample 'x'"):
-        log_tpm(pd.DataFrame({"A": [-1.0]}, index=["x"]))
 
 
 def test_most_variable_genes_of_each_source_are_united(table, rng):

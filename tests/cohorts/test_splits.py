@@ -81,7 +81,7 @@ def test_saved_splits_come_back(large, tmp_path):
         assert one.folds.tolist() == other.folds.tolist()
         assert [list(held) for held in one.left_out] == [list(held) for held in other.left_out]
     (tmp_path / "splits.parquet").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="delete it"):
+    with pytest.raises(InputError, match="cannot be read"):
         load_splits(tmp_path / "splits.parquet")
 
 

@@ -24,9 +24,7 @@ KINDS = {
     f"{POOL}/samples.parquet": PRETRAINED[:1],
     f"{PREPARED}/task_2a/expression.parquet": [],
     f"{PREPARED}/task_2a/response.parquet": [],
-    f"{PREPARED}/task_2a/cohort.json": [],
-    f"{PREPARED}/task_2a/flow.csv": [],
-    f"{PREPARED}/task_2a/preparation.json": [],
+    f"{PREPARED}/task_2a/flow.parquet": [],
     f"{PREPARED}/task_2a/external.parquet": [],
     f"{PREPARED}/splits/task_2a": [],
     f"{RESULTS}/external/2a.parquet": [],
@@ -53,7 +51,7 @@ def empty(path):
 def replace(path):
     """Put a file of another kind, well formed, in its place."""
     foreign = {".parquet": f"{RESULTS}/scores/2a/holdout-0/tissue-mean.parquet", ".json": f"{POOL}/damae_0.json",
-               ".csv": f"{PREPARED}/task_2a/cohort.json", ".safetensors": f"{POOL}/damae_1.safetensors"}  # fmt: skip
+               ".csv": f"{POOL}/damae_0.json", ".safetensors": f"{POOL}/damae_1.safetensors"}  # fmt: skip
     source = path.parents[[parent.name for parent in path.parents].index("home")] / foreign[path.suffix]
     shutil.copyfile(source, path)
 
