@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.base.files import atomic_path, sha256, write_text
+from leaplib.base.files import atomic_folder, atomic_path, sha256, write_text
 from leaplib.base.store import is_done, key_of, load_frame, provenance, save_frame
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0]}, index=["x", "y"])
@@ -26,34 +26,34 @@ def test_only_the_same_configuration_is_done(tmp_path):
     assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:50], lambda b: b"", lambda b: b[:-20] + b"x" * 20])
-def test_a_damaged_file_is_not_done_and_says_so_when_read(tmp_path, damage):
+def test_any_wrong_byte_is_found_and_so_is_what_was_cut(tmp_path):
     path = save_frame(FRAME, tmp_path / "frame.parquet", {})
-    path.write_bytes(damage(path.read_bytes()))
-    assert not is_done(path, {})
-    with pytest.raises(InputError, match="makes it anew"):
-        load_frame(path)
+    sound = path.read_bytes()
+    flips = [sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :] for at in range(0, len(sound), 37)]
+    for content in (*flips, sound[:50], b"", sound[:-20] + b"x" * 20):
+        path.write_bytes(content)
+        assert not is_done(path, {})
+        with pytest.raises(InputError, match="makes it anew"):
+            load_frame(path)
 
 
-def test_a_foreign_parquet_is_not_done(tmp_path):
+def test_a_foreign_parquet_and_a_copy_of_another_result_are_not_done(tmp_path):
     FRAME.to_parquet(tmp_path / "foreign.parquet")
     assert provenance(tmp_path / "foreign.parquet") is None
+    save_frame(FRAME, tmp_path / "one.parquet", {}).rename(tmp_path / "other.parquet")
+    assert not is_done(tmp_path / "other.parquet", {})
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = write_text(tmp_path / "a.txt", "old")
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path, folder):
+    old = write_text(tmp_path / "there" / "a.txt", "old")
 
     def fail():
-        with atomic_path(path) as temporary:
-            temporary.write_text("half")
+        with atomic_folder(old.parent) if folder else atomic_path(old) as temporary:
+            (temporary / "a.txt" if folder else temporary).write_text("half")
             raise RuntimeError("disk")
 
     with pytest.raises(RuntimeError, match="disk"):
         fail()
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
-
-
-def test_sha256(tmp_path):
-    write_text(tmp_path / "a", "abc")
-    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert old.read_text() == "old" and sha256(old) == sha256(write_text(tmp_path / "b", "old"))
+    assert sorted(os.listdir(tmp_path)) == ["b", "there"] and os.listdir(old.parent) == ["a.txt"]
