@@ -31,6 +31,7 @@ class Page:
     frame: Callable[[Results], Any]
     draw: Callable[..., pages.Drawn]
     options: Callable[[Results], dict[str, Any]] = lambda results: {}
+    part: str = "scores"  # of the results, which says why there is nothing
 
 
 def _scores(results: Results) -> pd.DataFrame:
@@ -41,7 +42,7 @@ def _flows(results: Results) -> dict[str, pd.DataFrame]:
     flows = results.flows
     lacking = sorted(FLOWS.keys() - set(flows["task"]))
     if lacking:
-        raise InputError(f"task {lacking[0]}: no cohort")
+        raise InputError(results.why("flows") or f"task {lacking[0]}: no cohort")
     parts = {task: flows[flows["task"] == task].drop(columns="task") for task in FLOWS}
     return {task: part if FLOWS[task] is None else part[part["branch"] == FLOWS[task]] for task, part in parts.items()}
 
@@ -77,8 +78,10 @@ FIGURES = {
     "figure_3": Page("03,04,05", _scores, pages.figure_3, _beside),
     "supplementary_figure_1": Page("01", _flows, supplement.supplementary_figure_1),
     "supplementary_figure_2": Page("03", _scores, supplement.supplementary_figure_2, _beside_all),
-    "supplementary_figure_3": Page("03", lambda r: r.external, supplement.supplementary_figure_3, _beside),
-    "supplementary_figure_4": Page("06", lambda r: steps_frame(r.ablations), supplement.supplementary_figure_4),
+    "supplementary_figure_3": Page("03", lambda r: r.external, supplement.supplementary_figure_3, _beside, "external"),
+    "supplementary_figure_4": Page(
+        "06", lambda r: steps_frame(r.ablations), supplement.supplementary_figure_4, part="ablations"
+    ),
     "supplementary_figure_5": Page("03", _scores, supplement.supplementary_figure_5, _beside),
     "supplementary_figure_6": Page("04", _scores, supplement.supplementary_figure_6),
     "supplementary_figure_7": Page("04", _scores, supplement.supplementary_figure_7),
@@ -87,9 +90,11 @@ FIGURES = {
         "02", lambda r: pretraining.learning_curves(r.profile, DRUGS), pages.learning_curves, _kind
     ),
     "damae_codes": Page("02", _code_map, pages.codes, _kind),
-    "ablations_additional": Page("06", _bars, pages.ablation_bars),
-    "ablations_number_of_damaes": Page("06", lambda r: number_frame(r.ablations), pages.number_of_representations),
-    "beyond_leap": Page("10", _gains, pages.beyond_leap),
+    "ablations_additional": Page("06", _bars, pages.ablation_bars, part="ablations"),
+    "ablations_number_of_damaes": Page(
+        "06", lambda r: number_frame(r.ablations), pages.number_of_representations, part="ablations"
+    ),
+    "beyond_leap": Page("10", _gains, pages.beyond_leap, part="candidates"),
 }
 
 
@@ -117,9 +122,9 @@ def figure(name: str, results: Results, **options: Any) -> Figure | Markdown:
         fig, drawn = page.draw(page.frame(results), **page.options(results) | options)
         if _ours(drawn).empty:
             plt.close(fig)
-            raise InputError("nothing is saved")
+            raise InputError(results.why(page.part) or "nothing is saved")
     except InputError as error:
-        return Markdown(f"*Left out: its results are missing.* {error}. `{_command(results, page)}` makes them.")
+        return Markdown(f"*Left out: its results are missing.* {error}: `{_command(results, page)}` makes them.")
     save(fig, drawn, results.profile.name, key)
     return fig
 

@@ -59,6 +59,15 @@ def test_published_values_alone_are_no_figure():
     assert isinstance(draw.figure("supplementary figure 5", results), Markdown)
 
 
+def test_what_cannot_be_read_is_named():
+    results = Results("smoke")
+    path = Layout("smoke").scores("2a", "holdout-0", "LEAP")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1")
+    found = draw.figure("figure 2", results)
+    assert isinstance(found, Markdown) and path.name in found.data
+
+
 def test_figures_by_tissue_and_by_drug():
     scores = pd.concat([make_scores("4a"), make_subset_scores("5a", models=("LEAP", "PS-KNN"))])
     for number, task in ((6, "4a"), (8, "5a")):
