@@ -13,7 +13,7 @@ size : tuple of float
     Width and height in mm; where it is optional, it follows from the content by default.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -225,33 +225,21 @@ def figure_3(
 
 
 @style.styled
-def learning_curves(
-    frame: pd.DataFrame,
-    *,
-    data: str = "real",
-    title: str = "Pretraining of the drug tasks' DAMAEs",
-    size: Size = (style.ONE_COLUMN, 65),
-) -> Drawn:
+def learning_curves(frame: pd.DataFrame, *, data: str = "real", size: Size = (style.ONE_COLUMN, 65)) -> Drawn:
     """Draw the losses of each DAMAE by epoch: representation, epoch, train_loss, validation_loss."""
-    fig, ax = style.figure(*size)
-    representation.learning_curves(ax, frame, title=title)
-    kind = data_of(frame, data)
-    style.data_note(ax, kind)
-    return fig, frame.assign(data=kind)
+    return _alone(representation.learning_curves, frame, data, size, "Pretraining of the drug tasks' DAMAEs")
 
 
 @style.styled
-def codes(
-    frame: pd.DataFrame,
-    *,
-    data: str = "real",
-    n_groups: int = 15,
-    title: str = "Samples in the first of the drug tasks' DAMAEs",
-    size: Size = (120, 80),
-) -> Drawn:
+def codes(frame: pd.DataFrame, *, data: str = "real", size: Size = (120, 80)) -> Drawn:
     """Draw the samples in two components (x, y) of a representation; the largest tissues (group) have colours."""
+    return _alone(representation.codes, frame, data, size, "Samples in the first of the drug tasks' DAMAEs")
+
+
+def _alone(panel: Callable[..., Axes], frame: pd.DataFrame, data: str, size: Size, title: str) -> Drawn:
+    """Draw one panel on a page of its own; `data` is what it rests on where the frame does not say it."""
     fig, ax = style.figure(*size)
-    representation.codes(ax, frame, n_groups=n_groups, title=title)
+    panel(ax, frame, title=title)
     kind = data_of(frame, data)
     style.data_note(ax, kind)
     return fig, frame.assign(data=kind)
