@@ -20,7 +20,7 @@ import leaplib  # before torch: it sets how idle threads wait
 import numpy as np
 import torch
 
-from leaplib.base.device import resolve_device
+from leaplib.base.compute import resolve_device
 from leaplib.base.errors import InputError
 from leaplib.cohorts.expression import ExpressionScaler
 from leaplib.cohorts.prepare import screen_of

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from leaplib.base.device import resolve_device, resolve_precision
+from leaplib.base.compute import resolve_device, resolve_precision
 from leaplib.models.base import Training
 from leaplib.models.networks import Network, PairModels, Pairs, PPMlp, PPTdnn, Recipe, held_out_lines, train
 

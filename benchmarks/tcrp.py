@@ -26,7 +26,7 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from torch.nn.functional import mse_loss, pad
 
-from leaplib.base.device import resolve_device
+from leaplib.base.compute import resolve_device
 from leaplib.base.errors import InputError
 from leaplib.cohorts.prepare import drug_screen
 from leaplib.cohorts.selection import prepare_drugs

@@ -77,7 +77,7 @@ def _numbers(text: str) -> list[int]:
 
 def _chosen(options: argparse.Namespace) -> "list[Job]":
     """Return the jobs that the options ask for."""
-    from leaplib.base.device import resolve_device
+    from leaplib.base.compute import resolve_device
     from leaplib.models.table import MODELS, check_models
     from leaplib.runs.jobs import in_stages, notebook_jobs, task_jobs
     from leaplib.runs.notebooks import find_notebooks, number_of
@@ -147,7 +147,7 @@ def _show_notebooks(options: argparse.Namespace) -> list[str]:
 
 def plan_command(options: argparse.Namespace) -> int:
     """Print the jobs, their states and costs."""
-    from leaplib.base.threads import n_cores
+    from leaplib.base.compute import n_cores
     from leaplib.runs import plan
 
     print(plan.text(_chosen(options), options.cores or [n_cores()], options.list))
@@ -194,7 +194,7 @@ def data_verify(options: argparse.Namespace) -> int:
 
 def fit_command(options: argparse.Namespace) -> int:
     """Fit a model on a user's tables or on a task, and say what was done."""
-    from leaplib.base.device import resolve_device
+    from leaplib.base.compute import resolve_device
     from leaplib.samples.own_samples import fit_to_folder
 
     profile = get_profile(options.profile)

@@ -11,7 +11,7 @@ SETTINGS = {"leaplib.tasks", "leaplib.profiles", "leaplib.models.table", "leapli
 
 
 @lru_cache(maxsize=64)
-def code_version(*modules: str, alone: tuple[str, ...] = ()) -> str:
+def code_version(*modules: str) -> str:
     """Return a hash over modules of leaplib and all others of it that they import, in sixteen hexadecimal digits.
 
     So the code of a stage counts, and that of all stages that it builds on: a mended reader of files makes the cohort
@@ -21,15 +21,13 @@ def code_version(*modules: str, alone: tuple[str, ...] = ()) -> str:
     ----------
     modules : str
         Dotted names, such as "leaplib.models.knn".
-    alone : tuple of str
-        Modules that count without what they import, as those do that bring the others together.
 
     Notes
     -----
     Comments, docstrings and layout do not count: the hash is over the syntax tree. Nor do `SETTINGS`.
     """
     digest = hashlib.sha256()
-    for name in sorted({*_closure(modules), *alone}):
+    for name in sorted(_closure(modules)):
         digest.update(f"{name}\n{_parsed(_text(name))[0]}\n".encode())
     return digest.hexdigest()[:16]
 

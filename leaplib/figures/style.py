@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from leaplib.base.errors import InputError
-from leaplib.base.files import atomic_path
+from leaplib.base.store import atomic_path
 
 STYLE = Path(__file__).with_name("leap.mplstyle")
 SETTINGS: dict[str, Any] = {}

@@ -14,9 +14,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from leaplib.base.errors import DAMAGE, InputError, first_line
-from leaplib.base.files import atomic_path, sha256, write_text
 from leaplib.base.matrices import LARGEST, numeric
-from leaplib.base.store import key_of
+from leaplib.base.store import atomic_path, key_of, sha256, write_text
 from leaplib.cohorts.cohort import check_unique
 
 

@@ -11,8 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from leaplib.base.errors import InputError
-from leaplib.base.files import atomic_folder, write_text
-from leaplib.base.store import load_frame, save_frame
+from leaplib.base.store import atomic_folder, load_frame, save_frame, write_text
 from leaplib.cohorts.cohort import check_unique
 from leaplib.models.base import as_labels, as_matrix, seen
 

@@ -40,7 +40,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 
-from leaplib.base.device import resolve_device, side_by_side
+from leaplib.base.compute import resolve_device, side_by_side
 from leaplib.base.errors import InputError
 from leaplib.models.base import patterns
 from leaplib.models.lasso_newton import INDEPENDENT, solve_paths

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from leaplib.base.device import side_by_side
+from leaplib.base.compute import side_by_side
 
 MIN_LABELS = 4
 """Labelled samples that make a tissue a task: two for the support and two for the query, since the loss of a

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 from torch.nn.utils import parameters_to_vector, skip_init, vector_to_parameters
 
-from leaplib.base.device import resolve_device, resolve_precision, side_by_side
+from leaplib.base.compute import resolve_device, resolve_precision, side_by_side
 from leaplib.base.errors import InputError
 from leaplib.base.progress import progress
 from leaplib.cohorts.splits import N_FOLDS

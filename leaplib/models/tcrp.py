@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.nn.functional import pad
 
-from leaplib.base.device import resolve_device
+from leaplib.base.compute import resolve_device
 from leaplib.base.errors import InputError
 from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training

@@ -19,8 +19,8 @@ from traitlets.config import Config
 from leaplib import sources
 from leaplib.base import store
 from leaplib.base.errors import InputError, first_line
-from leaplib.base.files import atomic_folder, sweep
 from leaplib.base.layout import Layout
+from leaplib.base.store import atomic_folder, sweep
 from leaplib.profiles import get_profile
 from leaplib.runs.notebooks import find_notebooks
 from leaplib.runs.run_log import model_times

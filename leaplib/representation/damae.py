@@ -21,12 +21,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from leaplib.base.device import resolve_device, resolve_precision
+from leaplib.base.compute import resolve_device, resolve_precision
 from leaplib.base.errors import DAMAGE, InputError, first_line
-from leaplib.base.files import atomic_path, sha256, write_text
 from leaplib.base.matrices import finite_matrix, in_order
 from leaplib.base.progress import progress
-from leaplib.base.store import key_of, versions
+from leaplib.base.store import atomic_path, key_of, sha256, versions, write_text
 
 FORMAT = "leaplib.representation.damae/3"
 LEAST = {"n_components": 1, "learning_rate": 1e-30, "batch_size": 2, "max_epochs": 1, "patience": 1}  # others: 0

@@ -19,8 +19,8 @@ from openpyxl.worksheet.worksheet import Worksheet
 from pandas.api.types import is_float_dtype
 from pandas.io.formats.style import Styler
 
-from leaplib.base.files import atomic_path, write_text
 from leaplib.base.layout import Layout
+from leaplib.base.store import atomic_path, write_text
 from leaplib.models.table import CONTROLS, names
 from leaplib.results.external import REPRODUCIBILITY
 

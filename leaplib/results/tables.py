@@ -9,8 +9,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from leaplib.base.errors import InputError
-from leaplib.base.files import atomic_path
 from leaplib.base.layout import Layout
+from leaplib.base.store import atomic_path
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.selection import PDX
 from leaplib.cohorts.splits import XENOGRAFTS

@@ -15,8 +15,8 @@ from distributed import Client, Future, KilledWorker, as_completed
 
 from leaplib.base.code_version import code_version
 from leaplib.base.errors import InputError
-from leaplib.base.files import write_text
 from leaplib.base.layout import Layout
+from leaplib.base.store import write_text
 from leaplib.runs.jobs import Job
 from leaplib.runs.outcomes import Outcome, Runner, do, lost
 from leaplib.runs.plan import estimate

@@ -11,8 +11,8 @@ from typing import TypeVar
 import pandas as pd
 
 from leaplib.base.errors import StorageError, first_line
-from leaplib.base.files import storage, write_text
 from leaplib.base.layout import Layout, slug
+from leaplib.base.store import storage, write_text
 
 Name = TypeVar("Name", bound=Hashable)
 

@@ -15,8 +15,8 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from leaplib.base.errors import InputError, StorageError
-from leaplib.base.files import atomic_path, sweep
 from leaplib.base.layout import Layout, home
+from leaplib.base.store import atomic_path, sweep
 from leaplib.profiles import Profile, get_profile
 from leaplib.runs import failures
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from leaplib.base.compute import limited
 from leaplib.base.errors import StorageError
-from leaplib.base.threads import limited
 from leaplib.runs import failures
 from leaplib.runs.jobs import Job
 from leaplib.runs.run_log import measured

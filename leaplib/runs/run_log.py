@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from leaplib.base.files import storage
 from leaplib.base.layout import Layout
+from leaplib.base.store import storage
 
 COLUMNS = ["time", "job", "kind", "task", "split", "model", "state", "cost", "work", "seconds", "core_seconds",
            "memory_gb", "threads", "host"]  # fmt: skip

@@ -15,11 +15,11 @@ from joblib import Parallel, delayed
 from joblib.externals.loky import process_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
+from leaplib.base.compute import n_cores
 from leaplib.base.errors import InputError, StorageError
-from leaplib.base.files import sweep
 from leaplib.base.layout import Layout, data_folder, home
 from leaplib.base.progress import Progress
-from leaplib.base.threads import n_cores
+from leaplib.base.store import sweep
 from leaplib.runs import failures
 from leaplib.runs.jobs import Job, Unprepared, task_by_task
 from leaplib.runs.outcomes import COMPUTED, FAILED, LOST, PARTLY, Outcome, Runner, do, key_if_any, lost

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from leaplib.base.errors import InputError
-from leaplib.base.files import atomic_folder, sha256, write_text
-from leaplib.base.store import load_frame, save_frame, versions
+from leaplib.base.store import atomic_folder, load_frame, save_frame, sha256, versions, write_text
 from leaplib.cohorts.prepare import load_cohort
 from leaplib.models.gene_models import LEAPPlus, PSRidge
 from leaplib.models.leap import LEAP

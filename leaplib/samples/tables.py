@@ -14,7 +14,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from leaplib.base.errors import InputError, first_line
-from leaplib.base.files import atomic_path
+from leaplib.base.store import atomic_path
 from leaplib.cohorts.cohort import check_unique
 from leaplib.sources.tabular import Place, check_file, read_text_table, refuse_gaps, refuse_repeats
 

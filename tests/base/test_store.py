@@ -4,8 +4,17 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.base.files import atomic_folder, atomic_path, sha256, write_text
-from leaplib.base.store import is_done, key_of, load_frame, provenance, save_frame
+from leaplib.base.store import (
+    atomic_folder,
+    atomic_path,
+    is_done,
+    key_of,
+    load_frame,
+    provenance,
+    save_frame,
+    sha256,
+    write_text,
+)
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0]}, index=["x", "y"])
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from leaplib.__main__ import main
 from leaplib.base.errors import InputError
-from leaplib.base.files import atomic_folder
+from leaplib.base.store import atomic_folder
 from leaplib.report.report import build_report, clean, data_of, duration
 
 EVIL = "<script>alert('drug')</script>"

@@ -13,8 +13,8 @@ import pytest
 from distributed import Client, LocalCluster
 
 from leaplib.base.errors import InputError, StorageError
-from leaplib.base.files import write_text
 from leaplib.base.layout import Layout
+from leaplib.base.store import write_text
 from leaplib.profiles import get_profile
 from leaplib.results.scores import load_scores
 from leaplib.runs import cluster, failures
