@@ -35,7 +35,7 @@ def thirds(ax: Axes, frame: pd.DataFrame, *, title: str = "", ylabel: str = "Obs
         look: dict[str, Any] = {"s": 5, "edgecolor": "white", "linewidth": 0.2, "zorder": 2}
         ax.scatter(across, values, color=colour, label=f"_{group}", **look)
         style.box(ax, place, values, 0.62)
-    ax.set(xticks=range(len(TINTS)), xticklabels=list(TINTS), xlim=(-0.62, len(TINTS) - 0.38))
+    ax.set(xticks=range(len(TINTS)), xticklabels=list(TINTS), xlim=(-0.5, len(TINTS) - 0.5))
     ax.set(xlabel="Third by prediction", ylabel=ylabel)
     return ax
 
