@@ -3,8 +3,9 @@
 `import leaplib as lp` has all that a notebook calls, each name loaded when it is first used:
 
 - data: `status`, `cohort`, `splits`, `embed`, `lost`, `PROFILES`, `TASKS`;
-- runs: `run`, `run_ablations`, `run_candidates`; `run_task` and `run_variants` for one task;
-- results: `Results`, `table`, `save_tables`, `verdict`, `claims`, `figure`, and `pages`, `style` to adapt figures;
+- runs: `run`, `run_ablations`, `run_candidates`;
+- results: `Results`, `table`, `save_tables`, `verdict`, `claims`, `figure`, and `pages`,
+  `supplement`, `style` to adapt figures;
 - models: `LEAP`, `PSRidge`, `LEAPPlus`, `PSKNN`, `PSLasso`, `DAMAE`;
 - own samples: `own`, `biomarkers`, `known_positives`, `stratification`, `uncertainty`.
 """
@@ -21,6 +22,7 @@ __version__ = "0.7.0"
 
 ROOMS = {
     "base.errors": ("InputError",),
+    "base.layout": ("Layout",),
     "base.metrics": ("spearman",),
     "base.store": ("versions",),
     "profiles": ("PROFILES", "get_profile"),
@@ -30,20 +32,22 @@ ROOMS = {
     "cohorts.expression": ("ExpressionScaler",),
     "cohorts.prepare": ("cohort", "describe_lost", "lost", "splits"),
     "representation.damae": ("DAMAE",),
-    "representation.pretraining": ("domain_mixing", "embed", "tissue_agreement"),
+    "representation.pretraining": ("domain_mixing", "embed", "learning_curves", "tissue_agreement"),
     "models.gene_models": ("LEAPPlus", "PSRidge"),
     "models.knn": ("PSKNN",),
     "models.lasso": ("PSLasso",),
     "models.leap": ("LEAP",),
     "models.table": ("hyper_parameters",),
-    "figures.draw": ("figure",),
     "results.claims": ("claims",),
     "results.comparisons": ("compare_models",),
     "results.external": ("reproducibility",),
     "results.load": ("Results",),
+    "figures.draw": ("drawn", "figure", "save_figure"),
+    "results.printing": ("latex",),
     "results.tables": ("TABLES", "save_tables", "table", "tidy"),
     "results.verdicts": ("verdict",),
-    "runs.experiment": ("run", "run_ablations", "run_candidates", "run_task", "run_variants"),
+    "runs.ablations": ("ABLATION_TASKS", "TUNING_TASKS"),
+    "runs.experiment": ("run", "run_ablations", "run_candidates"),
     "runs.notebooks": ("describe",),
 }
 """Where each public name stands."""

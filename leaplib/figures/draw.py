@@ -125,18 +125,18 @@ def figure(name: str, results: Results, **options: Any) -> Figure | Markdown:
             raise InputError(results.why(page.part) or "nothing is saved")
     except InputError as error:
         return Markdown(f"*Left out: its results are missing.* {error}: `{_command(results, page)}` makes them.")
-    save(fig, drawn, results.profile.name, key)
+    save_figure(fig, drawn, results.profile.name, key)
     return fig
 
 
-def save(fig: Figure, data: pd.DataFrame, profile_name: str, name: str) -> list[Path]:
+def save_figure(fig: Figure, data: pd.DataFrame, profile_name: str, name: str) -> list[Path]:
     """Write a figure (PDF, SVG, PNG) and what it draws (CSV) to the profile's figures folder, and close it."""
     paths = style.save_figure(fig, data, Layout(profile_name).figures, name)
     plt.close(fig)  # a notebook shows it by naming it, once
     return paths
 
 
-def summary(results: Results) -> pd.DataFrame:
+def drawn(results: Results) -> pd.DataFrame:
     """Return what is drawn of a profile: figure, tasks, data, file (or the command that makes what is missing)."""
     found = []
     for name, page in FIGURES.items():

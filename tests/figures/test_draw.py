@@ -40,7 +40,7 @@ def test_a_figure_is_drawn_of_results_saved_and_returned():
     assert set(csv("figure_3")["task"]) == {"2a", "4b"}
     folder = Layout("smoke").figures
     assert {path.name for path in folder.iterdir()} == {f"figure_3.{kind}" for kind in ("pdf", "svg", "png", "csv")}
-    table = draw.summary(Results("smoke")).set_index("figure")
+    table = draw.drawn(Results("smoke")).set_index("figure")
     assert table.loc["figure_3"].tolist() == ["2a, 4b", "simulated", str(folder / "figure_3.pdf")]
     assert table.loc["figure_2", "file"] == "left out: leap run --profile smoke --notebooks 03"
 

@@ -259,7 +259,7 @@ def test_a_saved_figure_is_the_same_twice_and_its_csv_is_what_is_drawn(scores, p
     read = []
     for _ in range(2):
         fig, drawn = pages.figure_2(scores, "1a", published)
-        paths = draw.save(fig, drawn, "smoke", "figure_2")
+        paths = draw.save_figure(fig, drawn, "smoke", "figure_2")
         read.append([path.read_bytes() for path in paths])
     assert read[0] == read[1]
     folder = tmp_path / "figures" / "smoke"

@@ -169,7 +169,7 @@ def test_leap_beats_its_rivals_and_shuffled_labels_are_worth_nothing(smoke_run):
 def test_every_saved_figure_is_shown_in_its_notebook(smoke_run):
     for path in (smoke_run / "notebooks/executed/smoke").glob("*.ipynb"):
         for cell in nbformat.read(path, as_version=4).cells:
-            if cell.cell_type == "code" and ("draw.save(" in cell.source or "draw.figure(" in cell.source):
+            if cell.cell_type == "code" and ("lp.save_figure(" in cell.source or "lp.figure(" in cell.source):
                 shown = [output for output in cell.outputs if "image/png" in output.get("data", {})]
                 assert len(shown) == 1, f"{path.name}: {cell.source}"
 
