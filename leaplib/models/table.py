@@ -82,8 +82,6 @@ CONTROLS = {
 }
 BY_NAME = {model.name: model for model in MODELS.values()}
 FEW_SHOT = " (10-shot)"
-N_FEW_SHOT_SETS = 10
-"""Test sets on which few-shot models are fine-tuned (paper, Methods, "Challenge II")."""
 
 ELSEWHERE = ("random_state", "device", "n_jobs", "precision", "grid", "ensemble")
 """Parameters that say nothing of the model, stand in a column of their own, or are for the ablations."""

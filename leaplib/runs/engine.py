@@ -25,7 +25,7 @@ from leaplib.cohorts.splits import INNER, SEED, XENOGRAFTS, Split, inner_splits,
 from leaplib.models.base import Regressor
 from leaplib.models.leap import average
 from leaplib.models.naive import shuffle_labels
-from leaplib.models.table import BY_NAME, N_FEW_SHOT_SETS
+from leaplib.models.table import BY_NAME
 from leaplib.profiles import Profile
 from leaplib.representation.damae import DAMAE
 from leaplib.representation.pretraining import Embedding, embedding_key, standardised_key
@@ -35,6 +35,9 @@ from leaplib.runs.recipes import CODE, ESTIMATORS, SAMPLES, SHUFFLED, TRANSFORME
 from leaplib.runs.scopes import Origin, Source, encode, origins_of, sources_of, used
 from leaplib.runs.scoring import score_few_shot, score_split, without_prediction
 from leaplib.tasks import Task
+
+N_FEW_SHOT_SETS = 10
+"""Test sets on which few-shot models are fine-tuned (paper, Methods, "Challenge II")."""
 
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
 N_DIRECTIONS = 20
