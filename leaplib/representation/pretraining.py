@@ -143,9 +143,10 @@ def standardised_key(profile: Profile, task: Task) -> str:
     return key_of({name: value for name, value in _configuration(profile, task).items() if name != "damae"})
 
 
-def learning_curves(profile: Profile, task: Task) -> pd.DataFrame:
+def learning_curves(profile: Profile | str, task: Task | str) -> pd.DataFrame:
     """Return the losses of each DAMAE of a task's pool: representation, epoch, train_loss, validation_loss."""
-    parts = [frame.assign(representation=seed) for seed, frame in enumerate(_saved(profile, task, "history"))]
+    saved = _saved(get_profile(profile), get_task(task), "history")
+    parts = [frame.assign(representation=seed) for seed, frame in enumerate(saved)]
     return pd.concat(parts, ignore_index=True)
 
 
