@@ -146,7 +146,8 @@ def test_a_pool_is_harmonised_on_genes_chosen_before():
     assert per_domain.expression.shape[1] < plain.expression.shape[1]
     expected = harmonise(plain.expression[per_domain.expression.columns], plain.domain, "per domain")
     pd.testing.assert_frame_equal(per_domain.expression, expected)
-    assert per_domain.n_genes == per_domain.expression.shape[1] and per_domain.name != plain.name
+    assert per_domain.n_genes == per_domain.expression.shape[1]
+    assert len({data.pool_name(TINY, harmonised(TASK, how)) for how in ("together", "per domain", "combat")}) == 3
 
 
 def test_no_response_reaches_the_representations(monkeypatch):

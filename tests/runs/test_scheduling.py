@@ -260,7 +260,7 @@ def test_stages_and_names(home):
     assert len({job.id for job in found}) == len(found)
     assert [job.stage for job in found] == sorted(job.stage for job in found)
     assert {job.kind for job in found if job.stage == 0} == {"pretrain"}
-    assert {job.model for job in found if job.stage == 2} == {"LEAP"}
+    assert {job.where["model"] for job in found if job.stage == 2} == {"LEAP"}
     assert sum(job.gpu for job in found) == 2 + 2 * 2 + 1  # DAMAEs, members of LEAP on two splits, shuffled on one
 
 
