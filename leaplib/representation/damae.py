@@ -67,7 +67,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
     """Data-augmented masked autoencoder, an estimator of scikit-learn; its parameters are explained beside them.
 
     One seed drives holdout, weights, batches, corruption, noise and dropout, whatever else is trained. Two trainings
-    from a seed are equal up to the rounding of sums: on a CPU to the bit where threads and libraries are the same.
+    from a seed are equal up to the rounding of sums.
 
     Attributes
     ----------
