@@ -35,7 +35,7 @@ class PSElasticNet(Tuned):
     random_state : int
         Seed of the folds when `fit` is not given any.
     ensemble : {"folds", "refit"}
-        As `leaplib.models.DualRidge`.
+        As `DualRidge`.
     """
 
     fold_model: ClassVar = LinearModels

@@ -71,7 +71,7 @@ class GeneModel(ExpressionModel):
 class PSRidge(GeneModel):
     """Perturbation-specific ridge regression on the genes themselves: what LEAP has to surpass.
 
-    Genes are chosen and standardised as for LEAP; `leaplib.models.DualRidge` does the rest.
+    Genes are chosen and standardised as for LEAP; `DualRidge` does the rest.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class PSRidge(GeneModel):
 class LEAPPlus(GeneModel):
     """LEAP+: kernel regression that shares strength between perturbations, on rank scores of the responses.
 
-    `leaplib.models.SharedKernelRidge` on the standardised genes that LEAP sees.
+    `SharedKernelRidge` on the standardised genes that LEAP sees.
 
     Parameters
     ----------
