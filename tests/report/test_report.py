@@ -200,7 +200,7 @@ def test_colours_of_tables_stay_and_style_sheets_that_load_something_go(run, rul
     nbformat.write(notebook, run / "notebooks/executed/smoke/02_t.ipynb")
     page = page_of(build_report("smoke").parent, "notebooks/02_t.html")
     sheet = page.head.style.get_text()
-    assert "background-color: #dcf3e5" in sheet and "#T_a" not in sheet
+    assert "background-color: #dcf3e5" in sheet and "#T_a td" not in sheet
     assert page.find(id=re.search(r"#(T_\w+_row0_col0)", sheet)[1]).get_text() == "holds"
 
 
