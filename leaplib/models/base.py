@@ -270,7 +270,12 @@ class Regressor(BaseEstimator):
             raise InputError(f"{folder}: holds a {name}, not a {cls.__name__}: load it with its own class")
         if not whole:
             raise InputError(f"{folder}: its files do not belong together, or one was changed: save the model again")
-        model = cls(**meta["parameters"])
+        try:
+            model = cls(**meta["parameters"])
+        except TypeError as error:
+            raise InputError(
+                f"{folder}: saved by another version of leaplib ({error}): fit and save it again"
+            ) from error
         model.n_features_in_, model.perturbations_ = meta["n_features"], pd.Index(meta["perturbations"])
         model._restore(arrays)
         return model

@@ -127,3 +127,12 @@ def test_folds_that_are_not_numbered_from_0_are_refused(problem):
             PSLasso().fit(x, y, wrong)
     with pytest.raises(InputError, match="without gaps"):
         PSLasso().fit(x, y, folds + 1)
+
+
+def test_a_model_saved_by_another_version_is_refused_in_one_line(tmp_path, rng, monkeypatch):
+    model = PSLasso(n_alphas=3).fit(rng.normal(size=(30, 4)), rng.normal(size=(30, 2)))
+    parameters = model.get_params()
+    monkeypatch.setattr(PSLasso, "get_params", lambda self, deep=True: parameters | {"device": "cpu"})
+    model.save(tmp_path / "model")
+    with pytest.raises(InputError, match=r"saved by another version of leaplib .*'device'"):
+        PSLasso.load(tmp_path / "model")
