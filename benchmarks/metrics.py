@@ -2,20 +2,22 @@
 
     python benchmarks/metrics.py [--json out.json] [--samples 204] [--perturbations 1539] [--missing 0.2]
 
-The peer goes over the perturbations and calls `scipy.stats.spearmanr` and `pearsonr` (and numpy's mean for the
-squared error) on the measured samples. Both must agree to 1e-12.
+The peer goes over the perturbations and calls `scipy.stats.spearmanr` and `pearsonr` (scikit-learn's `roc_auc_score`
+for the AUROC, numpy's mean for the squared error) on the measured samples. Both must agree to 1e-12.
 
-JSON keys: `speedup_vs_loop` (all three metrics together), `speedup_vs_loop_spearman`, `_pearson`, `_mse`,
+JSON keys: `speedup_vs_loop` (all metrics together), `speedup_vs_loop_spearman`, `_pearson`, `_mse`, `_auroc`,
 `max_difference`, `samples`, `perturbations`, `missing`.
 """
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable
 
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import roc_auc_score
 
 from leaplib.base.metrics import METRICS
 
@@ -31,6 +33,9 @@ def loop(metric: Callable[..., float], truth: np.ndarray, prediction: np.ndarray
 PEERS: dict[str, Callable[..., float]] = {
     "spearman": lambda truth, prediction: spearmanr(truth, prediction).statistic,
     "pearson": lambda truth, prediction: pearsonr(truth, prediction).statistic,
+    "auroc": lambda truth, prediction: roc_auc_score(
+        truth >= np.sort(truth)[len(truth) - math.ceil(len(truth) / 10)], prediction
+    ),
     "mse": lambda truth, prediction: np.mean((truth - prediction) ** 2),
 }
 

@@ -1,4 +1,4 @@
-"""Spearman, Pearson and mean squared error over samples x perturbations, with missing labels.
+"""Spearman, Pearson, mean squared error and AUROC of responders over samples x perturbations, with missing labels.
 
 A pair counts where the truth is measured (not NaN). Degenerate cases are decided here, once for all:
 
@@ -9,9 +9,13 @@ A pair counts where the truth is measured (not NaN). Degenerate cases are decide
   precision that they came in: what rounding adds to a constant is not an order.
 - A prediction that is NaN or infinite where the truth is measured is a failure of the model, hence an error.
 - Ties share the mean of their ranks.
+- Responders are the best tenth of a perturbation's measured samples by truth, rounded up, and all that tie with the
+  last of them. With fewer than two responders, or fewer others than responders, their AUROC is NaN; that of a constant
+  prediction is 0.5. Which end is the best follows from the label (`LOW_RESPONDS`).
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,6 +24,9 @@ from leaplib.base.errors import InputError
 
 ROUNDING_ERRORS = 16
 BLOCK = 2**15  # values worked on at once
+RESPONDERS, MIN_RESPONDERS = 10, 2  # one in so many responds; fewer than so many are no group
+LOW_RESPONDS = ("AUC", "gene effect")
+"""Labels that are low where a sample responds; all others (AAC, 1 - AUC, gene dependency) are high there."""
 
 
 def spearman(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -42,12 +49,27 @@ def spearman(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     InputError
         If shapes do not fit, the truth is infinite, or a prediction of a measured pair is not finite.
     """
-    return _correlation(truth, prediction, _centred_ranks)
+    return _by_blocks(truth, prediction, _centred_ranks, _centred_ranks, _cosine)
 
 
 def pearson(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """Pearson's correlation of each perturbation; arguments, result and errors as in `spearman`."""
-    return _correlation(truth, prediction, _centred)
+    return _by_blocks(truth, prediction, _centred, _centred, _cosine)
+
+
+def auroc(truth: np.ndarray, prediction: np.ndarray, low_responds: bool = False) -> np.ndarray:
+    """Area under the ROC curve of each perturbation: how well predictions tell its responders from other samples.
+
+    Arguments and errors as in `spearman`; `low_responds` where low labels are responses.
+
+    Returns
+    -------
+    array of float64, (..., L)
+        In [0, 1]; 0.5 for a constant prediction, NaN where responders are too few or too many (see above).
+    """
+    if low_responds:
+        truth, prediction = -np.asarray(truth, dtype=float), -np.asarray(prediction, dtype=float)
+    return _by_blocks(truth, prediction, _responders, _centred_ranks, _area)
 
 
 def mse(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -62,11 +84,18 @@ def mse(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 
 
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "spearman": spearman, "pearson": pearson, "mse": mse}  # fmt: skip
+    "spearman": spearman, "pearson": pearson, "mse": mse, "auroc": auroc}  # fmt: skip
+OVERALL = ("spearman", "pearson", "mse")
+"""Metrics that are also taken over all pairs at once; responders are those of one perturbation."""
+
+
+def metrics_of(label: str) -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
+    """Return `METRICS` for a label (`leaplib.tasks.Task.label`)."""
+    return METRICS | ({"auroc": partial(auroc, low_responds=True)} if label in LOW_RESPONDS else {})
 
 
 def overall(truth: pd.DataFrame | np.ndarray, prediction: pd.DataFrame | np.ndarray) -> dict[str, float]:
-    """Return the three metrics over all measured pairs at once.
+    """Return the metrics over all measured pairs at once (`OVERALL`).
 
     Parameters
     ----------
@@ -76,16 +105,18 @@ def overall(truth: pd.DataFrame | np.ndarray, prediction: pd.DataFrame | np.ndar
     truth, prediction = _aligned(truth, prediction)
     measured = ~np.isnan(truth)
     pairs = truth[measured][:, None], prediction[measured][:, None]
-    return {name: float(metric(*pairs)[0]) for name, metric in METRICS.items()}
+    return {name: float(METRICS[name](*pairs)[0]) for name in OVERALL}
 
 
-def score(truth: pd.DataFrame, prediction: pd.DataFrame) -> pd.DataFrame:
+def score(truth: pd.DataFrame, prediction: pd.DataFrame, label: str = "AAC") -> pd.DataFrame:
     """Return the metrics of each perturbation as a tidy frame.
 
     Parameters
     ----------
     truth, prediction : DataFrame, samples x perturbations
         Matched by name; the prediction may hold more rows and columns than the truth.
+    label : str
+        What the truth is: it tells which samples respond.
 
     Returns
     -------
@@ -100,7 +131,7 @@ def score(truth: pd.DataFrame, prediction: pd.DataFrame) -> pd.DataFrame:
     values, predicted = _aligned(truth, prediction)
     n = (~np.isnan(values)).sum(0)
     frames = []
-    for name, metric in METRICS.items():
+    for name, metric in metrics_of(label).items():
         columns = {"perturbation": truth.columns, "metric": name, "value": metric(values, predicted), "n": n}
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
@@ -140,8 +171,9 @@ def _checked(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.
     return truth, prediction
 
 
-def _correlation(truth: np.ndarray, prediction: np.ndarray, side: Callable) -> np.ndarray:
-    """Return the cosine of what `side` makes of both, in blocks of perturbations that fit the cache."""
+def _by_blocks(truth: np.ndarray, prediction: np.ndarray, of_truth: Callable, of_prediction: Callable,
+               joined: Callable) -> np.ndarray:  # fmt: skip
+    """Join what is made of truth and prediction, in blocks of perturbations that fit the cache."""
     truth, prediction = _checked(truth, prediction)
     precisions = np.finfo(truth.dtype).eps, np.finfo(prediction.dtype).eps
     truth = truth.astype(np.float64)
@@ -152,12 +184,12 @@ def _correlation(truth: np.ndarray, prediction: np.ndarray, side: Callable) -> n
     width = max(1, BLOCK // max(1, truth.shape[-2]))
     for start in range(0, truth.shape[-1], width):
         part = slice(start, start + width)
-        shared = side(truth[:, part], precisions[0]) if truth.ndim == 2 else None
+        shared = of_truth(truth[:, part], precisions[0]) if truth.ndim == 2 else None
         for index in np.ndindex(lead):
             known, predicted = truths[index][:, part], predictions[index][:, part]
-            one = shared or side(known, precisions[0])
-            other = side(predicted + 0 * known, precisions[1])  # NaN where the truth is
-            result[index][part] = _cosine(*one, *other)
+            one = shared or of_truth(known, precisions[0])
+            other = of_prediction(predicted + 0 * known, precisions[1])  # NaN where the truth is
+            result[index][part] = joined(*one, *other)
     return result
 
 
@@ -168,6 +200,23 @@ def _cosine(truth: np.ndarray, constant_truth: np.ndarray, prediction: np.ndarra
     size = np.sqrt(truths) * np.sqrt(predictions)
     cosine = np.einsum("nl,nl->l", truth, prediction) / np.where(constant | constant_truth, 1, size)
     return np.where(constant_truth, np.nan, np.where(constant, 0, cosine.clip(-1, 1)))
+
+
+def _area(chosen: np.ndarray, pairs: np.ndarray, ranks: np.ndarray, constant: np.ndarray) -> np.ndarray:
+    """Return the AUROC of each column: one half, and by how much responders rank above others."""
+    above = np.einsum("nl,nl->l", chosen, ranks) / np.where(pairs, pairs, 1)  # sums of halves are exact in any order
+    return np.where(pairs == 0, np.nan, np.where(constant, 0.5, 0.5 + above))
+
+
+def _responders(values: np.ndarray, precision: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1 where a sample responds, else 0, and the pairs of responders and others; 0 where there are no groups."""
+    n, ordered = (~np.isnan(values)).sum(0), np.sort(values, axis=0)  # NaN comes last
+    low, cut, high = (np.take_along_axis(ordered, np.maximum(place, 0)[None], 0)[0]
+                      for place in (0 * n, n - -(-n // RESPONDERS), n - 1))  # fmt: skip
+    chosen = values >= cut
+    responders = chosen.sum(0)
+    too_few = (responders < MIN_RESPONDERS) | (n - responders < responders)
+    return chosen.astype(float), np.where(too_few | _constant(low, high, precision), 0, responders * (n - responders))
 
 
 def _centred(values: np.ndarray, precision: float) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,10 @@ DIGITS = 4
 ORDER = [REPRODUCIBILITY, *CONTROLS.values(), *names()]
 FILE = "supplementary_tables.xlsx"
 AAC = "; AAC, AUC: area above, and under, the dose-response curve"
-SCORES = "; mean (SD) over splits (on xenografts, over subsets), best model of each task and metric in bold"
+SCORES = (
+    "; mean (SD) over splits (on xenografts, over subsets), best model of each task and metric in bold; AUROC: of "
+    "responders, the best tenth of the tested samples"
+)
 TITLES = {
     "table_1": "Tasks, with the counts of this run beside the paper's" + AAC,
     "supplementary_table_1": "Studies, each after its own selection rules, beside the paper's counts" + AAC,
@@ -49,7 +52,7 @@ TITLES = {
     "correlations within training sets (inner) and on their test sets (test)",
 }
 LEVELS = {"per_perturbation": "", "overall": "overall "}
-METRICS = {"spearman": "Spearman", "pearson": "Pearson", "mse": "MSE"}
+METRICS = {"spearman": "Spearman", "pearson": "Pearson", "auroc": "AUROC", "mse": "MSE"}
 KEYS = ("group", "task", "step", "name", "strategy", "drug", "model")
 WORDS = {"compared_with": "against", "low": "95% interval", "p_holm": "p (Holm)", "core_seconds": "core-seconds",
          "p_perturbations_holm": "p over perturbations", "p_splits_holm": "p over splits",

@@ -22,6 +22,7 @@ COMPARED = (REFERENCE, "PS-LASSO", "PS-RIDGE", "LEAP+")
 N_CHOSEN_ON, N_INNER = 1, 3
 """Training sets, and folds of each, on which notebook 10 chooses."""
 COLUMNS = ["task", "candidate", "split", "perturbation", "metric", "value", "seconds", "data"]
+REPORTED = ("spearman", "pearson", "auroc")
 GROUP = "candidates"
 
 
@@ -107,7 +108,7 @@ def load_candidates(profile: Profile, task: Task, names: Sequence[str], n_splits
         took, and without what makes the features), data.
     """
     run = run_of(profile, task)
-    gaps = [(name, metric) for name in run.cohort.response for metric in ("spearman", "pearson")]
+    gaps = [(name, metric) for name in run.cohort.response for metric in REPORTED]
     nothing = pd.DataFrame(gaps, columns=["perturbation", "metric"]).assign(value=np.nan, seconds=np.nan)
     frames = []
     for split in candidate_splits(run, n_splits, n_inner):
@@ -116,7 +117,7 @@ def load_candidates(profile: Profile, task: Task, names: Sequence[str], n_splits
             if rows is None:
                 rows = nothing
             else:
-                rows = rows[(rows["perturbation"] != "") & (rows["test_set"] == -1) & (rows["metric"] != "mse")]
+                rows = rows[(rows["perturbation"] != "") & (rows["test_set"] == -1) & rows["metric"].isin(REPORTED)]
             frames.append(rows.assign(task=task.id, candidate=candidate.name, split=split.name, data=run.cohort.data))
     return pd.concat(frames, ignore_index=True)[COLUMNS]
 
@@ -124,5 +125,5 @@ def load_candidates(profile: Profile, task: Task, names: Sequence[str], n_splits
 def no_scores(names: Sequence[str], task: str, data: str) -> pd.DataFrame:
     """Return a table as `load_candidates` for a task that could not be prepared: one gap a candidate."""
     rows = [(task, name, UNPREPARED, "", metric, np.nan, np.nan, data) for name in names
-            for metric in ("spearman", "pearson")]  # fmt: skip
+            for metric in REPORTED]  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -346,7 +346,7 @@ class TaskRun:
             save_frame(prediction, self.path("predictions", split, recipe), configuration, without)
         if recipe.name:
             score = score_split if prediction.index.nlevels == 1 else score_few_shot
-            scores = score(self.cohort.response.loc[split.test], prediction, split)
+            scores = score(self.cohort.response.loc[split.test], prediction, split, self.cohort.label)
             scores = scores.assign(seconds=seconds) if recipe.group else scores
             save_frame(scores, self.path("scores", split, recipe), configuration, without)
 

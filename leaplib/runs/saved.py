@@ -8,7 +8,7 @@ import pandas as pd
 
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
-from leaplib.base.metrics import METRICS
+from leaplib.base.metrics import METRICS, OVERALL
 from leaplib.base.store import key_of, load_frame, provenance
 from leaplib.cohorts.prepare import is_real, saved_about
 from leaplib.models.table import CONTROLS, MODELS, with_few_shot
@@ -54,7 +54,8 @@ def gaps_of(profile: str, tasks: Sequence[str] | None = None) -> list[Part]:
 
     Of a task whose data could not be prepared all models are missing, on a split named `UNPREPARED`.
     """
-    rows = [(level, "", 0, metric, np.nan) for level in ("per_perturbation", "overall") for metric in METRICS]
+    levels = {"per_perturbation": METRICS, "overall": OVERALL}
+    rows = [(level, "", 0, metric, np.nan) for level, metrics in levels.items() for metric in metrics]
     nothing = pd.DataFrame(rows, columns=SCORE_COLUMNS)
     found: list[Part] = []
     for failure in failures.recorded(profile):

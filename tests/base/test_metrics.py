@@ -4,11 +4,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import roc_auc_score
 
 from leaplib.base.errors import InputError
-from leaplib.base.metrics import METRICS, mse, overall, pearson, score, spearman
+from leaplib.base.metrics import METRICS, OVERALL, auroc, mse, overall, pearson, score, spearman
 
 TOLERANCE = 1e-12
+
+
+def by_sklearn(truth, prediction):
+    """Responders are counted one by one."""
+    best = sorted(truth, reverse=True)[: -(-len(truth) // 10)]
+    responds = np.array([value >= best[-1] for value in truth])
+    if responds.sum() < 2 or (~responds).sum() < responds.sum():
+        return np.nan
+    return roc_auc_score(responds, prediction)
 
 
 def by_scipy(metric, truth, prediction):
@@ -18,6 +28,8 @@ def by_scipy(metric, truth, prediction):
         t, p = t[~np.isnan(t)], p[~np.isnan(t)]
         if metric == "mse":
             values.append(np.mean((t - p) ** 2) if len(t) else np.nan)
+        elif metric == "auroc":
+            values.append(by_sklearn(t, p) if len(t) else np.nan)
         elif len(t) < 2 or np.ptp(t) == 0:
             values.append(np.nan)
         elif np.ptp(p) == 0:
@@ -35,15 +47,15 @@ def with_gaps(rng, n=60, n_perturbations=40, missing=0.3):
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("missing", [0.0, 0.3, 0.95])
-def test_equals_scipy(rng, metric, missing):
+def test_equals_scipy_and_sklearn(rng, metric, missing):
     truth, prediction = with_gaps(rng, missing=missing)
     expected = by_scipy(metric, truth, prediction)
     np.testing.assert_allclose(METRICS[metric](truth, prediction), expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 @settings(max_examples=150)
-@given(st.lists(st.tuples(st.none() | st.integers(-3, 3), st.integers(-2, 2)), min_size=1, max_size=12))
-def test_equals_scipy_on_small_and_degenerate_columns(pairs):
+@given(st.lists(st.tuples(st.none() | st.integers(-3, 3), st.integers(-2, 2)), min_size=1, max_size=25))
+def test_equals_scipy_and_sklearn_on_small_and_degenerate_columns(pairs):
     truth = np.array([[np.nan if t is None else t] for t, _ in pairs], dtype=float)
     prediction = np.array([[p] for _, p in pairs], dtype=float)
     for name, metric in METRICS.items():
@@ -70,6 +82,7 @@ def test_constant_and_missing_columns_are_as_decided(rng):
         found = metric(truth, prediction)
         assert found[:2].tolist() == [0, 0] and np.isnan(found[2:4]).all() and abs(found[4]) == pytest.approx(1)
     assert np.isnan(mse(truth, prediction)).tolist() == [False] * 5
+    assert auroc(truth, prediction)[:2].tolist() == [0.5, 0.5]
     assert np.isnan(mse(np.full((3, 1), np.nan), np.ones((3, 1)))).all()
 
 
@@ -82,6 +95,26 @@ def test_rounding_noise_on_a_constant_is_no_order(rng, dtype):
     assert spearman(truth, noisy)[0] == 0
     assert pearson(truth, noisy)[0] == 0
     assert np.isnan(spearman(noisy, truth))[0]
+
+
+def test_responders_are_at_the_end_that_the_label_says(rng):
+    truth, prediction = with_gaps(rng)
+    low = auroc(truth, prediction, low_responds=True)
+    np.testing.assert_allclose(low, by_scipy("auroc", -truth, -prediction), atol=TOLERANCE)
+    frames = pd.DataFrame(truth).rename(columns=str), pd.DataFrame(prediction).rename(columns=str)
+    for label, expected in (("AAC", auroc(truth, prediction)), ("AUC", low), ("gene effect", low),
+                            ("gene dependency", auroc(truth, prediction))):  # fmt: skip
+        np.testing.assert_array_equal(score(*frames, label).query("metric == 'auroc'")["value"], expected)
+
+
+def test_responders_that_tie_all_count_unless_they_are_the_most():
+    truth = np.array([3, 2, 2, *[0.0] * 17])[:, None]  # a tenth is two, and a third ties with the second
+    prediction = np.array([5, 4, 0, *range(1, 18)])[:, None]
+    responds = truth[:, 0] >= 2
+    assert auroc(truth, prediction)[0] == pytest.approx(roc_auc_score(responds, prediction[:, 0]))
+    assert np.isnan(auroc(np.minimum(truth, 0), prediction)[0])
+    assert np.isnan(auroc(np.where(truth == 3, 1.0, 0.0), prediction)[0])  # the second best ties with all others
+    assert np.isnan(auroc(truth[[0, 1, 3, 4]], prediction[[0, 1, 3, 4]])[0])  # a tenth of four is one
 
 
 def test_a_small_signal_on_a_large_constant_is_an_order(rng):
@@ -133,6 +166,7 @@ def test_overall_scores_all_measured_pairs_at_once(rng):
     truth += 3 * rng.normal(size=truth.shape[1])
     pairs = truth[~np.isnan(truth)], prediction[~np.isnan(truth)]
     scores = overall(truth, prediction)
+    assert tuple(scores) == OVERALL
     np.testing.assert_allclose(scores["spearman"], spearmanr(*pairs).statistic, atol=TOLERANCE)
     np.testing.assert_allclose(scores["pearson"], pearsonr(*pairs).statistic, atol=TOLERANCE)
     np.testing.assert_allclose(scores["mse"], np.mean((pairs[0] - pairs[1]) ** 2), rtol=TOLERANCE)
@@ -152,7 +186,7 @@ def test_score_is_a_tidy_frame_matched_by_name(rng):
     shuffled = prediction.sample(frac=1, random_state=0)[["C", "A", "B"]].assign(D=np.nan)
     frame = score(truth, shuffled)
     assert frame.columns.tolist() == ["perturbation", "metric", "value", "n"]
-    assert len(frame) == 9
+    assert len(frame) == 3 * len(METRICS)
     row = frame[(frame["perturbation"] == "B") & (frame["metric"] == "spearman")].iloc[0]
     assert row["value"] == spearman(values, predicted)[1]
     assert row["n"] == truth["B"].notna().sum()
