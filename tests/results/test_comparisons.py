@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from leaplib.base.errors import InputError
-from leaplib.results.comparisons import COLUMNS, bootstrap_interval, choice, compare_models, gains, holm, paired_test
+from leaplib.results.comparisons import COLUMNS, choice, compare_models, gains, holm, interval, paired_test
 from tests.frames import SPLITS, make_scores, make_subset_scores
 
 
@@ -22,7 +22,7 @@ def scores():
 
 @pytest.fixture(scope="module")
 def table(scores):
-    return compare_models(scores, n_resamples=400)
+    return compare_models(scores)
 
 
 def test_numbers_are_those_of_pandas_and_scipy(scores, table):
@@ -34,12 +34,15 @@ def test_numbers_are_those_of_pandas_and_scipy(scores, table):
         assert row["p"] == pytest.approx(stats.wilcoxon(means).pvalue)
         assert (row["perturbations_won"], row["n_perturbations"]) == ((means > 0).sum(), 12)
         assert (row["splits_won"], row["n_splits"]) == ((difference.mean() > 0).sum(), 3)
-        assert row["low"] < row["difference"] < row["high"]
+        apart = difference.mean().to_numpy()
+        error = np.sqrt((1 / 3 + 1 / 4) * apart.var(ddof=1))
+        assert (row["low"], row["high"]) == pytest.approx(stats.t(2, apart.mean(), error).interval(0.95))
+        assert row["p_splits"] == pytest.approx(2 * stats.t(2).sf(abs(apart.mean() / error)))
 
 
 def test_holm_is_over_the_models_of_a_task():
     both = pd.concat([make_scores("1a"), make_scores("2a", models=("PS-KNN", "LEAP"))])
-    table = compare_models(both, n_resamples=10)
+    table = compare_models(both)
     first, second = (table[table["task"] == task] for task in ("1a", "2a"))
     ordered = first.sort_values("p")
     by_hand = (ordered["p"] * np.arange(len(ordered), 0, -1)).cummax().clip(upper=1)
@@ -52,83 +55,68 @@ def test_models_alone_are_compared_and_members_but_the_first_are_not(scores, tab
     assert table["model"].tolist() == ["PP-MLP", "PS-KNN", "PS-LASSO"]  # no control, not LEAP itself
     other = scores.copy()
     other.loc[(other["member"] > 0), "value"] += 5
-    pd.testing.assert_frame_equal(compare_models(other, n_resamples=400), table)
+    pd.testing.assert_frame_equal(compare_models(other), table)
     assert compare_models(scores[scores["model"] != "LEAP"]).empty
 
 
 def test_only_splits_that_both_ran_on_count(scores, table):
     lacking = scores[~((scores["model"] == "PS-KNN") & (scores["split"] == SPLITS[2]))]
-    found = compare_models(lacking, n_resamples=400).set_index("model")
+    found = compare_models(lacking).set_index("model")
     difference = (matrix(scores, "LEAP") - matrix(scores, "PS-KNN"))[SPLITS[:2]]
     assert found.loc["PS-KNN", "n_splits"] == 2
     assert found.loc["PS-KNN", "difference"] == pytest.approx(difference.to_numpy().mean())
     assert found.loc["PP-MLP", "n_splits"] == 3
     apart = scores[(scores["split"] == SPLITS[0]) == (scores["model"] == "LEAP")]
-    assert compare_models(apart, n_resamples=400).empty
+    assert compare_models(apart).empty
 
 
 def test_on_xenografts_each_subset_is_a_split():
     scores = make_subset_scores()
-    found = compare_models(scores, n_resamples=50).set_index("model").loc["PS-KNN"]
+    found = compare_models(scores).set_index("model").loc["PS-KNN"]
     rows = scores[(scores["metric"] == "spearman") & (scores["perturbation"] != "") & (scores["test_set"] >= 0)]
     means = rows.groupby("model")["value"].mean()
     assert (found["n_splits"], found["n_perturbations"]) == (10, 5)
     assert found["difference"] == pytest.approx(means["LEAP"] - means["PS-KNN"])
+    assert found[["low", "high", "p_splits"]].isna().all()  # subsets of one split overlap: there is no interval
 
 
 def test_another_metric():
     scores = make_subset_scores()
-    table = compare_models(scores, metric="pearson", n_resamples=20)
+    table = compare_models(scores, metric="pearson")
     assert (table["difference"] == 0).all()  # all Pearson correlations are 7 in these frames
     assert table["p"].isna().all()
 
 
-def by_loop(differences, n, seed):
-    """A plain bootstrap over both axes, with another generator."""
-    rng = np.random.RandomState(seed)
-    means = []
-    for _ in range(n):
-        rows = rng.randint(0, len(differences), len(differences))
-        columns = rng.randint(0, differences.shape[1], differences.shape[1])
-        of_splits = [np.nanmean(differences[rows, column]) for column in columns]
-        means.append(np.nanmean(of_splits))
-    return np.quantile(means, [0.025, 0.975])
+def null_differences(n_sets, n_splits, n=120, p=4):
+    """Differences of two learners, equally good over data sets, each least squares on its own half of the features."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_sets, n, 2 * p))
+    y = X.sum(axis=2) + np.sqrt(2 * p) * rng.normal(size=(n_sets, n))
+    found = np.empty((n_sets, n_splits))
+    for split in range(n_splits):
+        order = rng.permuted(np.tile(np.arange(n), (n_sets, 1)), axis=1)
+        (A, a), (B, b) = ((np.take_along_axis(X, part[:, :, None], 1), np.take_along_axis(y, part, 1))
+                          for part in (order[:, : 4 * n // 5], order[:, 4 * n // 5 :]))  # fmt: skip
+        moments = A.transpose(0, 2, 1) @ A, A.transpose(0, 2, 1) @ a[:, :, None]
+        one, other = (B[:, :, half] @ np.linalg.solve(moments[0][:, half, half], moments[1][:, half])
+                      for half in (slice(p), slice(p, None)))  # fmt: skip
+        found[:, split] = stats.pearsonr(one[..., 0], b, axis=1)[0] - stats.pearsonr(other[..., 0], b, axis=1)[0]
+    return found
 
 
-def test_the_interval_is_that_of_a_plain_loop():
-    rng = np.random.default_rng(1)
-    effects = rng.normal(0.02, 0.05, (40, 1)) + rng.normal(0, 0.03, (1, 6)) + rng.normal(0, 0.02, (40, 6))
-    effects[rng.random(effects.shape) < 0.1] = np.nan
-    low, high = bootstrap_interval(effects, 6000, seed=3)
-    np.testing.assert_allclose([low, high], by_loop(effects, 6000, 4), atol=0.05 * (high - low))
+@pytest.mark.parametrize(("n_splits", "naive"), [(10, 0.8), (3, 0.93)])
+def test_the_interval_covers_what_overlapping_holdouts_hide_and_a_naive_one_does_not(n_splits, naive):
+    differences = null_differences(1200, n_splits)
+    corrected, plain = (np.array([interval(row, ratio) for row in differences]) for ratio in (0.25, 0.0))
+    assert ((corrected[:, 0] <= 0) & (corrected[:, 1] >= 0)).mean() > 0.93
+    assert ((plain[:, 0] <= 0) & (plain[:, 1] >= 0)).mean() < naive
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-def test_both_perturbations_and_splits_are_drawn(axis):
-    along = np.random.default_rng(0).normal(0, 1, 30)
-    differences = np.repeat(along[:, None], 30, axis=1) if axis == 0 else np.repeat(along[None], 30, axis=0)
-    low, high = bootstrap_interval(differences, 4000)
-    expected = 2 * stats.norm.ppf(0.975) * along.std() / np.sqrt(30)
-    assert high - low == pytest.approx(expected, rel=0.1)
-
-
-def test_a_wider_coverage_is_a_wider_interval_and_a_seed_gives_the_same_again():
-    differences = np.random.default_rng(2).normal(size=(15, 4))
-    narrow, wide = (bootstrap_interval(differences, 1000, coverage=c) for c in (0.8, 0.99))
-    assert wide[0] < narrow[0] < narrow[1] < wide[1]
-    assert bootstrap_interval(differences, 1000, seed=7) == bootstrap_interval(differences, 1000, seed=7)
-    assert bootstrap_interval(differences, 1000, seed=7) != bootstrap_interval(differences, 1000, seed=8)
-
-
-def test_intervals_that_are_not_defined_and_bad_requests():
-    assert np.isnan(bootstrap_interval(np.array([[0.3]]))).all()
-    assert np.isnan(bootstrap_interval(np.full((4, 3), np.nan))).all()
-    gaps = np.where(np.eye(5, 4) > 0, np.nan, 0.25)
-    np.testing.assert_allclose(bootstrap_interval(gaps, 300), 0.25)
-    np.testing.assert_allclose(bootstrap_interval(np.full((5, 2), 0.25), 1200), 0.25)  # not a multiple of a batch
-    for arguments in ({"coverage": 1.0}, {"n_resamples": 0}):
-        with pytest.raises(InputError, match="bootstrap: coverage"):
-            bootstrap_interval(np.zeros((2, 2)), **arguments)
+def test_intervals_of_one_split_are_none_and_of_equal_splits_a_point():
+    assert np.isnan(interval(np.array([0.3]))).all() and np.isnan(interval(np.array([0.3, 0.2]), np.nan)).all()
+    assert interval(np.full(4, 0.1 + 0.2)) == pytest.approx((0.3, 0.3))
+    with pytest.raises(InputError, match="cannot be -1"):
+        interval(np.zeros(3), -1)
 
 
 # ---- the paired test
@@ -146,12 +134,12 @@ def test_values_computed_by_hand():
     found = paired_test(a, b)
     # Splits differ by (0.3 + 0 - 0.1) / 3 = 1/15 and (0.3 + 0.1 - 0.1) / 3 = 1/10, perturbations by 0.3, 0.05, -0.1.
     assert found["difference"] == pytest.approx(1 / 12)
-    assert found["sd"] == pytest.approx(1 / 30 / np.sqrt(2))
     assert (found["n_perturbations"], found["perturbations_won"]) == (3, 2)
     assert (found["n_splits"], found["splits_won"]) == (2, 2)
     # t = (1/12) / sqrt((1/2 + 1/4) / 1800), and with 1 degree of freedom p = 1 - 2 atan(t) / pi.
-    assert found["t"] == pytest.approx(1 / 12 / np.sqrt(0.75 / 1800))
-    assert found["p_splits"] == pytest.approx(1 - 2 * np.arctan(found["t"]) / np.pi)
+    error = np.sqrt(0.75 / 1800)
+    assert found["p_splits"] == pytest.approx(1 - 2 * np.arctan(1 / 12 / error) / np.pi)
+    assert (found["high"] - 1 / 12) / error == pytest.approx(np.tan(0.475 * np.pi))
     assert found["p_perturbations"] == pytest.approx(6 / 8)  # ranks 3 + 1 against 2: 6 of 8 signs are as uneven
 
 
@@ -160,21 +148,17 @@ def test_random_holdouts_equal_nadeau_and_bengio():
     found = paired_test(a, b)
     difference = (a.mean() - b.mean()).to_numpy()
     t = difference.mean() / np.sqrt((1 / 10 + 0.2 / 0.8) * difference.var(ddof=1))
-    assert found["t"] == pytest.approx(t)
     assert found["p_splits"] == pytest.approx(2 * stats.t(9).sf(abs(t)))
-    plain = stats.ttest_rel(a.mean(), b.mean())
-    assert found["t"] == pytest.approx(plain.statistic / np.sqrt(1 + 10 / 4))  # a plain test is too sure
-    assert found["p_splits"] > plain.pvalue
-    other = paired_test(a, b, test_share=0.5)
-    assert other["t"] == pytest.approx(plain.statistic / np.sqrt(1 + 10))
-    assert other["p_perturbations"] == found["p_perturbations"]
+    assert found["low"] == pytest.approx(difference.mean() * (1 - stats.t(9).ppf(0.975) / t))
+    assert found["p_splits"] > stats.ttest_rel(a.mean(), b.mean()).pvalue  # a plain test is too sure
+    assert paired_test(a, b, 1.0)["p_perturbations"] == found["p_perturbations"]
 
 
 def test_unseen_tissues_equal_scipys_paired_t_test():
     a, b = drawn(1, 0.02), drawn(2)
-    found, plain = paired_test(a, b, test_share=None), stats.ttest_rel(a.mean(), b.mean())
-    assert found["t"] == pytest.approx(plain.statistic)
+    found, plain = paired_test(a, b, 0.0), stats.ttest_rel(a.mean(), b.mean())
     assert found["p_splits"] == pytest.approx(plain.pvalue)
+    assert (found["low"], found["high"]) == pytest.approx(plain.confidence_interval(0.95))
 
 
 @pytest.mark.parametrize("n", [12, 300])
@@ -189,7 +173,7 @@ def test_turned_around_the_sign_changes_and_ties_are_won_by_none():
     a, b = drawn(1, 0.01), drawn(2)
     b.iloc[:3] = a.iloc[:3]
     one, other = paired_test(a, b), paired_test(b, a)
-    assert one["difference"] == -other["difference"] and one["t"] == -other["t"]
+    assert one["difference"] == -other["difference"] and one["low"] == pytest.approx(-other["high"])
     assert one["p_splits"] == other["p_splits"]
     assert one["perturbations_won"] + other["perturbations_won"] == one["n_perturbations"] - 3
     assert one["p_perturbations"] == pytest.approx(paired_test(a.iloc[3:], b.iloc[3:])["p_perturbations"])
@@ -216,14 +200,14 @@ def test_a_pair_with_a_missing_score_is_left_out_of_both():
 def test_what_is_not_defined_is_nan():
     a, b = drawn(1, 0.01), drawn(2)
     single = paired_test(a[["holdout-3"]], b[["holdout-3"]])
-    assert np.isnan([single["sd"], single["t"], single["p_splits"]]).all()
+    assert np.isnan([single["low"], single["high"], single["p_splits"]]).all()
     assert single["n_splits"] == 1 and 0 < single["p_perturbations"] < 1
     same = paired_test(a, a)
-    assert np.isnan([same["t"], same["p_splits"], same["p_perturbations"]]).all()
+    assert np.isnan([same["p_splits"], same["p_perturbations"]]).all()
     assert (same["difference"], same["perturbations_won"], same["splits_won"]) == (0, 0, 0)
     a = pd.DataFrame([[0.1 + 0.2, 0.3], [0.0, 0.0]])  # splits that differ by the same but for rounding
     shifted = paired_test(a, 0 * a)
-    assert shifted["difference"] == pytest.approx(0.15) and np.isnan([shifted["t"], shifted["p_splits"]]).all()
+    assert shifted["difference"] == pytest.approx(0.15) and np.isnan(shifted["p_splits"])
 
 
 def test_holm_by_hand():
@@ -244,9 +228,6 @@ def test_what_cannot_be_compared_is_named():
         paired_test(a.replace(a.iloc[0, 0], np.inf), b)
     with pytest.raises(InputError, match="no perturbation has a score of both"):
         paired_test(a * np.nan, b)
-    for share in (0.0, 1.0):
-        with pytest.raises(InputError, match="test_share must be between"):
-            paired_test(a, b, share)
 
 
 # ---- candidates
@@ -269,7 +250,8 @@ def test_gains_are_relative_paired_and_best_first():
     wide = scores.query("task == '2a'").pivot(index=["candidate", "perturbation"], columns="split", values="value")
     apart = (wide.loc["LEAP+"] - wide.loc["LEAP"]).to_numpy()
     row = table.iloc[0]
-    assert row["difference"] == pytest.approx(apart.mean()) and (row["low"], row["high"]) == bootstrap_interval(apart)
+    assert row["difference"] == pytest.approx(apart.mean())
+    assert (row["low"], row["high"]) == pytest.approx(interval(apart.mean(axis=0)))
     assert row["gain"] == pytest.approx(apart.mean() / wide.loc["LEAP"].to_numpy().mean())
     assert row["p"] == pytest.approx(stats.wilcoxon(apart.mean(axis=1)).pvalue) and row["seconds"] == 2
     with pytest.raises(InputError, match="task 2a: no scores of PS-RIDGE: add it"):

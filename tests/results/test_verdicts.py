@@ -6,7 +6,7 @@ import pytest
 
 from leaplib.base.errors import InputError
 from leaplib.results import tables
-from leaplib.results.comparisons import bootstrap_interval, gains
+from leaplib.results.comparisons import gains, interval
 from leaplib.results.printing import cells_of, styled
 from leaplib.results.verdicts import VERDICTS, verdict
 from tests.frames import make_scores, results_of
@@ -121,7 +121,7 @@ def test_what_follows_for_the_autoencoders(lasso, ridge, said):
              "to LEAP ": ("PS-RIDGE", "LEAP")}  # fmt: skip
     for words, (one, other) in pairs.items():
         apart = (values.loc[one] - values.loc[other]).to_numpy()
-        low, high = bootstrap_interval(apart)
+        low, high = interval(apart.mean(axis=0))
         assert f"{words}{apart.mean():+.4f} [{low:+.4f}, {high:+.4f}]" in text
 
 
