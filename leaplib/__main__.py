@@ -78,7 +78,7 @@ def _numbers(text: str) -> list[int]:
 def _chosen(options: argparse.Namespace) -> "list[Job]":
     """Return the jobs that the options ask for."""
     from leaplib.base.compute import resolve_device
-    from leaplib.models.table import MODELS, check_models
+    from leaplib.models.table import USUAL, check_models
     from leaplib.runs.jobs import in_stages, notebook_jobs, task_jobs
     from leaplib.runs.notebooks import find_notebooks, number_of
     from leaplib.tasks import get_task
@@ -89,7 +89,7 @@ def _chosen(options: argparse.Namespace) -> "list[Job]":
         raise InputError("--tasks and --notebooks exclude each other: give one of them")
     if options.models and not options.tasks:
         raise InputError("--models needs --tasks (notebooks choose their own models): give --tasks too")
-    models, tasks = check_models(options.models or tuple(MODELS)), [get_task(name) for name in options.tasks or ()]
+    models, tasks = check_models(options.models or USUAL), [get_task(name) for name in options.tasks or ()]
     if tasks:
         return in_stages(job for task in tasks for job in task_jobs(profile, task, models, options.device))
     numbers = [number_of(path) for path in find_notebooks(options.notebooks)]

@@ -31,7 +31,7 @@ class Model:
     about : str
         What it is, in a few words.
     estimator : type of Regressor, or None
-        None for LEAP, which averages PS-LASSO over the representations. Its default parameters are the paper's.
+        None for a mean over representations. Its default parameters are the paper's.
     designs : tuple of str
         Designs of the tasks that it runs on.
     few_shot : bool
@@ -40,6 +40,11 @@ class Model:
         What it sees of a sample: a DAMAE's code, or standardised genes.
     published : bool
         Stands in the paper: the paper's claims are about these alone.
+    averages, representation : str
+        Of a mean: the model that is averaged, and the representations that it is fitted on, as
+        `leaplib.representation.kinds.make_representation` knows them.
+    usual : bool
+        Runs where no models are named.
     """
 
     key: str
@@ -50,11 +55,21 @@ class Model:
     few_shot: bool = False
     features: Literal["codes", "expression"] = "codes"
     published: bool = True
+    averages: str = ""
+    representation: str = "damae"
+    usual: bool = True
 
     @property
     def pan_perturbation(self) -> bool:
         """Whether one model is fitted on all perturbations."""
         return bool(getattr(self.estimator, "pan_perturbation", False))
+
+
+def _layer(key: str, name: str, averages: str, seen: str, representation: str = "damae") -> Model:
+    """Return a control of LEAP: its mean over representations, with something in the place of Lassos or DAMAEs."""
+    about = f"average of {averages} over five {seen}"
+    return Model(key, name, about, None, ("holdout", "tissue"), published=False, averages=averages,
+                 representation=representation, usual=False)  # fmt: skip
 
 
 MODELS = {
@@ -70,11 +85,21 @@ MODELS = {
         Model("ps-lasso", "PS-LASSO", "one Lasso a perturbation on one representation", PSLasso),
         Model("ps-ridge", "PS-RIDGE", "one ridge regression a perturbation on all genes: no autoencoder", DualRidge,
               features="expression", published=False),
-        Model("leap", "LEAP", "average of PS-LASSO over the representations", None),
+        Model("leap", "LEAP", "average of PS-LASSO over the representations", None, averages="PS-LASSO"),
         Model("leap-plus", "LEAP+", "kernels over samples and perturbations, on rank scores: no autoencoder",
               SharedKernelRidge, features="expression", published=False),
+        _layer("lasso-pca", "LEAP on PCA views", "PS-LASSO", "PCAs of half of the genes and 80% of the lines",
+               "pca view"),
+        _layer("lasso-random", "LEAP on random projections", "PS-LASSO", "random projections of the genes",
+               "random projection"),
+        _layer("lasso-linear", "LEAP on linear encoders", "PS-LASSO", "encoders without hidden layer and noise",
+               "linear encoder"),
+        _layer("leap-knn", "LEAP over PS-KNN", "PS-KNN", "DAMAEs"),
+        _layer("leap-lgbm", "LEAP over PS-LGBM", "PS-LGBM", "DAMAEs"),
     )
 }  # fmt: skip
+USUAL = tuple(key for key, model in MODELS.items() if model.usual)
+"""The models that run where none are named."""
 CONTROLS = {
     "training-mean": "Training mean",
     "tissue-mean": "Tissue mean",
@@ -109,7 +134,7 @@ def check_models(keys: Sequence[str]) -> tuple[str, ...]:
 def make(model: Model, settings: Mapping[str, Any], device: str) -> Regressor:
     """Return a model's estimator with the paper's parameters but for `settings`."""
     if model.estimator is None:
-        raise InputError(f"{model.name} has no estimator of its own: it averages PS-LASSO")
+        raise InputError(f"{model.name} has no estimator of its own: it averages {model.averages}")
     estimator = model.estimator(**settings)
     return estimator.set_params(device=device) if "device" in estimator.get_params() else estimator
 
@@ -129,7 +154,7 @@ def hyper_parameters(settings: Mapping[str, Mapping[str, Any]] | None = None) ->
     """
     rows = []
     for model in MODELS.values():
-        chosen = (settings or {}).get(model.key, {})
+        chosen = (settings or {}).get(BY_NAME[model.averages or model.name].key, {})
         tuned, points, fixed = _parameters(model, chosen)
         rows.append({"model": model.name, "about": model.about, "tuned": tuned, "points": points, "fixed": fixed})
     return pd.DataFrame(rows)
@@ -138,7 +163,8 @@ def hyper_parameters(settings: Mapping[str, Mapping[str, Any]] | None = None) ->
 def _parameters(model: Model, settings: Mapping[str, Any]) -> tuple[str, int, str]:
     """Return in words what a model tunes, over how many points, and what is fixed."""
     if model.estimator is None:
-        return "as PS-LASSO", PSLasso().n_alphas, "mean over representations and folds"
+        points = _parameters(BY_NAME[model.averages], settings)[1]
+        return f"as {model.averages}", points, "mean over representations and folds"
     estimator = model.estimator(**settings)
     parameters = estimator.get_params()
     fixed = ", ".join(f"{name} {_text(value)}" for name, value in parameters.items() if name not in ELSEWHERE)

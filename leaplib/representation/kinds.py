@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
+from sklearn.random_projection import GaussianRandomProjection
 from sklearn.utils.validation import check_is_fitted
 
 from leaplib.base.errors import InputError
@@ -22,9 +23,9 @@ AUTOENCODERS: dict[str, Mapping[str, Any]] = {
     "damae": {},
     "damae, row corruption": {"masking": "row"},
     "damae, no hidden layer": {"n_hidden": 0},
+    "linear encoder": {"n_hidden": 0, "noise": 0.0, "masking": "row"},
 }
 """The settings of DAMAE that make each variant what it is."""
-REPRESENTATIONS = ("identity", "pca", *AUTOENCODERS)
 
 
 class Identity(TransformerMixin, BaseEstimator):
@@ -67,21 +68,63 @@ class Components(Identity):
         return self.pca_.transform(values)
 
 
+class View(Components):
+    """Principal components of a part of the genes and samples, drawn by a seed."""
+
+    def __init__(self, n_components: int = 256, genes: float = 0.5, samples: float = 0.8, random_state: int = 0):
+        super().__init__(n_components)
+        self.genes = genes
+        self.samples = samples
+        self.random_state = random_state
+
+    def _fit(self, values: np.ndarray) -> None:
+        rng = np.random.default_rng(self.random_state)
+        rows, columns = (
+            np.sort(rng.choice(n, max(round(share * n), 1), replace=False))
+            for n, share in zip(values.shape, (self.samples, self.genes), strict=True)
+        )
+        self.columns_ = columns
+        super()._fit(values[np.ix_(rows, columns)])
+
+    def _transform(self, values: np.ndarray) -> np.ndarray:
+        return super()._transform(values[:, self.columns_])
+
+
+class Projection(Identity):
+    """Random projections of the genes: weights are normal, drawn by a seed, with variance 1 / `n_components`."""
+
+    def __init__(self, n_components: int = 256, random_state: int = 0):
+        self.n_components = n_components
+        self.random_state = random_state
+
+    def _fit(self, values: np.ndarray) -> None:
+        self.projection_ = GaussianRandomProjection(self.n_components, random_state=self.random_state).fit(values)
+
+    def _transform(self, values: np.ndarray) -> np.ndarray:
+        return self.projection_.transform(values).astype(np.float32)
+
+
+OTHERS = {"identity": Identity, "pca": Components, "pca view": View, "random projection": Projection}
+"""What is no autoencoder."""
+REPRESENTATIONS = (*OTHERS, *AUTOENCODERS)
+
+
 def make_representation(name: str, random_state: int, **damae: Any) -> Identity | DAMAE:
     """Return a transformer, not yet fitted, by its name in `REPRESENTATIONS`.
 
-    `damae` are the settings that all autoencoders share; what makes a variant what it is prevails. "pca" takes
-    `n_components` alone, "identity" nothing, and neither the seed.
+    `damae` are the settings that all autoencoders share; what makes a variant what it is prevails. Others take of them
+    `n_components` and the seed, or what they know of these.
     """
     if name not in REPRESENTATIONS:
         raise InputError(f"representation {name!r} is unknown: use one of {'; '.join(REPRESENTATIONS)}")
     unknown = damae.keys() - DAMAE().get_params()
     if unknown:
         raise InputError(f"setting {min(unknown)!r} is unknown: DAMAE has {', '.join(DAMAE().get_params())}")
-    model = DAMAE(**{**damae, **AUTOENCODERS.get(name, {}), "random_state": random_state})
-    if name == "identity":
-        return Identity()
-    return Components(model.n_components) if name == "pca" else model
+    damae = {**damae, **AUTOENCODERS.get(name, {}), "random_state": random_state}
+    if name in AUTOENCODERS:
+        return DAMAE(**damae)
+    model = OTHERS[name]()
+    return model.set_params(**{key: value for key, value in damae.items() if key in model.get_params()})
 
 
 class Representations:

@@ -76,8 +76,18 @@ N_DAMAES = 10
 NUMBER = "Number of DAMAEs"
 
 
+LAYER, DAMAES = "Layer of representations", "DAMAEs: LEAP"
+
+
+def layers() -> tuple[Recipe, ...]:
+    """Return LEAP's Lassos on as many other views of the genes as it has DAMAEs."""
+    kinds = {"PCA views": "pca view", "random projections": "random projection", "linear encoders": "linear encoder"}
+    several = Recipe(LAYER, DAMAES, n_representations=None)
+    return (*(replace(several, name=name, representation=kind) for name, kind in kinds.items()), several)
+
+
 def additions_of(profile: Profile) -> tuple[Recipe, ...]:
-    """Return comparisons that the paper lacks; but for the last, on one representation from one seed."""
+    """Return comparisons that the paper lacks; but for layers and numbers, on one representation from one seed."""
     n_genes = profile.n_identity_genes
     genes = f", {n_genes} genes" if n_genes else ""
     return (
@@ -86,7 +96,11 @@ def additions_of(profile: Profile) -> tuple[Recipe, ...]:
         Recipe("Representation", "autoencoder", representation="ae"),
         Recipe("Representation", "masked autoencoder", representation="masked ae"),
         Recipe("Representation", "noise autoencoder", representation="noise ae"),
+        Recipe("Representation", "PCA of half of the genes", representation="pca view"),
+        Recipe("Representation", "random projection", representation="random projection"),
+        Recipe("Representation", "linear encoder", representation="linear encoder"),
         Recipe("Representation", "DAMAE"),
+        *layers(),
         Recipe("Corruption", "each gene from a sample of its own"),
         Recipe("Corruption", "all genes from one sample", representation="damae, row corruption"),
         Recipe("Hidden layer", "with hidden layer"),
@@ -107,7 +121,7 @@ def corrections_of(profile: Profile, task: Task) -> tuple[Recipe, ...]:
     return tuple(replace(one, group=CORRECTION, name=name, correction=how) for how, name in names.items())
 
 
-REFERENCES = {"Representation": "DAMAE", "Corruption": "each gene from a sample of its own",
+REFERENCES = {"Representation": "DAMAE", LAYER: DAMAES, "Corruption": "each gene from a sample of its own",
               "Hidden layer": "with hidden layer", "Pretraining": "all samples (transductive)", NUMBER: "1",
               CORRECTION: "none"}  # fmt: skip
 """What the others of a group of additions are compared with; the paper's variants follow on each other."""

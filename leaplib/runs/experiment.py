@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from leaplib.cohorts.prepare import is_real
-from leaplib.models.table import MODELS, check_models
+from leaplib.models.table import USUAL, check_models
 from leaplib.profiles import Profile, get_profile
 from leaplib.runs.ablations import ablations_of, load_variants
 from leaplib.runs.candidates import CANDIDATES, load_candidates, no_scores
@@ -18,7 +18,7 @@ from leaplib.runs.scheduling import Backend, run_jobs
 from leaplib.tasks import Task, get_task
 
 
-def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, models: Sequence[str] = tuple(MODELS),
+def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, models: Sequence[str] = USUAL,
         device: str = "auto", jobs: int | None = None, force: bool = False) -> pd.DataFrame:  # fmt: skip
     """Run models on tasks and return their scores; what is done already is not computed again.
 
@@ -30,7 +30,8 @@ def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, model
     tasks : sequence of Task or str, optional
         By default those of the profile.
     models : sequence of str
-        Keys of `MODELS`. The controls always run, and models only on the designs that they are for.
+        Keys of `leaplib.models.table.MODELS`, by default the usual ones. The means always run, and models only on
+        the designs that they are for.
     device : {"auto", "cpu", "cuda"}
     jobs : int, optional
         Processes, each with one thread; by default as many as there are cores. Results do not depend on it.
@@ -49,7 +50,7 @@ def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, model
     return load_scores(profile, [task.id for task in chosen])
 
 
-def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = tuple(MODELS), device: str = "auto",
+def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = USUAL, device: str = "auto",
              jobs: int | None = None, force: bool = False) -> pd.DataFrame:  # fmt: skip
     """Run models on one task, as `run`."""
     return run(profile, [task], models, device, jobs, force)

@@ -13,7 +13,7 @@ from leaplib.base.errors import InputError, StorageError
 from leaplib.base.store import is_done, key_of, missing_of
 from leaplib.cohorts.prepare import pool_name
 from leaplib.cohorts.splits import INNER, Split
-from leaplib.models.table import MODELS
+from leaplib.models.table import USUAL
 from leaplib.profiles import Profile
 from leaplib.representation import pretraining
 from leaplib.runs import failures
@@ -223,8 +223,9 @@ class Codes(OnSplit):
     def id(self) -> str:
         """Name of the job."""
         mark = key_of(asdict(self.recipe.seen()))[:8]
-        scope = f" {self.split_name}" if self.recipe.inductive else ""
-        return f"codes {self.task.id}{scope} {self.recipe.representation} {mark} {self.recipe.number}"
+        inductive = self.recipe.inductive
+        pool = f"{self.task.id} {self.split_name}" if inductive else pool_name(self.profile, self.task)
+        return f"codes {pool} {self.recipe.representation} {mark} {self.recipe.number}"
 
     def results(self) -> Results:
         """Return its codes."""
@@ -382,7 +383,7 @@ def notebook_jobs(profile: Profile, numbers: Sequence[str], device: str = "auto"
 
     Jobs bear the names of splits, so that cohorts and splits are prepared now where they are not.
     """
-    wanted = [(get_task(task), MODELS_OF.get(number, tuple(MODELS))) for number in numbers
+    wanted = [(get_task(task), MODELS_OF.get(number, USUAL)) for number in numbers
               for task in TASKS_OF.get(number, ()) if task in profile.tasks]  # fmt: skip
     found = [job for task, models in wanted for job in task_jobs(profile, task, models, device)]
     if "02" in numbers:

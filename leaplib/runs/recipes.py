@@ -14,7 +14,7 @@ from leaplib.base.store import key_of
 from leaplib.models.elastic_net import PSElasticNet
 from leaplib.models.kernel import rank_scores
 from leaplib.models.naive import TissueMean, TrainingMean
-from leaplib.models.table import BY_NAME, CONTROLS, FEW_SHOT, MODELS
+from leaplib.models.table import BY_NAME, CONTROLS, FEW_SHOT, MODELS, Model
 
 TRAINING, OWN, SECOND, THIRD = "training set", "own", "second", "third"
 SCOPES = (TRAINING, OWN, SECOND, THIRD)
@@ -184,22 +184,23 @@ class Recipe:
 
 
 def _named(fit: Recipe) -> Recipe:
-    """Give a fit that is one of the models of the tables its name."""
+    """Give a fit that is one of the models of the tables its name; of LEAP's members, each has it."""
     known = RECIPES.get(fit.model)
     named = replace(fit, name=fit.model)
-    return named if known and replace(named, number=0) == known else fit
+    return named if known and replace(named, number=0 if named.is_member else named.number) == known else fit
 
 
-LEAP = Recipe(name="LEAP", n_representations=None)
-RECIPES = {
-    **{
-        model.name: Recipe(name=model.name, model=model.name, features=CODE if model.features == "codes" else GENES)
-        for model in MODELS.values()
-        if model.estimator
-    },
-    LEAP.name: LEAP,
-}
+def _recipe(model: Model) -> Recipe:
+    """Return the recipe of a model of the tables."""
+    if model.averages:
+        return Recipe(name=model.name, model=model.averages, representation=model.representation,
+                      n_representations=None)  # fmt: skip
+    return Recipe(name=model.name, model=model.name, features=CODE if model.features == "codes" else GENES)
+
+
+RECIPES = {model.name: _recipe(model) for model in MODELS.values()}
 """The models of the tables, by name."""
+LEAP = RECIPES["LEAP"]
 MEANS = tuple(Recipe(name=CONTROLS[key], model=CONTROLS[key], features=SAMPLES) for key in ("training-mean",
                                                                                          "tissue-mean"))  # fmt: skip
 CHANCE = replace(LEAP, name=CONTROLS["leap-shuffled"], labels=SHUFFLED, keeps_parts=False)

@@ -11,10 +11,10 @@ from leaplib.base.layout import Layout
 from leaplib.base.metrics import METRICS, OVERALL
 from leaplib.base.store import key_of, load_frame, provenance
 from leaplib.cohorts.prepare import is_real, saved_about
-from leaplib.models.table import CONTROLS, MODELS, with_few_shot
+from leaplib.models.table import CONTROLS, MODELS, USUAL, with_few_shot
 from leaplib.profiles import PROFILES, Profile
 from leaplib.runs import failures
-from leaplib.runs.recipes import ESTIMATORS, RECIPES, code_of
+from leaplib.runs.recipes import ESTIMATORS, LEAP, code_of
 from leaplib.runs.scoring import SCORE_COLUMNS, UNPREPARED
 from leaplib.tasks import TASKS
 
@@ -71,10 +71,10 @@ def _failed_models(failure: failures.Failure) -> Iterator[tuple[str, int]]:
     """Yield the models, controls too, that have no scores for a failure, and their numbers."""
     if failure.job == failures.preparing(failure.task):
         design = TASKS[failure.task.partition(" ")[0]].design
-        for name in (*CONTROLS.values(), *(model.name for model in MODELS.values() if design in model.designs)):
+        for name in (*CONTROLS.values(), *(MODELS[key].name for key in USUAL if design in MODELS[key].designs)):
             yield from ((one, -1) for one in with_few_shot(name))
     elif failure.split and failure.model and failure.job.startswith("fit "):
-        members = {part.label: part for recipe in RECIPES.values() for part in recipe.parts(MOST_MEMBERS)}
+        members = {part.label: part for part in LEAP.parts(MOST_MEMBERS)}
         part = members.get(failure.model)
         yield from [(part.name, part.number)] if part else ((name, -1) for name in with_few_shot(failure.model))
 

@@ -13,6 +13,8 @@ def test_the_table_holds_the_papers_grids():
     assert table["points"].to_dict() == {
         "PP-LGBM": 10, "PP-tDNN": 5, "PP-MLP": 10,
         "PS-KNN": 1, "PS-LGBM": 10, "PS-TCRP": 10, "PS-LASSO": 10, "PS-RIDGE": 10, "LEAP": 10, "LEAP+": 10,
+        "LEAP on PCA views": 10, "LEAP on random projections": 10, "LEAP on linear encoders": 10,
+        "LEAP over PS-KNN": 1, "LEAP over PS-LGBM": 10,
     }  # fmt: skip
     assert table["tuned"]["PS-LGBM"] == "learning_rate: 0.005, 0.01; feature_fraction: 0.05, 0.1, 0.15, 0.2, 0.25"
     assert "n_estimators 400" in table["fixed"]["PS-LGBM"]
@@ -35,8 +37,9 @@ def test_a_profiles_settings_make_an_estimator_and_show_in_its_table():
     assert smoke["points"]["PS-LGBM"] == 1 and "n_estimators 20" in smoke["fixed"]["PS-LGBM"]
 
 
-def test_every_model_has_a_colour_and_a_marker():
-    for name in [*models.CONTROLS.values(), *models.names()]:
+def test_every_model_that_runs_unasked_has_a_colour():
+    asked = {model.name for model in models.MODELS.values() if not model.usual}
+    for name in {*models.CONTROLS.values(), *models.names()} - asked:
         assert name in style.COLOURS
 
 

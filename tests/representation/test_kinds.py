@@ -44,7 +44,7 @@ def test_all_have_one_face(name, X):
 
 
 @each
-def test_only_autoencoders_follow_the_seed(name, X):
+def test_what_is_drawn_follows_the_seed(name, X):
     one, other = (make_representation(name, seed, **SMALL).fit_transform(X) for seed in (0, 1))
     assert np.allclose(one, other, atol=1e-4) == (name in ("identity", "pca"))
 
@@ -52,8 +52,9 @@ def test_only_autoencoders_follow_the_seed(name, X):
 def test_the_names_mean_what_they_say():
     own = {"identity": None, "pca": None, "ae": {"corruption": 0, "noise": 0}, "masked ae": {"noise": 0},
            "noise ae": {"corruption": 0}, "damae": {}, "damae, row corruption": {"masking": "row"},
-           "damae, no hidden layer": {"n_hidden": 0}}  # fmt: skip
-    assert list(own) == list(REPRESENTATIONS)
+           "pca view": None, "random projection": None, "damae, no hidden layer": {"n_hidden": 0},
+           "linear encoder": {"n_hidden": 0, "noise": 0, "masking": "row"}}  # fmt: skip
+    assert set(own) == set(REPRESENTATIONS)
     for name, settings in own.items():
         made = make_representation(name, 5, **SMALL)
         if settings is not None:
@@ -61,7 +62,8 @@ def test_the_names_mean_what_they_say():
     assert make_representation("damae", 0).get_params() == DAMAE().get_params()
     assert make_representation("ae", 0, corruption=0.5, noise=1.0).corruption == 0  # the variant prevails
     assert make_representation("masked ae", 0, corruption=0.5).corruption == 0.5
-    assert make_representation("pca", 0).n_components == 256
+    for name in ("pca", "pca view", "random projection"):
+        assert make_representation(name, 0).n_components == 256
 
 
 def test_identity_is_the_expression_itself(X):
@@ -78,6 +80,25 @@ def test_pca_is_that_of_the_singular_vectors(X):
     np.testing.assert_allclose(np.abs(Components(4).fit(X).transform(new)), np.abs(expected), atol=1e-3)
 
 
+def test_a_view_is_the_pca_of_half_of_the_genes_and_four_fifths_of_the_samples(X):
+    view = make_representation("pca view", 1, n_components=4).fit(X)
+    genes = X.columns[view.columns_]
+    assert len(set(genes)) == 15
+    others = X.assign(**dict.fromkeys(X.columns.difference(genes), 0.0))
+    np.testing.assert_array_equal(view.transform(others), view.transform(X))
+    mean = X[genes].to_numpy(dtype=float) - view.pca_.mean_
+    np.testing.assert_allclose(view.transform(X), mean @ view.pca_.components_.T, atol=1e-4)
+    assert view.pca_.n_samples_ == 40
+
+
+def test_random_projections_keep_distances_in_the_mean(X):
+    values = X.to_numpy(dtype=float)
+    before = np.linalg.norm(values[:1] - values[1:], axis=1)
+    codes = [make_representation("random projection", seed, n_components=25).fit_transform(X) for seed in range(99)]
+    after = np.mean([np.square(np.linalg.norm(code[:1] - code[1:], axis=1)) for code in codes], axis=0)
+    np.testing.assert_allclose(after, before**2, rtol=0.15)
+
+
 def test_pca_has_no_more_components_than_the_samples_have():
     values = np.random.default_rng(0).normal(size=(9, 40))
     assert Components().fit_transform(values).shape == (9, 8)
@@ -89,7 +110,7 @@ def test_pca_has_no_more_components_than_the_samples_have():
 
 
 def test_what_is_unknown_is_refused(X):
-    with pytest.raises(InputError, match="'umap' is unknown: use one of identity; pca; ae"):
+    with pytest.raises(InputError, match="'umap' is unknown: use one of identity; pca; pca view"):
         make_representation("umap", 0)
     for name in ("identity", "pca", "damae"):
         with pytest.raises(InputError, match="setting 'depth' is unknown"):

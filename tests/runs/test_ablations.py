@@ -18,6 +18,8 @@ from leaplib.results.scores import load_scores, split_values
 from leaplib.runs import engine, scopes
 from leaplib.runs.ablations import (
     CORRECTION,
+    DAMAES,
+    LAYER,
     NUMBER,
     REFERENCES,
     TUNING,
@@ -338,8 +340,9 @@ def test_additions_run_and_share_what_is_equal(shared_home, alone):
     found = run_variants(TINY, DRUGS, additions_of(TINY) + corrections_of(TINY, DRUGS))
     damae = value(found, "Representation", "DAMAE")
     for group, name in REFERENCES.items():
-        assert value(found, group, name) == damae
-    one_seed = found[~found["group"].isin([NUMBER, CORRECTION])].query("perturbation == '' and note == ''")
+        assert (value(found, group, name) == damae) == (group != LAYER)
+    assert value(found, LAYER, DAMAES) == value(found, NUMBER, str(TINY.n_representations))
+    one_seed = found[~found["group"].isin([NUMBER, CORRECTION, LAYER])].query("perturbation == '' and note == ''")
     one_seed = one_seed.query("level == 'per_perturbation' and metric == 'spearman'").set_index("variant")["value"]
     assert len(set(np.round(one_seed, 10))) == len(one_seed) - 3  # DAMAE is there four times
     assert "expression as it is, 30 genes" in one_seed.index

@@ -10,11 +10,13 @@ from leaplib.base.layout import Layout
 from leaplib.base.store import provenance
 from leaplib.cohorts.prepare import pool_of
 from leaplib.models.kernel import SharedKernelRidge
+from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
 from leaplib.models.leap import average
 from leaplib.models.ridge import DualRidge
-from leaplib.models.table import CONTROLS, MODELS, names
+from leaplib.models.table import CONTROLS, MODELS, USUAL, names
 from leaplib.profiles import get_profile
+from leaplib.representation.kinds import make_representation
 from leaplib.results import tables
 from leaplib.results.scores import load_scores
 from leaplib.runs.engine import TaskRun
@@ -39,11 +41,11 @@ def scores(shared_home):
 
 @pytest.fixture(scope="module")
 def tissue_scores(shared_home):
-    return run_task(TINY, TISSUES)
+    return run_task(TINY, TISSUES, tuple(MODELS))
 
 
 def test_every_model_and_control_has_scores(scores):
-    holdout = {model.name for model in MODELS.values() if "holdout" in model.designs}
+    holdout = {MODELS[key].name for key in USUAL if "holdout" in MODELS[key].designs}
     assert set(scores["model"]) == holdout | set(CONTROLS.values())
     assert set(scores["data"]) == {"simulated"}
     assert set(scores.loc[scores["model"] == "PS-LASSO", "member"]) == {0, 1}
@@ -98,6 +100,30 @@ def test_members_equal_the_estimator_on_the_saved_codes(scores):
     model = PSLasso().fit(codes.loc[split.train], run.cohort.response.loc[split.train], split.folds)
     expected = model.predict(codes.loc[split.test])
     np.testing.assert_allclose(load_predictions(TINY, "2a", split.name, "PS-LASSO r1"), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_leap_on_other_views_is_the_mean_of_lassos_on_each(tissue_scores):
+    run = TaskRun(TINY, TISSUES)
+    split, labels = run.splits[0], run.cohort.response.loc[run.splits[0].train]
+    for name, kind in (("LEAP on PCA views", "pca view"), ("LEAP on random projections", "random projection")):
+        codes = [make_representation(kind, seed, n_components=16).fit_transform(run.expression) for seed in range(2)]
+        frames = [pd.DataFrame(values, run.expression.index) for values in codes]
+        members = [PSLasso().fit(frame.loc[split.train], labels, split.folds) for frame in frames]
+        expected = average([member.predict(frame.loc[split.test])
+                            for member, frame in zip(members, frames, strict=True)])  # fmt: skip
+        np.testing.assert_allclose(load_predictions(TINY, "4b", split.name, name), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_leaps_layer_under_another_regressor_takes_the_first_from_the_tables(tissue_scores):
+    run = TaskRun(TINY, TISSUES)
+    split, labels = run.splits[0], run.cohort.response.loc[run.splits[0].train]
+    members = [PSKNN().fit(codes.loc[split.train], labels).predict(codes.loc[split.test])
+               for codes in run.embedding.codes]  # fmt: skip
+    np.testing.assert_allclose(
+        load_predictions(TINY, "4b", split.name, "LEAP over PS-KNN"), average(members), rtol=1e-5
+    )
+    first, second = run.parts(RECIPES["LEAP over PS-KNN"])
+    assert first == RECIPES["PS-KNN"] and not second.name and second.number == 1
 
 
 def test_ridge_sees_the_genes_that_the_autoencoders_see_and_no_code(scores):
