@@ -4,7 +4,7 @@
 
 - data: `status`, `cohort`, `splits`, `embed`, `lost`, `PROFILES`, `TASKS`;
 - runs: `run`, `run_ablations`, `run_candidates`;
-- results: `Results`, `table`, `save_tables`, `verdict`, `claims`, `figure`, and `pages`,
+- results: `Results`, `reference`, `table`, `save_tables`, `verdict`, `claims`, `figure`, and `pages`,
   `supplement`, `style` to adapt figures;
 - models: `LEAP`, `PSRidge`, `LEAPPlus`, `PSKNN`, `PSLasso`, `DAMAE`;
 - own samples: `own`, `biomarkers`, `known_positives`, `stratification`, `uncertainty`.
@@ -42,6 +42,7 @@ ROOMS = {
     "results.comparisons": ("compare_models",),
     "results.external": ("reproducibility",),
     "results.load": ("Results",),
+    "results.reference": ("reference",),
     "figures.draw": ("drawn", "figure", "save_figure"),
     "results.printing": ("latex",),
     "results.tables": ("TABLES", "save_tables", "table", "tidy"),

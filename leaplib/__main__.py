@@ -223,6 +223,16 @@ def _tell(lines: Sequence[str]) -> int:
     return 0
 
 
+def reference_export(options: argparse.Namespace) -> int:
+    """Write reference results, and say of what."""
+    from leaplib.results.reference import export_reference
+
+    written = export_reference(options.source)
+    counts = written.groupby(["task", "model"], sort=False)["split"].nunique()
+    print(counts.rename("splits").reset_index().to_string(index=False))
+    return 0
+
+
 PROFILE = {"default": "demo", "help": "smoke, demo (default) or paper"}
 DEVICE = {"default": "auto", "help": "auto (default), cpu or cuda"}
 UNITS = {"default": "auto", "help": "auto (default), counts, tpm, log or z-score"}
@@ -257,6 +267,7 @@ FIT: dict[str, dict[str, Any]] = {
     "--seed": {"type": int, "default": 0},
     "--device": DEVICE,
 }
+EXPORT = {"--from": {"dest": "source", "metavar": "DIR", "help": "home folder of the run; default: this one"}}
 PREDICT: dict[str, dict[str, Any]] = {
     "--model": {"metavar": "DIR", "required": True, "help": "folder that `leap fit` wrote"},
     "--expression": {"metavar": "FILE", "required": True, "help": "samples x genes"},
@@ -270,6 +281,8 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int] | None, Mappi
     "run": ("run notebooks, or tasks alone", run_command, JOBS | RUN),
     "plan": ("what a run would do: jobs, their state, cost in core-hours and memory", plan_command, JOBS | PLAN),
     "report": ("show a run's notebooks, figures and tables as linked HTML pages", report_command, REPORT),
+    "reference": ("results at the paper's settings, kept beside the code in data/reference/", None, {}),
+    "reference export": ("write them from data/results/paper", reference_export, EXPORT),
     "data": ("what data are there, and how to get the rest", None, {}),
     "data status": ("what is there, what each file enables", data_status, {}),
     "data fetch": ("fetch a source, or 'wheels'", data_fetch, {"name": {}}),

@@ -1,9 +1,13 @@
 """Where and how a job computes: the device of tensors, the precision of products, the threads of all libraries."""
 
 import os
+import platform
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
 import numba
@@ -60,6 +64,17 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
         fast = device.type == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+@cache
+def machine(device: str = "auto") -> dict[str, str]:
+    """Return what a job computes on, for its record: device ("cpu" or "cuda") and the name of the processor or GPU."""
+    kind = resolve_device(device).type
+    if kind == "cuda":
+        return {"device": kind, "processor": torch.cuda.get_device_name()}
+    about = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.+)", about.read_text(encoding="utf-8")) if about.is_file() else []
+    return {"device": kind, "processor": names[0] if names else platform.processor()}
 
 
 def side_by_side(function: Callable[[P], R], parts: Iterable[P], device: torch.device) -> list[R]:

@@ -27,19 +27,20 @@ def data_folder() -> Path:
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of one profile."""
+    """The folders of one profile; `data` is the data folder, where not the usual one."""
 
     profile: str
+    data: Path | None = None
 
     @property
     def processed(self) -> Path:
         """Cohorts and splits."""
-        return data_folder() / "processed" / self.profile
+        return (self.data or data_folder()) / "processed" / self.profile
 
     @property
     def results(self) -> Path:
         """Representations, predictions and scores."""
-        return data_folder() / "results" / self.profile
+        return (self.data or data_folder()) / "results" / self.profile
 
     @property
     def figures(self) -> Path:

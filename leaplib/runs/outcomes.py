@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaplib.base.compute import limited
+from leaplib.base.compute import limited, machine
 from leaplib.base.errors import StorageError
 from leaplib.runs import failures
 from leaplib.runs.jobs import Job
@@ -48,7 +48,7 @@ def do(job: Job, force: bool, threads: int, retry: bool) -> Outcome:
             job.do(True, errors)
         failure = _partial(job, errors)
         state = PARTLY if failure else COMPUTED
-        entry = {**where, "state": state, **taken}
+        entry = {**where, "state": state, **taken, **machine(job.device)}
         return Outcome(job.id, state, entry, failure)
     except StorageError:
         raise

@@ -18,7 +18,7 @@ from leaplib.base.layout import Layout
 from leaplib.base.store import storage
 
 COLUMNS = ["time", "job", "kind", "task", "split", "model", "state", "cost", "work", "seconds", "core_seconds",
-           "memory_gb", "threads", "host"]  # fmt: skip
+           "memory_gb", "threads", "host", "device", "processor"]  # fmt: skip
 
 
 def log_path(profile: str) -> Path:
@@ -47,8 +47,8 @@ def log(profile: str, **entry: object) -> None:
             os.close(handle)
 
 
-def read_log(profile: str) -> pd.DataFrame:
-    """Return the entries of a profile's run log, oldest first.
+def read_log(profile: str, layout: Layout | None = None) -> pd.DataFrame:
+    """Return the entries of a profile's run log, oldest first; `layout` says where another home's lies.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def read_log(profile: str) -> pd.DataFrame:
         memory_gb (largest resident size of its process), cost and work (see `leaplib.runs.plan`). Lines that are no
         entries (a run that was killed while it wrote one) are counted in `attrs["unreadable"]`.
     """
-    path = log_path(profile)
+    path = log_path(profile) if layout is None else layout.results / log_path(profile).name
     lines = path.read_bytes().splitlines() if path.exists() else []
     entries, unreadable = [], 0
     for line in filter(None, lines):

@@ -1,0 +1,327 @@
+"""Reference results: scores at the paper's settings on real data, kept beside the code in `data/reference/`.
+
+A parquet file a task and model (of ablations: a task, group and variant), `flows.csv` with the counts of the selection
+rules, and `provenance.csv`: for each task, model and split what it was made of, by which code, on what machine, and
+what it took. Results that an earlier version of the code computed are as good as others: their own version is recorded.
+"""
+
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from leaplib.base.compute import machine
+from leaplib.base.errors import DAMAGE, InputError, first_line
+from leaplib.base.layout import Layout, data_folder, home, slug
+from leaplib.base.store import atomic_folder, key_of, load_frame, provenance
+from leaplib.cohorts.cohort import Cohort
+from leaplib.cohorts.prepare import EXTERNAL, FLOW
+from leaplib.cohorts.splits import INNER, XENOGRAFTS, Split, load_splits
+from leaplib.models.table import FEW_SHOT
+from leaplib.profiles import get_profile
+from leaplib.results.external import REPRODUCIBILITY, SUFFIX, unseen_pairs
+from leaplib.results.load import Results
+from leaplib.results.scores import COLUMNS
+from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
+from leaplib.runs.ablations import NOT_YET, ablations_of
+from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
+from leaplib.runs.recipes import Recipe
+from leaplib.runs.run_log import read_log
+from leaplib.runs.scoring import score_split
+from leaplib.tasks import TASKS, get_task
+
+PAPER, REAL = "paper", "real"
+DAMAE = "DAMAE"
+ROW = ["task", "group", "model", "member", "split"]
+"""What tells one row of the provenance from another; `member` is the number of a representation, or -1."""
+MADE = ["cohort", "seed", "settings", "key", "code", "version", "commit", "computed", "device", "processor",
+        "precision", "seconds", "core_seconds", "packages"]  # fmt: skip
+SCORES = ["group", *COLUMNS]
+DRAWN = ("spearman", "pearson")  # over test sets of unseen tissues, in supplementary figures 6 and 7
+Saved = list[tuple[Path, dict[str, Any]]]
+
+
+def reference_folder() -> Path:
+    """Return where the reference results lie."""
+    return home() / "data" / "reference"
+
+
+# ---- writing
+
+
+def export_reference(source: str | Path | None = None, data: str = REAL) -> pd.DataFrame:
+    """Write the scores that a run at the paper's settings left to `data/reference/`.
+
+    Rows of the same task, model and split are replaced, all others stay.
+
+    Parameters
+    ----------
+    source : str or Path, optional
+        The home folder of the run, such as a clone at another commit; by default this one.
+    data : str
+        Of which data: others are left out.
+
+    Returns
+    -------
+    DataFrame
+        The provenance of what was written, a row a task, model and split.
+
+    Raises
+    ------
+    InputError
+        When there are no results, or the reference holds a task of other data.
+    """
+    layout = Layout(PAPER, data_folder() if source is None else Path(source) / "data")
+    saved, log = _saved(layout, data), read_log(PAPER, layout)
+    parts = [_named(load_frame(path), about["configuration"]) for path, about in saved]
+    tasks = list(dict.fromkeys(part["task"].iloc[0] for part in parts))
+    parts += [part for task in tasks for part in _external(layout, task, saved)]
+    commit = _commit(Path(source) if source else Path(__file__).resolve().parents[2])
+    precisions, damaes = _damaes(layout, log, commit)
+    made = [_row(about, log, commit, precisions) for _, about in saved]
+    used = {about["configuration"].get("representations") for _, about in saved}
+    made += [row for key, rows in damaes.items() if key in used for row in rows]
+    flows = [load_frame(layout.cohort(task) / FLOW).assign(task=task, data=data) for task in tasks]
+    folder, written = reference_folder(), pd.DataFrame(made)
+    _check_cohorts(folder, written)
+    with atomic_folder(folder) as new:
+        if folder.is_dir():
+            shutil.copytree(folder, new, dirs_exist_ok=True)
+        scores = pd.concat([_compact(part) for part in parts], ignore_index=True)
+        for names, frame in scores.groupby(["task", "group", "model"], sort=False):
+            *folders, name = [slug(str(name)) for name in names if name]
+            path = new.joinpath(*folders, f"{name}.parquet")
+            _write(_merged(path, frame, ["member", "split"]), path)
+        for name, frame, keys in (("provenance", written, ROW), ("flows", pd.concat(flows), ["task"])):
+            _merged(new / f"{name}.csv", frame, keys).to_csv(new / f"{name}.csv", index=False, lineterminator="\n")
+    return written
+
+
+def _saved(layout: Layout, data: str) -> Saved:
+    """Return the files of scores that are of the prepared cohorts and of this kind of data, and what they record."""
+    found = []
+    for path in sorted((layout.results / "scores").rglob("*.parquet")):
+        recorded = provenance(path)
+        if recorded is None:
+            raise InputError(f"{path}: cannot be read: run `leap run` again, which makes it anew")
+        about = recorded["configuration"]
+        cohort = provenance(layout.cohort(about["task"]["id"]) / FLOW) or {"configuration": {}}
+        if about["data"] == data and about["cohort"] == cohort["configuration"].get("hash"):
+            found += [(path, recorded)] if INNER not in about["split"] else []
+    if not found:
+        raise InputError(f"no results of {data} data in {layout.results / 'scores'}: run `leap run --profile {PAPER}` "
+                         "there first")  # fmt: skip
+    return found
+
+
+def _about(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the task, group, model, member and split of a result."""
+    group = about.get("recipe", {}).get("group", "")
+    name = about["recipe"]["name"] if group else about["model"]
+    return dict(zip(ROW, (about["task"]["id"], group, name, about["member"], about["split"]), strict=True))
+
+
+def _named(scores: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
+    return scores.assign(**_about(about), data=about["data"])[SCORES]
+
+
+def _external(layout: Layout, task: str, saved: Saved) -> Iterator[pd.DataFrame]:
+    """Yield the scores of a task's models, and of its own labels, against the external study."""
+    folder = layout.cohort(task)
+    study = load_frame(folder / EXTERNAL) if get_task(task).external else pd.DataFrame()
+    if study.empty:
+        return
+    cohort = Cohort.load(folder)
+    files = sorted((layout.processed / "splits").glob(f"task_{task}-*.parquet"), key=lambda path: path.stat().st_mtime)
+    files = [path for path in files if (provenance(path) or {})["configuration"]["cohort"] == cohort.hash]
+    splits: dict[Any, Split] = {split.name: split for split in load_splits(files[-1])}
+    truths = {name: unseen_pairs(study, cohort, split) for name, split in splits.items()}
+    labels = {"task": {"id": task}, "model": REPRODUCIBILITY, "member": -1, "data": cohort.data}
+    predicted = [(cohort.response, labels | {"split": name}) for name in splits]
+    for path, recorded in saved:
+        about = recorded["configuration"]
+        if about["task"]["id"] == task and not about["recipe"]["group"]:
+            file = layout.results / "predictions" / task / path.parent.name / path.name
+            predicted.append((load_frame(file), about))
+    for prediction, about in predicted:
+        split, truth = splits[about["split"]], truths[about["split"]]
+        scores = score_split(truth, prediction, replace(split, test=truth.index, left_out=()))
+        yield _named(scores, about | {"task": {"id": task + SUFFIX}})
+
+
+def _compact(scores: pd.DataFrame) -> pd.DataFrame:
+    """Leave of a thousand test sets those that figures draw, and of others their mean."""
+    means = (scores["perturbation"] == "") & (scores["split"] != XENOGRAFTS)
+    drawn = (scores["level"] == "per_perturbation") & scores["metric"].isin(DRAWN) & (scores["member"] <= 0)
+    others = scores[means & ~drawn].groupby([c for c in SCORES if c not in ("value", "test_set")], sort=False)
+    return pd.concat([scores[~means | drawn], others["value"].mean().reset_index().assign(test_set=0)])
+
+
+def _row(recorded: Mapping[str, Any], log: pd.DataFrame, commit: str, precisions: Mapping[str, str]) -> dict[str, Any]:
+    """Return the provenance of one result."""
+    about, own = recorded["configuration"], json.loads(json.dumps(asdict(Recipe())))
+    named = {"group", "name"}
+    recipe = {name: value for name, value in about["recipe"].items() if value != own.get(name) and name not in named}
+    own_settings = {model: values for model, values in about["settings"].items() if values}
+    member = f" r{about['member']}" if about["member"] >= 0 else ""
+    tuned = about["model"].endswith(FEW_SHOT)  # its time is that of the model itself
+    here = (log["task"] == about["task"]["id"]) & (log["split"] == about["split"])
+    entries = log[here & (log["model"] == _about(about)["model"].removesuffix(FEW_SHOT) + member)]
+    row = {"cohort": about["cohort"], "seed": about["seed"], "settings": recipe | {"settings": own_settings}}
+    row |= {"code": about["code"], "precision": precisions.get(about["representations"], "")}
+    found = _about(about) | row | _made(recorded, entries, commit)
+    return found | (dict.fromkeys(("seconds", "core_seconds"), np.nan) if tuned else {})
+
+
+def _made(recorded: Mapping[str, Any], entries: pd.DataFrame, commit: str) -> dict[str, Any]:
+    """Return which code made a result, on what machine, and what it took, as far as the log tells."""
+    versions = dict(recorded["versions"])
+    entry: dict[Any, Any] = entries.iloc[-1].to_dict() if len(entries) else {}
+    if entry.get("host") == socket.gethostname() and pd.isna(entry.get("processor")):
+        entry |= machine()  # logged before machines were
+    packages = "; ".join(f"{name} {version}" for name, version in versions.items() if name != "leaplib")
+    return {"key": recorded.get("key", ""), "version": versions["leaplib"], "commit": commit, "packages": packages,
+            "computed": entry.get("time", ""), **{name: entry.get(name, "") for name in ("device", "processor")},
+            **{name: entry.get(name, np.nan) for name in ("seconds", "core_seconds")}}  # fmt: skip
+
+
+def _damaes(layout: Layout, log: pd.DataFrame, commit: str) -> tuple[dict[str, str], dict[str, list[dict[str, Any]]]]:
+    """Return the precision of the autoencoders of each pool, by its key, and their provenance, a row each."""
+    precisions: dict[str, str] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted((layout.results / "representations").glob("*/scaler.parquet")):
+        shared = provenance(path)
+        if shared is None:
+            continue
+        key, pool = key_of(shared["configuration"]), path.parent.name
+        for file in sorted(path.parent.glob("damae_*.json")):
+            about, number = json.loads(file.read_text(encoding="utf-8")), int(file.stem.rpartition("_")[2])
+            entries = log[(log["job"] == f"pretrain {pool} {DAMAE} {number}") & log["seconds"].notna()]
+            precisions[key] = about["precision"]
+            row = dict(zip(ROW, (pool, "", DAMAE, number, ""), strict=True)) | {"cohort": "", "seed": number}
+            row |= {"settings": shared["configuration"]["damae"], "code": shared["configuration"]["code"]}
+            rows.setdefault(key, []).append(row | {"precision": about["precision"]} | _made(shared, entries, commit))
+    return precisions, rows
+
+
+def _commit(folder: Path) -> str:
+    """Return the commit of a checkout, with a + where its code was changed since; "" where it is none."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    return git("rev-parse", "--short=12", "HEAD").strip() + ("+" if git("status", "--porcelain", "leaplib") else "")
+
+
+def _check_cohorts(folder: Path, written: pd.DataFrame) -> None:
+    """Refuse rows of other data than those of the same task that stay."""
+    known = _read_csv(folder / "provenance.csv", [*ROW, *MADE])
+    stays = known.merge(written[ROW], how="left", on=ROW, indicator="from")
+    stays = stays[(stays["from"] == "left_only") & (stays["cohort"] != "")]
+    for task, part in written.groupby("task"):
+        others = stays[(stays["task"] == task) & ~stays["cohort"].isin(part["cohort"])]
+        if len(others):
+            raise InputError(f"{folder}: has {others['model'].iloc[0]} on task {task} of other data: remove "
+                             f"{folder / slug(str(task))} and its rows of provenance.csv to begin anew")  # fmt: skip
+
+
+def _merged(path: Path, frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Return what a file holds with rows of the same keys replaced, in a fixed order."""
+    if path.suffix == ".csv":
+        frame = frame.map(lambda value: json.dumps(value, sort_keys=True) if isinstance(value, dict) else value)
+        columns = [*ROW, *MADE] if path.stem == "provenance" else ["task", *frame.columns.drop("task")]
+        known = _read_csv(path, columns)
+    else:
+        columns, known = SCORES, _read(path) if path.is_file() else frame.head(0)
+    new = pd.MultiIndex.from_frame(frame[[*keys, "task"]].drop_duplicates())
+    kept = known[~pd.MultiIndex.from_frame(known[[*keys, "task"]]).isin(new)]
+    table = pd.concat([part for part in (kept, frame) if len(part)], ignore_index=True).reindex(columns=columns)
+    order = [*keys, *(c for c in ("level", "metric", "perturbation", "test_set") if c in table)]
+    return table.sort_values(order, kind="stable", ignore_index=True)
+
+
+def _write(scores: pd.DataFrame, path: Path) -> None:
+    """Write scores small, and the same scores as the same bytes."""
+    table = pa.Table.from_pandas(scores.astype({"value": np.float32, "member": np.int8, "test_set": np.int16}),
+                                 preserve_index=False).replace_schema_metadata(None)  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = [column for column in scores if column != "value"]
+    pq.write_table(table, path, compression="zstd", compression_level=19, use_dictionary=names,
+                   use_byte_stream_split=["value"])  # fmt: skip
+
+
+# ---- reading
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Return the scores of one file."""
+    try:
+        return pq.read_table(path).to_pandas()[SCORES].astype({"value": float, "member": int, "test_set": int})
+    except (pa.ArrowException, *DAMAGE) as error:
+        raise InputError(f"{path}: cannot be read ({first_line(error)}): take it from the repository again") from error
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    if not path.is_file():
+        return pd.DataFrame(columns=list(columns))
+    return pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in ("seconds", "core_seconds")})
+
+
+def reference_provenance() -> pd.DataFrame:
+    """Return where the reference results are from, a row a task, model and split: `ROW` and `MADE`."""
+    return _read_csv(reference_folder() / "provenance.csv", [*ROW, *MADE])
+
+
+def reference() -> Results:
+    """Return the reference results: the paper's settings on real data, as they lie in `data/reference/`.
+
+    Figures, tables and claims are made of them as of any other results; they are saved under "paper".
+
+    Raises
+    ------
+    InputError
+        When there are none.
+    """
+    folder = reference_folder()
+    files = sorted(folder.rglob("*.parquet"))
+    if not files:
+        raise InputError(f"no reference results in {folder}: `leap reference export` writes them")
+    rows = pd.concat([_read(path) for path in files], ignore_index=True)
+    models, others = rows[rows["group"] == ""][COLUMNS], rows[rows["group"] != ""]
+    external = models["task"].str.endswith(SUFFIX)
+    times = reference_provenance().assign(model=lambda t: t["model"].where(
+        (t["member"] < 0) | (t["model"] == DAMAE), t["model"] + " r" + t["member"].astype(str)))  # fmt: skip
+    times = times[(times["group"] == "") & times["seconds"].notna()]
+    nothing = pd.DataFrame(columns=CANDIDATE_COLUMNS)
+    return Results(
+        PAPER, tuple(task for task in TASKS if (models["task"] == task).any()),
+        scores=models[~external].reset_index(drop=True), external=models[external].reset_index(drop=True),
+        flows=pd.read_csv(folder / "flows.csv"), ablations=_ablations(others, set(models["task"])), cohorts={},
+        times=times[["task", "split", "model", "seconds", "core_seconds"]].reset_index(drop=True),
+        harmonised=models.head(0), candidates=nothing, inner=nothing,
+    )  # fmt: skip
+
+
+def _ablations(rows: pd.DataFrame, tasks: set[str]) -> pd.DataFrame:
+    """Return the variants of these tasks, those without scores with a note, as `Results.ablations`."""
+    profile, frames = get_profile(PAPER), []
+    for task, variants in ablations_of(profile):
+        for variant in variants if task.id in tasks else ():
+            several = (variant.n_representations or profile.n_representations) > 1
+            about: dict[str, Any] = {"group": variant.group, "variant": variant.name, "task": task.id, "data": REAL,
+                     "model": "LEAP" if several else variant.model, "member": -1}  # fmt: skip
+            own = (rows["group"] == variant.group) & (rows["model"] == variant.name) & (rows["task"] == task.id)
+            gap = {"split": "", "level": "per_perturbation", "perturbation": "", "test_set": 0, "metric": "spearman"}
+            part = rows[own] if own.any() else pd.DataFrame([gap | {"value": np.nan}])
+            frames.append(part.assign(**about, note="" if part["split"].any() else NOT_YET)[ABLATION_COLUMNS])
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=ABLATION_COLUMNS)
