@@ -1,4 +1,4 @@
-"""What LEAP and its rivals on expression share: checked tables in, the pool that genes are chosen from, frames out."""
+"""What LEAP, PS-RIDGE and LEAP+ share: raw expression in, genes chosen and standardised, regressors, frames out."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,21 +13,54 @@ from sklearn.utils.validation import check_is_fitted
 from leaplib.base.errors import InputError
 from leaplib.base.store import atomic_folder, load_frame, save_frame, write_text
 from leaplib.cohorts.cohort import check_unique
+from leaplib.cohorts.expression import ExpressionScaler
+from leaplib.cohorts.splits import tuning_folds
 from leaplib.models.base import as_labels, as_matrix, seen
+from leaplib.models.tuning import Tuned
+from leaplib.representation.kinds import Representations
+
+
+def average(predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the unweighted mean of prediction frames (samples x perturbations) with the same labels."""
+    first = predictions[0]
+    total = np.zeros(first.shape)
+    for frame in predictions:  # one after the other: np.mean would hold all of them once more
+        if not (frame.index.equals(first.index) and frame.columns.equals(first.columns)):
+            raise InputError("predictions to average differ in their samples or perturbations")
+        total += frame.to_numpy(dtype=np.float64)
+    total /= len(predictions)
+    return pd.DataFrame(total, index=first.index, columns=first.columns, copy=False)
 
 
 class ExpressionModel(BaseEstimator):
-    """A model of responses to perturbations from raw expression: it chooses and standardises genes itself.
+    """A model of responses to perturbations from raw expression: the mean of a regressor on each representation.
 
-    Subclasses give `_fit(X, Y, groups, pool, sources)`, with Y in the order of X, which sets `folds_` (the tuning fold
-    of each training sample), and `_predict(X)` (all perturbations); for `save` and `load`, `_save(folder)` and
-    `_load(folder)`; and what uncertainty rests on: `predict_each(X)`, `features(X)` and `genes_`, as in `leaplib.LEAP`.
+    Genes are chosen and standardised here; standardised, they are the only representation, unless a subclass learns
+    others (`_represent`). Subclasses have the parameters `n_genes` and `random_state` and give `_regressor()`.
+
+    Attributes
+    ----------
+    representations_ : Representations
+        The scaler of the genes, and the autoencoders if there are any.
+    members_ : list of Tuned
+        The regressor on each representation.
+    folds_ : Series
+        Tuning fold of each training sample.
     """
 
-    folds_: pd.Series
+    n_genes: int
+    random_state: int
+    n_representations: int = 0
+
+    def _regressor(self) -> Tuned:
+        raise NotImplementedError
+
+    def _represent(self, pool: pd.DataFrame, sources: pd.Series | None) -> Representations:
+        """Learn from all expression, and the source of each sample."""
+        return Representations(ExpressionScaler(self.n_genes).fit(pool, sources=sources), [])
 
     def fit(self, X: pd.DataFrame, Y: pd.DataFrame, unlabelled: pd.DataFrame | None = None,
-            groups: pd.Series | None = None) -> "ExpressionModel":  # fmt: skip
+            groups: pd.Series | None = None) -> Self:  # fmt: skip
         """Train on expression and responses.
 
         Parameters
@@ -48,24 +81,56 @@ class ExpressionModel(BaseEstimator):
             When samples or genes of the tables do not match, repeat, or values are missing.
         """
         check_tables(X, Y)
-        self.perturbations_ = Y.columns
-        self._fit(X, Y.loc[X.index], groups, *_pool(X, unlabelled))
+        return self._fit(self._represent(*_pool(X, unlabelled)), X, Y, groups)
+
+    def _fit(self, learned: Representations, X: pd.DataFrame, Y: pd.DataFrame, groups: pd.Series | None) -> Self:
+        """Fit the regressors on what was learned of expression."""
+        self.perturbations_, self.representations_ = Y.columns, learned
+        self.folds_ = tuning_folds(X.index, self.random_state, groups)
+        self.members_ = [self._regressor().fit(part, Y.loc[X.index], self.folds_) for part in self.features(X)]
         return self
 
     def predict(self, X: pd.DataFrame, perturbations: Sequence[Any] | None = None) -> pd.DataFrame:
         """Return predicted responses, samples x perturbations (all, or those asked for)."""
         check_is_fitted(self)
         columns = seen(self.perturbations_, perturbations)
-        return self._predict(X)[columns]
+        return average(self.predict_members(X))[columns]
+
+    def predict_members(self, X: pd.DataFrame) -> list[pd.DataFrame]:
+        """Return the predictions of each representation's regressor."""
+        check_is_fitted(self)
+        return [member.predict(part) for member, part in zip(self.members_, self.features(X), strict=True)]
+
+    def predict_each(self, X: pd.DataFrame) -> np.ndarray:
+        """Return the predictions of every fold's model, representations x folds x samples x perturbations.
+
+        The models of fold k were fitted without the training samples of fold k (`folds_`).
+        """
+        check_is_fitted(self)
+        return np.stack(
+            [member.predict_folds(part) for member, part in zip(self.members_, self.features(X), strict=True)]
+        )
+
+    def features(self, X: pd.DataFrame) -> list[pd.DataFrame]:
+        """Return what the regressors see of samples, one frame (samples x components or genes) a representation."""
+        check_is_fitted(self, "representations_")
+        learned = self.representations_
+        return learned.transform(X) if learned.damaes else [learned.scaler.transform(X)]
+
+    @property
+    def genes_(self) -> pd.Index:
+        """Genes that `predict` needs."""
+        return self.representations_.scaler.genes_
 
     def save(self, folder: str | Path) -> Path:
         """Write the fitted model to a folder of its own (replaced if there): safetensors, JSON and parquet."""
         check_is_fitted(self)
-        parameters = {name: dict(value) if isinstance(value, Mapping) else value
-                      for name, value in self.get_params().items()}  # fmt: skip
+        parameters = {k: dict(value) if isinstance(value, Mapping) else value for k, value in self.get_params().items()}
         meta = {"model": type(self).__name__, "parameters": parameters, "perturbations": self.perturbations_.tolist()}
         with atomic_folder(folder) as temporary:
-            self._save(temporary)
+            self.representations_.save(temporary)
+            for place, member in zip(self._places(), self.members_, strict=True):
+                member.save(temporary / place)
             save_frame(self.folds_.to_frame("fold"), temporary / "folds.parquet", {})
             write_text(temporary / "settings.json", json.dumps(meta, indent=1))
         return Path(folder)
@@ -87,24 +152,22 @@ class ExpressionModel(BaseEstimator):
             raise InputError(f"{folder}: not a saved {cls.__name__} ({error}): save it again") from error
         if kind != cls.__name__:
             raise InputError(f"{folder}: holds a {kind}, not a {cls.__name__}: load it with its own class")
-        model = cls(**parameters)
+        try:
+            model = cls(**parameters)
+        except TypeError as error:
+            raise InputError(
+                f"{folder}: saved by another version of leaplib ({error}): fit and save it again"
+            ) from error
         model.perturbations_ = pd.Index(names)
         model.folds_ = load_frame(folder / "folds.parquet")["fold"]
-        model._load(folder)
+        model.representations_ = Representations.load(folder, model.n_representations)
+        regressor = type(model._regressor())
+        model.members_ = [regressor.load(folder / place) for place in model._places()]
         return model
 
-    def _save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    def _load(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    def _fit(self, X: pd.DataFrame, Y: pd.DataFrame, groups: pd.Series | None, pool: pd.DataFrame,
-             sources: pd.Series | None) -> None:  # fmt: skip
-        raise NotImplementedError
-
-    def _predict(self, X: pd.DataFrame) -> pd.DataFrame:
-        raise NotImplementedError
+    def _places(self) -> list[str]:
+        """Return the folders of the regressors within that of the model."""
+        return [f"member_{number}" for number in range(self.n_representations)] or ["regressor"]
 
 
 def check_tables(X: pd.DataFrame, Y: pd.DataFrame) -> None:

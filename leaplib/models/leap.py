@@ -1,30 +1,17 @@
-"""LEAP: the average of perturbation-specific Lassos over several DAMAE representations."""
+"""LEAP, and its rivals without an autoencoder, PS-RIDGE and LEAP+: models of raw expression."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
-from leaplib.base.errors import InputError
-from leaplib.cohorts.splits import tuning_folds
 from leaplib.models.expression_model import ExpressionModel, check_tables
+from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.lasso import PSLasso
+from leaplib.models.ridge import DualRidge
 from leaplib.representation.kinds import Representations
-
-
-def average(predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the unweighted mean of prediction frames (samples x perturbations) with the same labels."""
-    first = predictions[0]
-    total = np.zeros(first.shape)
-    for frame in predictions:  # one after the other: np.mean would hold all of them once more
-        if not (frame.index.equals(first.index) and frame.columns.equals(first.columns)):
-            raise InputError("predictions to average differ in their samples or perturbations")
-        total += frame.to_numpy(dtype=np.float64)
-    total /= len(predictions)
-    return pd.DataFrame(total, index=first.index, columns=first.columns, copy=False)
 
 
 class LEAP(ExpressionModel):
@@ -42,18 +29,11 @@ class LEAP(ExpressionModel):
     random_state : int
         Seed of everything: the DAMAEs use `random_state`, `random_state + 1`, ..., the folds `random_state`.
     device : {"auto", "cpu", "cuda"}
+        Where the DAMAEs are trained.
     damae : mapping, optional
         Settings of `leaplib.DAMAE` that differ from its defaults, which are the paper's.
     n_alphas : int
         Penalties tried a perturbation.
-
-    Attributes
-    ----------
-    representations_ : Representations
-    members_ : list of PSLasso
-        One a representation.
-    folds_ : Series
-        Tuning fold of each training sample.
 
     Examples
     --------
@@ -70,56 +50,78 @@ class LEAP(ExpressionModel):
         self.damae = damae
         self.n_alphas = n_alphas
 
-    def _fit(self, X: pd.DataFrame, Y: pd.DataFrame, groups: pd.Series | None, pool: pd.DataFrame,
-             sources: pd.Series | None) -> None:  # fmt: skip
+    def _regressor(self) -> PSLasso:
+        return PSLasso(self.n_alphas)
+
+    def _represent(self, pool: pd.DataFrame, sources: pd.Series | None) -> Representations:
         seeds = range(self.random_state, self.random_state + self.n_representations)
-        representations = Representations.fit(pool, seeds, self.n_genes, self.device, sources, **dict(self.damae or {}))
-        self.fit_members(representations, X, Y, groups)
+        return Representations.fit(pool, seeds, self.n_genes, self.device, sources, **dict(self.damae or {}))
 
     def fit_members(self, representations: Representations, X: pd.DataFrame, Y: pd.DataFrame,
                     groups: pd.Series | None = None) -> "LEAP":  # fmt: skip
         """Fit the PS-LASSOs on representations that were trained before; otherwise as `fit`."""
         check_tables(X, Y)
-        self.perturbations_, self.representations_ = Y.columns, representations
-        self.folds_ = tuning_folds(X.index, self.random_state, groups)
-        self.members_ = [
-            PSLasso(self.n_alphas).fit(codes, Y.loc[X.index], self.folds_) for codes in representations.transform(X)
-        ]
-        return self
+        return self._fit(representations, X, Y, groups)
 
-    def _predict(self, X: pd.DataFrame) -> pd.DataFrame:
-        return average(self.predict_members(X))
 
-    def predict_members(self, X: pd.DataFrame) -> list[pd.DataFrame]:
-        """Return the predictions of each representation's PS-LASSO."""
-        check_is_fitted(self)
-        codes = self.representations_.transform(X)
-        return [member.predict(code) for member, code in zip(self.members_, codes, strict=True)]
+class PSRidge(ExpressionModel):
+    """Perturbation-specific ridge regression on the genes themselves: what LEAP has to surpass.
 
-    def predict_each(self, X: pd.DataFrame) -> np.ndarray:
-        """Return the predictions of every regressor, representations x folds x samples x perturbations.
+    Genes are chosen and standardised as for LEAP; `leaplib.models.ridge` does the rest.
 
-        The regressors of fold k were fitted without the training samples of fold k (`folds_`).
-        """
-        codes = self.features(X)
-        return np.stack([member.predict_folds(code) for member, code in zip(self.members_, codes, strict=True)])
+    Parameters
+    ----------
+    n_genes : int
+        Most variable genes kept a source.
+    random_state : int
+        Seed of the tuning folds.
+    n_penalties : int
+        Penalties tried a perturbation.
+    """
 
-    def features(self, X: pd.DataFrame) -> list[pd.DataFrame]:
-        """Return the codes of samples, one frame (samples x components) a representation."""
-        check_is_fitted(self)
-        return self.representations_.transform(X)
+    def __init__(self, n_genes: int = 5000, random_state: int = 0, n_penalties: int = 10):
+        self.n_genes = n_genes
+        self.random_state = random_state
+        self.n_penalties = n_penalties
+
+    def _regressor(self) -> DualRidge:
+        return DualRidge(self.n_penalties)
 
     @property
-    def genes_(self) -> pd.Index:
-        """Genes that `predict` needs."""
-        return self.representations_.scaler.genes_
+    def coef_(self) -> pd.DataFrame:
+        """Weights of the standardised genes, genes x perturbations: the mean over the fold models."""
+        return pd.DataFrame(self.members_[0].coef_, index=self.genes_, columns=self.perturbations_)
 
-    def _save(self, folder: Path) -> None:
-        self.representations_.save(folder)
-        for number, member in enumerate(self.members_):
-            member.save(folder / f"member_{number}")
+    def gene_weights(self, X: pd.DataFrame, perturbations: Sequence[str]) -> np.ndarray:
+        """Return the weights of each fold model, folds x genes x perturbations (the same at all samples `X`)."""
+        columns = self.perturbations_.get_indexer(pd.Index(perturbations))
+        return np.take(self.members_[0].fold_coef_, columns, axis=2)
 
-    def _load(self, folder: Path) -> None:
-        numbers = range(self.n_representations)
-        self.representations_ = Representations.load(folder, len(numbers))
-        self.members_ = [PSLasso.load(folder / f"member_{number}") for number in numbers]
+
+class LEAPPlus(ExpressionModel):
+    """LEAP+: kernel regression that shares strength between perturbations, on rank scores of the responses.
+
+    Genes are chosen and standardised as for LEAP; `leaplib.models.kernel` does the rest.
+
+    Parameters
+    ----------
+    n_genes : int
+        Most variable genes kept a source.
+    random_state : int
+        Seed of the tuning folds.
+    share : float
+        How much perturbations have in common, see `leaplib.models.kernel`.
+    """
+
+    def __init__(self, n_genes: int = 5000, random_state: int = 0, share: float = 0.5):
+        self.n_genes = n_genes
+        self.random_state = random_state
+        self.share = share
+
+    def _regressor(self) -> SharedKernelRidge:
+        return SharedKernelRidge(self.share)
+
+    def gene_weights(self, X: pd.DataFrame, perturbations: Sequence[str]) -> np.ndarray:
+        """Return the derivatives of each fold model, folds x genes x perturbations, mean over the samples `X`."""
+        columns, genes = self.perturbations_.get_indexer(pd.Index(perturbations)), self.features(X)[0].to_numpy(float)
+        return np.stack([model.derivative(genes, columns) for model in chain(*self.members_[0].parts_)])

@@ -132,9 +132,8 @@ def attributions(model: Any, sample: pd.DataFrame, perturbation: str) -> pd.Data
     """
     if len(sample) != 1:
         raise InputError(f"attributions are those of one sample, not of {len(sample)}")
-    scaler = model.representations_.scaler if hasattr(model, "representations_") else model.scaler_
     weight = gene_weights(model, sample, [perturbation])[:, :, 0].mean(axis=0)
-    value = scaler.transform(sample).to_numpy(dtype=float)[0]
+    value = model.representations_.scaler.transform(sample).to_numpy(dtype=float)[0]
     frame = pd.DataFrame({"gene": model.genes_, "weight": weight, "value": value, "contribution": weight * value})
     return frame.sort_values("contribution", key=np.abs, ascending=False, kind="stable", ignore_index=True)
 

@@ -12,8 +12,7 @@ import pandas as pd
 from leaplib.base.errors import InputError
 from leaplib.base.store import atomic_folder, load_frame, save_frame, sha256, versions, write_text
 from leaplib.cohorts.prepare import load_cohort
-from leaplib.models.gene_models import LEAPPlus, PSRidge
-from leaplib.models.leap import LEAP
+from leaplib.models.leap import LEAP, LEAPPlus, PSRidge
 from leaplib.profiles import Profile
 from leaplib.representation.pretraining import representations
 from leaplib.samples.biomarkers import biomarkers

@@ -47,10 +47,10 @@ def test_ps_ridge_is_ridge_on_genes_chosen_and_standardised_over_all_samples(pro
     predictions = []
     for fold in range(5):
         rows = y.index[(folds != fold) & y[drug].notna()]
-        ridge = Ridge(model.regressor_.penalty_[3]).fit(seen.loc[rows], y.loc[rows, drug])
+        ridge = Ridge(model.members_[0].penalty_[3]).fit(seen.loc[rows], y.loc[rows, drug])
         predictions.append(ridge.predict(unseen))
     np.testing.assert_allclose(model.predict(new)[drug], np.mean(predictions, axis=0), rtol=1e-5)
-    weighted = unseen @ model.coef_[drug] + model.regressor_.intercept_[3]
+    weighted = unseen @ model.coef_[drug] + model.members_[0].intercept_[3]
     np.testing.assert_allclose(model.predict(new)[drug], weighted, rtol=1e-5)
     assert model.coef_.index.tolist() == genes
 
@@ -77,7 +77,7 @@ def test_saved_models_predict_the_same_and_have_weights_of_genes(problem, model,
     # To first order, predictions follow the weights: one gene is moved by a hundredth of its SD.
     gene, wanted = fitted.genes_[7], list(y.columns[[5, 2]])
     weights = again.gene_weights(new, wanted)
-    moved = new.assign(**{gene: new[gene] + 0.01 * fitted.scaler_.scale_[gene]})
+    moved = new.assign(**{gene: new[gene] + 0.01 * fitted.representations_.scaler.scale_[gene]})
     change = (fitted.predict(moved, wanted) - fitted.predict(new, wanted)).mean() / 0.01
     np.testing.assert_allclose(weights.mean(axis=0)[7], change, rtol=0.02, atol=1e-4)
 
@@ -106,7 +106,7 @@ def test_gene_weights_are_the_slope_of_the_prediction(problem, model, monkeypatc
     weights = fitted.gene_weights(new, names)
     assert weights.shape == (5, 40, 3)
     for gene in fitted.genes_[[0, 17, 39]]:
-        step = 0.01 * fitted.scaler_.scale_[gene]
+        step = 0.01 * fitted.representations_.scaler.scale_[gene]
         up, down = new.copy(), new.copy()
         up[gene], down[gene] = new[gene] + step, new[gene] - step
         rise = (fitted.predict_each(up) - fitted.predict_each(down))[0].mean(axis=1) / 0.02

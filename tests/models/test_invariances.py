@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from leaplib.base import metrics
 from leaplib.cohorts.splits import Split
+from leaplib.models.expression_model import average
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
-from leaplib.models.leap import average
 from leaplib.models.lgbm import PPLgbm, PSLgbm
 from leaplib.models.naive import TissueMean, TrainingMean
 from leaplib.models.networks import PPMlp, PPTdnn

@@ -6,7 +6,7 @@ from sklearn.linear_model import Lasso
 from leaplib import LEAP, InputError
 from leaplib.base.metrics import spearman
 from leaplib.cohorts.splits import tuning_folds
-from leaplib.models.leap import average
+from leaplib.models.expression_model import average
 from leaplib.models.naive import shuffle_labels
 
 SMALL = {"n_hidden": 64, "n_components": 24, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 60}
@@ -133,6 +133,11 @@ def test_a_saved_model_predicts_the_same_to_the_bit(problem, fitted, tmp_path):
     assert loaded.folds_.equals(fitted.folds_) and loaded.get_params() == fitted.get_params()
     (tmp_path / "model" / "settings.json").write_text('{"model": "Other", "parameters": {}, "perturbations": []}')
     with pytest.raises(InputError, match="holds a Other, not a LEAP"):
+        LEAP.load(tmp_path / "model")
+    (tmp_path / "model" / "settings.json").write_text(
+        '{"model": "LEAP", "parameters": {"depth": 2}, "perturbations": []}'
+    )
+    with pytest.raises(InputError, match="saved by another version"):
         LEAP.load(tmp_path / "model")
     with pytest.raises(InputError, match="not a saved LEAP"):
         LEAP.load(tmp_path)
