@@ -18,6 +18,7 @@ from scipy.stats import rankdata
 from leaplib.base.errors import InputError
 from leaplib.models.base import seen
 from leaplib.representation.damae import DAMAE
+from leaplib.sources.genes import gene_name
 
 BLOCK = 32  # perturbations traced at a time: bounds the memory
 COLUMNS = {"Term": "gene_set", "ES": "es", "NES": "nes", "NOM p-val": "p", "FDR q-val": "fdr", "Lead_genes": "leading"}
@@ -166,9 +167,11 @@ def enrich(
     """
     import gseapy  # slow to load, and few need it
 
+    ranking = ranking.rename(gene_name)
     if ranking.isna().any() or ranking.nunique() < 2 or ranking.index.has_duplicates:
         raise InputError("the ranking needs one finite weight a gene, not all equal: a model without weights has none")
-    known = {name: list(dict.fromkeys(ranking.index.intersection(list(genes)))) for name, genes in gene_sets.items()}
+    named = {name: list(map(gene_name, genes)) for name, genes in gene_sets.items()}
+    known = {name: list(dict.fromkeys(ranking.index.intersection(genes))) for name, genes in named.items()}
     sets = {name: genes for name, genes in known.items() if 10 <= len(genes) <= max_size}
     if not sets:
         raise InputError(f"no gene set has 10 to {max_size} of the {len(ranking):,} ranked genes: use symbols in both")

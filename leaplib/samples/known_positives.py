@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leaplib.base.errors import InputError
+from leaplib.sources.genes import gene_name
 from leaplib.sources.identifiers import normalise_drug
 
 COLUMNS = ["mechanism", "drugs", "genes", "percentile", "best_gene", "best_percentile", "p_genes", "p_drugs", "source"]
@@ -51,12 +52,14 @@ def recovery(
     """
     if len(weights) < 2:
         raise InputError(f"weights of {len(weights)} genes: ranks need two or more")
+    weights = weights.rename(index=gene_name)
     ranks = ((weights if high_is_sensitive else -weights).rank(axis=0) - 1) / (len(weights) - 1)
     spelled = {normalise_drug(drug): drug for drug in weights.columns}
     rows, items = [], known_positives() if known is None else known
     for item in cast("Iterable[Any]", items.itertuples()):
         drugs = [spelled[key] for key in map(normalise_drug, item.drugs) if key in spelled]
         signs = pd.Series(dict.fromkeys(item.sensitive, 1.0) | dict.fromkeys(item.resistant, -1.0), dtype=float)
+        signs = signs.rename(gene_name)
         signs = signs[signs.index.isin(weights.index)]
         if not drugs or signs.empty:
             continue

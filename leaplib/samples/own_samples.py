@@ -17,8 +17,9 @@ from leaplib.profiles import Profile
 from leaplib.representation.pretraining import representations
 from leaplib.samples.biomarkers import biomarkers
 from leaplib.samples.matching import MAX_MISSING, Reference
-from leaplib.samples.tables import as_log, place_of, read_expression, read_groups, read_table, write_table
+from leaplib.samples.tables import as_log, place_of, read_groups, read_table, write_table
 from leaplib.samples.uncertainty import Applicability, Calibration
+from leaplib.sources.genes import with_gene_names
 from leaplib.tasks import get_task
 
 ESTIMATORS: dict[str, type] = {"leap": LEAP, "ps-ridge": PSRidge, "leap-plus": LEAPPlus}
@@ -96,6 +97,7 @@ class OwnModel:
         list of str
             What was found out and done about the table; what needs attention begins with "warning: ".
         """
+        expression, named = with_gene_names(expression, where, self.reference.genes.index)
         logged, units, note = as_log(expression, units, where)
         ready, done = self.reference.prepare(logged, units, match, max_missing, where)
         found = self.calibration.intervals(self.estimator, ready, level)
@@ -108,7 +110,7 @@ class OwnModel:
         frame = frame.rename_axis(["sample", "perturbation"]).reset_index().join(score, on="sample")
         frame["biomarkers"] = frame["perturbation"].map(self._named()).fillna("")
         frame["note"] = frame["perturbation"].map(self.calibration.notes(level))
-        return frame, [note, *done]
+        return frame, [*named, note, *done]
 
     def _named(self, n_genes: int = 5) -> pd.Series:
         """Return the first biomarkers of each perturbation in words."""
@@ -240,6 +242,7 @@ def fit_tables(
     list of str
         What was found out and done about the tables; what needs attention begins with "warning: ".
     """
+    expression, named = with_gene_names(expression, where[0])
     logged, found, note = as_log(expression, units, where[0])
     filled, gaps = _filled(logged, where[0])
     labelled = filled.index[filled.index.isin(response.index)]
@@ -258,7 +261,7 @@ def fit_tables(
     about: dict[str, Any] = {"model": model, "unit": unit, "source": [str(name) for name in where]}
     about |= {"label": "response", "data": "user", "profile": profile.name, "seed": seed}
     counted = f"{len(labels):,} samples x {labels.shape[1]:,} perturbations, {labels.notna().to_numpy().sum():,} labels"
-    notes = [note, f"{where[1]}: {counted}", *gaps, *dropped]
+    notes = [*named, note, f"{where[1]}: {counted}", *gaps, *dropped]
     return OwnModel.of(estimator, X, labels, about), notes
 
 
@@ -343,7 +346,7 @@ def fit_to_folder(
     if expression is None or response is None:
         fitted, notes = fit_task(profile, str(task), model, **settings), list[str]()
     else:
-        tables = read_expression(expression), read_table(response)
+        tables = read_table(expression), read_table(response)
         known = None if groups is None else read_groups(groups)
         where = expression, response
         fitted, notes = fit_tables(*tables, profile, model, units, known, where=where, **settings)
@@ -361,7 +364,7 @@ def predict_to_file(
     if out.is_dir():
         raise InputError(f"{out}: is a folder: give the name of a file")
     model = OwnModel.load(folder)
-    frame, notes = model.predict(read_expression(expression), level=level, where=expression, **settings)
+    frame, notes = model.predict(read_table(expression), level=level, where=expression, **settings)
     write_table(frame, out)
     sizes = f"{frame['sample'].nunique():,} samples x {frame['perturbation'].nunique():,} perturbations"
     return [*notes, f"{sizes}, intervals of {level:.0%}: {out}"]

@@ -5,7 +5,6 @@ InputError that names the place.
 """
 
 import csv
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from leaplib.sources.tabular import Place, check_file, read_text_table, refuse_g
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 SUFFIXES = (*SEPARATORS, ".parquet")
 MISSING = ("", "na", "nan", "n/a", "null", "none")
-ENTREZ = re.compile(r"\s*\(\d+\)$")
-DATE = re.compile(r"\d{1,2}-(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)(-\d+)?", re.IGNORECASE)
 UNITS = {"counts": "counts", "tpm": "TPM", "log": "log2(TPM+1)", "z-score": "z-scores"}
 LOG_LIMIT = 40.0  # log2 of more than a million million: no log scale reaches it
 
@@ -120,26 +117,6 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         else:
             sep = SEPARATORS[path.suffix.lower()]
             frame.to_csv(temporary, sep=sep, index=False, float_format="%.6g", lineterminator="\n")
-
-
-def read_expression(path: str | Path) -> pd.DataFrame:
-    """Read expression, samples x genes; `TP53 (7157)` becomes `TP53`.
-
-    Dates, which Excel makes of some symbols, and Ensembl numbers are refused.
-    """
-    frame = read_table(path)
-    frame.columns = frame.columns.str.replace(ENTREZ, "", regex=True)
-    check_unique(frame.columns, "gene", str(path))
-    dates = [gene for gene in frame.columns if DATE.fullmatch(gene)]
-    if dates:
-        raise InputError(
-            f"{path}: gene {dates[0]!r} is a date ({len(dates)} such): Excel changed a symbol such as "
-            "SEPTIN1 or MARCHF1; take the genes' names from the table before Excel"
-        )
-    ensembl = frame.columns.str.match(r"ENS[A-Z]*G\d{6,}")
-    if ensembl.mean() > 0.5:
-        raise InputError(f"{path}: genes are Ensembl numbers such as {frame.columns[ensembl][0]!r}: use gene symbols")
-    return frame
 
 
 def read_groups(path: str | Path) -> pd.Series:

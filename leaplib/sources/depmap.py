@@ -9,11 +9,11 @@ import pyarrow as pa
 from leaplib.base.errors import InputError
 from leaplib.sources import manifest, tabular
 from leaplib.sources.gene_sets import read_cgp
+from leaplib.sources.genes import name_genes, split_id
 from leaplib.sources.screens import GeneScreen
 from leaplib.sources.tabular import Place
 
 MEND = "put the file there as DepMap publishes it (`leap data status` names its page)"
-GENE = r"(?P<symbol>\S.*) \((?P<entrez>[^()]*)\)"
 LINE_IDS = {"ModelID": r"ACH-\d+", "CCLEName": r"(?:\[MERGED_TO_ACH-\d+\])?[^\s_]+_[A-Z0-9_]+"}
 DEFAULT_ENTRY = "IsDefaultEntryForModel"
 MIN_SHARED = 0.5  # of the screened lines; files of one release share more than nine in ten
@@ -181,18 +181,12 @@ def _to_model_ids(frame: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
 
 def _gene_columns(header: list[str], place: Place) -> pd.Series:
     """Return the symbol of each gene by the position of its column, one column a symbol."""
-    genes = pd.Series(header, dtype=str).str.extract(f"^{GENE}$").dropna()
-    if genes.empty:
+    columns = [at for at, name in enumerate(header) if split_id(name)[1]]
+    if not columns:
         shown = ", ".join(map(repr, header[:6]))
         raise place.error(f"no matrix of genes: no column is named like 'TP53 (7157)' (has {shown} ...)")
-    twice = genes.index[genes.duplicated()]
-    if len(twice):
-        raise place.error(f"the column {header[twice[0]]!r} is there twice")
-    number = pd.to_numeric(genes["entrez"], errors="coerce")
-    # The lowest number is the oldest entry, the gene that a symbol is known for; no number comes last.
-    kept = genes.assign(number=number).sort_values("number", kind="stable").drop_duplicates("symbol")
-    tabular.check_genes(pd.Index(kept["symbol"]), place)
-    return kept["symbol"].sort_index()
+    genes = name_genes([header[at] for at in columns], place)
+    return pd.Series(genes.names, index=[columns[at] for at in genes.at])
 
 
 def _line_index(ids: pd.Series, place: Place, *among: str) -> pd.Index:

@@ -1,11 +1,14 @@
-"""Gene sets of MSigDB, in its formats GMT and JSON; a set is a list of symbols, in the order of the file."""
+"""Gene sets of MSigDB, in its formats GMT and JSON; a set is a list of symbols, in the order of the file.
+
+Symbols are in the one form of `leaplib.sources.genes`, each once in a set.
+"""
 
 import json
 from pathlib import Path
 
 from leaplib.base.errors import InputError
+from leaplib.sources.genes import gene_name, no_gene
 from leaplib.sources.manifest import path
-from leaplib.sources.tabular import DATE
 from leaplib.sources.wheels import read_text
 
 FOLDER = "crispy/data/pathways/"
@@ -74,10 +77,10 @@ def _parse(text: str, where: str) -> dict[str, list[str]]:
             raise InputError(f"{where}: the gene set {name!r} is there twice: remove one of the two")
         if not (name and isinstance(genes, list) and genes and all(isinstance(gene, str) and gene for gene in genes)):
             raise InputError(f"{where}: the gene set {name!r} has no name or no list of genes: {MEND}")
-        odd = [gene for gene in genes if DATE.fullmatch(gene) or not gene.isprintable()]
+        odd = [gene for gene in genes if no_gene(gene) or not gene.isprintable()]
         if odd:
             raise InputError(f"{where}: the gene set {name!r}: {odd[0]!r} is no gene symbol: {MEND}")
-        sets[name] = genes
+        sets[name] = list(dict.fromkeys(map(gene_name, genes)))
     if not sets:
         raise InputError(f"{where}: holds no gene set: {MEND}")
     return sets

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from leaplib.sources.genes import gene_name
 from leaplib.sources.rds import Node, read_rds
 from leaplib.sources.screens import Study
 from leaplib.sources.tabular import Place, numbers, refusing_damage
@@ -132,7 +133,7 @@ def _expression(pset: Node) -> pd.DataFrame | None:
         raise assay.place.error(f"no value is below 0: this is not log2(TPM + {PSEUDOCOUNT})")
     logs = np.log2(np.maximum(np.exp2(values) - PSEUDOCOUNT, 0) + 1)
     frame = pd.DataFrame(logs.T, index=pd.Index(runs, name="line"), columns=pd.Index(genes, name="gene"))
-    frame = frame.loc[:, frame.columns.notna() & (frame.columns != "")]
+    frame = frame.loc[:, frame.columns.notna() & (frame.columns != "")].rename(columns=gene_name)
     means = frame.groupby(level="line").mean()  # runs of no known line are left out
     # Of genes with one symbol that with the highest mean, the first of equals, in the order of the file.
     order = np.argsort(-means.mean().to_numpy(), kind="stable")

@@ -25,9 +25,6 @@ from leaplib.base.errors import DAMAGE, InputError
 from leaplib.sources.manifest import LIMIT, is_outside, load
 
 HTML = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
-# A spreadsheet turns genes such as MARCH1 and SEPT2 into dates; MARC1 and MARCH1 both became 1-Mar, so that no way
-# leads back.
-DATE = re.compile(r"\d{1,2}-(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|\d{4}-\d\d-\d\d.*", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # can be unpacked piece by piece
 CHUNK = 1 << 20
@@ -56,9 +53,11 @@ class Place:
 
     def error(self, problem: str, remedy: str = "") -> InputError:
         """Return the error that names the file, the problem and the remedy."""
-        where = f"{self.path}: {self.part}" if self.part else str(self.path)
         default = f"put the provider's file in its place (`leap data fetch {self.source}` says from where)"
-        return InputError(f"{where}: {problem}: {remedy or self.mend or default}")
+        return InputError(f"{self}: {problem}: {remedy or self.mend or default}")
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.part}" if self.part else str(self.path)
 
     def within(self, part: str) -> "Place":
         """Return the place of a sheet or a member."""
@@ -313,12 +312,3 @@ def refuse_cells(bad: np.ndarray, cells: pd.DataFrame, place: Place, rule: str) 
         row, column = divmod(int(np.argmax(bad)), cells.shape[1])
         found = f"{cells.index.name} {cells.index[row]!r}, gene {cells.columns[column]!r}"
         raise place.error(f"{found} is {str(cells.iloc[row, column])[:100]!r}, and {rule}")
-
-
-def check_genes(genes: pd.Index, place: Place) -> None:
-    """Raise when a gene is there twice, or a spreadsheet made a date of it."""
-    if genes.has_duplicates:
-        raise place.error(f"the gene {genes[genes.duplicated()][0]!r} is there twice")
-    dates = [gene for gene in genes if DATE.fullmatch(gene)]
-    if dates:
-        raise place.error(f"{dates[0]!r} is a date that a spreadsheet made of a gene")

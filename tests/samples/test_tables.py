@@ -7,7 +7,7 @@ from scipy.stats import rankdata
 
 from leaplib import InputError
 from leaplib.samples.matching import Reference
-from leaplib.samples.tables import as_log, read_expression, read_groups, read_table
+from leaplib.samples.tables import as_log, read_groups, read_table
 
 TABLE = pd.DataFrame([[1.5, 2.0], [np.nan, -3e-2]], index=["a", "b"], columns=["TP53", "EGFR"])
 GENES = [f"G{i}" for i in range(40)]
@@ -77,15 +77,6 @@ def test_bad_parquet_files_suffixes_and_folders(tmp_path):
     for name, message in cases.items():
         with pytest.raises(InputError, match=message):
             read_table(tmp_path / name)
-
-
-def test_names_of_genes(tmp_path):
-    read = read_expression(put(tmp_path / "x.csv", "id,TP53 (7157),EGFR(1956),NKX2-1 (7080),HLA-A\na,1,2,3,4\n"))
-    assert read.columns.tolist() == ["TP53", "EGFR", "NKX2-1", "HLA-A"]
-    for header, message in (("TP53,2-Sep", "'2-Sep' is a date"), ("TP53 (7157),TP53", "'TP53' stands more than once"),
-                            ("ENSG00000141510,ENSG00000146648.3", "Ensembl numbers such as 'ENSG0")):  # fmt: skip
-        with pytest.raises(InputError, match=message):
-            read_expression(put(tmp_path / "x.csv", f"id,{header}\na,1,2\n"))
 
 
 def test_groups_of_samples(tmp_path):

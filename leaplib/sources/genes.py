@@ -1,0 +1,228 @@
+"""One normaliser of gene names: for files of providers, gene sets, models and users' tables.
+
+What is understood, and what is no gene, stands in the tables below. A name that no row fits stays as it is.
+"""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from leaplib.base.errors import InputError
+
+ENSEMBL = r"ENS[A-Z]*[GT]\d{6,}(?:\.\d+)?(?:_PAR_Y)?"
+SYMBOL, ID = r"(?P<symbol>(?!ENS[A-Z]*G\d|PAR_Y$)\S*[A-Za-z]\S*?)", rf"(?P<id>\d+|{ENSEMBL})"
+WITH_ID = [
+    re.compile(form)
+    for form in (
+        rf"{SYMBOL}\s*\((?:{ID}|nan|Unknown|)\)",  # TP53 (7157), TP53 (ENSG00000141510): DepMap
+        rf"{SYMBOL}\|{ID}",  # TP53|7157: TCGA
+        rf"{SYMBOL}[_|](?P<id>{ENSEMBL})",
+        rf"(?P<id>{ENSEMBL})[_|]{SYMBOL}",  # ENSG00000141510.17_TP53: Xena, GTEx
+        rf"{SYMBOL}\.{{2,3}}{ID}\.",  # TP53..7157.: the first of these, by make.names of R
+    )
+]
+
+# R's make.names turns every hyphen into a dot. Symbols end in a dot and digits too where a number tells copies apart
+# (TP53.1), or as clones and contigs (AC004556.1): only families that HGNC numbers behind a hyphen get it back.
+NUMBERED = (
+    r"NKX\d|KRTAP\d+|SNOR[AD]\d+|SCARNA\d+|MIR\d+[A-Z]?|RNV?U\d+|RNA5|ERV[A-Z]*\d*|DUX4L|TR[ABDG][VJDC]\d+|"
+    r"IG[HKL][VJDC]\d+(?:\.\d+)?|TR[A-Z]{1,2}\.[ACGT]{3}\d+"
+)
+WORD = r"[A-Z][A-Z0-9]*(?:orf\d+)?"
+SPELLINGS = [
+    (re.compile(pattern), new)
+    for pattern, new in (
+        (r"[\u2010-\u2015\u2212]", "-"),  # dashes of word processors
+        (r"^(ENS[A-Z]*[GT]\d{6,})\.\d+", r"\1"),  # the version of an Ensembl id
+        (rf"^(?:(?:{NUMBERED})\.\d[0-9A-Z]*|{WORD}(?=\.))(?:\.{WORD})*$", lambda found: found[0].replace(".", "-")),
+        (r"^([A-Za-z][A-Za-z0-9]+)\.([A-Z]*\d+[A-Z]+\d+\.\d+)$", r"\1-\2"),  # RP11.34P13.7: the clone RP11-34P13.7
+        (r"^C(\d+|X|Y)ORF(?=\d)", r"C\1orf"),
+        # Families that HGNC renamed, since spreadsheets made dates of them.
+        (r"^SEPT(?=(?:[1-9]|1[0-4])(?!\d))", "SEPTIN"),
+        (r"^SEPT?15$", "SELENOF"),
+        (r"^MARCH(?=(?:[1-9]|1[01])(?!\d))", "MARCHF"),
+        (r"^MARC(?=[12](?!\d))", "MTARC"),
+        (r"^DEC1$", "DELEC1"),
+    )
+]
+
+# What stands beside the genes in tables of counts: of HTSeq, STAR, featureCounts; spike-ins.
+COUNTERS = re.compile(
+    r"(X?__)?(no_feature|ambiguous|too_low_aQual|not_aligned|alignment_not_unique)|ERCC[-.]\d{5}|"
+    r"N_(unmapped|multimapping|noFeature|ambiguous)|(Una|A)ssigned(_\w+)?",
+    re.IGNORECASE,
+)
+
+# Months as spreadsheets shorten and write them, without accents: in English, German, Dutch, Scandinavian, French,
+# Spanish, Italian, Portuguese, Polish, Czech, Hungarian, Turkish, Finnish, Russian, Greek, Chinese, Korean.
+MONTHS = frozenset("""
+jan feb mar apr may jun jul aug sep sept oct nov dec january february march april june july august september october
+november december janner marz mrz mai okt dez januar februar juni juli oktober dezember mrt mei januari februari maart
+augustus maj des mars desember marts janv fevr avr juin juil aout janvier fevrier avril juillet septembre octobre
+novembre decembre ene abr ago dic enero febrero marzo abril mayo junio julio agosto septiembre setiembre octubre
+noviembre diciembre gen mag giu lug set ott gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre fev
+out janeiro fevereiro marco maio junho julho setembro outubro novembro dezembro sty lut kwi cze lip sie wrz paz lis gru
+marzec wrzesien grudzien led uno bre dub kve cvn cvc srp zar rij pro brezen zari prosinec marc szept szeptember oca sub
+nis haz tem agu eyl eki kas ara eylul aralik tammi helmi maalis huhti touko kesa heina elo syys loka marras joulu
+янв фев мар апр маи июн июл авг сен сент окт ноя дек марта сентября декабря μαρ σεπ δεκ 月 월
+""".split())  # fmt: skip  # noqa: SIM905
+DATES = [
+    re.compile(form)
+    for form in (
+        r"x?\d{1,4}[-./\s]*(?P<month>[^\W\d_]+)\.?(?:[-./\s]*\d{1,4}[일日]?)?",  # 1-Mar, 1. Mrz 2020, X1.Mar of R
+        r"(?P<month>[^\W\d_]+)(?:\.?[-/,\s]+\d{1,2}(?:[-/,\s]+\d{4})?|\.?[-/\s]+\d{4}|\.0\d)",  # Mar-01, Sep 1, 2020
+        r"x?\d{1,4}([-./])\d{1,2}\1\d{1,4}\.?(?:[t\s].*)?",  # 2020-03-01 00:00:00, 01.03.2020
+        r"\d{1,4}[-/]\d{1,2}|\d{1,2}\.\d{1,2}\.|(?:\d+年)?\d+月\d+日?",
+    )
+]
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?(e[-+]?\d+)?", re.IGNORECASE)
+SERIAL = re.compile(r"X?([345]\d{4})(\.0)?")  # days since 1900: the dates from 1982 to 2064
+PLAIN = re.compile(r"(?!X\d|SEP|MARC|DEC1|ENS|C[\dXY]+ORF)[A-Za-z][A-Za-z0-9]*")  # most symbols: no row fits them
+NAMES_ONLY = {
+    "Ensembl ids": re.compile(ENSEMBL),
+    "numbers (Entrez ids?)": re.compile(r"\d+"),
+    "probe sets": re.compile(r"\w+_at", re.IGNORECASE),
+}
+SHOWN = 3
+
+
+class Genes(NamedTuple):
+    """The genes among the columns of a table.
+
+    Parameters
+    ----------
+    names : Index
+        The one form of each name.
+    at : array of int
+        The position of each gene among the columns.
+    notes : list of str
+        What was renamed and left out, counted, for the user.
+    """
+
+    names: pd.Index
+    at: np.ndarray
+    notes: list[str]
+
+
+def split_id(name: str) -> tuple[str, str]:
+    """Return a gene's name without the Entrez or Ensembl id beside it, and the id, empty without one."""
+    found = None if PLAIN.fullmatch(name) else next(filter(None, (form.fullmatch(name) for form in WITH_ID)), None)
+    return (found["symbol"], found["id"] or "nan") if found else (name, "")
+
+
+@cache
+def gene_name(name: str) -> str:
+    """Return the one form of a gene's name: "HLA.A", "SEPT9" and "TP53|7157" give "HLA-A", "SEPTIN9" and "TP53"."""
+    if PLAIN.fullmatch(name):
+        return name
+    symbol, _ = split_id(name.strip())
+    for pattern, new in SPELLINGS:
+        symbol = pattern.sub(new, symbol)
+    return symbol
+
+
+@cache
+def no_gene(name: str) -> str:
+    """Say what stands in place of a gene: a date or a number; empty for a name."""
+    if PLAIN.fullmatch(name):
+        return ""
+    text = unicodedata.normalize("NFKD", name.strip().casefold())
+    text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    text = unicodedata.normalize("NFC", text)
+    for form in DATES:
+        found = form.fullmatch(text)
+        if found and (found.groupdict().get("month") or "mar") in MONTHS:
+            return "a date"
+    if SERIAL.fullmatch(name):
+        return "the serial number of a date"
+    return "a number" if NUMBER.fullmatch(name) else ""
+
+
+def name_genes(columns: Iterable[object], where: object, known: Collection[str] = ()) -> Genes:
+    """Find the genes among columns and bring their names to one form.
+
+    Parameters
+    ----------
+    columns : iterable of str
+    where : str or Place
+        File to name in messages.
+    known : collection of str, optional
+        Names that a model knows, whatever they are: columns take their spelling.
+
+    Returns
+    -------
+    Genes
+        Counters and spike-ins are left out. Of columns whose names differ in their ids alone, as `TP53 (7157)`, the
+        one with the lowest number stays: the oldest entry, which a symbol is known for.
+
+    Raises
+    ------
+    InputError
+        When a column is named by a date or a number, most columns are named by something else than symbols, or two
+        columns are one gene; names them and says what to do.
+    """
+    raw = [str(column).strip() for column in columns]
+    exact, spelled = set(known), {gene_name(name): name for name in known}
+    names = [name if name in exact else spelled.get(gene_name(name), gene_name(name)) for name in raw]
+    holders: dict[str, list[int]] = defaultdict(list)
+    for at, name in enumerate(names):
+        if not COUNTERS.fullmatch(raw[at]):
+            holders[name].append(at)
+    _refuse_others([raw[at] for name, ats in holders.items() for at in ats if name not in exact], len(raw), where)
+    first = {name: _oldest(name, ats, raw, where) for name, ats in holders.items()}
+    kept = sorted(first.values())
+    found: dict[str, list[str]] = {
+        "genes were given their usual names": [
+            f"{raw[at]} to {names[at]}" for at in kept if names[at] not in (raw[at], split_id(raw[at])[0])
+        ],
+        "columns are no genes and are left out": [name for name in raw if COUNTERS.fullmatch(name)],
+        "columns have the symbol of a gene with a lower id and are left out": [
+            raw[at] for name, ats in holders.items() for at in ats if at != first[name]
+        ],
+    }
+    notes = [f"{where}: {len(items):,} {what} ({_shown(items)})" for what, items in found.items() if items]
+    return Genes(pd.Index([names[at] for at in kept], name="gene"), np.array(kept, dtype=int), notes)
+
+
+def with_gene_names(frame: pd.DataFrame, where: object, known: Collection[str] = ()) -> tuple[pd.DataFrame, list[str]]:
+    """Return a table of samples x genes with its genes as `name_genes` names them, and what was done in words."""
+    genes = name_genes(frame.columns, where, known)
+    if len(genes.at) < frame.shape[1]:
+        frame = frame.iloc[:, genes.at]
+    return frame.set_axis(genes.names.rename(frame.columns.name), axis=1), genes.notes
+
+
+def _refuse_others(names: list[str], n_columns: int, where: object) -> None:
+    """Raise for names that are dates, numbers, or ids alone."""
+    for kind, pattern in NAMES_ONLY.items():
+        fit = [name for name in names if pattern.fullmatch(name)]
+        if len(fit) > n_columns / 2:
+            remedy = "use gene symbols, one column a gene (Ensembl's BioMart translates ids)"
+            raise InputError(f"{where}: genes are {kind}, such as {fit[0]!r}: {remedy}")
+    odd = [name for name in names if no_gene(name)]
+    if odd:
+        problem = f"gene {odd[0]!r} is {no_gene(odd[0])} ({len(odd):,} such)"
+        remedy = "spreadsheets make them of symbols such as SEPTIN1 and MARCHF1; take the names from before"
+        raise InputError(f"{where}: {problem}: {remedy}")
+
+
+def _oldest(name: str, ats: list[int], raw: list[str], where: object) -> int:
+    """Return the one column of a gene: of several with ids that with the lowest; others are refused."""
+    same, ids = [raw[at] for at in ats], [split_id(raw[at])[1] for at in ats]
+    if len(set(same)) < len(same):
+        raise InputError(f"{where}: the gene {same[0]!r} is there twice: delete one of the two")
+    if len(ats) > 1 and not all(ids):
+        pair = " and ".join(map(repr, same[:2]))
+        raise InputError(f"{where}: {pair} are one gene, {name}, that is there twice: delete or rename one")
+    numbers = [float(re.sub(r"^\D+|_.*", "", known) or "inf") for known in ids]
+    return ats[int(np.argmin(numbers))]
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join([*names[:SHOWN], *(["..."] if len(names) > SHOWN else [])])
