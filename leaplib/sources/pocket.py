@@ -16,6 +16,7 @@ from leaplib.base.errors import InputError
 from leaplib.sources import tabular, wheels
 from leaplib.sources.drugs import EXPRESSION, SAMPLES, join_lines, names_by_model_id
 from leaplib.sources.gene_sets import read_cgp
+from leaplib.sources.genes import with_gene_names
 from leaplib.sources.screens import GeneScreen
 from leaplib.sources.tabular import Place
 from leaplib.tasks import POCKET
@@ -66,7 +67,7 @@ def read_effects(tissue: str) -> pd.DataFrame:
     data, place = wheels.read_member(*MEMBERS[tissue])
     table = _read_parquet(data, place) if place.part.endswith(".parquet") else _read_csv(data, place)
     frame = table.set_index(table.columns[0]).rename_axis("gene").T.rename_axis("line")
-    tabular.check_genes(frame.columns, place)
+    frame, _ = with_gene_names(frame, place)
     odd = frame.index[~frame.index.str.fullmatch(r"ACH-\d{6}") | frame.index.duplicated()]
     if len(odd):
         raise place.error(f"the column {odd[0]!r} is no ModelID, such as ACH-000001, or is there twice")
