@@ -17,9 +17,9 @@ from leaplib.sources.xenografts import Xenografts
 from leaplib.tasks import XENOGRAFT_DRUGS
 
 TISSUES = ("Lung", "Lymphoid", "Bowel", "Skin", "Breast", "Brain", "Ovary", "Pancreas", "Stomach", "Kidney", "Bone")
-# Chosen once, so that models score about as the paper's on the tasks that stand-ins are for (tests hold it): few
-# programmes, since neighbours are found in few dimensions; what leaves no trace in expression has twice the SD, in logits,
-# of what does; a tumour's volume hardly follows either.
+# Chosen once, so that models score about as the paper's where the simulation stands in (tests hold it): few programmes,
+# since neighbours are found in few dimensions; what leaves no trace in expression has twice the SD, in logits, of what
+# does; a tumour's volume hardly follows either.
 N_PROGRAMMES, HIDDEN, TUMOUR = 8, 2.5, 6.0
 # Share of lines and of drugs in each study.
 STUDIES = {"GDSC v2": (0.75, 0.9), "GDSC v1": (0.85, 0.9), "CCLE": (0.5, 0.3), "CTRP": (0.6, 0.7), "PRISM": (0.5, 0.6)}
