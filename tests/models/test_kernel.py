@@ -109,7 +109,7 @@ def test_one_penalty_is_chosen_by_the_mean_over_perturbations(problem):
 def test_gaps_are_filled_by_exact_ridge_and_predictions_are_on_the_labels_scale(problem):
     x, y, folds, new = problem
     gaps = np.where(np.random.default_rng(1).random(y.shape) < 0.3, np.nan, y)
-    model = SharedKernelRidge(0.3)._fit_fold(Training(x, gaps), 0)
+    model = SharedKernelRidge(0.3, ranks=True)._fit_fold(Training(x, gaps), 0)
     kernel, _ = kernels(x, new)
     scores, rows = rank_scores(gaps), ~np.isnan(gaps)
     unit, filled = np.trace(kernel) / 60, scores.copy()
