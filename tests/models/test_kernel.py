@@ -75,7 +75,8 @@ def test_monotone_maps_of_labels_leave_the_order_of_predictions(problem):
     x, y, folds, new = problem
     one, other = (SharedKernelRidge(ranks=True).fit(x, labels, folds) for labels in (y, np.log(y)))
     np.testing.assert_allclose(one.cv_score_, other.cv_score_)
-    model = [SharedKernelRidge(ranks=True)._fit_fold(Training(x, labels), 0).predict(new)[4] for labels in (y, np.log(y))]
+    fits = [SharedKernelRidge(ranks=True)._fit_fold(Training(x, labels), 0) for labels in (y, np.log(y))]
+    model = [fit.predict(new)[4] for fit in fits]
     for column in range(5):
         assert spearmanr(model[0][:, column], model[1][:, column]).statistic == pytest.approx(1)
 
