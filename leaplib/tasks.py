@@ -6,13 +6,9 @@ from dataclasses import dataclass, replace
 from leaplib.base.errors import InputError
 
 DRUG_STUDIES = ("GDSC v2", "GDSC v1", "CCLE", "CTRP")
+OTHER_LABORATORIES = ("PRISM", "CCLE", "CTRP")
 XENOGRAFT_DRUGS = ("Cetuximab", "Erlotinib", "Tamoxifen", "Trametinib", "Paclitaxel")
 MIN_EXTERNAL = 15
-POCKET = "real gene effects, 69 lines, 4 tissues"
-"""What tasks 1a and 3a rest on while DepMap's own files are absent (`leaplib.sources.pocket`), as outputs say it."""
-POCKET_STUDIES = ("DepMap, 4 tissues",)
-DATA = ("real", POCKET, "simulated")
-"""Kinds of data; what is not "real" never stands beside a published value, and tests no claim."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,9 @@ class Task:
     paper_samples, paper_perturbations, paper_pairs : int
         Counts of the paper's Table 1.
     external : tuple of str
-        Studies for external validation; the first one that is there is held out, and never trained on.
+        Studies for external validation. The first, the paper's, is held out where it is there, and the others are
+        trained on as in the paper. Without it all others are held out: of two or three laboratories one is for
+        training, since a model is worth what it predicts of the others. What is trained on is never external.
     min_samples : int
         Perturbations measured in fewer samples are left out (holdout tasks).
     min_sd : float
@@ -86,20 +84,28 @@ class Task:
     drugs: tuple[str, ...] = ()
     harmonise: str = "together"
 
+    def held_out(self, known: Collection[str]) -> tuple[str, ...]:
+        """Return the external studies among those that are there."""
+        return tuple(study for study in self.external if study in known and study not in self._trained_on(known))
+
+    def _trained_on(self, known: Collection[str]) -> tuple[str, ...]:
+        """Return the studies to train on among those that are there."""
+        held_out = self.external[:1] if set(self.external[:1]) & set(known) else self.external
+        return tuple(study for study in self.studies if study in known and study not in held_out)
+
     def with_studies(self, known: Collection[str]) -> "Task":
-        """Return the task with the studies that are there: the external one held out, the others trained on.
+        """Return the task with the studies that are there: the external ones held out, the others trained on.
 
         Raises
         ------
         InputError
             When no study is left to train on.
         """
-        external = tuple(study for study in self.external if study in known)[:1]
-        studies = tuple(study for study in self.studies if study in known and study not in external)
+        studies = self._trained_on(known)
         if not studies:
             raise InputError(f"task {self.id}: none of its studies ({', '.join(self.studies)}) is at hand: "
                              f"the data are of {', '.join(sorted(known)) or 'no study'}")  # fmt: skip
-        return replace(self, studies=studies, external=external)
+        return replace(self, studies=studies, external=self.held_out(known))
 
 
 TASKS = {
@@ -110,16 +116,16 @@ TASKS = {
         Task("1b", 1, "Gene dependency (22Q4), unseen cell lines", "dependencies-22q4", "dependencies-22q4",
              "gene dependency", ("DepMap 22Q4",), "holdout", 893, 1223, 1_092_139, n_perturbations=1223),
         Task("2a", 1, "Drug response, unseen cell lines", "drugs", "drugs", "AAC", DRUG_STUDIES,
-             "holdout", 1399, 649, 551_024, external=("PRISM", "CCLE"), min_samples=75),
+             "holdout", 1399, 649, 551_024, external=OTHER_LABORATORIES, min_samples=75),
         Task("3a", 2, "Gene dependency, unseen tissue", "dependencies", "dependencies", "gene dependency",
              ("DepMap 23Q4",), "tissue", 1019, 1539, 1_568_222, min_sd=0.210, min_tissue=26),
         Task("3b", 2, "Gene effect (18Q3), unseen tissue", "effects-18q3", "dependencies", "gene effect",
              ("DepMap 18Q3",), "tissue", 335, 469, 157_115, n_perturbations=469, ranking="standard score",
              min_tissue=26),
         Task("4a", 2, "Drug response, unseen tissue", "drugs", "drugs", "AAC", DRUG_STUDIES,
-             "tissue", 1399, 580, 528_463, n_tissues=10, min_samples_per_tissue=25),
+             "tissue", 1399, 580, 528_463, external=OTHER_LABORATORIES, n_tissues=10, min_samples_per_tissue=25),
         Task("4b", 2, "Drug response (GDSC v1), unseen tissue", "drugs", "drugs", "AUC", ("GDSC v1",),
-             "tissue", 951, 194, 166_848, n_tissues=10, min_samples_per_tissue=25),
+             "tissue", 951, 194, 166_848, external=OTHER_LABORATORIES, n_tissues=10, min_samples_per_tissue=25),
         Task("5a", 3, "Drug response, xenografts", "xenografts", "xenografts", "AAC", DRUG_STUDIES,
              "xenograft", 1390, 5, 6_129, drugs=XENOGRAFT_DRUGS),
         Task("5b", 3, "Drug response (GDSC), xenografts", "xenografts", "xenografts", "1 - AUC",
@@ -127,20 +133,6 @@ TASKS = {
              "xenograft", 0, 5, 0, drugs=XENOGRAFT_DRUGS),
     )
 }  # fmt: skip
-
-
-def on_pocket(task: Task, pool: str) -> Task:
-    """Return a gene task as the pocket of gene effects has it; `pool` is where its autoencoders' samples come from.
-
-    The response is minus the effect, so that high means that the line needs the gene, as a probability of dependency.
-    """
-    return replace(task, label="minus gene effect", studies=POCKET_STUDIES, pool=pool, min_sd=0.15,
-                   min_tissue=min(task.min_tissue, 14))  # fmt: skip
-
-
-def data_words(data: str) -> str:
-    """Return how to call a kind of data: "simulated data"."""
-    return data if data == POCKET else f"{data} data"
 
 
 COMPARED = ("ps-knn", "ps-lasso", "leap")

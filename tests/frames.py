@@ -86,7 +86,8 @@ def load_predictions(profile, task, split, model):
 
 def results_of(**parts):
     """Results that hold these parts alone, whatever is saved."""
-    nothing = {"scores": COLUMNS, "external": COLUMNS, "harmonised": COLUMNS, "ablations": ABLATION_COLUMNS,
+    nothing = {"scores": COLUMNS, "external": ["study", *COLUMNS], "harmonised": COLUMNS,
+               "ablations": ABLATION_COLUMNS, "external_candidates": ["study", *CANDIDATE_COLUMNS],
                "flows": ["task", "branch", "step", "samples", "perturbations", "data"],
                "candidates": CANDIDATE_COLUMNS, "inner": CANDIDATE_COLUMNS, "cohorts": [],
                "times": ["task", "split", "model", "seconds", "core_seconds"]}  # fmt: skip

@@ -192,9 +192,9 @@ def _select_drugs(response: pd.DataFrame, tissue: pd.Series, task: Task, flow: F
 
 
 def prepare_external(screen: DrugScreen, task: Task, cohort: Cohort) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what the external study measured of a cohort's lines and drugs (paper, supplementary figure 3).
+    """Return what external studies measured of a cohort's lines and drugs (paper, supplementary figure 3).
 
-    Drugs measured in fewer than 15 lines are left out.
+    Drugs that a study measured in fewer than 15 lines are left out of it.
 
     Parameters
     ----------
@@ -205,25 +205,25 @@ def prepare_external(screen: DrugScreen, task: Task, cohort: Cohort) -> tuple[pd
 
     Returns
     -------
-    DataFrame, lines x drugs
-        In the unit of the cohort's response. Without columns where the screen has no external study.
+    DataFrame
+        study, line, drug, response (in the unit of the cohort's); no rows where the screen has no external study.
     DataFrame
         Counts after each rule; the branch is the study.
     """
-    task = task.with_studies(screen.responses["study"].unique())
-    flow = Flow(screen.samples["tissue"])
-    if not task.external:
-        return pd.DataFrame(index=cohort.response.index[:0]), flow.frame()
-    study = task.external[0]
-    records = prepare_study(screen, study, pca_outliers(screen.expression), cohort.fingerprints is not None, flow)
-    for step, column, known in (("lines of the training studies", "line", cohort.response.index),
-                                ("drugs of the training studies", "drug", cohort.response.columns)):  # fmt: skip
-        records = records[records[column].isin(known)]
-        flow.count_records(study, step, records)
-    response = records.pivot(index="line", columns="drug", values="aac").rename_axis(index=None, columns=None)
-    response = response.loc[:, response.notna().sum() >= MIN_EXTERNAL]
-    flow.count_matrix(study, f"drugs in at least {MIN_EXTERNAL} lines", response)
-    return (1 - response if task.label == "AUC" else response), flow.frame()
+    flow, found = Flow(screen.samples["tissue"]), [pd.DataFrame(columns=["study", "line", "drug", "aac"])]
+    outliers = pca_outliers(screen.expression)
+    for study in task.held_out(screen.responses["study"].unique()):
+        records = prepare_study(screen, study, outliers, cohort.fingerprints is not None, flow)
+        for step, column, known in (("lines of the training studies", "line", cohort.response.index),
+                                    ("drugs of the training studies", "drug", cohort.response.columns)):  # fmt: skip
+            records = records[records[column].isin(known)]
+            flow.count_records(study, step, records)
+        records = records[records.groupby("drug")["line"].transform("size") >= MIN_EXTERNAL]
+        flow.count_records(study, f"drugs in at least {MIN_EXTERNAL} lines", records)
+        found.append(records)
+    table = pd.concat(found if len(found) == 1 else found[1:], ignore_index=True).astype({"aac": float})
+    table["aac"] = 1 - table["aac"] if task.label == "AUC" else table["aac"]
+    return table.rename(columns={"aac": "response"}), flow.frame()
 
 
 def prepare_dependencies(screen: GeneScreen, task: Task) -> tuple[Cohort, pd.DataFrame]:
@@ -270,7 +270,7 @@ def _select_genes(response: pd.DataFrame, task: Task, flow: Flow) -> pd.DataFram
     if task.min_sd:
         response = response.loc[:, spread > task.min_sd]
         flow.count_matrix(
-            branch, f"genes with SD of the {task.label.rpartition('gene ')[2]} > {task.min_sd:.3f}", response
+            branch, f"genes with SD of the {task.label.removeprefix('gene ')} > {task.min_sd:.3f}", response
         )
     if not response.size:
         raise InputError(f"task {task.id}: no gene has an SD of the {task.label} above {task.min_sd}")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
-from leaplib.cohorts.prepare import data_kind
+from leaplib.cohorts.prepare import is_real
 from leaplib.figures import pages, style, supplement
 from leaplib.representation import pretraining
 from leaplib.results.load import Results
@@ -69,7 +69,7 @@ def _beside_all(results: Results) -> dict[str, Any]:
 
 
 def _kind(results: Results) -> dict[str, Any]:
-    return {"data": data_kind(results.profile, DRUGS.screen)}
+    return {"data": "real" if is_real(results.profile, DRUGS.screen) else "simulated"}
 
 
 FIGURES = {
@@ -78,7 +78,7 @@ FIGURES = {
     "figure_3": Page("03,04,05", _scores, pages.figure_3, _beside),
     "supplementary_figure_1": Page("01", _flows, supplement.supplementary_figure_1),
     "supplementary_figure_2": Page("03", _scores, supplement.supplementary_figure_2, _beside_all),
-    "supplementary_figure_3": Page("03", lambda r: r.external, supplement.supplementary_figure_3, _beside, "external"),
+    "supplementary_figure_3": Page("03", lambda r: r.external, supplement.supplementary_figure_3, part="external"),
     "supplementary_figure_4": Page(
         "06", lambda r: steps_frame(r.ablations), supplement.supplementary_figure_4, part="ablations"
     ),

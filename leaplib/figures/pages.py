@@ -26,7 +26,6 @@ from leaplib.tasks import TASKS
 Size = tuple[float, float]
 Drawn = tuple[Figure, pd.DataFrame]
 
-EXTERNAL = " external"  # behind a task: its models on the studies held out for external validation
 SPLIT_NAMES = {"holdout": "splits", "tissue": "unseen tissues", "xenograft": "subsets of PDX"}
 DRUG_SCREENS = ("drugs", "xenografts")
 COLUMNS = ["task", "model", "member", "split", "data", "level", "metric", "perturbation", "test_set", "value"]
@@ -36,12 +35,12 @@ FIGURE_2_TASKS = ("1b", "2a")  # the first that is real
 GAINS = ["task", "candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "goal", "data"]
 
 
-def words(task: str) -> dict[str, str]:
-    """Return how to call a task, its splits and its perturbations."""
-    known = TASKS.get(task.removesuffix(EXTERNAL))
+def words(task: str, study: str = "") -> dict[str, str]:
+    """Return how to call a task, its splits and its perturbations; the study is one held out for validation."""
+    known = TASKS.get(task)
     if known is None:
         return {"title": f"Task {task}", "split_name": "splits", "perturbation_name": "perturbations"}
-    about = "external validation" if task.endswith(EXTERNAL) else f"{known.title[0].lower()}{known.title[1:]}"
+    about = f"external validation by {study}" if study else f"{known.title[0].lower()}{known.title[1:]}"
     return {
         "title": f"Task {known.id}: {about}",
         "split_name": SPLIT_NAMES.get(known.design, "splits"),
@@ -87,13 +86,16 @@ def boxes(
     published: pd.DataFrame | None = None,
     reported_only: bool = False,
     level: str = "per_perturbation",
+    study: str = "",
 ) -> pd.DataFrame:
     """Draw one task's box plots with letter, title and note; return what is drawn."""
     part = scores[scores["task"] == task]
     values = models_only(split_values(part, level, "spearman"))
     marks = published_marks(published, values, task, reported_only, level)
     ylabel = f"{style.RHO} overall\n(all pairs at once)" if level == "overall" else comparison.YLABEL
-    comparison.model_boxes(ax, values, marks, n_perturbations=n_perturbations(part), ylabel=ylabel, **words(task))
+    comparison.model_boxes(
+        ax, values, marks, n_perturbations=n_perturbations(part), ylabel=ylabel, **words(task, study)
+    )
     letter_and_note(ax, letter, data_of(part))
     ours = values[["task", "data", "model", "split", "value"]].assign(source="this run")
     return pd.concat([ours, as_drawn(marks)], ignore_index=True).assign(panel=letter)
@@ -104,7 +106,7 @@ def as_drawn(marks: pd.DataFrame) -> pd.DataFrame:
     return marks.drop(columns=["level", "metric"]).rename(columns={"mean": "value"}).assign(source="published")
 
 
-def scatter(ax: Axes, part: pd.DataFrame, task: str, rival: str) -> pd.DataFrame:
+def scatter(ax: Axes, part: pd.DataFrame, task: str, rival: str, letter: str = "B") -> pd.DataFrame:
     """Draw LEAP against a rival, one point a perturbation, over the splits of both; return what is drawn."""
     kind = data_of(part)
     known = part[part["model"].isin(["LEAP", rival]) & (part["perturbation"] != "") & part["value"].notna()]
@@ -122,13 +124,13 @@ def scatter(ax: Axes, part: pd.DataFrame, task: str, rival: str) -> pd.DataFrame
         wide,
         rival,
         "LEAP",
-        title=f"Task {task.removesuffix(EXTERNAL)}: LEAP against {against}",
+        title=f"Task {task}: LEAP against {against}",
         mean_over=style.counted(n_splits, names["split_name"]),
         perturbation_name=names["perturbation_name"],
     )
-    letter_and_note(ax, "B", kind)
+    letter_and_note(ax, letter, kind)
     drawn = values[values["perturbation"].isin(wide["perturbation"])].drop(columns="member")
-    return drawn.assign(source="this run", panel="B")
+    return drawn.assign(source="this run", panel=letter)
 
 
 def n_perturbations(part: pd.DataFrame) -> int | None:

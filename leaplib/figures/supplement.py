@@ -82,7 +82,7 @@ def _mosaic(lines: Sequence[Sequence[str]], columns: Mapping[str, int]) -> list[
 def _flow(ax: Axes, flow: pd.DataFrame, task: str, height: float) -> None:
     """Draw one task's flowchart, for `height` millimetres."""
     known, words = TASKS.get(task), pages.words(task)
-    held_out = [study for study in known.external if study in set(flow["branch"])][:1] if known and len(flow) else []
+    held_out = known.held_out(set(flow["branch"])) if known and len(flow) else ()
     named = {"perturbation_name": words["perturbation_name"], "title": words["title"]}
     flowchart.flowchart(ax, flow, **named, external=held_out, min_height=height)
 
@@ -115,24 +115,24 @@ def supplementary_figure_2(
 
 
 @style.styled
-def supplementary_figure_3(
-    scores: pd.DataFrame,
-    published: pd.DataFrame | None = None,
-    *,
-    task: str = "2a",
-    size: Size = (style.TWO_COLUMNS, 82),
-) -> Drawn:
-    """Draw the external validation: A models against the labels' reproducibility, B LEAP against it by drug.
+def supplementary_figure_3(scores: pd.DataFrame, *, task: str = "2a", size: Size | None = None) -> Drawn:
+    """Draw the external validation, a row a study: models against the labels' reproducibility, LEAP against it by drug.
 
-    Scores are those of "2a external"; the reproducibility (the training studies' own measurements of the same pairs)
+    Scores are as `Results.external`; the reproducibility (the training studies' own measurements of the same pairs)
     is the model "Label reproducibility".
     """
-    name = task + pages.EXTERNAL
-    part = style.checked(scores, pages.COLUMNS)
-    part = part[part["task"] == name]
-    fig, axes = style.figure(*size, ncols=2, width_ratios=(1.5, 1))
-    drawn = pages.boxes(axes[0], part, name, "A", published)
-    return fig, pages.plotted([drawn, pages.scatter(axes[1], part, name, style.REPRODUCIBILITY)])
+    part = style.checked(scores, [*pages.COLUMNS, "study"])
+    part = part[part["task"] == task]
+    studies = list(part["study"].unique()) or [""]
+    page = size or (style.TWO_COLUMNS, min(82 * len(studies), style.MAX_HEIGHT))
+    fig, axes = style.figure(*page, nrows=len(studies), ncols=2, width_ratios=(1.5, 1), squeeze=False)
+    drawn = []
+    for row, study in enumerate(studies):
+        of, letters = part[part["study"] == study], pages.LETTERS[2 * row : 2 * row + 2]
+        frames = [pages.boxes(axes[row, 0], of, task, letters[0], study=study),
+                  pages.scatter(axes[row, 1], of, task, style.REPRODUCIBILITY, letters[1])]  # fmt: skip
+        drawn += [frame.assign(study=study) for frame in frames]
+    return fig, pages.plotted(drawn)
 
 
 @style.styled

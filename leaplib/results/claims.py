@@ -7,8 +7,7 @@ Verdicts:
 
 - *holds*, *holds in direction*, *does not hold*: what the rule says, from real data alone, however few splits a
   profile has (their number stands in the row);
-- *not testable here*: the data are not the paper's kind (simulated, or a pocket of real gene effects) in whole or in
-  part, or something that the claim speaks of was not run or
+- *not testable here*: the data are simulated in whole or in part, or something that the claim speaks of was not run or
   is not recorded. Where there is a number it is given all the same.
 
 ======== ========================================================== ====================================================
@@ -38,11 +37,11 @@ import numpy as np
 import pandas as pd
 
 from leaplib.models.table import FEW_SHOT, MODELS
-from leaplib.results.external import REPRODUCIBILITY, SUFFIX
+from leaplib.results.external import REPRODUCIBILITY
 from leaplib.results.load import Results
 from leaplib.results.scores import models_only, split_values, variant_values
 from leaplib.runs.ablations import FAILED, NOT_YET
-from leaplib.tasks import TASKS, data_words
+from leaplib.tasks import TASKS, Task
 
 PER_PERTURBATION = "per_perturbation"
 HOLDS, DIRECTION, FAILS, UNTESTED = "holds", "holds in direction", "does not hold", "not testable here"
@@ -82,7 +81,7 @@ class Finding:
     Parameters
     ----------
     value : float
-    data : one of `leaplib.tasks.DATA`, "mixed" or "none"
+    data : {"real", "simulated", "mixed", "none"}
     n : str
         What it rests on, such as "3 splits, 30 perturbations".
     low : float
@@ -116,8 +115,8 @@ def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        `COLUMNS`: `ours` and `difference` (ours - published) are NaN where nothing was found; `data` is one of
-        `leaplib.tasks.DATA`, mixed or none; `n` says what ours rests on, `note` why a claim is not testable here.
+        `COLUMNS`: `ours` and `difference` (ours - published) are NaN where nothing was found; `data` is real,
+        simulated, mixed or none; `n` says what ours rests on, `note` why a claim is not testable here.
     """
     rows = []
     for claim in (claim_list() if chosen is None else chosen).to_dict("records"):
@@ -125,7 +124,7 @@ def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame
             found = MEASURES[claim["measure"]](results, *claim["arguments"].split("; "))
         except UntestedError as reason:
             found = Finding(np.nan, "none", "", note=str(reason))
-        note = found.note if found.data in ("real", "none") else data_words(found.data)
+        note = f"{found.data} data" if found.data in ("simulated", "mixed") else found.note
         row = {name: claim[name] for name in ("claim", "section", "published")}
         verdict = UNTESTED if note else judge(claim["rule"], found, claim["published"])
         rows.append(row | {"ours": found.value, "difference": found.value - claim["published"], "data": found.data,
@@ -143,7 +142,7 @@ def judge(rule: str, found: Finding, published: float) -> str:
 
 
 def data_of(kinds: Collection[str]) -> str:
-    """Return the one kind of data, or "mixed" where there are several."""
+    """Return "real" or "simulated", or "mixed" where there are both."""
     found = set(kinds)
     return found.pop() if len(found) == 1 else "mixed"
 
@@ -184,7 +183,7 @@ def margin(results: Results, task: str, level: str = PER_PERTURBATION) -> Findin
 
 def rivals(task: str) -> list[str]:
     """Return the paper's models that are compared with LEAP on a task."""
-    design = TASKS[task.removesuffix(SUFFIX)].design
+    design = _task(task).design
     return [name for model in MODELS.values() if model.published and design in model.designs and model.name != "LEAP"
             for name in (model.name, *([model.name + FEW_SHOT] if model.few_shot else []))]  # fmt: skip
 
@@ -213,7 +212,7 @@ def gap_of_gains(results: Results, tasks: str, others: str) -> Finding:
 def largest_p(results: Results, tasks: str) -> Finding:
     """Return the largest p-value (Holm) of LEAP against the other models of some tasks; 1 where LEAP is behind."""
     for task in tasks.split():
-        _check(task, rivals(task), results.comparisons.query("task == @task")["model"])
+        _check(task, rivals(task), _rows(results.comparisons, task)["model"])
     table = pd.concat([_comparisons(results, task, rivals(task)) for task in tasks.split()])
     p = table["p_holm"].where(table["difference"] > 0, 1.0)
     return Finding(float(p.max()), data_of(table["data"]), f"{len(table)} comparisons")
@@ -323,7 +322,7 @@ MEASURES: dict[str, Callable[..., Finding]] = {
 
 def _means(results: Results, task: str, models: Sequence[str], level: str = PER_PERTURBATION) -> pd.DataFrame:
     """Return Spearman's correlations of some models, splits x models, where all of them ran; split and data beside."""
-    rows = models_only(split_values(results.all_scores.query("task == @task"), level, "spearman"))
+    rows = models_only(split_values(_rows(results.all_scores, task), level, "spearman"))
     _check(task, models, rows["model"])
     rows = rows[rows["model"].isin(models)]
     table = rows.pivot(index="split", columns="model", values="value")[list(models)].dropna()
@@ -342,7 +341,21 @@ def _check(task: str, models: Sequence[str], present: pd.Series) -> None:
 
 def _comparisons(results: Results, task: str, models: Sequence[str]) -> pd.DataFrame:
     """Return how LEAP compares with some models on a task."""
-    return results.comparisons[(results.comparisons["task"] == task) & results.comparisons["model"].isin(models)]
+    rows = _rows(results.comparisons, task)
+    return rows[rows["model"].isin(models)]
+
+
+def _task(name: str) -> Task:
+    """Return the task of a claim, such as "2a", or "2a external"."""
+    return TASKS[name.partition(" ")[0]]
+
+
+def _rows(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the rows of a claim's task; with "external" those of the first external study that there is."""
+    task = _task(name)
+    rows = frame[frame["task"] == task.id]
+    studies = [study for study in task.external if study in set(rows["study"])] if name != task.id else [""]
+    return rows[rows["study"].isin(studies[:1])]
 
 
 def _ablation(results: Results, task: str, group: str) -> pd.DataFrame:
@@ -380,11 +393,10 @@ def _relative(scores: pd.Series, reference: pd.Series) -> float:
 
 def _found(results: Results, task: str, value: float, rows: pd.DataFrame, data: Collection[str] = ()) -> Finding:
     """Return a finding that rests on the splits and data of some rows; how many perturbations, and of which study."""
-    scores, known = results.all_scores.query("task == @task"), TASKS[task.removesuffix(SUFFIX)].external
-    branches = set(results.flows.loc[results.flows["task"] == task.removesuffix(SUFFIX), "branch"])
+    scores, known = _rows(results.all_scores, task), _task(task).external
     n = scores.loc[scores["perturbation"] != "", "perturbation"].nunique()
-    study = next((f" of {study}" for study in known if task.endswith(SUFFIX) and study in branches), "")
-    other = REPRODUCIBILITY in rows and known[0] not in branches
+    study = next((name for name in scores["study"] if name), "")
+    other = REPRODUCIBILITY in rows and study != known[0]
     return Finding(float(value), data_of(rows["data"] if len(data) == 0 else data),
-                   f"{rows['split'].nunique()} splits, {n} perturbations{study}",
+                   f"{rows['split'].nunique()} splits, {n} perturbations{f' of {study}' if study else ''}",
                    note=f"another study than {known[0]}" if other else "")  # fmt: skip

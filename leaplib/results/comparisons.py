@@ -38,7 +38,7 @@ difference may turn with the seeds, or with the processor.
 """
 LEVEL = 0.95  # of intervals
 WON = ["perturbations_won", "n_perturbations", "splits_won", "n_splits"]
-COLUMNS = ["task", "model", "difference", "low", "high", "p", "p_holm", "p_splits", *WON, "data"]
+COLUMNS = ["task", "study", "model", "difference", "low", "high", "p", "p_holm", "p_splits", *WON, "data"]
 GAINS = ["task", "candidate", "mean", "gain", "difference", "low", "high", "p", "p_splits", *WON, "seconds", "data"]
 TESTS = ["compared_with", "difference", "low", "high", "n_perturbations", "perturbations_won", "p_perturbations",
          "p_perturbations_holm", "splits_won", "p_splits", "p_splits_holm"]  # fmt: skip
@@ -142,24 +142,28 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def compare_models(scores: pd.DataFrame, reference: str = REFERENCE, metric: str = "spearman") -> pd.DataFrame:
-    """Compare a model with each other one on each task; controls are left out, and what shares no score with it.
+    """Compare a model with each other one, on each task and against each study that scores name.
+
+    Controls are left out, and what shares no score with the model.
 
     Returns
     -------
     DataFrame
         `COLUMNS`: difference (reference - model) with its interval; the signed-rank test's p, after Holm's correction
-        within the task in p_holm; the p over splits; how many perturbations and splits the reference wins, of those
-        with both scores.
+        within task and study in p_holm; the p over splits; how many perturbations and splits the reference wins, of
+        those with both scores.
     """
     found = []
-    for task, part in models_only(scores).groupby("task", sort=False):
+    scores = scores if "study" in scores else scores.assign(study="")
+    for (task, study), part in models_only(scores).groupby(["task", "study"], sort=False):
         wide = _matrices(part, "model", metric)
         others = [name for name in names() if name != reference and name in wide and reference in wide]
         tests = [{"model": name} | _against(wide[reference], wide[name], str(task))
                  for name in others if _shared(wide[reference], wide[name])]  # fmt: skip
         if tests:
             table = pd.DataFrame(tests).rename(columns={"p_perturbations": "p"})
-            found.append(table.assign(task=task, data=part["data"].iloc[0], p_holm=holm(table["p"].to_numpy())))
+            about = {"task": str(task), "study": str(study), "data": part["data"].iloc[0]}
+            found.append(table.assign(**about, p_holm=holm(table["p"].to_numpy())))
     return pd.concat(found, ignore_index=True)[COLUMNS] if found else pd.DataFrame(columns=COLUMNS)
 
 
@@ -298,5 +302,5 @@ def _against(a: pd.DataFrame, b: pd.DataFrame, task: str) -> dict[str, float]:
 
 
 def ratio_of(task: str) -> float:
-    """Return `TEST_TO_TRAINING` of a task, such as "2a external"."""
+    """Return `TEST_TO_TRAINING` of a task, such as "5a combat"."""
     return TEST_TO_TRAINING[get_task(task.partition(" ")[0]).design]

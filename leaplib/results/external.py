@@ -1,11 +1,12 @@
-"""External validation: predictions of unseen lines against a study that no model was trained on.
+"""External validation: predictions of unseen lines against studies that no model of the task was trained on.
 
 The paper (Results, "LEAP outperforms...", supplementary figure 3) holds predictions and the training studies' own
-measurements against PRISM: two studies agree only so far, which bounds what a model can reach. Split by split the
+measurements against PRISM: two studies agree only so far, which bounds what a model can reach. Here that is done with
+each study that is held out (`leaplib.tasks.Task.external`), for unseen lines and unseen tissues. Split by split the
 pairs of the training set are left out, and models and measurements are scored on the same pairs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -13,26 +14,29 @@ import pandas as pd
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.base.metrics import score
-from leaplib.base.store import load_frame
+from leaplib.base.store import is_done, load_frame
 from leaplib.cohorts.cohort import Cohort
-from leaplib.cohorts.prepare import drug_screen, load_cohort, load_external, load_task_splits
+from leaplib.cohorts.prepare import load_cohort, load_external, load_task_splits
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile, get_profile
-from leaplib.results.scores import current_results, gaps_of, named
-from leaplib.runs.scoring import score_split
+from leaplib.results.scores import COLUMNS, UNPREPARED, current_results, gaps_of, named
+from leaplib.runs.candidates import checked_candidates
+from leaplib.runs.engine import run_of
+from leaplib.runs.scoring import score_few_shot, score_split
 from leaplib.tasks import MIN_EXTERNAL, Task, get_task
 
-SUFFIX = " external"
 REPRODUCIBILITY = "Label reproducibility"
+EXTERNAL_COLUMNS = ["task", "study", *COLUMNS[1:]]
+Truths = dict[str, dict[str, pd.DataFrame]]
 
 
 def unseen_pairs(external: pd.DataFrame, cohort: Cohort, split: Split) -> pd.DataFrame:
-    """Return what the external study measured of a split's test lines, where the training studies did too.
+    """Return what an external study measured of a split's test lines, where the training studies did too.
 
     Parameters
     ----------
     external : DataFrame, lines x drugs
-        As `leaplib.cohorts.prepare.load_external` returns it.
+        One study of `leaplib.cohorts.prepare.load_external`.
     cohort : Cohort
     split : Split
 
@@ -47,13 +51,15 @@ def unseen_pairs(external: pd.DataFrame, cohort: Cohort, split: Split) -> pd.Dat
 
 
 def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
-    """Return the scores of a task's saved predictions against the external study.
+    """Return the scores of a task's saved predictions against each external study.
+
+    A few-shot model is scored on the lines that each of its test sets leaves.
 
     Returns
     -------
     DataFrame
-        As `leaplib.results.scores.load_scores`, of the task "2a external". The model "Label reproducibility" is the
-        training studies' own measurement.
+        As `leaplib.results.scores.load_scores`, and the study. The model "Label reproducibility" is the training
+        studies' own measurement.
 
     Raises
     ------
@@ -61,69 +67,116 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
         When there is no external study, no result, or no drug with 15 unseen lines.
     """
     cohort, splits, truths = _unseen(profile, task)
-    if not any(truth.shape[1] for truth in truths.values()):
-        raise InputError(f"task {task.id}: no external study is at hand that tested a drug in {MIN_EXTERNAL} unseen "
-                         "lines: `leap data status` tells how to get one")  # fmt: skip
-    label = {"task": {"id": task.id + SUFFIX}, "data": cohort.data}
-    measured = {**label, "model": REPRODUCIBILITY, "member": -1}
-    parts = [(_score(truth, cohort.response, splits[name]), {**measured, "split": name})
-             for name, truth in truths.items()]  # fmt: skip
+    where = {"task": {"id": task.id}, "data": cohort.data}
+    parts: dict[str, list] = {study: [
+        (score_unseen(truth, cohort.response, splits[name], cohort.label),
+         {**where, "model": REPRODUCIBILITY, "member": -1, "split": name}) for name, truth in of.items()
+    ] for study, of in truths.items()}  # fmt: skip
     gaps = gaps_of(profile.name, [task.id])
     predictions = Layout(profile.name).results / "predictions" / task.id
     for path, about in current_results(profile.name, [task.id], bool(gaps)):
-        name = about["split"]
         predicted = load_frame(predictions / path.parent.name / path.name)
-        parts.append((_score(truths[name], predicted, splits[name]), {**about, **label}))
-    return named(parts, [(gap, {**where, **label}) for gap, where in gaps])
+        for study, of in truths.items():
+            if about["split"] in of:
+                scores = score_unseen(of[about["split"]], predicted, splits[about["split"]], cohort.label)
+                parts[study].append((scores, about))
+    frames = []
+    for study, found in parts.items():
+        own = [(gap, at) for gap, at in gaps if at["split"] in (*truths[study], UNPREPARED)]
+        frames.append(named(found, own).assign(study=study))
+    return pd.concat(frames, ignore_index=True)[EXTERNAL_COLUMNS]
 
 
-def _unseen(profile: Profile, task: Task) -> tuple[Cohort, dict[str, Split], dict[str, pd.DataFrame]]:
-    """Return a task's cohort, its splits and the unseen pairs of each."""
-    cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
-    splits = {split.name: split for split in load_task_splits(profile, task, cohort)}
-    return cohort, splits, {name: unseen_pairs(external, cohort, split) for name, split in splits.items()}
-
-
-def _score(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split) -> pd.DataFrame:
-    """Score on the lines of the truth; a split refuses lines that it trained on."""
-    return score_split(truth, prediction, replace(split, test=truth.index, left_out=()))
-
-
-def reproducibility(profile: Profile | str, task: Task | str) -> pd.DataFrame:
-    """Return how far training studies and external study agree, drug by drug, over all lines that both tested.
+def candidate_scores(profile: Profile, task: Task, names: Sequence[str]) -> pd.DataFrame:
+    """Return the scores of saved candidates against each external study.
 
     Returns
     -------
     DataFrame
-        perturbation, n (lines), spearman, pearson; drugs with fewer than 15 such lines are left out.
+        As `leaplib.runs.candidates.load_candidates` but for the seconds, and the study; what is not saved has no row.
     """
-    both, measured = _both(get_profile(profile), get_task(task))
-    table = score(both, measured).pivot(index=["perturbation", "n"], columns="metric", values="value")
-    return table.reset_index().rename_axis(columns=None)[["perturbation", "n", "spearman", "pearson"]]
+    cohort, splits, truths = _unseen(profile, task)
+    run, frames = run_of(profile, task), []
+    for candidate in checked_candidates(names):
+        for name, split in splits.items():
+            path = run.path("predictions", split, candidate)
+            if is_done(path, run.configuration(split, candidate)):
+                predicted, about = load_frame(path), {"candidate": candidate.name, "split": name}
+                frames += [score_unseen(of[name], predicted, split, cohort.label).assign(study=study, **about)
+                           for study, of in truths.items() if name in of]  # fmt: skip
+    if not frames:
+        raise InputError(f"no predictions of candidates on task {task.id}: run `leap run --profile {profile.name} "
+                         "--notebooks 10` first")  # fmt: skip
+    table = pd.concat(frames, ignore_index=True).assign(task=task.id, data=cohort.data)
+    columns = ["task", "study", "candidate", "split", "perturbation", "metric", "value", "data"]
+    return table.loc[(table["perturbation"] != "") & (table["test_set"] == -1), columns]
 
 
-def _both(profile: Profile, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what the external study measured where training studies did too, and what these measured."""
-    cohort, external = load_cohort(profile, task)[0], load_external(profile, task)
-    measured = cohort.response.loc[external.index, external.columns]
-    both = external.where(measured.notna())
-    both = both.loc[:, both.notna().sum() >= MIN_EXTERNAL]
-    return both, measured
+def _unseen(profile: Profile, task: Task) -> tuple[Cohort, dict[str, Split], Truths]:
+    """Return a task's cohort, its splits and, by study, the unseen pairs of each split that has some."""
+    cohort = load_cohort(profile, task)[0]
+    splits = {split.name: split for split in load_task_splits(profile, task, cohort)}
+    found = {}
+    for study, external in load_external(profile, task).items():
+        pairs = {name: unseen_pairs(external, cohort, split) for name, split in splits.items()}
+        found[study] = {name: truth for name, truth in pairs.items() if truth.shape[1]}
+    truths = {study: of for study, of in found.items() if of}
+    if not truths:
+        raise InputError(f"task {task.id}: no external study is at hand that tested a drug in {MIN_EXTERNAL} unseen "
+                         "lines: `leap data status` tells how to get one")  # fmt: skip
+    return cohort, splits, truths
+
+
+def score_unseen(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split, label: str) -> pd.DataFrame:
+    """Score on the lines of the truth; a split refuses lines that it trained on."""
+    known = prediction.loc[prediction.index.get_level_values(-1).isin(truth.index), truth.columns]
+    how = score_split if prediction.index.nlevels == 1 else score_few_shot
+    return how(truth, known, replace(split, test=truth.index, left_out=()), label)
+
+
+def reproducibility(profile: Profile | str, task: Task | str) -> pd.DataFrame:
+    """Return how far training studies and each external study agree, drug by drug, over all lines that both tested.
+
+    Returns
+    -------
+    DataFrame
+        study, perturbation, n (lines), spearman, pearson; drugs with fewer than 15 such lines are left out.
+    """
+    profile, task = get_profile(profile), get_task(task)
+    cohort, frames = load_cohort(profile, task)[0], []
+    for study, (both, measured) in _both(cohort, load_external(profile, task)).items():
+        table = score(both, measured, cohort.label).pivot(index=["perturbation", "n"], columns="metric", values="value")
+        frames.append(table.reset_index().rename_axis(columns=None).assign(study=study))
+    columns = ["study", "perturbation", "n", "spearman", "pearson"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def _both(cohort: Cohort, external: Mapping[str, pd.DataFrame]) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Return, by study, what it measured where training studies did too, and what these measured."""
+    found = {}
+    for study, theirs in external.items():
+        measured = cohort.response.loc[theirs.index, theirs.columns]
+        both = theirs.where(measured.notna())
+        found[study] = both.loc[:, both.notna().sum() >= MIN_EXTERNAL], measured
+    return found
 
 
 def counts(profile: Profile, task: Task) -> str:
-    """Return, in two sentences, what the external study shares with the training studies, and what a split leaves."""
+    """Return, in two sentences a study, what it shares with the training studies, and what a split leaves."""
     cohort, _, truths = _unseen(profile, task)
-    both, drugs = _both(profile, task)[0], reproducibility(profile, task)
-    study = task.with_studies(drug_screen(profile).responses["study"].unique()).external[0]
-    counted = [(truth.shape[1], len(truth), int(truth.notna().to_numpy().sum())) for truth in truths.values()]
-    unseen = [_range(numbers) for numbers in zip(*counted, strict=True)]
-    return (
-        f"**{study}** ({cohort.data} data) and the training studies both tested {len(drugs)} drugs, in "
-        f"{both.notna().any(axis=1).sum():,} lines and {both.notna().to_numpy().sum():,} pairs; Spearman's correlation "
-        f"of the two is {drugs['spearman'].mean():.3f}, in the mean over drugs. Unseen in a split are "
-        f"{unseen[0]} drugs, {unseen[1]} lines and {unseen[2]} pairs."
-    )
+    both, drugs = _both(cohort, load_external(profile, task)), reproducibility(profile, task)
+    texts = []
+    for study, of in truths.items():
+        shared, agreement = both[study][0], drugs.loc[drugs["study"] == study, "spearman"]
+        counted = [(truth.shape[1], len(truth), int(truth.notna().to_numpy().sum())) for truth in of.values()]
+        unseen = [_range(numbers) for numbers in zip(*counted, strict=True)]
+        texts.append(
+            f"**{study}** ({cohort.data} data) and the training studies both tested {len(agreement)} drugs, in "
+            f"{shared.notna().any(axis=1).sum():,} lines and {shared.notna().to_numpy().sum():,} pairs; Spearman's "
+            f"correlation of the two is {agreement.mean():.3f}, in the mean over drugs. Unseen in a split are "
+            f"{unseen[0]} drugs, {unseen[1]} lines and {unseen[2]} pairs."
+        )
+    return "\n\n".join(texts)
 
 
 def _range(numbers: Iterable[int]) -> str:

@@ -13,7 +13,7 @@ from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import load_cohort, saved_flow
 from leaplib.profiles import Profile, get_profile
 from leaplib.results.comparisons import compare_models
-from leaplib.results.external import external_scores
+from leaplib.results.external import EXTERNAL_COLUMNS, candidate_scores, external_scores
 from leaplib.results.published import published_scores
 from leaplib.results.scores import COLUMNS, load_scores
 from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
@@ -52,16 +52,16 @@ class Results:
 
     @cached_property
     def external(self) -> pd.DataFrame:
-        """Scores against external studies, as `scores`; the task is "2a external"."""
+        """Scores against external studies, as `scores`, and the study."""
         tasks = [task for task in self.tasks if TASKS[task].external and task in set(self.scores["task"])]
         wanted = {f"external validation of task {task}": (self._external, task) for task in tasks}
-        return self._frame("external", wanted, self.scores.head(0))
+        return self._frame("external", wanted, self.scores.head(0).reindex(columns=EXTERNAL_COLUMNS))
 
     @cached_property
     def all_scores(self) -> pd.DataFrame:
-        """`scores` and `external`."""
-        parts = [part for part in (self.scores, self.external) if len(part)]
-        return pd.concat(parts, ignore_index=True) if parts else self.scores
+        """`scores`, whose study is "", and `external`."""
+        own = self.scores.assign(study="")
+        return pd.concat([own, self.external], ignore_index=True) if len(self.external) else own
 
     @cached_property
     def harmonised(self) -> pd.DataFrame:
@@ -103,6 +103,14 @@ class Results:
         return self._frame("candidates", wanted, pd.DataFrame(columns=CANDIDATE_COLUMNS))
 
     @cached_property
+    def external_candidates(self) -> pd.DataFrame:
+        """Scores of the candidates against external studies, as `candidates` but for the seconds, and the study."""
+        tasks = [task for task in TASKS_OF["10"] if task in self.tasks and TASKS[task].external]
+        wanted = {f"external validation of candidates on task {task}": (self._external_candidates, task)
+                  for task in tasks}  # fmt: skip
+        return self._frame("external_candidates", wanted, pd.DataFrame(columns=["study", *CANDIDATE_COLUMNS]))
+
+    @cached_property
     def inner(self) -> pd.DataFrame:
         """Scores of the candidates within training sets of the task that they are chosen on."""
         wanted = {f"candidates within task {TRIED_ON}": (self._candidates, TRIED_ON, N_CHOSEN_ON, N_INNER)}
@@ -122,7 +130,7 @@ class Results:
     @property
     def missing(self) -> pd.DataFrame:
         """What has no results, and why (which says the command that makes them): missing, why."""
-        for part in ("scores", "external", "flows", "ablations", "candidates", "inner"):
+        for part in ("scores", "external", "flows", "ablations", "candidates", "external_candidates", "inner"):
             getattr(self, part)
         found = {what: why for (_, what), why in self._gaps.items()}
         return pd.DataFrame(found.items(), columns=["missing", "why"])
@@ -158,6 +166,10 @@ class Results:
     def _flow(self, task: str) -> pd.DataFrame:
         flow, data = saved_flow(self.profile, get_task(task))
         return flow.assign(task=task, data=data)[["task", *flow.columns, "data"]]
+
+    def _external_candidates(self, task: str) -> pd.DataFrame:
+        self._flow(task)  # or the cohort would be prepared
+        return candidate_scores(self.profile, get_task(task), tuple(CANDIDATES) if task == TRIED_ON else COMPARED)
 
     def _candidates(self, task: str, n_splits: int | None = None, n_inner: int | None = 0) -> pd.DataFrame:
         command = f"run `leap run --profile {self.profile.name} --notebooks 10` first"

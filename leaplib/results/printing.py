@@ -23,7 +23,6 @@ from leaplib.base.layout import Layout
 from leaplib.base.store import atomic_path, write_text
 from leaplib.models.table import CONTROLS, names
 from leaplib.results.external import REPRODUCIBILITY
-from leaplib.tasks import DATA
 
 DIGITS = 4
 ORDER = [REPRODUCIBILITY, *CONTROLS.values(), *names()]
@@ -49,12 +48,14 @@ TITLES = {
     "ablations_additional": "Comparisons that the paper lacks, each with its group's reference" + SCORES,
     "domain_shift": "Ways to bring cell lines and xenografts together: mean Spearman correlation over drugs",
     "beyond_leap": "Candidates on the way to LEAP+ against LEAP",
+    "beyond_leap_external": "Candidates against LEAP within the screen and against other laboratories' measurements, "
+    "mean over perturbations",
     "beyond_leap_choice": "Candidates ranked within training sets, by what they gain on LEAP there; mean Spearman "
     "correlations within training sets (inner) and on their test sets (test)",
 }
 LEVELS = {"per_perturbation": "", "overall": "overall "}
 METRICS = {"spearman": "Spearman", "pearson": "Pearson", "auroc": "AUROC", "mse": "MSE"}
-KEYS = ("group", "task", "step", "name", "strategy", "drug", "model")
+KEYS = ("group", "task", "study", "step", "name", "strategy", "drug", "model")
 WORDS = {"compared_with": "against", "low": "95% interval", "p_holm": "p (Holm)",
          "core_seconds": "core-seconds", "p_splits": "p over splits",
          "p_perturbations_holm": "p over perturbations", "p_splits_holm": "p over splits",
@@ -93,7 +94,8 @@ def styled(name: str, table: pd.DataFrame, digits: int = DIGITS) -> Styler:
         cells, bold = _scores(table, digits)
     else:
         cells, bold = (_counts if "table" in name else _columns)(table, digits), pd.DataFrame(index=table.index)
-    cells = cells.loc[:, [column in (*KEYS, "data") or (cells[column] != "").any() for column in cells]]
+    kept = {*KEYS, "data"} - {"study"}  # "" within the task's own screen
+    cells = cells.loc[:, [column in kept or (cells[column] != "").any() for column in cells]]
     css = np.where(bold.reindex(columns=cells.columns, fill_value=False), "font-weight: bold;", "").astype(object)
     css += np.array([_alignment(cells[column]) for column in cells], dtype=object)
     shaded = cells["data"].isin(["simulated", "mixed"]) if "data" in cells else pd.Series(False, cells.index)
@@ -121,9 +123,9 @@ def _titled(name: str, data: pd.Series | None) -> str:
     title = number + TITLES[name]
     if data is None:
         return f"{title}."
-    kinds = [kind for kind in (*DATA, "mixed") if (data == kind).any()]
-    mark = " (simulated rows are shaded)" if "simulated" in kinds and len(kinds) > 1 else ""
-    return f"{title}. Data: {'; '.join(kinds) or 'none'}{mark}."
+    kinds = [kind for kind in ("real", "simulated", "mixed") if (data == kind).any()]
+    mark = " (simulated rows are shaded)" if kinds == ["real", "simulated"] else ""
+    return f"{title}. Data: {', '.join(kinds) or 'none'}{mark}."
 
 
 def _columns(table: pd.DataFrame, digits: int) -> pd.DataFrame:
@@ -180,7 +182,9 @@ def _scores(table: pd.DataFrame, digits: int) -> tuple[pd.DataFrame, pd.DataFram
             column = f"{prefix}{label}"
             cells[column] = [mean_sd(mean, sd, digits) for mean, sd in part[["mean", "sd"]].to_numpy()]
             cells[column + PAPER] = [mean_sd(mean, sd, digits) for mean, sd in theirs.to_numpy()]
-            bold[column] = _best(part, metric, [key for key in keys if key in ("group", "task", "drug")], digits)
+            bold[column] = _best(
+                part, metric, [key for key in keys if key in ("group", "task", "study", "drug")], digits
+            )
             if "compared_with" in part and (level, metric) == ("per_perturbation", "spearman"):
                 tests = _columns(part.loc[:, "compared_with":"p_splits_holm"].assign(n_splits=part["n_splits"]), digits)
     grouped = table.groupby(keys, sort=False)

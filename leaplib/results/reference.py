@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ from leaplib.base.errors import DAMAGE, InputError, first_line
 from leaplib.base.layout import Layout, data_folder, home, slug
 from leaplib.base.store import atomic_folder, key_of, load_frame, provenance
 from leaplib.cohorts.cohort import Cohort
-from leaplib.cohorts.prepare import EXTERNAL, FLOW
+from leaplib.cohorts.prepare import EXTERNAL, FLOW, by_study
 from leaplib.cohorts.splits import INNER, XENOGRAFTS, Split, load_splits
 from leaplib.models.table import FEW_SHOT
 from leaplib.profiles import get_profile
-from leaplib.results.external import REPRODUCIBILITY, SUFFIX, unseen_pairs
+from leaplib.results.external import REPRODUCIBILITY, score_unseen, unseen_pairs
 from leaplib.results.load import Results
 from leaplib.results.scores import COLUMNS
 from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
@@ -36,7 +36,6 @@ from leaplib.runs.ablations import NOT_YET, ablations_of
 from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
 from leaplib.runs.recipes import Recipe
 from leaplib.runs.run_log import read_log
-from leaplib.runs.scoring import score_split
 from leaplib.tasks import TASKS, get_task
 
 PAPER, REAL = "paper", "real"
@@ -45,7 +44,7 @@ ROW = ["task", "group", "model", "member", "split"]
 """What tells one row of the provenance from another; `member` is the number of a representation, or -1."""
 MADE = ["cohort", "seed", "settings", "key", "code", "version", "commit", "computed", "device", "processor",
         "precision", "seconds", "core_seconds", "packages"]  # fmt: skip
-SCORES = ["group", *COLUMNS]
+SCORES = ["group", "study", *COLUMNS]
 DRAWN = ("spearman", "pearson")  # over test sets of unseen tissues, in supplementary figures 6 and 7
 Saved = list[tuple[Path, dict[str, Any]]]
 
@@ -100,7 +99,7 @@ def export_reference(source: str | Path | None = None, data: str = REAL) -> pd.D
         for names, frame in scores.groupby(["task", "group", "model"], sort=False):
             *folders, name = [slug(str(name)) for name in names if name]
             path = new.joinpath(*folders, f"{name}.parquet")
-            _write(_merged(path, frame, ["member", "split"]), path)
+            _write(_merged(path, frame, ["study", "member", "split"]), path)
         for name, frame, keys in (("provenance", written, ROW), ("flows", pd.concat(flows), ["task"])):
             _merged(new / f"{name}.csv", frame, keys).to_csv(new / f"{name}.csv", index=False, lineterminator="\n")
     return written
@@ -130,21 +129,22 @@ def _about(about: Mapping[str, Any]) -> dict[str, Any]:
     return dict(zip(ROW, (about["task"]["id"], group, name, about["member"], about["split"]), strict=True))
 
 
-def _named(scores: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
-    return scores.assign(**_about(about), data=about["data"])[SCORES]
+def _named(scores: pd.DataFrame, about: Mapping[str, Any], study: str = "") -> pd.DataFrame:
+    return scores.assign(**_about(about), study=study, data=about["data"])[SCORES]
 
 
 def _external(layout: Layout, task: str, saved: Saved) -> Iterator[pd.DataFrame]:
-    """Yield the scores of a task's models, and of its own labels, against the external study."""
+    """Yield the scores of a task's models, and of its own labels, against each external study."""
     folder = layout.cohort(task)
-    study = load_frame(folder / EXTERNAL) if get_task(task).external else pd.DataFrame()
-    if study.empty:
+    studies = _studies(folder, task)
+    if not studies:
         return
     cohort = Cohort.load(folder)
     files = sorted((layout.processed / "splits").glob(f"task_{task}-*.parquet"), key=lambda path: path.stat().st_mtime)
     files = [path for path in files if (provenance(path) or {})["configuration"]["cohort"] == cohort.hash]
     splits: dict[Any, Split] = {split.name: split for split in load_splits(files[-1])}
-    truths = {name: unseen_pairs(study, cohort, split) for name, split in splits.items()}
+    truths = {(study, name): unseen_pairs(measured, cohort, split)
+              for study, measured in studies.items() for name, split in splits.items()}  # fmt: skip
     labels = {"task": {"id": task}, "model": REPRODUCIBILITY, "member": -1, "data": cohort.data}
     predicted = [(cohort.response, labels | {"split": name}) for name in splits]
     for path, recorded in saved:
@@ -153,9 +153,20 @@ def _external(layout: Layout, task: str, saved: Saved) -> Iterator[pd.DataFrame]
             file = layout.results / "predictions" / task / path.parent.name / path.name
             predicted.append((load_frame(file), about))
     for prediction, about in predicted:
-        split, truth = splits[about["split"]], truths[about["split"]]
-        scores = score_split(truth, prediction, replace(split, test=truth.index, left_out=()))
-        yield _named(scores, about | {"task": {"id": task + SUFFIX}})
+        for study in studies:
+            truth = truths[study, about["split"]]
+            if truth.shape[1]:
+                scores = score_unseen(truth, prediction, splits[about["split"]], cohort.label)
+                yield _named(scores, about | {"task": {"id": task}}, study)
+
+
+def _studies(folder: Path, task: str) -> dict[str, pd.DataFrame]:
+    """Return what external studies measured, lines x drugs; before version 0.8 there was one, named in the counts."""
+    frame, known = load_frame(folder / EXTERNAL), get_task(task)
+    if "study" in frame or frame.empty:
+        return by_study(frame, known) if len(frame) else {}
+    held_out = [study for study in known.external if study in set(load_frame(folder / FLOW)["branch"])]
+    return dict.fromkeys(held_out[:1], frame)
 
 
 def _compact(scores: pd.DataFrame) -> pd.DataFrame:
@@ -297,18 +308,18 @@ def reference() -> Results:
     if not files:
         raise InputError(f"no reference results in {folder}: `leap reference export` writes them")
     rows = pd.concat([_read(path) for path in files], ignore_index=True)
-    models, others = rows[rows["group"] == ""][COLUMNS], rows[rows["group"] != ""]
-    external = models["task"].str.endswith(SUFFIX)
+    models, others = rows[rows["group"] == ""].drop(columns="group"), rows[rows["group"] != ""]
+    external = models["study"] != ""
     times = reference_provenance().assign(model=lambda t: t["model"].where(
         (t["member"] < 0) | (t["model"] == DAMAE), t["model"] + " r" + t["member"].astype(str)))  # fmt: skip
     times = times[(times["group"] == "") & times["seconds"].notna()]
     nothing = pd.DataFrame(columns=CANDIDATE_COLUMNS)
     return Results(
         PAPER, tuple(task for task in TASKS if (models["task"] == task).any()),
-        scores=models[~external].reset_index(drop=True), external=models[external].reset_index(drop=True),
+        scores=models.loc[~external, COLUMNS].reset_index(drop=True), external=models[external].reset_index(drop=True),
         flows=pd.read_csv(folder / "flows.csv"), ablations=_ablations(others, set(models["task"])), cohorts={},
         times=times[["task", "split", "model", "seconds", "core_seconds"]].reset_index(drop=True),
-        harmonised=models.head(0), candidates=nothing, inner=nothing,
+        harmonised=models.head(0), candidates=nothing, inner=nothing, external_candidates=nothing,
     )  # fmt: skip
 
 

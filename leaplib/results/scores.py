@@ -6,6 +6,8 @@ from leaplib.cohorts.splits import XENOGRAFTS
 from leaplib.runs.saved import COLUMNS, current_results, gaps_of, load_scores, named
 from leaplib.runs.scoring import UNPREPARED
 
+KEYS = ("task", "study", "model", "member")
+"""What a score is of; scores without a study are of the task's own screen."""
 __all__ = ["COLUMNS", "UNPREPARED", "current_results", "gaps_of", "load_scores", "named"]
 
 
@@ -24,14 +26,14 @@ def split_values(scores: pd.DataFrame, level: str | None = None, metric: str | N
     Returns
     -------
     DataFrame
-        task, model, member, level, metric, split, data, value.
+        task, study (where scores say it), model, member, level, metric, split, data, value.
     """
     rows = scores[scores["perturbation"] == ""]
     rows = rows if level is None else rows[rows["level"] == level]
     rows = rows if metric is None else rows[rows["metric"] == metric]
     subsets = "subset " + rows["test_set"].astype(str)
     rows = rows.assign(split=rows["split"].where(rows["split"] != XENOGRAFTS, subsets))
-    keys = ["task", "model", "member", "level", "metric", "split", "data"]
+    keys = [key for key in (*KEYS, "level", "metric", "split", "data") if key in rows]
     return rows.groupby(keys, sort=False)["value"].mean().reset_index()
 
 
@@ -48,10 +50,10 @@ def perturbation_values(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        task, model, member, perturbation, data, value.
+        task, study (where scores say it), model, member, perturbation, data, value.
     """
     rows = scores[(scores["perturbation"] != "") & (scores["test_set"] == -1) & (scores["metric"] == metric)]
-    keys = ["task", "model", "member", "perturbation", "data"]
+    keys = [key for key in (*KEYS, "perturbation", "data") if key in rows]
     return rows.groupby(keys, sort=False)["value"].mean().reset_index()
 
 

@@ -18,13 +18,13 @@ from leaplib.results import printing
 from leaplib.results.claims import claims
 from leaplib.results.comparisons import TESTS, choice, compare_variants, gains
 from leaplib.results.load import Results
-from leaplib.results.printing import ORDER
+from leaplib.results.printing import METRICS, ORDER
 from leaplib.results.published import RENAMED, published, published_scores
 from leaplib.results.scores import models_only, split_values, variant_values
 from leaplib.runs.ablations import NUMBER, REFERENCES, STEPS
 from leaplib.runs.candidates import CANDIDATES
 from leaplib.runs.saved import MOST_MEMBERS
-from leaplib.tasks import HARMONISE, POCKET_STUDIES, TASKS, Task
+from leaplib.tasks import HARMONISE, TASKS, Task
 
 PAPER = ["published_mean", "published_sd"]
 SCORES = ["task", "model", "level", "metric", "mean", "sd", "n_splits", "data", *PAPER]
@@ -34,7 +34,6 @@ GOALS = {"2a": 0.05, "3b": 0.15, "4a": 0.15, "4b": 0.15}
 STUDIES = {
     "DepMap 23Q4": ("cell line", "gene dependency", 1019, 1539, 1_568_222),
     "DepMap 22Q4": ("cell line", "gene dependency", 893, 1223, 1_092_139),
-    **dict.fromkeys(POCKET_STUDIES, ("cell line", "minus gene effect", pd.NA, pd.NA, pd.NA)),
     "DepMap 18Q3": ("cell line", "gene effect", 335, 469, 156_646),
     "GDSC v1": ("cell line", "AAC", 976, 343, 284_823),
     "GDSC v2": ("cell line", "AAC", 800, 176, 127_053),
@@ -50,8 +49,8 @@ def table_1(cohorts: dict[str, Cohort]) -> pd.DataFrame:
     """Return the tasks, with the counts of this run beside the paper's, missing where it gives none."""
     rows = []
     for task, cohort in ((TASKS[name], cohort) for name, cohort in cohorts.items()):
-        about = {name: getattr(task, name) for name in ("challenge", "id", "title")} | {"label": cohort.label}
-        studies = "simulated cohort" if cohort.data == "simulated" else _studies(cohort, task)
+        about = {name: getattr(task, name) for name in ("challenge", "id", "title", "label")}
+        studies = _studies(cohort, task) if cohort.data == "real" else "simulated cohort"
         ours = (len(cohort.samples), cohort.response.shape[1], cohort.n_pairs)
         theirs = {f"paper_{what}": getattr(task, f"paper_{what}") or pd.NA for what in COUNTS}
         rows.append(
@@ -64,7 +63,7 @@ def table_1(cohorts: dict[str, Cohort]) -> pd.DataFrame:
 def _studies(cohort: Cohort, task: Task) -> str:
     """Return the studies that a cohort's labels are of, in the task's order: those at hand that are not held out."""
     present = {study for names in cohort.samples["study"].unique() for study in names.split("/")}
-    return ", ".join([study for study in (*task.studies, *POCKET_STUDIES, PDX) if study in present])
+    return ", ".join([study for study in (*task.studies, PDX) if study in present])
 
 
 def supplementary_table_1(flows: pd.DataFrame) -> pd.DataFrame:
@@ -72,12 +71,12 @@ def supplementary_table_1(flows: pd.DataFrame) -> pd.DataFrame:
     last = flows.drop_duplicates(["task", "branch"], keep="last").set_index("branch")
     rows = []
     for task, part in last.groupby("task", sort=False):
-        held_out = next((study for study in TASKS[str(task)].external if study in part.index), None)
+        held_out = TASKS[str(task)].held_out(part.index)
         for study, (model, label, *counts) in STUDIES.items():
             if study not in part.index:
                 continue
             row = part.loc[study]
-            role = "test" if study == PDX else "external" if study == held_out else "training"
+            role = "test" if study == PDX else "external" if study in held_out else "training"
             rows.append({"study": study, "disease_model": model, "label": label, "role": role, "last_rule": row["step"]}
                         | row[["tissues", *COUNTS]].to_dict()
                         | {f"paper_{what}": count for what, count in zip(COUNTS, counts, strict=True)}
@@ -86,18 +85,22 @@ def supplementary_table_1(flows: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and sample SD over splits beside the published values: `SCORES`.
+    """Return mean and sample SD over splits beside the published values: `SCORES`, and the study where scores say it.
 
+    The study is "" within the task's own screen; beside scores against external studies there is nothing published.
     The training mean's correlations per perturbation are 0 by definition.
     """
     values = models_only(split_values(scores))
-    groups = values.groupby(["task", "model", "level", "metric", "data"], as_index=False)["value"]
+    study = ["study"] if "study" in values else []
+    groups = values.groupby([*study, "task", "model", "level", "metric", "data"], as_index=False)["value"]
     table = groups.agg(mean="mean", sd="std", n_splits="count")
     keys = ["task", "model", "level", "metric"]
     table = table.merge(published_scores().rename(columns=RENAMED), how="left", on=keys)
+    if study:
+        table.loc[table["study"] != "", PAPER] = np.nan
     rank = table["model"].map(dict(zip(ORDER, range(len(ORDER)), strict=True))).fillna(-1)
-    order = table.assign(rank=rank).sort_values(["task", "level", "metric", "rank"], kind="stable").index
-    return table.loc[order, SCORES].reset_index(drop=True)
+    order = table.assign(rank=rank).sort_values(["task", *study, "level", "metric", "rank"], kind="stable").index
+    return table.loc[order, ["task", *study, *SCORES[1:]]].reset_index(drop=True)
 
 
 def supplementary_table_2(scores: pd.DataFrame) -> pd.DataFrame:
@@ -264,6 +267,27 @@ def _choice(results: Results) -> pd.DataFrame:
     return choice(results.inner, results.candidates).assign(data=results.inner["data"].iloc[0])
 
 
+def external_candidates(results: Results) -> pd.DataFrame:
+    """Return candidates against LEAP within the screen and against external studies, by each kind of score.
+
+    Returns
+    -------
+    DataFrame
+        task, study ("this screen", or an external one), score, candidate, mean, difference (to LEAP) with its
+        interval, n_perturbations, n_splits, data.
+    """
+    within = results.candidates[results.candidates["task"].isin(results.external_candidates["task"])]
+    scores = pd.concat([within.assign(study="this screen"), results.external_candidates], ignore_index=True)
+    columns = ["task", "candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "data"]
+    frames = []
+    for (study, metric), part in scores.groupby(["study", "metric"], sort=False):
+        if metric != "mse":
+            table = gains(part.assign(seconds=np.nan), metric=str(metric))[columns]
+            frames.append(table.assign(study=str(study), score=METRICS[str(metric)]))
+    table = pd.concat(frames, ignore_index=True)
+    return table[["task", "study", "score", *columns[1:]]].sort_values(["task", "study", "score"], kind="stable")
+
+
 TABLES: dict[str, tuple[str, Callable[[Results], pd.DataFrame]]] = {
     "table_1": ("cohorts", lambda results: table_1(results.cohorts)),
     "supplementary_table_1": ("flows", lambda results: supplementary_table_1(results.flows)),
@@ -282,6 +306,7 @@ TABLES: dict[str, tuple[str, Callable[[Results], pd.DataFrame]]] = {
     "ablations_additional": ("ablations", _additional),
     "domain_shift": ("harmonised", lambda results: domain_shift(results.harmonised)),
     "beyond_leap": ("candidates", lambda results: gains_table(results.candidates, results.times)),
+    "beyond_leap_external": ("external_candidates", external_candidates),
     "beyond_leap_choice": ("inner", _choice),
 }
 """Each table's name, the part of the results that it rests on, and what makes it a tidy frame."""

@@ -10,6 +10,7 @@ import pandas as pd
 from leaplib.base.errors import InputError
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile
+from leaplib.runs.engine import CANDIDATES as GROUP
 from leaplib.runs.engine import N_DIRECTIONS, TaskRun, run_of
 from leaplib.runs.features import BOTH, CODES, COMPONENTS, DENOISED, MORE_GENES, RANKED, TISSUE, WIDTHS
 from leaplib.runs.recipes import CODE, GENES, RANKS, RECIPES, Recipe
@@ -23,7 +24,6 @@ N_CHOSEN_ON, N_INNER = 1, 3
 """Training sets, and folds of each, on which notebook 10 chooses."""
 COLUMNS = ["task", "candidate", "split", "perturbation", "metric", "value", "seconds", "data"]
 REPORTED = ("spearman", "pearson", "auroc")
-GROUP = "candidates"
 
 
 def _own(name: str) -> Recipe:
@@ -75,10 +75,9 @@ CANDIDATES = {
         _plus("LEAP+ on a linear denoising autoencoder", DENOISED),
         _plus("LEAP+ on genes and codes", BOTH),
         _plus("LEAP+ on genes and tissue", TISSUE),
-        _plus("LEAP+ on rank scores", ranks=True),
-        _plus("LEAP+ on rank scores, share 0.5", ranks=True, share=0.5),  # LEAP+ until version 0.7
-        _plus("LEAP+, share 0.2", share=0.2),
-        _plus("LEAP+, share 0.5", share=0.5),
+        _plus("LEAP+ without ranks", ranks=False),
+        _plus("LEAP+, perturbations alone", share=0.0),
+        _plus("LEAP+, share 0.3", share=0.3),
         _plus("LEAP+, share 0.8", share=0.8),
         replace(_plus("LEAP+, one fit on all samples"), ensemble="refit"),
     )

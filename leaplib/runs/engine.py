@@ -1,7 +1,7 @@
 """One task of a profile: what each recipe predicts on each split, and its scores, found again where they are done.
 
-Fits are saved as predictions, models of the tables as predictions and scores, means of a group (ablations, candidates)
-as scores. Each file is found again by the key of all that it depends on; what two recipes share is made once.
+Fits are saved as predictions, models of the tables and candidates as predictions and scores, ablations as scores. Each
+file is found again by the key of all that it depends on; what two recipes share is made once.
 """
 
 import time
@@ -39,6 +39,7 @@ from leaplib.tasks import Task
 N_FEW_SHOT_SETS = 10
 """Test sets on which few-shot models are fine-tuned (paper, Methods, "Challenge II")."""
 
+CANDIDATES = "candidates"  # the group whose predictions are held against other studies
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
 N_DIRECTIONS = 20
 SHRINKAGE = 0.5  # of stacked weights, towards their mean over perturbations
@@ -329,7 +330,7 @@ class TaskRun:
         return [recipe, replace(recipe, few_shot=True)] if tuned else [recipe]
 
     def result(self, split: Split, recipe: Recipe, force: bool = False, errors: Errors | None = None) -> pd.DataFrame:
-        """Return the predictions (of a group: the scores) of a recipe on a split, made now or before."""
+        """Return the predictions (of an ablation: the scores) of a recipe on a split, made now or before."""
         if force or not self.is_done(split, recipe):
             for fit in [] if self.saved_parts(recipe) else self.fits(recipe):  # before the clock starts: others see it
                 self._seen(fit, split)
@@ -342,7 +343,7 @@ class TaskRun:
         """Save predictions, scores, or both."""
         configuration, without = self.configuration(split, recipe), without_prediction(prediction)
         prediction = prediction.astype(np.float32)
-        if not recipe.group:
+        if "predictions" in self._kinds(split, recipe):
             save_frame(prediction, self.path("predictions", split, recipe), configuration, without)
         if recipe.name:
             score = score_split if prediction.index.nlevels == 1 else score_few_shot
@@ -368,9 +369,13 @@ class TaskRun:
         return found
 
     def files(self, split: Split, recipe: Recipe) -> list[Path]:
-        """Return the files of a recipe on a split: predictions of what is of no group, scores of what has a name."""
-        kinds = [*([] if recipe.group else ["predictions"]), *(["scores"] if recipe.name else [])]
-        return [self.path(kind, split, recipe) for kind in kinds]
+        """Return the files of a recipe on a split."""
+        return [self.path(kind, split, recipe) for kind in self._kinds(split, recipe)]
+
+    def _kinds(self, split: Split, recipe: Recipe) -> list[str]:
+        """Return what is saved: predictions of fits, models and candidates on test sets, scores of what has a name."""
+        own = not recipe.group or (recipe.group == CANDIDATES and INNER not in split.name)
+        return [*(["predictions"] if own else []), *(["scores"] if recipe.name else [])]
 
     def path(self, kind: str, split: Split, recipe: Recipe) -> Path:
         """Return where a result lies."""

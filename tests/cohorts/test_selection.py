@@ -127,13 +127,17 @@ def test_what_is_lost_is_listed_by_name():
     assert "Every cell line" in describe_lost(lost.iloc[:0])
 
 
-def test_the_first_external_study_that_is_there_is_held_out():
-    task = get_task("2a")
-    assert task.with_studies(["GDSC v1", "CCLE", "PRISM"]).external == ("PRISM",)
-    assert task.with_studies(["GDSC v1", "CCLE", "PRISM"]).studies == ("GDSC v1", "CCLE")
-    without = task.with_studies(["CCLE", "GDSC v1", "GDSC v2"])
-    assert (without.studies, without.external) == (("GDSC v2", "GDSC v1"), ("CCLE",))
-    assert get_task("4a").with_studies(["CCLE", "GDSC v2"]).studies == ("GDSC v2", "CCLE")
+@pytest.mark.parametrize(("task", "there", "studies", "external"), [
+    ("2a", ["GDSC v1", "CCLE", "PRISM", "CTRP"], ("GDSC v1", "CCLE", "CTRP"), ("PRISM",)),  # as in the paper
+    ("2a", ["CCLE", "GDSC v1", "GDSC v2"], ("GDSC v2", "GDSC v1"), ("CCLE",)),
+    ("4a", ["CTRP", "CCLE", "GDSC v2"], ("GDSC v2",), ("CCLE", "CTRP")),
+    ("4b", ["CCLE", "GDSC v1", "PRISM", "GDSC v2"], ("GDSC v1",), ("PRISM", "CCLE")),
+    ("5a", ["CCLE", "GDSC v1", "CTRP"], ("GDSC v1", "CCLE", "CTRP"), ()),
+])  # fmt: skip
+def test_studies_are_trained_on_or_held_out_by_what_is_there(task, there, studies, external):
+    found = get_task(task).with_studies(there)
+    assert (found.studies, found.external) == (studies, external)
+    assert get_task(task).held_out(there) == external and not set(studies) & set(external)
 
 
 def test_external_responses_are_those_of_drugs_in_enough_common_lines(simulation):
@@ -143,14 +147,24 @@ def test_external_responses_are_those_of_drugs_in_enough_common_lines(simulation
     records = median_of_repeats(screen.responses.query("study == 'PRISM'"))
     wide = records.pivot(index="line", columns="drug", values="aac")
     common = wide.loc[wide.index.isin(cohort.response.index), wide.columns.isin(cohort.response.columns)]
-    pd.testing.assert_frame_equal(external, common[common.columns[common.notna().sum() >= 15]], check_names=False)
+    found = external.pivot(index="line", columns="drug", values="response")
+    expected = common[common.columns[common.notna().sum() >= 15]].dropna(how="all")
+    pd.testing.assert_frame_equal(found, expected, check_names=False)
     assert set(flow["branch"]) == {"PRISM"} and flow["pairs"].is_monotonic_decreasing
     few = screen.responses.query("study == 'PRISM' and drug == 'drug-12'")["line"].unique()[:14]
     here = (screen.responses["study"] == "PRISM") & (screen.responses["drug"] == "drug-12")
     rare = screen.responses[~here | screen.responses["line"].isin(few)]
-    assert "drug-12" in external and "drug-12" not in prepare_external(replace(screen, responses=rare), task, cohort)[0]
+    fewer = prepare_external(replace(screen, responses=rare), task, cohort)[0]
+    assert "drug-12" in set(external["drug"]) and "drug-12" not in set(fewer["drug"])
     alone, _ = prepare_external(replace(screen, responses=rare.query("study == 'GDSC v1'")), task, cohort)
-    assert alone.shape[1] == 0
+    assert alone.empty
+    several, flow = prepare_external(
+        replace(screen, responses=screen.responses.query("study != 'PRISM'")), task, cohort
+    )
+    assert set(several["study"]) == set(flow["branch"]) == {"CCLE", "CTRP"}
+    low = prepare_external(screen, get_task("4b"), cohort)[0].query("study == 'PRISM'").set_index(["line", "drug"])
+    high = external.set_index(["line", "drug"])["response"]
+    np.testing.assert_allclose(low["response"], 1 - high[low.index])  # in the unit of the task's label
 
 
 def test_genes_are_ranked_by_spread_or_by_standard_score(simulation):

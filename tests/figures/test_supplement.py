@@ -53,17 +53,15 @@ def test_per_perturbation_and_overall(scores):
 def external(scores):
     labels = scores[scores["model"] == "LEAP"].assign(model="Label reproducibility")
     labels["value"] = labels["value"] - np.linspace(-0.1, 0.15, len(labels))
-    return pd.concat([make_scores("2a"), pd.concat([scores, labels]).assign(task="2a external")])
+    return pd.concat([scores, labels]).assign(task="2a", study="CCLE")
 
 
 def test_external_validation(external):
-    published = pd.DataFrame({"task": ["2a external", "2a"], "model": "LEAP", "metric": "spearman",
-                              "level": "per_perturbation", "mean": [0.31, 0.35], "sd": 0.01})  # fmt: skip
-    fig, drawn = supplement.supplementary_figure_3(external, published)
+    fig, drawn = supplement.supplementary_figure_3(external)
     boxes, scatter = fig.axes
-    assert boxes.get_title(loc="left") == "Task 2a: external validation\nn = 3 splits, 12 drugs"
+    assert boxes.get_title(loc="left") == "Task 2a: external validation by CCLE\nn = 3 splits, 12 drugs"
     assert scatter.get_title(loc="left").startswith("Task 2a: LEAP against label reproducibility\nn = 12 drugs")
-    part = external[external["task"] == "2a external"]
+    part = external
     single = part[part["perturbation"] != ""].groupby(["perturbation", "model"])["value"].mean().unstack()
     wanted = single[["Label reproducibility", "LEAP"]].to_numpy()
     assert {tuple(row) for row in points(scatter, "perturbations")} == {tuple(row) for row in wanted}
@@ -73,10 +71,15 @@ def test_external_validation(external):
     labels = means[means["model"] == "Label reproducibility"].groupby("split")["value"].mean()
     line = next(line for line in boxes.lines if line.get_label() == "_median reproducibility")
     assert line.get_ydata()[0] == pytest.approx(labels.median())
-    assert marks(boxes) == [[0.31]]
-    assert set(drawn["task"]) == {"2a external"}
+    assert set(drawn["study"]) == {"CCLE"}
     simulated, _ = supplement.supplementary_figure_3(external.assign(data="simulated"))
     assert written(simulated).count("simulated data") == 2
+    two = pd.concat([external, external.assign(study="CTRP", value=external["value"] - 0.1)])
+    fig, drawn = supplement.supplementary_figure_3(two)
+    assert [ax.get_title(loc="left").partition("\n")[0] for ax in fig.axes[::2]] == [
+        f"Task 2a: external validation by {study}" for study in ("CCLE", "CTRP")
+    ]
+    assert drawn.groupby("study")["value"].mean().diff()["CTRP"] == pytest.approx(-0.1)
 
 
 def test_members_of_leap(scores):
@@ -359,7 +362,7 @@ def test_odd_scores_do_not_break_a_figure(scores, case):
     }[case]
     made = [
         supplement.supplementary_figure_2(frame, "1a"),
-        supplement.supplementary_figure_3(frame.assign(task="1a external"), task="1a"),
+        supplement.supplementary_figure_3(frame.assign(study="CCLE"), task="1a"),
         supplement.supplementary_figure_5(frame, "1a"),
         supplement.supplementary_figure_6(frame, ("1a",)),
         supplement.supplementary_figure_7(frame, ("1a", "2a")),

@@ -23,13 +23,14 @@ def ctrp(real_home):
 
 
 def test_ctrp_joins_gdsc_by_name_and_ccle_validates():
-    cohort, flow = data.load_cohort(SMALL, get_task("2a"))
-    held_out = data.load_external(SMALL, get_task("2a"))
+    task = replace(get_task("2a"), external=("CCLE",))  # by default CTRP is held out too
+    cohort, flow = data.load_cohort(SMALL, task)
+    held_out = data.load_external(SMALL, task)["CCLE"]
     union = flow.query("step == 'drugs in at least 75 lines'").iloc[0]
     assert (union["samples"], union["perturbations"]) == (956, 751)
     assert set(flow["branch"]) == {"GDSC v2", "GDSC v1", "CTRP", "CCLE", "all"}
     assert held_out.shape[1] >= 5 and held_out.index.isin(cohort.samples.index).all()
-    table = external.reproducibility(SMALL, get_task("2a")).set_index("perturbation")
+    table = external.reproducibility(SMALL, task).set_index("perturbation")
     assert table["spearman"].mean() > 0.3
     for drug in table.index:
         both = pd.concat([held_out[drug], cohort.response[drug]], axis=1, join="inner").dropna()

@@ -292,7 +292,7 @@ def test_xenografts():
 
 
 def external(study, leap):
-    table = scores("2a external", data="real")
+    table = scores("2a", data="real").assign(study=study)
     label = table[table["model"] == "PS-KNN"].assign(model=REPRODUCIBILITY)
     label["value"] += 0.02
     table.loc[table["model"] == "LEAP", "value"] += leap - 0.35

@@ -7,15 +7,17 @@ from scipy.stats import spearmanr
 
 from leaplib.base.errors import InputError
 from leaplib.cohorts import prepare as data
-from leaplib.results import external
+from leaplib.results import external, tables
 from leaplib.results.load import Results
-from leaplib.runs.experiment import run_task
+from leaplib.runs.candidates import CANDIDATES
+from leaplib.runs.experiment import run_candidates, run_task
 from leaplib.tasks import get_task
-from tests.frames import load_predictions
+from tests.frames import load_predictions, results_of
 from tests.runs.test_experiment import TINY
 
 PROFILE = replace(TINY, max_perturbations=9, n_shuffled=0)
 TASK = get_task("2a")
+TISSUES = replace(get_task("4b"), n_tissues=2, min_samples_per_tissue=20)  # of GDSC v1 alone: three studies are others
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,14 +25,16 @@ def results(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEAP_HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("LEAP_DATA", raising=False)
-        run_task(PROFILE, TASK, ["ps-knn"])
+        run_task(PROFILE, TASK, ["ps-knn", "ps-ridge"])
+        run_candidates(PROFILE, TASK, ["PS-RIDGE"])
+        run_task(PROFILE, TISSUES, ["ps-knn", "ps-tcrp"])
         yield
 
 
 @pytest.fixture
 def study():
     cohort = data.load_cohort(PROFILE, TASK)[0]
-    return cohort, data.load_external(PROFILE, TASK), data.load_task_splits(PROFILE, TASK, cohort)
+    return cohort, data.load_external(PROFILE, TASK)["PRISM"], data.load_task_splits(PROFILE, TASK, cohort)
 
 
 def test_a_third_of_the_drugs_drawn_are_those_of_the_external_study(study):
@@ -55,8 +59,9 @@ def test_pairs_are_measured_by_both_and_no_training_pair_is_among_them(study):
 def test_scores_are_correlations_with_the_external_measurement(study):
     cohort, held_out, splits = study
     scores = external.external_scores(PROFILE, TASK)
-    assert set(scores["task"]) == {"2a external"} and set(scores["data"]) == {"simulated"}
-    assert set(scores["model"]) == {"Label reproducibility", "PS-KNN", "Training mean", "Tissue mean"}
+    assert set(scores["task"]) == {"2a"} and set(scores["study"]) == {"PRISM"} and set(scores["data"]) == {"simulated"}
+    assert set(scores["model"]) == {"Label reproducibility", "PS-KNN", "PS-RIDGE", "Training mean", "Tissue mean"}
+    assert set(scores.query("level == 'per_perturbation'")["metric"]) == {"spearman", "pearson", "mse", "auroc"}
     rows = scores.query("metric == 'spearman' and perturbation != ''").set_index(["model", "split", "perturbation"])
     for split in splits:
         predicted = load_predictions(PROFILE, "2a", split.name, "PS-KNN")
@@ -75,7 +80,7 @@ def test_what_the_external_study_says_of_training_lines_changes_nothing(study, m
     before = external.external_scores(PROFILE, TASK)
     absurd = held_out.copy()
     absurd.loc[absurd.index.isin(splits[0].train)] = 99.0
-    monkeypatch.setattr(external, "load_external", lambda *_: absurd)
+    monkeypatch.setattr(external, "load_external", lambda *_: {"PRISM": absurd})
     after = external.external_scores(PROFILE, TASK)
     first = before["split"] == "holdout-0"
     pd.testing.assert_frame_equal(before[first], after[first])
@@ -90,6 +95,7 @@ def test_reproducibility_and_counts_are_over_all_common_lines(study):
         assert table.loc[drug, "n"] == len(both) >= 15
         assert table.loc[drug, "spearman"] == pytest.approx(spearmanr(*both.to_numpy().T)[0])
     text = external.counts(PROFILE, TASK)
+    assert set(table["study"]) == {"PRISM"}
     assert text.startswith(f"**PRISM** (simulated data) and the training studies both tested {len(table)} drugs")
     assert f"{table['spearman'].mean():.3f}" in text
 
@@ -100,7 +106,60 @@ def test_no_external_study_is_an_error_that_names_those_that_would_do(home):
         external.external_scores(PROFILE, task)
 
 
+def test_unseen_tissues_are_held_against_all_studies_that_are_not_trained_on():
+    """Few-shot models on the lines that their test sets leave, each of them by an independent correlation."""
+    cohort = data.load_cohort(PROFILE, TISSUES)[0]
+    splits = data.load_task_splits(PROFILE, TISSUES, cohort)
+    studies, scores = data.load_external(PROFILE, TISSUES), external.external_scores(PROFILE, TISSUES)
+    assert set(studies) == {"PRISM", "CCLE", "CTRP"} and set(scores["study"]) == {"CTRP"}  # alone in 15 unseen lines
+    rows = scores.query("metric == 'spearman' and perturbation != ''")
+    rows = rows.set_index(["study", "split", "model", "perturbation"])["value"].sort_index()
+    checked = 0
+    for (study, name), _ in rows.groupby(["study", "split"]):
+        split = next(split for split in splits if split.name == name)
+        truth = external.unseen_pairs(studies[study], cohort, split)
+        few = load_predictions(PROFILE, "4b", name, "PS-TCRP (10-shot)")
+        for drug in truth:
+            found = []
+            for number in few.index.unique("test_set"):
+                part = few.loc[number, drug]
+                lines = [line for line in part.index if line in truth.index and pd.notna(truth.loc[line, drug])]
+                assert not set(lines) & set(split.left_out[number])
+                found.append(spearmanr(truth.loc[lines, drug], part[lines])[0])
+            assert rows[study, name, "PS-TCRP (10-shot)", drug] == pytest.approx(np.mean(found), abs=1e-6)
+            checked += 1
+    assert checked
+
+
+def test_candidates_are_scored_like_the_model_that_they_are():
+    found = external.candidate_scores(PROFILE, TASK, tuple(CANDIDATES))
+    assert set(found["candidate"]) == {"PS-RIDGE"}  # the others were not run
+    model = external.external_scores(PROFILE, TASK).query("model == 'PS-RIDGE' and perturbation != ''")
+    keys = ["study", "split", "perturbation", "metric"]
+    pd.testing.assert_series_equal(
+        found.set_index(keys)["value"].sort_index(), model.set_index(keys)["value"].sort_index(), atol=1e-6
+    )
+
+
 def test_results_hold_the_tasks_and_their_validation():
     results = Results(PROFILE, ["2a"])
-    assert set(results.scores["task"]) == {"2a"} and set(results.external["task"]) == {"2a external"}
-    assert list(results.all_scores) == list(external.external_scores(PROFILE, TASK))
+    assert set(results.scores["task"]) == set(results.external["task"]) == {"2a"}
+    assert set(results.all_scores["study"]) == {"", "PRISM"}
+    assert set(results.comparisons["study"]) <= {"", "PRISM"}
+
+
+def test_candidates_stand_beside_leap_within_and_outside_by_each_score():
+    rng = np.random.default_rng(0)
+    metrics = ("spearman", "pearson", "auroc", "mse")
+    rows = [("2a", candidate, "holdout-0", f"drug {drug}", metric, rng.random(), "real")
+            for candidate in ("LEAP", "LEAP+") for drug in range(5) for metric in metrics]  # fmt: skip
+    columns = ["task", "candidate", "split", "perturbation", "metric", "value", "data"]
+    within = pd.DataFrame(rows, columns=columns)
+    outside = pd.concat([within.assign(study=study, value=1 - within["value"]) for study in ("CCLE", "CTRP")])
+    table = tables.external_candidates(results_of(candidates=within, external_candidates=outside))
+    assert table["study"].unique().tolist() == ["CCLE", "CTRP", "this screen"] and len(table) == 3 * 3 * 2
+    table = table.set_index(["study", "score", "candidate"])["difference"]
+    there = table["this screen"]
+    np.testing.assert_allclose(table["CCLE"][there.index], -there, atol=1e-12)
+    means = within.query("metric == 'auroc'").groupby("candidate")["value"].mean()
+    assert table["this screen", "AUROC", "LEAP+"] == pytest.approx(means["LEAP+"] - means["LEAP"])

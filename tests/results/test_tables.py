@@ -157,7 +157,8 @@ def results(shared_home):
 
 def test_tables_are_those_of_the_saved_predictions(results):
     cohort = load_cohort(TINY, get_task("2a"))[0]
-    found = tables.tidy("supplementary table 3", results).set_index(["task", "model", "level", "metric"])
+    found = tables.tidy("supplementary table 3", results).query("study == ''")
+    found = found.set_index(["task", "model", "level", "metric"])
     for model, file in {"LEAP": "LEAP", "PS-KNN": "PS-KNN", "PS-LASSO": "PS-LASSO r0"}.items():
         per, overall, squares = [], [], []
         for split in load_task_splits(TINY, get_task("2a"), cohort):
@@ -180,7 +181,7 @@ def test_what_is_missing_is_listed_with_its_command(results):
     assert "run `leap run --profile smoke --notebooks 06`" in why["ablations of task 2a (steps)"]
     assert "run `leap run --profile smoke --notebooks 10`" in why["candidates on task 2a"]
     assert "run notebook 01" in why["cohort of task 4a"] and "task 2a" not in why.index
-    assert set(results.all_scores["task"]) == {"2a", "2a external"} and list(results.cohorts) == ["2a"]
+    assert set(results.all_scores["study"]) == {"", "PRISM"} and list(results.cohorts) == ["2a"]
     assert results.times["model"].str.startswith("PS-LASSO r").sum() == 4
     with pytest.raises(
         InputError, match=r"supplementary table 4 has no results: the ablations of task 2a were not run: run"
@@ -188,7 +189,7 @@ def test_what_is_missing_is_listed_with_its_command(results):
         tables.table("supplementary table 4", results)
     with pytest.raises(InputError, match="table 'table_9' is unknown: use one of table_1, "):
         tables.table("table 9", results)
-    with pytest.raises(InputError, match="has no column 'colour': use one of task, model"):
+    with pytest.raises(InputError, match="has no column 'colour': use one of task, study, model"):
         tables.table("supplementary table 3", results, colour="red")
 
 
@@ -206,7 +207,7 @@ def test_all_tables_that_have_results_are_saved(results):
         assert {path.stem for path in paths if path.suffix == suffix} == expected
     assert [path.name for path in paths if path.suffix == ".xlsx"] == ["supplementary_tables.xlsx"]
     saved = pd.read_csv(next(path for path in paths if path.name == "supplementary_table_3.csv"))
-    shown = cells_of(tables.table("supplementary table 3", results, model=["LEAP", "PS-KNN"], task="2a"))
+    shown = cells_of(tables.table("supplementary table 3", results, model=["LEAP", "PS-KNN"], study=""))
     assert shown["Model"].tolist() == ["PS-KNN", "LEAP"] and len(set(saved["model"])) > 2
     with pytest.raises(InputError, match="there is no table to write"):
         tables.save_tables(results_of())
@@ -248,7 +249,7 @@ def test_scores_are_laid_out_with_the_papers_beside_real_data(printed):
     assert cells.loc[("2a", "LEAP"), "Spearman, paper"] == ""
     assert cells.loc[("1a", "LEAP"), "Overall Spearman, paper"] == "0.663 (0.005)"
     assert cells.loc[("1a", "LEAP"), "Splits"] == 3
-    assert "Data: real; simulated (simulated rows are shaded)." in printed["supplementary_table_3"].caption
+    assert "Data: real, simulated (simulated rows are shaded)." in printed["supplementary_table_3"].caption
 
 
 def test_the_best_model_is_bold_and_controls_and_the_paper_are_not():
