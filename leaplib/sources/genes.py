@@ -203,7 +203,7 @@ def _refuse_others(names: list[str], n_columns: int, where: object) -> None:
     for kind, pattern in NAMES_ONLY.items():
         fit = [name for name in names if pattern.fullmatch(name)]
         if len(fit) > n_columns / 2:
-            remedy = "use gene symbols, one column a gene (Ensembl's BioMart translates ids)"
+            remedy = "give one row a sample, and gene symbols as columns (Ensembl's BioMart translates ids)"
             raise InputError(f"{where}: genes are {kind}, such as {fit[0]!r}: {remedy}")
     odd = [name for name in names if no_gene(name)]
     if odd:
@@ -214,10 +214,12 @@ def _refuse_others(names: list[str], n_columns: int, where: object) -> None:
 
 def _oldest(name: str, ats: list[int], raw: list[str], where: object) -> int:
     """Return the one column of a gene: of several with ids that with the lowest; others are refused."""
+    if len(ats) == 1:
+        return ats[0]
     same, ids = [raw[at] for at in ats], [split_id(raw[at])[1] for at in ats]
     if len(set(same)) < len(same):
         raise InputError(f"{where}: the gene {same[0]!r} is there twice: delete one of the two")
-    if len(ats) > 1 and not all(ids):
+    if not all(ids):
         pair = " and ".join(map(repr, same[:2]))
         raise InputError(f"{where}: {pair} are one gene, {name}, that is there twice: delete or rename one")
     numbers = [float(re.sub(r"^\D+|_.*", "", known) or "inf") for known in ids]
