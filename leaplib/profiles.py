@@ -99,6 +99,7 @@ PROFILES = {
                     "grid": {"learning_rate": [5e-3], "batch_size": [512]},
                 },
                 "ps-lgbm": {"n_estimators": 20, "grid": {"learning_rate": [0.1], "feature_fraction": [0.25]}},
+                "ps-rf": {"n_estimators": 5},
                 "ps-tcrp": {"n_epochs": 15, "grid": {"meta_rate": [1e-2], "inner_rate": [1e-2]}},
             },
             simulated_lines=480,

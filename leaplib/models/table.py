@@ -8,6 +8,7 @@ import pandas as pd
 
 from leaplib.base.errors import InputError
 from leaplib.models.base import Regressor
+from leaplib.models.forest import PSForest
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
@@ -88,6 +89,8 @@ MODELS = {
         Model("leap", "LEAP", "average of PS-LASSO over the representations", None, averages="PS-LASSO"),
         Model("leap-plus", "LEAP+", "kernels over samples and perturbations, on rank scores: no autoencoder",
               SharedKernelRidge, features="expression", published=False),
+        Model("ps-rf", "PS-RF", "one random forest a perturbation on all genes", PSForest, features="expression",
+              published=False, usual=False),
         _layer("lasso-pca", "LEAP on PCA views", "PS-LASSO", "PCAs of half of the genes and 80% of the lines",
                "pca view"),
         _layer("lasso-random", "LEAP on random projections", "PS-LASSO", "random projections of the genes",

@@ -15,6 +15,7 @@ from leaplib.base.store import is_done, load_frame, provenance, save_frame
 from leaplib.cohorts import prepare as data
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.splits import load_splits, make_splits, save_splits
+from leaplib.models.forest import PSForest
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
@@ -40,6 +41,7 @@ MODELS = {
     "PP-tDNN": lambda: PPTdnn(max_epochs=2, grid={"dropout": [0]}, towers=[3], joint=[2], device="cpu"),
     "PP-MLP": lambda: PPMlp(max_epochs=2, grid={"learning_rate": [1e-2], "batch_size": [64]}, hidden=[2], device="cpu"),
     "PS-LGBM": lambda: PSLgbm(2, grid={"learning_rate": [0.1], "feature_fraction": [1.0]}, n_jobs=1),
+    "PS-RF": lambda: PSForest(2),
     "PP-LGBM": lambda: PPLgbm(2, grid={"learning_rate": [0.1], "reg_alpha": [1.0]}, n_jobs=1),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 from leaplib.base.errors import InputError
 from leaplib.models.base import Training
 from leaplib.models.elastic_net import PSElasticNet
+from leaplib.models.forest import PSForest
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
@@ -31,6 +32,7 @@ MODELS = {
     "PP-MLP": lambda: PPMlp(max_epochs=8, grid={"learning_rate": [1e-2], "batch_size": [128, 256]}, hidden=[32, 16],
                             precision="float32", device="cpu"),
     "PS-LGBM": lambda: PSLgbm(40, num_leaves=15, grid={"learning_rate": [0.1], "feature_fraction": [0.5, 1.0]}),
+    "PS-RF": lambda: PSForest(10, max_samples=0.8, grid={"max_features": [0.3, 1.0]}),
     "PP-LGBM": lambda: PPLgbm(40, num_leaves=40, n_jobs=1, grid={"learning_rate": [0.1, 0.2], "reg_alpha": [1.0]}),
 }  # fmt: skip
 """Name -> a small instance of the model."""

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from leaplib.base import metrics
 from leaplib.cohorts.splits import Split
 from leaplib.models.expression_model import average
+from leaplib.models.forest import PSForest
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
@@ -84,6 +85,7 @@ MODELS = {
     "PS-RIDGE": lambda: DualRidge(),
     "LEAP+": lambda: SharedKernelRidge(),
     "PS-LGBM": lgbm,
+    "PS-RF": lambda: PSForest(5, 0.8, {"max_features": [0.5]}),
     "PS-LGBM without L1": lambda: lgbm(reg_alpha=0.0),
     "PP-LGBM": lambda: PPLgbm(20, grid={"learning_rate": [0.1], "reg_alpha": [1.0]}, n_jobs=1),
     "PP-LGBM without L1": lambda: PPLgbm(20, grid={"learning_rate": [0.1], "reg_alpha": [0.0]}, n_jobs=1),
@@ -128,7 +130,7 @@ def close(found: pd.DataFrame, expected: pd.DataFrame, tolerance: float) -> None
 
 @pytest.mark.parametrize(("name", "tolerance"), [
     ("Training mean", 0), ("Tissue mean", 0), ("PS-KNN", 0), ("PS-LASSO", 1e-5), ("LEAP", 1e-5), ("PS-LGBM", 0),
-    ("PS-RIDGE", 1e-10), ("LEAP+", 1e-6),
+    ("PS-RF", 0), ("PS-RIDGE", 1e-10), ("LEAP+", 1e-6),
 ])  # fmt: skip
 def test_the_order_of_perturbations(name, tolerance, predictions) -> None:
     X, Y, folds, groups, bits, new = study()
@@ -173,7 +175,7 @@ def test_a_constant_added_to_the_labels_of_trees(name, constant, predictions) ->
 @pytest.mark.parametrize(("name", "tolerance"), [
     ("Training mean", 1e-12), ("Tissue mean", 1e-12), ("PS-KNN", 1e-12), ("PS-LASSO", 1e-4), ("LEAP", 1e-4),
     ("PS-LGBM without L1", 1e-5), ("PP-LGBM without L1", 1e-5), ("PP-tDNN", 1e-3), ("PS-TCRP", 1e-3),
-    ("PS-RIDGE", 1e-8), ("LEAP+", 1e-6),
+    ("PS-RF", 1e-12), ("PS-RIDGE", 1e-8), ("LEAP+", 1e-6),
 ])  # fmt: skip
 @pytest.mark.parametrize("factor", [4.0, 0.25])
 def test_labels_in_another_unit(name, tolerance, factor, predictions) -> None:
