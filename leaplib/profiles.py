@@ -107,39 +107,49 @@ PROFILES = {
         ),
         Profile(
             "demo",
-            "real GDSC responses at a laptop's pace: fewer splits, unseen tissues and drugs than the paper, an "
-            "autoencoder schedule that gets about as far in fewer epochs, one grid point for all models but those on "
+            "real responses at a laptop's pace: fewer splits, unseen tissues and drugs than the paper, ablations and "
+            "candidates on one split, narrower autoencoders on fewer genes, one grid point for all models but those on "
             "the Lasso, smaller forests and networks",
             tasks=tuple(TASKS),
             n_splits=3,
             n_tissues=3,
             n_shuffled=1,
-            n_ablation_splits=2,
+            n_ablation_splits=1,
             n_test_sets=100,
             max_perturbations=30,
-            n_identity_genes=500,
-            damae={"learning_rate": 1e-3, "batch_size": 256, "max_epochs": 50, "patience": 10, "min_delta": 1e-3},
+            n_genes=2000,
+            n_identity_genes=300,
+            damae={
+                "n_hidden": 256,
+                "learning_rate": 1e-3,
+                "batch_size": 256,
+                "max_epochs": 50,
+                "patience": 10,
+                "min_delta": 1e-3,
+            },
             models={
                 "pp-lgbm": {
-                    "n_estimators": 60,
-                    "num_leaves": 63,
+                    "n_estimators": 40,
+                    "num_leaves": 31,
                     "grid": {"learning_rate": [0.2], "reg_alpha": [0.0]},
                 },
                 "pp-tdnn": {
-                    "max_epochs": 25,
+                    "max_epochs": 12,
                     "batch_size": 1024,
-                    "towers": [256, 128, 64],
-                    "joint": [64, 32, 16, 8],
+                    "towers": [128, 64, 32],
+                    "joint": [32, 16, 8],
                     "grid": {"dropout": [0.1]},
                 },
                 "pp-mlp": {
-                    "max_epochs": 25,
+                    "max_epochs": 15,
                     "hidden": [128, 64, 32, 16],
                     "grid": {"learning_rate": [5e-3], "batch_size": [1024]},
                 },
-                "ps-lgbm": {"n_estimators": 150, "grid": {"learning_rate": [0.03], "feature_fraction": [0.1]}},
-                "ps-tcrp": {"grid": {"meta_rate": [1e-3], "inner_rate": [1e-2]}},
+                "ps-lgbm": {"n_estimators": 60, "grid": {"learning_rate": [0.05], "feature_fraction": [0.1]}},
+                "ps-tcrp": {"n_epochs": 60, "grid": {"meta_rate": [1e-3], "inner_rate": [1e-2]}},
             },
+            simulated_lines=300,
+            simulated_genes=800,
         ),
         Profile("paper", "the paper's settings in full, on whatever real data is there", tasks=tuple(TASKS)),
     )

@@ -9,6 +9,11 @@ DRUG_STUDIES = ("GDSC v2", "GDSC v1", "CCLE", "CTRP")
 OTHER_LABORATORIES = ("PRISM", "CCLE", "CTRP")
 XENOGRAFT_DRUGS = ("Cetuximab", "Erlotinib", "Tamoxifen", "Trametinib", "Paclitaxel")
 MIN_EXTERNAL = 15
+POCKET = "real gene effects, 69 lines, 4 tissues"
+"""What tasks 1a and 3a rest on while DepMap's own files are absent (`leaplib.sources.pocket`), as outputs say it."""
+POCKET_STUDIES = ("DepMap, 4 tissues",)
+DATA = ("real", POCKET, "simulated")
+"""Kinds of data; what is not "real" never stands beside a published value, and tests no claim."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,20 @@ TASKS = {
              "xenograft", 0, 5, 0, drugs=XENOGRAFT_DRUGS),
     )
 }  # fmt: skip
+
+
+def on_pocket(task: Task, pool: str) -> Task:
+    """Return a gene task as the pocket of gene effects has it; `pool` is where its autoencoders' samples come from.
+
+    The response is minus the effect, so that high means that the line needs the gene, as a probability of dependency.
+    """
+    return replace(task, label="minus gene effect", studies=POCKET_STUDIES, pool=pool, min_sd=0.15,
+                   min_tissue=min(task.min_tissue, 14))  # fmt: skip
+
+
+def data_words(data: str) -> str:
+    """Return how to call a kind of data: "simulated data"."""
+    return data if data == POCKET else f"{data} data"
 
 
 COMPARED = ("ps-knn", "ps-lasso", "leap")

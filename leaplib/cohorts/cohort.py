@@ -12,6 +12,7 @@ import pandas as pd
 
 from leaplib.base.errors import InputError
 from leaplib.base.store import is_done, load_frame, provenance, save_frame
+from leaplib.tasks import DATA
 
 SAMPLE_COLUMNS = ("tissue", "study", "disease_model")
 ABOUT = ("name", "label", "unit", "data", "platform")
@@ -43,8 +44,8 @@ class Cohort:
         What the response is, e.g. "AAC".
     unit : {"log2(TPM+1)", "z-score"}
         Unit of the expression. Negative values are an error in the first.
-    data : {"real", "simulated"}
-        What every output that rests on this cohort must say.
+    data : str
+        One of `leaplib.tasks.DATA`: what every output that rests on this cohort must say.
     platform : str
         How expression was measured, in words for captions.
 
@@ -113,8 +114,8 @@ class Cohort:
         for column in SAMPLE_COLUMNS:
             if column not in self.samples:
                 raise InputError(f"{self.name}: the sample table has no column {column!r}: add it")
-        if self.data not in ("real", "simulated"):
-            raise InputError(f"{self.name}: data is {self.data!r}: it must be 'real' or 'simulated'")
+        if self.data not in DATA:
+            raise InputError(f"{self.name}: data is {self.data!r}: it must be one of {', '.join(map(repr, DATA))}")
         infinite = np.isinf(self.response.to_numpy(dtype=float))
         if infinite.any():
             row, column = np.argwhere(infinite)[0]

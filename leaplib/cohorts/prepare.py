@@ -28,15 +28,16 @@ from leaplib.cohorts.selection import (
 from leaplib.cohorts.simulation import Simulation, simulate
 from leaplib.cohorts.splits import Split, load_splits, make_splits, save_splits
 from leaplib.profiles import Profile, get_profile
-from leaplib.sources import depmap, manifest, read_drug_screen, read_pdx
-from leaplib.sources.drugs import drug_files
+from leaplib.sources import depmap, manifest, pocket, read_drug_screen, read_pdx
+from leaplib.sources.drugs import drug_files, takes_rna_seq
 from leaplib.sources.screens import DrugScreen, GeneScreen
 from leaplib.sources.xenografts import Xenografts
-from leaplib.tasks import Task, get_task
+from leaplib.tasks import POCKET, Task, get_task, on_pocket
 
 PDX_FILE = "pdxe"
 EXTERNAL, FLOW = "external.parquet", "flow.parquet"
 STAGE = "leaplib.cohorts.prepare"
+POCKET_HOLDOUTS = 10  # of so few lines that any holdout alone says little
 # DepMap's release behind each screen of genes, and the simulated screen that stands in.
 GENE_SCREENS = {
     "dependencies": ("23Q4", "dependencies"),
@@ -64,14 +65,17 @@ def drug_screen(profile: Profile) -> DrugScreen:
         When an archive is missing or damaged: it can be had by one command, so nothing is simulated
         in its place.
     """
-    return _simulation_of(profile).drugs if profile.simulated else _read(read_drug_screen, _checksums("drugs"))
+    return _simulation_of(profile).drugs if profile.simulated else _read(read_drug_screen, _checksums("real", "drugs"))
 
 
 def gene_screen(profile: Profile, name: str = "dependencies") -> GeneScreen:
-    """Return a screen of genes (a key of `GENE_SCREENS`): DepMap's where its files are there, else simulated."""
+    """Return a screen of genes (a key of `GENE_SCREENS`): DepMap's where its files are there, else what stands in."""
     release, stand_in = GENE_SCREENS[name]
-    if is_real(profile, name):
-        return _read(depmap.read_gene_screen, _checksums(name), release)
+    kind = data_kind(profile, name)
+    if kind == "real":
+        return _read(depmap.read_gene_screen, _checksums(kind, name), release)
+    if kind == POCKET:
+        return _read(pocket.read_pocket, _checksums(kind, name))
     return getattr(_simulation_of(profile), stand_in)
 
 
@@ -81,7 +85,7 @@ def xenograft_screen(profile: Profile) -> tuple[DrugScreen, Xenografts]:
     Xenografts can only be joined to cell lines of their own kind, so that simulated ones come with simulated lines.
     """
     if is_real(profile, "xenografts"):
-        return drug_screen(profile), _read(read_pdx, _checksums("xenografts"), manifest.path(PDX_FILE))
+        return drug_screen(profile), _read(read_pdx, _checksums("real", "xenografts"), manifest.path(PDX_FILE))
     return _simulation_of(profile).drugs, _simulation_of(profile).xenografts
 
 
@@ -98,28 +102,50 @@ def screen_of(profile: Profile, name: str) -> DrugScreen | GeneScreen:
     return drug_screen(profile) if name == "drugs" else gene_screen(profile, name)
 
 
-def is_real(profile: Profile, name: str) -> bool:
-    """Tell whether a screen (as `Task.screen`) rests on real files, or else on the simulated cohort."""
-    if profile.simulated or name == "drugs":
-        return not profile.simulated
-    if name == "xenografts":
-        return manifest.get_source(PDX_FILE).target.is_file()
-    return depmap.is_here(GENE_SCREENS[name][0])
-
-
-def _checksums(name: str) -> tuple[tuple[str, str], ...]:
-    """Return the files that a real screen is read from, each with its checksum."""
+def needed(name: str) -> tuple[str, ...]:
+    """Return the files, in the manifest, that make a screen (as `Task.screen`) real; the wheels aside."""
     if name in GENE_SCREENS:
-        files = [*depmap.files(GENE_SCREENS[name][0]), "cy"]
+        return depmap.files(GENE_SCREENS[name][0])
+    return (PDX_FILE,) if name == "xenografts" else ()
+
+
+def data_kind(profile: Profile, name: str) -> str:
+    """Return what a screen (as `Task.screen`) rests on: one of `leaplib.tasks.DATA`."""
+    if profile.simulated:
+        return "simulated"
+    if all(manifest.get_source(file).target.is_file() for file in needed(name)):
+        return "real"
+    return POCKET if name == "dependencies" else "simulated"
+
+
+def is_real(profile: Profile, name: str) -> bool:
+    """Tell whether a screen rests on the provider's own files, rather than on what stands in for them."""
+    return data_kind(profile, name) == "real"
+
+
+def at_hand(profile: Profile, task: Task) -> Task:
+    """Return a task as the data at hand have it: on the pocket its label, thresholds and pool are others.
+
+    The pocket's autoencoders are those of the drugs, whose expression it shares unless that is RNA-seq.
+    """
+    on = data_kind(profile, task.screen) == POCKET
+    return on_pocket(task, "pocket" if takes_rna_seq() else "drugs") if on else task
+
+
+def _checksums(kind: str, name: str) -> tuple[tuple[str, str], ...]:
+    """Return the files that a screen is read from, each with its checksum."""
+    if kind == POCKET:
+        files = list(pocket.FILES)
     else:
-        files = [*drug_files(), *([PDX_FILE] if name == "xenografts" else [])]
+        files = [*needed(name), *(["cy"] if name in GENE_SCREENS else drug_files())]
     return tuple((file, manifest.checksum(file)) for file in files)
 
 
 def screen_key(profile: Profile, name: str) -> dict:
     """Return what identifies a screen's content: checksums of its files, or the simulation's size."""
-    if is_real(profile, name):
-        return {"files": dict(_checksums(name))}
+    kind = data_kind(profile, name)
+    if kind != "simulated":
+        return {"files": dict(_checksums(kind, name))}
     return {"simulated": [profile.simulated_lines, profile.simulated_genes]}
 
 
@@ -136,7 +162,7 @@ class Pool:
         Tissue of each sample, missing where it is not known.
     n_genes : int
         Most variable genes to be kept of each source.
-    data : {"real", "simulated"}
+    data : one of `leaplib.tasks.DATA`
     """
 
     expression: pd.DataFrame
@@ -149,21 +175,22 @@ class Pool:
 def pool_name(profile: Profile, task: Task) -> str:
     """Return the name of a task's pool: tasks with the same name share their representations."""
     how = "" if task.harmonise == "together" else f"-{task.harmonise.replace(' ', '-')}"
-    return f"{task.pool}{how}{'' if is_real(profile, task.screen) else '-simulated'}"
+    simulated = data_kind(profile, task.screen) == "simulated"
+    return f"{at_hand(profile, task).pool}{how}{'-simulated' if simulated else ''}"
 
 
 def pool_key(profile: Profile, task: Task) -> dict:
     """Return what identifies the content of a task's pool: the expression alone, not the labels."""
-    if is_real(profile, task.screen):
-        content: dict[str, Any] = {"expression": prepared(profile, task)["pool"]}
-    else:
+    if data_kind(profile, task.screen) == "simulated":
         content = screen_key(profile, task.screen) | {"code": code_version(STAGE)}
-    return {"pool": task.pool, "harmonise": task.harmonise} | content
+    else:
+        content = {"expression": prepared(profile, task)["pool"]}
+    return {"pool": at_hand(profile, task).pool, "harmonise": task.harmonise} | content
 
 
 def pool_of(profile: Profile, task: Task) -> Pool:
     """Return a task's pool: the expression of all lines of its screen, outliers aside, and of its xenografts."""
-    screen = screen_of(profile, task.screen)
+    screen = screen_of(profile, "drugs" if at_hand(profile, task).pool == "drugs" else task.screen)
     expression = screen.expression.drop(index=pca_outliers(screen.expression))
     domain, tissue = pd.Series("cell lines", index=expression.index), screen.samples["tissue"]
     n_genes = profile.n_genes
@@ -222,8 +249,9 @@ def prepared(profile: Profile, task: Task, force: bool = False) -> dict[str, Any
         As `Cohort.about`; also preparation (the key) and pool (hash of its expression).
     """
     folder = Layout(profile.name).cohort(task.id)
-    key = key_of({"task": replace(task, harmonise="together"), "screen": screen_key(profile, task.screen),
-                  "code": code_version(STAGE), "max_perturbations": profile.max_perturbations})  # fmt: skip
+    own = replace(at_hand(profile, task), harmonise="together")
+    key = key_of({"task": own, "screen": screen_key(profile, task.screen), "code": code_version(STAGE),
+                  "max_perturbations": profile.max_perturbations})  # fmt: skip
     with locked(folder):
         about = saved_about(profile.name, task.id)
         if force or about.get("preparation") != key:
@@ -286,7 +314,7 @@ def prepare(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame, pd.Data
         cohort, flow = prepare_drugs(drug_screen(profile), task)
         external, _ = prepare_external(drug_screen(profile), task, cohort)
     else:
-        cohort, flow = prepare_dependencies(gene_screen(profile, task.screen), task)
+        cohort, flow = prepare_dependencies(gene_screen(profile, task.screen), at_hand(profile, task))
     cohort, flow = _draw(profile, cohort, flow, pd.Index(external["drug"].unique()))
     return cohort, flow, external[external["drug"].isin(cohort.response.columns)].reset_index(drop=True)
 
@@ -312,13 +340,15 @@ def _draw(profile: Profile, cohort: Cohort, flow: pd.DataFrame, external: pd.Ind
 
 def load_task_splits(profile: Profile, task: Task, cohort: Cohort) -> list[Split]:
     """Return a task's splits; made once and saved, so that every model and rerun sees the same."""
-    folder = Layout(profile.name).processed / "splits"
-    identity = {"task": task.id, "cohort": cohort.hash, "n": [profile.n_splits, profile.n_test_sets],
+    folder, n_splits = Layout(profile.name).processed / "splits", profile.n_splits
+    if cohort.data == POCKET:
+        task, n_splits = at_hand(profile, task), max(n_splits, POCKET_HOLDOUTS)
+    identity = {"task": task.id, "cohort": cohort.hash, "n": [n_splits, profile.n_test_sets],
                 "code": code_version(STAGE)}  # fmt: skip
     path = folder / f"task_{task.id}-{key_of(identity)[:12]}.parquet"
     with locked(path):
         if not is_done(path, identity):  # absent, damaged since, or foreign: the seed makes the same again
-            save_splits(make_splits(cohort, task, profile.n_splits, profile.n_test_sets), path, identity)
+            save_splits(make_splits(cohort, task, n_splits, profile.n_test_sets), path, identity)
         splits = load_splits(path)
     return splits[: profile.n_tissues] if task.design == "tissue" else splits
 

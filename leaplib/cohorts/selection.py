@@ -270,7 +270,7 @@ def _select_genes(response: pd.DataFrame, task: Task, flow: Flow) -> pd.DataFram
     if task.min_sd:
         response = response.loc[:, spread > task.min_sd]
         flow.count_matrix(
-            branch, f"genes with SD of the {task.label.removeprefix('gene ')} > {task.min_sd:.3f}", response
+            branch, f"genes with SD of the {task.label.rpartition('gene ')[2]} > {task.min_sd:.3f}", response
         )
     if not response.size:
         raise InputError(f"task {task.id}: no gene has an SD of the {task.label} above {task.min_sd}")

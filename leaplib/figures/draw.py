@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
-from leaplib.cohorts.prepare import is_real
+from leaplib.cohorts.prepare import data_kind
 from leaplib.figures import pages, style, supplement
 from leaplib.representation import pretraining
 from leaplib.results.load import Results
@@ -69,7 +69,7 @@ def _beside_all(results: Results) -> dict[str, Any]:
 
 
 def _kind(results: Results) -> dict[str, Any]:
-    return {"data": "real" if is_real(results.profile, DRUGS.screen) else "simulated"}
+    return {"data": data_kind(results.profile, DRUGS.screen)}
 
 
 FIGURES = {

@@ -22,6 +22,7 @@ from matplotlib.text import Annotation
 
 from leaplib.base.errors import InputError
 from leaplib.base.store import atomic_path
+from leaplib.tasks import data_words
 
 STYLE = Path(__file__).with_name("leap.mplstyle")
 SETTINGS: dict[str, Any] = {}
@@ -212,7 +213,7 @@ def data_note(target: Axes | Figure, data: str) -> Annotation | None:
         return None
     ax = target.axes[0] if isinstance(target, Figure) else target
     frame = {"boxstyle": "round,pad=0.25", "facecolor": "#FFF3E6", "edgecolor": NOTE, "linewidth": 0.5}
-    return ax.annotate(f"{data} data", (1, 1), (0, _title_top(ax) + 1.5), xycoords="axes fraction",
+    return ax.annotate(data_words(data), (1, 1), (0, _title_top(ax) + 1.5), xycoords="axes fraction",
                        textcoords="offset points", fontsize=6, fontweight="bold", color=NOTE, ha="right",
                        va="bottom", annotation_clip=False, bbox=frame)  # fmt: skip
 

@@ -1,20 +1,23 @@
-"""The regressor of LEAP+: one kernel over samples times one over perturbations, on rank scores of the labels.
+"""The regressor of LEAP+: Gaussian kernel ridge regression with one penalty for all perturbations.
 
-**Model.** The label y of sample i and perturbation j is a monotone function of a score z that is normal over samples.
-Scores are a Gaussian process, its covariance that of the samples, K, times that of the perturbations, T, plus noise:
+**Model.** Labels of a perturbation, standardised, are a Gaussian process over samples plus noise, with the covariance
 
-    K = exp(-|x - x'|^2 / width),  width: the median over pairs of samples;    T = share C + (1 - share) I
+    K = exp(-|x - x'|^2 / width),  width: the median over pairs of samples.
 
-with C the correlation of the scores of the training set: what perturbations have in common is learned from all of them.
-With K = U diag(s) U' (centred) and C = V diag(d) V', the prediction is
+One penalty (the noise) serves all perturbations: chosen perturbation by perturbation it is mostly noise where samples
+are few. Missing labels are filled in with the predictions of ridge regressions on K.
+
+**What was tried beside it.** Perturbations can share strength (`share`): the covariance of samples is then multiplied
+by that of perturbations, T = share C + (1 - share) I, with C the correlation of the training labels (noisy as they
+are). With K = U diag(s) U' (centred) and C = V diag(d) V', the prediction is
 
     K U [ (U'ZV)_ij / (s_i + penalty / t_j) ] V',    t_j = share d_j + 1 - share
 
-that is a ridge regression on each principal direction of the labels, the less penalised the more is common in it.
-
-**Why.** Ranks, since the response to most drugs is skewed: few lines are sensitive, and squares would follow those few.
-One penalty for all, since scores have one scale: chosen perturbation by perturbation it is mostly noise where samples
-are few. Missing labels are filled in with the predictions of ridge regressions on K, which are exact.
+that is a ridge regression on each principal direction of the labels, the less penalised the more is common in it. And
+labels can be replaced by their normal scores (`ranks`). Both raise Spearman's correlation within a screen, and lower
+the agreement with another laboratory's measurements, ranks Pearson's correlation and the AUROC of responders too: part
+of what they learn is how sensitive a line is to everything in that laboratory. So both are off
+(`notebooks/README.md` has the numbers).
 
 References
 ----------
@@ -108,14 +111,14 @@ class SharedModels(FoldModel):
 
 
 class SharedKernelRidge(Tuned):
-    """Kernel ridge regression that shares strength between perturbations; see the module for the model.
+    """Gaussian kernel ridge regression, which can share strength between perturbations; see the module for the model.
 
     Parameters
     ----------
     share : float
-        Of the perturbations' covariance, how much is that of their scores; 0: each perturbation is on its own.
+        Of the perturbations' covariance, how much is that of their labels; 0: each perturbation is on its own.
     ranks : bool
-        Fit rank scores; otherwise labels as they are, each perturbation standardised.
+        Fit rank scores in place of labels.
     grid : mapping, optional
         "penalty" tried, in units of the mean eigenvalue of the kernel; one for all perturbations is chosen.
     random_state : int
@@ -133,7 +136,7 @@ class SharedKernelRidge(Tuned):
     default_grid: ClassVar = {"penalty": [50.0, 30.0, 20.0, 10.0, 7.0, 5.0, 3.0, 2.0, 1.0, 0.5]}
     pan_perturbation: ClassVar = True
 
-    def __init__(self, share: float = 0.5, ranks: bool = True, grid: Mapping[str, Sequence[Any]] | None = None,
+    def __init__(self, share: float = 0.0, ranks: bool = False, grid: Mapping[str, Sequence[Any]] | None = None,
                  random_state: int = 0, ensemble: str = "folds"):  # fmt: skip
         self.share = share
         self.ranks = ranks

@@ -99,7 +99,7 @@ class PSRidge(ExpressionModel):
 
 
 class LEAPPlus(ExpressionModel):
-    """LEAP+: kernel regression that shares strength between perturbations, on rank scores of the responses.
+    """LEAP+: Gaussian kernel ridge regression on the genes, one penalty for all perturbations.
 
     Genes are chosen and standardised as for LEAP; `leaplib.models.kernel` does the rest.
 
@@ -113,7 +113,7 @@ class LEAPPlus(ExpressionModel):
         How much perturbations have in common, see `leaplib.models.kernel`.
     """
 
-    def __init__(self, n_genes: int = 5000, random_state: int = 0, share: float = 0.5):
+    def __init__(self, n_genes: int = 5000, random_state: int = 0, share: float = 0.0):
         self.n_genes = n_genes
         self.random_state = random_state
         self.share = share

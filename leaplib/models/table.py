@@ -87,7 +87,7 @@ MODELS = {
         Model("ps-ridge", "PS-RIDGE", "one ridge regression a perturbation on all genes: no autoencoder", DualRidge,
               features="expression", published=False),
         Model("leap", "LEAP", "average of PS-LASSO over the representations", None, averages="PS-LASSO"),
-        Model("leap-plus", "LEAP+", "kernels over samples and perturbations, on rank scores: no autoencoder",
+        Model("leap-plus", "LEAP+", "Gaussian kernel ridge regression on all genes, one penalty: no autoencoder",
               SharedKernelRidge, features="expression", published=False),
         Model("ps-rf", "PS-RF", "one random forest a perturbation on all genes", PSForest, features="expression",
               published=False, usual=False),

@@ -24,6 +24,7 @@ from leaplib.base.store import atomic_folder, sweep
 from leaplib.profiles import get_profile
 from leaplib.runs.notebooks import find_notebooks
 from leaplib.runs.run_log import model_times
+from leaplib.tasks import POCKET
 
 TEMPLATES = Path(__file__).with_name("templates")
 GENERATOR = '<meta name="generator" content="leap report">'  # marks a folder that a report may replace
@@ -214,11 +215,12 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def data_of(frame: pd.DataFrame) -> str:
-    """Return "simulated", "partly simulated", or "" where the column `data` does not say so."""
+    """Return "simulated", "partly simulated", the pocket of gene effects, or "" where the column `data` says none."""
     values = set(frame["data"].dropna().astype(str)) if "data" in frame else set()
-    if not values & {"simulated", "mixed"}:
-        return ""
-    return "partly simulated" if values & {"real", "mixed"} else "simulated"
+    said = [POCKET] if POCKET in values else []
+    if values & {"simulated", "mixed"}:
+        said.append("simulated" if values == {"simulated"} else "partly simulated")
+    return "; ".join(said)
 
 
 def _about(files: dict[str, Path]) -> str:

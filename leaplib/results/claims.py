@@ -7,7 +7,8 @@ Verdicts:
 
 - *holds*, *holds in direction*, *does not hold*: what the rule says, from real data alone, however few splits a
   profile has (their number stands in the row);
-- *not testable here*: the data are simulated in whole or in part, or something that the claim speaks of was not run or
+- *not testable here*: the data are not the paper's kind (simulated, or a pocket of real gene effects) in whole or in
+  part, or something that the claim speaks of was not run or
   is not recorded. Where there is a number it is given all the same.
 
 ======== ========================================================== ====================================================
@@ -41,7 +42,7 @@ from leaplib.results.external import REPRODUCIBILITY
 from leaplib.results.load import Results
 from leaplib.results.scores import models_only, split_values, variant_values
 from leaplib.runs.ablations import FAILED, NOT_YET
-from leaplib.tasks import TASKS, Task
+from leaplib.tasks import TASKS, Task, data_words
 
 PER_PERTURBATION = "per_perturbation"
 HOLDS, DIRECTION, FAILS, UNTESTED = "holds", "holds in direction", "does not hold", "not testable here"
@@ -81,7 +82,7 @@ class Finding:
     Parameters
     ----------
     value : float
-    data : {"real", "simulated", "mixed", "none"}
+    data : one of `leaplib.tasks.DATA`, "mixed" or "none"
     n : str
         What it rests on, such as "3 splits, 30 perturbations".
     low : float
@@ -115,8 +116,8 @@ def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        `COLUMNS`: `ours` and `difference` (ours - published) are NaN where nothing was found; `data` is real,
-        simulated, mixed or none; `n` says what ours rests on, `note` why a claim is not testable here.
+        `COLUMNS`: `ours` and `difference` (ours - published) are NaN where nothing was found; `data` is one of
+        `leaplib.tasks.DATA`, mixed or none; `n` says what ours rests on, `note` why a claim is not testable here.
     """
     rows = []
     for claim in (claim_list() if chosen is None else chosen).to_dict("records"):
@@ -124,7 +125,7 @@ def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame
             found = MEASURES[claim["measure"]](results, *claim["arguments"].split("; "))
         except UntestedError as reason:
             found = Finding(np.nan, "none", "", note=str(reason))
-        note = f"{found.data} data" if found.data in ("simulated", "mixed") else found.note
+        note = found.note if found.data in ("real", "none") else data_words(found.data)
         row = {name: claim[name] for name in ("claim", "section", "published")}
         verdict = UNTESTED if note else judge(claim["rule"], found, claim["published"])
         rows.append(row | {"ours": found.value, "difference": found.value - claim["published"], "data": found.data,
@@ -142,7 +143,7 @@ def judge(rule: str, found: Finding, published: float) -> str:
 
 
 def data_of(kinds: Collection[str]) -> str:
-    """Return "real" or "simulated", or "mixed" where there are both."""
+    """Return the one kind of data, or "mixed" where there are several."""
     found = set(kinds)
     return found.pop() if len(found) == 1 else "mixed"
 

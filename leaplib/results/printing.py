@@ -23,6 +23,7 @@ from leaplib.base.layout import Layout
 from leaplib.base.store import atomic_path, write_text
 from leaplib.models.table import CONTROLS, names
 from leaplib.results.external import REPRODUCIBILITY
+from leaplib.tasks import DATA
 
 DIGITS = 4
 ORDER = [REPRODUCIBILITY, *CONTROLS.values(), *names()]
@@ -123,9 +124,9 @@ def _titled(name: str, data: pd.Series | None) -> str:
     title = number + TITLES[name]
     if data is None:
         return f"{title}."
-    kinds = [kind for kind in ("real", "simulated", "mixed") if (data == kind).any()]
-    mark = " (simulated rows are shaded)" if kinds == ["real", "simulated"] else ""
-    return f"{title}. Data: {', '.join(kinds) or 'none'}{mark}."
+    kinds = [kind for kind in (*DATA, "mixed") if (data == kind).any()]
+    mark = " (simulated rows are shaded)" if "simulated" in kinds and len(kinds) > 1 else ""
+    return f"{title}. Data: {'; '.join(kinds) or 'none'}{mark}."
 
 
 def _columns(table: pd.DataFrame, digits: int) -> pd.DataFrame:

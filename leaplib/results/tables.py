@@ -24,7 +24,7 @@ from leaplib.results.scores import models_only, split_values, variant_values
 from leaplib.runs.ablations import NUMBER, REFERENCES, STEPS
 from leaplib.runs.candidates import CANDIDATES
 from leaplib.runs.saved import MOST_MEMBERS
-from leaplib.tasks import HARMONISE, TASKS, Task
+from leaplib.tasks import HARMONISE, POCKET_STUDIES, TASKS, Task
 
 PAPER = ["published_mean", "published_sd"]
 SCORES = ["task", "model", "level", "metric", "mean", "sd", "n_splits", "data", *PAPER]
@@ -34,6 +34,7 @@ GOALS = {"2a": 0.05, "3b": 0.15, "4a": 0.15, "4b": 0.15}
 STUDIES = {
     "DepMap 23Q4": ("cell line", "gene dependency", 1019, 1539, 1_568_222),
     "DepMap 22Q4": ("cell line", "gene dependency", 893, 1223, 1_092_139),
+    **dict.fromkeys(POCKET_STUDIES, ("cell line", "minus gene effect", pd.NA, pd.NA, pd.NA)),
     "DepMap 18Q3": ("cell line", "gene effect", 335, 469, 156_646),
     "GDSC v1": ("cell line", "AAC", 976, 343, 284_823),
     "GDSC v2": ("cell line", "AAC", 800, 176, 127_053),
@@ -49,8 +50,8 @@ def table_1(cohorts: dict[str, Cohort]) -> pd.DataFrame:
     """Return the tasks, with the counts of this run beside the paper's, missing where it gives none."""
     rows = []
     for task, cohort in ((TASKS[name], cohort) for name, cohort in cohorts.items()):
-        about = {name: getattr(task, name) for name in ("challenge", "id", "title", "label")}
-        studies = _studies(cohort, task) if cohort.data == "real" else "simulated cohort"
+        about = {name: getattr(task, name) for name in ("challenge", "id", "title")} | {"label": cohort.label}
+        studies = "simulated cohort" if cohort.data == "simulated" else _studies(cohort, task)
         ours = (len(cohort.samples), cohort.response.shape[1], cohort.n_pairs)
         theirs = {f"paper_{what}": getattr(task, f"paper_{what}") or pd.NA for what in COUNTS}
         rows.append(
@@ -63,7 +64,7 @@ def table_1(cohorts: dict[str, Cohort]) -> pd.DataFrame:
 def _studies(cohort: Cohort, task: Task) -> str:
     """Return the studies that a cohort's labels are of, in the task's order: those at hand that are not held out."""
     present = {study for names in cohort.samples["study"].unique() for study in names.split("/")}
-    return ", ".join([study for study in (*task.studies, PDX) if study in present])
+    return ", ".join([study for study in (*task.studies, *POCKET_STUDIES, PDX) if study in present])
 
 
 def supplementary_table_1(flows: pd.DataFrame) -> pd.DataFrame:

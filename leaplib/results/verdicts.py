@@ -16,7 +16,7 @@ from leaplib.results.published import published
 from leaplib.results.scores import split_values
 from leaplib.results.tables import ablation_table, by_split, domain_shift, gains_table
 from leaplib.runs.ablations import REFERENCES
-from leaplib.tasks import TASKS, get_task
+from leaplib.tasks import TASKS, data_words, get_task
 
 MISSING = "\N{EN DASH}"
 LEVEL, FEW = 0.05, 5  # of significance after Holm's correction; splits, below which a test over them says little
@@ -65,8 +65,8 @@ def _task(results: Results, task: str) -> str:
         return f"{(both['LEAP'] > both[other]).sum()} of {len(both)} {splits}"
 
     text = (
-        f"**Task {task}** ({part['data'].iloc[0]} data, {len(wide)} {splits}). LEAP reaches a mean per-perturbation "
-        f"Spearman correlation of {mean('LEAP')}{fewer}. Its {len(members)} members alone reach "
+        f"**Task {task}** ({data_words(part['data'].iloc[0])}, {len(wide)} {splits}). LEAP reaches a mean "
+        f"per-perturbation Spearman correlation of {mean('LEAP')}{fewer}. Its {len(members)} members alone reach "
         f"{_score(members.min())} to {_score(members.max())} (PS-LASSO in the tables: {mean('PS-LASSO')}); LEAP is "
         f"above PS-LASSO in {won('PS-LASSO')}, and PS-KNN reaches {mean('PS-KNN')}. Of the controls, the tissue mean "
         f"reaches {mean('Tissue mean')} and LEAP on shuffled labels {mean('LEAP (shuffled labels)')}."
@@ -102,7 +102,7 @@ def _ablations(results: Results, task: str, groups: list[str]) -> str:
     run, tested = rows[rows["note"] == ""], rows[rows["compared_with"].notna()]
     left_out = "; ".join(f"{_name(row)}, {row['note']}" for row in rows[rows["note"] != ""].to_dict("records"))
     named = f", {groups[0]}" if groups[0] in REFERENCES else ""
-    text = f"**Task {task}{named}** ({rows['data'].iloc[0]} data"
+    text = f"**Task {task}{named}** ({data_words(rows['data'].iloc[0])}"
     if tested.empty:
         return f"{text}). Nothing to compare: {left_out or 'nothing'}."
     text += f", {_count(run['n_splits'].max(), 'split')}, {_count(tested['n_perturbations'].max(), 'perturbation')}). "
@@ -218,9 +218,9 @@ def _of_kind(table: pd.DataFrame, kind: str) -> str:
     aimed = plus[plus["goal"].notna()]
     reached = aimed.loc[aimed["gain"] >= aimed["goal"], "task"]
     goals = f"; it reaches {len(reached)} of {len(aimed)} goals ({', '.join(reached) or 'none'})" if len(aimed) else ""
-    tasks = ", ".join(table["task"].unique())
+    tasks, words = ", ".join(table["task"].unique()), data_words(kind)
     return (
-        f"- **{kind.capitalize()} data** (task {tasks}). PS-RIDGE, without autoencoders, is {_counted(ridge)}: "
+        f"- **{words[0].upper()}{words[1:]}** (task {tasks}). PS-RIDGE, without autoencoders, is {_counted(ridge)}: "
         f"{needed}. LEAP+ is {_counted(plus)}{goals}."
     )
 
@@ -287,7 +287,7 @@ def _no_verdict(task: str, rows: pd.DataFrame) -> str:
 
 def _head(task: str, row: Row) -> str:
     title = get_task(task).title
-    return f"**Task {task}**, {title[0].lower()}{title[1:]} ({row['data']} data)."
+    return f"**Task {task}**, {title[0].lower()}{title[1:]} ({data_words(row['data'])})."
 
 
 def _choice(results: Results, name: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from leaplib.base.errors import InputError
-from leaplib.cohorts.prepare import is_real, prepared
+from leaplib.cohorts.prepare import at_hand, data_kind, prepared
 from leaplib.profiles import Profile, get_profile
 from leaplib.runs import failures
 from leaplib.runs.engine import TaskRun, run_of
@@ -49,7 +49,7 @@ def steps_of(profile: Profile, task: Task) -> tuple[Recipe, ...]:
     The simulated cohort may have no more genes than are to be chosen; half of them are then, or there would be
     no choice for step 3 to change.
     """
-    few = not is_real(profile, task.screen) and profile.simulated_genes <= profile.n_genes
+    few = data_kind(profile, task.screen) == "simulated" and profile.simulated_genes <= profile.n_genes
     return steps(profile.simulated_genes // 2 if few else None)
 
 
@@ -185,7 +185,7 @@ def ablations_of(profile: Profile) -> list[tuple[Task, tuple[Recipe, ...]]]:
 
 def left_out(run: TaskRun, variants: Sequence[Recipe]) -> dict[Recipe, str]:
     """Return the variants that cannot be told apart with the sources at hand of a task, and why."""
-    return not_run(variants, names_of(run.task), run.roles)
+    return not_run(variants, names_of(at_hand(run.profile, run.task)), run.roles)
 
 
 def check_names(variants: Sequence[Recipe]) -> None:

@@ -75,9 +75,10 @@ CANDIDATES = {
         _plus("LEAP+ on a linear denoising autoencoder", DENOISED),
         _plus("LEAP+ on genes and codes", BOTH),
         _plus("LEAP+ on genes and tissue", TISSUE),
-        _plus("LEAP+ without ranks", ranks=False),
-        _plus("LEAP+, perturbations alone", share=0.0),
-        _plus("LEAP+, share 0.3", share=0.3),
+        _plus("LEAP+ on rank scores", ranks=True),
+        _plus("LEAP+ on rank scores, share 0.5", ranks=True, share=0.5),  # LEAP+ until version 0.7
+        _plus("LEAP+, share 0.2", share=0.2),
+        _plus("LEAP+, share 0.5", share=0.5),
         _plus("LEAP+, share 0.8", share=0.8),
         replace(_plus("LEAP+, one fit on all samples"), ensemble="refit"),
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from leaplib.cohorts.prepare import is_real
+from leaplib.cohorts.prepare import data_kind
 from leaplib.models.table import USUAL, check_models
 from leaplib.profiles import Profile, get_profile
 from leaplib.runs.ablations import ablations_of, load_variants
@@ -134,7 +134,7 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
     found = in_stages(candidate_jobs(profile, task, candidates, n_splits, n_inner, device))
     warn_of(run_jobs(found, Backend(jobs), force, f"candidates, task {task.id}"))
     if any(isinstance(job, Unprepared) for job in found):
-        return no_scores(candidates, task.id, "real" if is_real(profile, task.screen) else "simulated")
+        return no_scores(candidates, task.id, data_kind(profile, task.screen))
     return load_candidates(profile, task, candidates, n_splits, n_inner)
 
 

@@ -10,7 +10,7 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.base.metrics import METRICS, OVERALL
 from leaplib.base.store import key_of, load_frame, provenance
-from leaplib.cohorts.prepare import is_real, saved_about
+from leaplib.cohorts.prepare import data_kind, saved_about
 from leaplib.models.table import CONTROLS, MODELS, USUAL, with_few_shot
 from leaplib.profiles import PROFILES, Profile
 from leaplib.runs import failures
@@ -37,7 +37,7 @@ def load_scores(profile: Profile | str, tasks: Sequence[str] | None = None) -> p
     -------
     DataFrame
         Columns task, model, member (number of the representation, -1 where it does not apply), split, level,
-        perturbation, test_set, metric, value, data (real or simulated).
+        perturbation, test_set, metric, value, data (see `leaplib.tasks.DATA`).
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _failed_models(failure: failures.Failure) -> Iterator[tuple[str, int]]:
 def _data_of(profile: str, task: str) -> str:
     """Return what a task's data would be, had they been prepared."""
     known = PROFILES.get(profile)
-    return "real" if known and is_real(known, TASKS[task.partition(" ")[0]].screen) else "simulated"
+    return data_kind(known, TASKS[task.partition(" ")[0]].screen) if known else "simulated"
 
 
 def current_results(profile: str, tasks: Sequence[str] | None = None, none_will_do: bool = False) -> list[tuple]:

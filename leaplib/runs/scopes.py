@@ -8,16 +8,16 @@ import pandas as pd
 
 from leaplib.base.errors import InputError
 from leaplib.cohorts.expression import ExpressionScaler, harmonise, join_domains, variable_genes
-from leaplib.cohorts.prepare import is_real, pool_key, pool_of, screen_key, screen_of, xenograft_screen
+from leaplib.cohorts.prepare import at_hand, data_kind, pool_key, pool_of, screen_key, screen_of, xenograft_screen
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile
 from leaplib.representation.kinds import make_representation
 from leaplib.runs.recipes import ALL, OWN, SCOPES, SECOND, THIRD, TRAINING, Recipe
-from leaplib.tasks import TASKS, Task
+from leaplib.tasks import POCKET, TASKS, Task
 
 DEPMAP, GDSC, PDX = "DepMap", "GDSC", "PDX Encyclopedia"
 NAMES = {"dependencies": {OWN: DEPMAP, SECOND: GDSC, THIRD: PDX}, "drugs": {OWN: GDSC, SECOND: DEPMAP, THIRD: PDX}}
-NAMES["dependencies-22q4"] = NAMES["dependencies"]
+NAMES |= {"dependencies-22q4": NAMES["dependencies"], "pocket": NAMES["drugs"]}
 TASK_OF = {DEPMAP: TASKS["1a"], GDSC: TASKS["2a"]}  # whose pool is the source's expression
 
 
@@ -80,12 +80,15 @@ def names_of(task: Task) -> dict[str, str]:
 
 
 def origins_of(profile: Profile, task: Task) -> list[Origin]:
-    """Return a task's sources that are there, its own first; real data are joined with real ones only."""
-    real, kind = is_real(profile, task.screen), _kind(profile, task)
+    """Return a task's sources that are there, its own first; real data are joined with real ones only.
+
+    The pocket of gene effects has no other source: its expression is GDSC's itself.
+    """
+    on, kind, task = data_kind(profile, task.screen), _kind(profile, task), at_hand(profile, task)
     found = []
     for role, name in names_of(task).items():
         whose = _task_of(role, name, task)
-        if is_real(kind, whose.screen if whose else "xenografts") == real:
+        if role == OWN or (on != POCKET and data_kind(kind, whose.screen if whose else "xenografts") == on):
             found.append(Origin(role, name, pool_key(kind, whose) if whose else screen_key(kind, "xenografts")))
     return found
 
@@ -98,7 +101,8 @@ def sources_of(profile: Profile, task: Task) -> list[Source]:
 
 def _kind(profile: Profile, task: Task) -> Profile:
     """Return the profile, with all data simulated where the task's are."""
-    return profile if is_real(profile, task.screen) else replace(profile, simulated=True)
+    simulated = data_kind(profile, task.screen) == "simulated"
+    return replace(profile, simulated=True) if simulated else profile
 
 
 def _task_of(role: str, name: str, task: Task) -> Task | None:

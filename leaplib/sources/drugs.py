@@ -70,7 +70,7 @@ def read_drug_screen() -> DrugScreen:
     """
     passports = read_passports()
     studies = {study: found for study in DRUG_STUDIES if (found := read_study(study))}
-    names = _names_by_model_id(passports)  # lines are given by ModelID ("ACH-000001") in PRISM
+    names = names_by_model_id(passports)  # lines are given by ModelID ("ACH-000001") in PRISM
     records = {
         study: found.records.assign(line=_replaced(found.records["line"], names)) for study, found in studies.items()
     }
@@ -103,7 +103,8 @@ def _replaced(names: pd.Series, known: Mapping[str, str]) -> pd.Series:
     return names.map(known).fillna(names)
 
 
-def _names_by_model_id(passports: pd.DataFrame) -> dict[str, str]:
+def names_by_model_id(passports: pd.DataFrame) -> dict[str, str]:
+    """Return the names of lines by DepMap's ModelID."""
     known = passports.dropna(subset="depmap_id").drop_duplicates("depmap_id")
     return dict(zip(known["depmap_id"], known.index, strict=True))
 
@@ -116,7 +117,7 @@ def _read_expression(studies: Mapping[str, Study], passports: pd.DataFrame) -> t
     tables = {name: table for name, table in found.items() if table is not None}
     if depmap_files():
         rna = depmap.read_matrix(manifest.path(depmap_files()[0]), "expression")
-        tables[f"DepMap {RNA_RELEASE}"] = rna.rename(index=_names_by_model_id(passports))
+        tables[f"DepMap {RNA_RELEASE}"] = rna.rename(index=names_by_model_id(passports))
     if not tables:
         raise InputError("the PSets of GDSC hold no RNA-seq: run `leap data fetch depmap-23q4`, or take them away")
     genes = sorted(set.intersection(*(set(table.columns) for table in tables.values())))

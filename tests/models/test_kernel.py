@@ -34,13 +34,13 @@ def standardised(scores):
     return (scores - scores.mean(axis=0)) / scores.std(axis=0)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.4, 0.9])
-def test_it_is_the_gaussian_process_with_the_product_of_both_kernels(problem, share):
+@pytest.mark.parametrize(("share", "ranks"), [(0.0, False), (0.4, True), (0.9, False)])
+def test_it_is_the_gaussian_process_with_the_product_of_both_kernels(problem, share, ranks):
     """Written out: the covariance of all (sample, perturbation) pairs at once, and one solve."""
     x, y, _, new = problem
-    models = SharedKernelRidge(share, grid={"penalty": [30.0, 0.7]})._fit_fold(Training(x, y), 0)
+    models = SharedKernelRidge(share, ranks, grid={"penalty": [30.0, 0.7]})._fit_fold(Training(x, y), 0)
     kernel, across = kernels(x, new)
-    Z = standardised(rank_scores(y))
+    Z = standardised(rank_scores(y) if ranks else y)
     tasks = share * np.corrcoef(Z.T) + (1 - share) * np.eye(5)
     for point, penalty in enumerate((30.0, 0.7)):
         noise = penalty * np.trace(kernel) / 60
@@ -73,9 +73,10 @@ def test_scores_are_normal_quantiles_of_ranks_with_ties_in_the_middle():
 
 def test_monotone_maps_of_labels_leave_the_order_of_predictions(problem):
     x, y, folds, new = problem
-    one, other = SharedKernelRidge().fit(x, y, folds), SharedKernelRidge().fit(x, np.log(y), folds)
+    one, other = (SharedKernelRidge(ranks=True).fit(x, labels, folds) for labels in (y, np.log(y)))
     np.testing.assert_allclose(one.cv_score_, other.cv_score_)
-    model = [SharedKernelRidge()._fit_fold(Training(x, labels), 0).predict(new)[4] for labels in (y, np.log(y))]
+    fits = [SharedKernelRidge(ranks=True)._fit_fold(Training(x, labels), 0) for labels in (y, np.log(y))]
+    model = [fit.predict(new)[4] for fit in fits]
     for column in range(5):
         assert spearmanr(model[0][:, column], model[1][:, column]).statistic == pytest.approx(1)
 
@@ -109,7 +110,7 @@ def test_one_penalty_is_chosen_by_the_mean_over_perturbations(problem):
 def test_gaps_are_filled_by_exact_ridge_and_predictions_are_on_the_labels_scale(problem):
     x, y, folds, new = problem
     gaps = np.where(np.random.default_rng(1).random(y.shape) < 0.3, np.nan, y)
-    model = SharedKernelRidge(0.3)._fit_fold(Training(x, gaps), 0)
+    model = SharedKernelRidge(0.3, ranks=True)._fit_fold(Training(x, gaps), 0)
     kernel, _ = kernels(x, new)
     scores, rows = rank_scores(gaps), ~np.isnan(gaps)
     unit, filled = np.trace(kernel) / 60, scores.copy()

