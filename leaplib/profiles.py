@@ -28,7 +28,7 @@ class Profile:
     n_shuffled : int
         Splits on which LEAP is also run on shuffled labels.
     n_ablation_splits : int
-        Of the random holdouts, how many the ablations run on.
+        Of the random holdouts, how many the ablations and the losing candidates run on.
     n_test_sets : int
         Leave-10-out test sets per unseen tissue (1,000 in the paper).
     max_perturbations : int or None
@@ -148,8 +148,8 @@ PROFILES = {
                 "ps-lgbm": {"n_estimators": 60, "grid": {"learning_rate": [0.05], "feature_fraction": [0.1]}},
                 "ps-tcrp": {"n_epochs": 60, "grid": {"meta_rate": [1e-3], "inner_rate": [1e-2]}},
             },
-            simulated_lines=300,
-            simulated_genes=800,
+            simulated_lines=480,
+            simulated_genes=600,
         ),
         Profile("paper", "the paper's settings in full, on whatever real data is there", tasks=tuple(TASKS)),
     )

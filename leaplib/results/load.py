@@ -176,6 +176,7 @@ class Results:
         if not any((Layout(self.profile.name).results / "scores" / task).rglob("candidates/*.parquet")):
             raise InputError(f"no candidates on task {task}: {command}")
         names = tuple(CANDIDATES) if task == TRIED_ON else COMPARED
+        n_splits = n_splits or (self.profile.n_ablation_splits if task == TRIED_ON else None)
         found = load_candidates(self.profile, get_task(task), names, n_splits, n_inner)
         if np.isnan(found["value"].to_numpy(dtype=float)).all():
             raise InputError(f"the candidates on task {task} are of other data, settings or code: {command}")

@@ -403,8 +403,9 @@ def _beyond_jobs(profile: Profile, device: str) -> list[Job]:
     """Return the candidates on the way to LEAP+, on all splits, and within some training sets."""
     found: list[Job] = []
     for task in (get_task(name) for name in TASKS_OF["10"] if name in profile.tasks):
-        names = tuple(CANDIDATES) if task.id == TRIED_ON else COMPARED
-        found += candidate_jobs(profile, task, names, device=device)
+        all_of_them = task.id == TRIED_ON
+        names, n_splits = (tuple(CANDIDATES), profile.n_ablation_splits) if all_of_them else (COMPARED, None)
+        found += candidate_jobs(profile, task, names, n_splits, device=device)
     if TRIED_ON in profile.tasks:
         found += candidate_jobs(profile, get_task(TRIED_ON), tuple(CANDIDATES), N_CHOSEN_ON, N_INNER, device)
     return found

@@ -151,11 +151,11 @@ def test_external_responses_are_those_of_drugs_in_enough_common_lines(simulation
     expected = common[common.columns[common.notna().sum() >= 15]].dropna(how="all")
     pd.testing.assert_frame_equal(found, expected, check_names=False)
     assert set(flow["branch"]) == {"PRISM"} and flow["pairs"].is_monotonic_decreasing
-    few = screen.responses.query("study == 'PRISM' and drug == 'drug-12'")["line"].unique()[:14]
-    here = (screen.responses["study"] == "PRISM") & (screen.responses["drug"] == "drug-12")
+    few = screen.responses.query("study == 'PRISM' and drug == 'drug-13'")["line"].unique()[:14]
+    here = (screen.responses["study"] == "PRISM") & (screen.responses["drug"] == "drug-13")
     rare = screen.responses[~here | screen.responses["line"].isin(few)]
     fewer = prepare_external(replace(screen, responses=rare), task, cohort)[0]
-    assert "drug-12" in set(external["drug"]) and "drug-12" not in set(fewer["drug"])
+    assert "drug-13" in set(external["drug"]) and "drug-13" not in set(fewer["drug"])
     alone, _ = prepare_external(replace(screen, responses=rare.query("study == 'GDSC v1'")), task, cohort)
     assert alone.empty
     several, flow = prepare_external(

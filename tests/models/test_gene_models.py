@@ -32,7 +32,7 @@ each_model = pytest.mark.parametrize("model", [PSRidge, LEAPPlus])
 def test_signal_is_recovered_and_shuffled_labels_score_nothing(problem, model):
     x, y, new, truth = problem
     assert mean_score(truth, model().fit(x, y, unlabelled=new).predict(new)) > 0.35
-    assert abs(mean_score(truth, model().fit(x, shuffle_labels(y, 0)).predict(new))) < 0.12
+    assert abs(mean_score(truth, model().fit(x, shuffle_labels(y, 0)).predict(new))) < 0.15
 
 
 def test_ps_ridge_is_ridge_on_genes_chosen_and_standardised_over_all_samples(problem):

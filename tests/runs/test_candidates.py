@@ -49,7 +49,7 @@ def scores(tmp_path_factory):
 def test_every_candidate_has_a_score_of_each_perturbation_and_split(scores):
     counts = scores.groupby(["candidate", "metric"]).size()
     assert set(scores["candidate"]) == set(CANDIDATES) and (counts == 2 * 6).all()
-    assert set(scores["metric"]) == {"spearman", "pearson"} and set(scores["data"]) == {"simulated"}
+    assert set(scores["metric"]) == {"spearman", "pearson", "auroc"} and set(scores["data"]) == {"simulated"}
     assert scores["value"].notna().all() and (scores["seconds"] >= 0).all()
 
 
