@@ -26,7 +26,7 @@ ROOMS = {
     "base.metrics": ("spearman",),
     "base.store": ("versions",),
     "profiles": ("PROFILES", "get_profile"),
-    "tasks": ("TASKS", "get_task"),
+    "tasks": ("TASKS", "data_words", "get_task"),
     "sources": ("read_collection", "status"),
     "cohorts.cohort": ("Cohort",),
     "cohorts.expression": ("ExpressionScaler",),

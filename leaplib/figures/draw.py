@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
-from leaplib.cohorts.prepare import data_kind
+from leaplib.cohorts.prepare import data_kind, fetching
 from leaplib.figures import pages, style, supplement
 from leaplib.representation import pretraining
 from leaplib.results.load import Results
 from leaplib.results.tables import bars_frame, gains_table, number_frame, steps_frame
-from leaplib.tasks import get_task
+from leaplib.sources import pocket
+from leaplib.tasks import POCKET, get_task
 
 FLOWS = {"1a": None, "2a": None, "5a": "PDX Encyclopedia"}  # a task a screen, and its only branch shown (None: all)
 DRUGS = get_task("2a")  # of pretraining, external validation and additional ablations
@@ -60,8 +61,18 @@ def _gains(results: Results) -> pd.DataFrame:
     return gains_table(results.candidates, results.times) if len(results.candidates) else pd.DataFrame()
 
 
+def _agreement(results: Results) -> pd.DataFrame:
+    if data_kind(results.profile, get_task("3a").screen) != POCKET:
+        raise InputError("tasks 1a and 3a do not rest on the gene effects that it is about")
+    return pocket.agreement()
+
+
 def _beside(results: Results) -> dict[str, Any]:
     return {"published": results.published}
+
+
+def _figure_3(results: Results) -> dict[str, Any]:
+    return _beside(results) | {"left_out": {task: fetching(get_task(task).screen) for task in results.tasks}}
 
 
 def _beside_all(results: Results) -> dict[str, Any]:
@@ -75,7 +86,7 @@ def _kind(results: Results) -> dict[str, Any]:
 FIGURES = {
     "figure_1": Page("00", lambda r: pd.DataFrame(), pages.figure_1),
     "figure_2": Page("03", _scores, pages.figure_2, _beside_all),
-    "figure_3": Page("03,04,05", _scores, pages.figure_3, _beside),
+    "figure_3": Page("03,04,05", _scores, pages.figure_3, _figure_3),
     "supplementary_figure_1": Page("01", _flows, supplement.supplementary_figure_1),
     "supplementary_figure_2": Page("03", _scores, supplement.supplementary_figure_2, _beside_all),
     "supplementary_figure_3": Page("03", lambda r: r.external, supplement.supplementary_figure_3, part="external"),
@@ -85,6 +96,7 @@ FIGURES = {
     "supplementary_figure_5": Page("03", _scores, supplement.supplementary_figure_5, _beside),
     "supplementary_figure_6": Page("04", _scores, supplement.supplementary_figure_6),
     "supplementary_figure_7": Page("04", _scores, supplement.supplementary_figure_7),
+    "two_laboratories": Page("04", _agreement, pages.two_laboratories),
     "supplementary_figure_8": Page("05", _scores, supplement.supplementary_figure_8),
     "damae_learning_curves": Page(
         "02", lambda r: pretraining.learning_curves(r.profile, DRUGS), pages.learning_curves, _kind

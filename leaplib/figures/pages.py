@@ -13,15 +13,16 @@ size : tuple of float
     Width and height in mm; where it is optional, it follows from the content by default.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from leaplib.figures import comparison, representation, rows, scheme, style
 from leaplib.results.scores import models_only, perturbation_values, split_values
-from leaplib.tasks import TASKS
+from leaplib.tasks import POCKET, TASKS
 
 Size = tuple[float, float]
 Drawn = tuple[Figure, pd.DataFrame]
@@ -210,18 +211,32 @@ def figure_3(
     *,
     extra: Sequence[str] = ("4b",),
     reported_only: bool = False,
+    left_out: Mapping[str, str] | None = None,
     size: Size | None = None,
 ) -> Drawn:
-    """Draw all models on each task that has results: A 1a, B 2a, C 3a, D 4a, E 5a, then `extra` from F."""
+    """Draw all models on each task that has results: A 1a, B 2a, C 3a, D 4a, E 5a, then `extra` from F.
+
+    `left_out` says of a task what would make it real: where its data are simulated and another task's are not, this
+    line stands in place of its panel.
+    """
     letters = PANELS | dict(zip(extra, LETTERS[len(PANELS) :], strict=False))
     scores = style.checked(scores, COLUMNS)
     tasks = [task for task in letters if (scores["task"] == task).any()]
+    simulated = [task for task in tasks if data_of(scores[scores["task"] == task]) == "simulated"]
+    absent = [task for task in simulated if task in (left_out or {})] if len(simulated) < len(tasks) else []
+    tasks = [task for task in tasks if task not in absent]
     n_rows = max((len(tasks) + 1) // 2, 1)
     fig, axes = style.figure(*(size or (style.TWO_COLUMNS, 76 * n_rows)), nrows=n_rows, ncols=2, squeeze=False)
     for ax in axes.flat[len(tasks) :]:
         ax.set_axis_off()
     if not tasks:
         style.no_data(axes.flat[0])
+    if absent and left_out:
+        lines = [
+            f"{letters[task]}  {words(task)['title']}: simulated, and left out; {left_out[task]} makes it real"
+            for task in absent
+        ]
+        fig.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6, color=style.NOTE)
     pairs = zip(axes.flat, tasks, strict=False)
     return fig, plotted([boxes(ax, scores, task, letters[task], published, reported_only) for ax, task in pairs])
 
@@ -245,6 +260,29 @@ def _alone(panel: Callable[..., Axes], frame: pd.DataFrame, data: str, size: Siz
     kind = data_of(frame, data)
     style.data_note(ax, kind)
     return fig, frame.assign(data=kind)
+
+
+@style.styled
+def two_laboratories(frame: pd.DataFrame, *, size: Size = (style.TWO_COLUMNS, 62)) -> Drawn:
+    """Draw how the tissues of two laboratories rank genes alike: `leaplib.sources.pocket.agreement`."""
+    wide = frame.pivot(index="tissue", columns="other", values="value")
+    fig, ax = style.figure(*size)
+    most = wide.abs().to_numpy().max()
+    places = np.arange(wide.shape[1]), np.arange(len(wide))
+    ax.pcolormesh(*places, wide, cmap="RdBu", vmin=-most, vmax=most)
+    ax.invert_yaxis()
+    for (row, column), value in np.ndenumerate(wide.to_numpy()):
+        colour = "white" if abs(value) > 0.7 * most else style.INK
+        ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=6, color=colour)
+    style.slanted(ax, list(wide.columns))
+    ax.set_yticks(range(len(wide)), wide.index)
+    ax.set(xlabel="Project Score: share of vulnerable lines", ylabel="DepMap: minus\nmean effect")
+    counted = f"n = {frame['n_genes'].iloc[0]} genes; {style.RHO} of deviations from the mean over tissues"
+    low, high = frame["level"].min(), frame["level"].max()
+    ax.set_title(
+        f"Two laboratories, tissue by tissue\n{counted}\n(of the values themselves {low:.2f} to {high:.2f})", loc="left"
+    )
+    return fig, frame.assign(data=POCKET)
 
 
 @style.styled

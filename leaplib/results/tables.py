@@ -24,7 +24,7 @@ from leaplib.results.scores import models_only, split_values, variant_values
 from leaplib.runs.ablations import NUMBER, REFERENCES, STEPS
 from leaplib.runs.candidates import CANDIDATES
 from leaplib.runs.saved import MOST_MEMBERS
-from leaplib.tasks import HARMONISE, POCKET_STUDIES, TASKS, Task
+from leaplib.tasks import HARMONISE, POCKET, POCKET_STUDIES, TASKS, Task
 
 PAPER = ["published_mean", "published_sd"]
 SCORES = ["task", "model", "level", "metric", "mean", "sd", "n_splits", "data", *PAPER]
@@ -99,6 +99,7 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
     table = table.merge(published_scores().rename(columns=RENAMED), how="left", on=keys)
     if study:
         table.loc[table["study"] != "", PAPER] = np.nan
+    table.loc[table["data"] == POCKET, PAPER] = np.nan  # of other lines, genes and units
     rank = table["model"].map(dict(zip(ORDER, range(len(ORDER)), strict=True))).fillna(-1)
     order = table.assign(rank=rank).sort_values(["task", *study, "level", "metric", "rank"], kind="stable").index
     return table.loc[order, ["task", *study, *SCORES[1:]]].reset_index(drop=True)

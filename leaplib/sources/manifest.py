@@ -177,6 +177,11 @@ def get_source(name: str) -> Source:
     return sources[name]
 
 
+def is_missing(source: Source) -> bool:
+    """Tell whether a source's file is not there."""
+    return not source.target.is_file()
+
+
 def state(source: Source) -> str:
     """Return "missing", "wrong checksum", "verified", or "present" where no checksum is known."""
     if not source.target.is_file():

@@ -8,7 +8,7 @@ from matplotlib.text import Text
 from leaplib.base.errors import InputError
 from leaplib.figures import draw, pages, style
 from leaplib.results.scores import split_values
-from leaplib.tasks import TASKS
+from leaplib.tasks import POCKET, TASKS
 from tests.frames import MEANS, SPLITS, make_scores, make_subset_scores, points, written
 
 
@@ -133,6 +133,20 @@ def test_only_panels_on_simulated_data_say_so():
     notes = [[text.get_text() for text in ax.texts if "simulated" in text.get_text()] for ax in fig.axes]
     assert notes == [["simulated data"], []]
     assert written(pages.figure_2(scores, "1a")[0]).count("simulated data") == 2
+
+
+def test_figure_3_names_what_makes_a_simulated_task_real_where_others_are():
+    scores = pd.concat([make_scores("1a", POCKET), make_scores("2a"), make_scores("5a", data="simulated")])
+    fig, drawn = pages.figure_3(scores, left_out={"1a": "this", "5a": "`leap data fetch pdxe`"})
+    assert set(drawn["task"]) == {"1a", "2a"} and POCKET in written(fig)
+    assert fig.get_supxlabel().startswith("E  Task 5a:") and "fetch pdxe` makes it real" in fig.get_supxlabel()
+    alone = scores[scores["task"] == "5a"]
+    assert set(pages.figure_3(alone, left_out={"5a": "that"})[1]["task"]) == {"5a"}  # or nothing would be left
+
+
+def test_no_published_value_stands_beside_the_pocket(published):
+    _, drawn = pages.figure_3(pd.concat([make_scores("1a", POCKET), make_scores("2a")]), published)
+    assert set(drawn.loc[drawn["source"] == "published", "task"]) == {"2a"}
 
 
 @pytest.mark.parametrize("case", ["empty", "bare", "one model", "one split", "nan"])

@@ -117,7 +117,7 @@ def test_every_notebook_has_an_executed_copy(smoke_run):
 
 def test_all_declared_figures_are_all_there_are(smoke_run):
     assert sorted(path.stem for path in (smoke_run / "figures/smoke").glob("*.csv")) == sorted(FIGURES)
-    assert set(draw.FIGURES) == set(FIGURES)
+    assert set(draw.FIGURES) - {"two_laboratories"} == set(FIGURES)  # of real gene effects alone
 
 
 @pytest.mark.parametrize("name", FIGURES)

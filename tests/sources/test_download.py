@@ -14,7 +14,7 @@ import pytest
 from leaplib.__main__ import main
 from leaplib.base.errors import InputError
 from leaplib.sources import download, manifest, status
-from leaplib.sources.download import fetch
+from leaplib.sources.download import fetch, fetch_all
 
 BODY = bytes(range(256)) * 40
 HALF = len(BODY) // 2
@@ -340,3 +340,67 @@ def test_a_list_without_the_file_is_refused(shop: Shop, answer: object) -> None:
     offer_article(shop)
     shop.api = answer
     refused(shop, "figshare does not list it")
+
+
+# ---- all at once
+
+
+def offer_groups(shop: Shop, **urls: str) -> None:
+    """Write a manifest of groups of one file each."""
+    entries = []
+    for name, url in urls.items():
+        keys = {"name": name, "group": f"group-{name}", "kind": "download", "file": f"{name}.csv", "url": url}
+        keys |= {"release": "r", "licence": "l", "page": f"page of {name}"}
+        entries.append(
+            "\n".join(["[[source]]", *(f"{k} = {json.dumps(v)}" for k, v in keys.items()), 'enables = ["1a"]'])
+        )
+    (shop.data / manifest.MANIFEST).write_text("\n\n".join(entries))
+
+
+def test_all_is_told_with_its_size_then_fetched_and_what_fails_is_returned(shop: Shop) -> None:
+    sound = f"{shop.address}/files/7"
+    offer_groups(shop, a=sound, b="http://127.0.0.1:9/file", c=sound)
+    said: list[str] = []
+    asked: list[str] = []
+    failed = fetch_all(lambda question: asked.append(question) or True, said.append)
+    assert "3 files, 0 MB and 1 of a size not told in all" in asked[0] and "GB are free" in asked[0]
+    assert said[:3] == [
+        "group-a: 1 files, 0 MB",
+        "group-b: 1 files, 0 MB and 1 of a size not told",
+        "group-c: 1 files, 0 MB",
+    ]
+    for name in "ac":
+        assert (shop.data / "raw" / f"{name}.csv").read_bytes() == BODY
+    assert len(failed) == 1 and "page of b" in failed[0] and str(shop.data / "raw" / "b.csv") in failed[0]
+    asked.clear()
+    fetch_all(lambda question: asked.append(question) or False, said.append)
+    assert asked[0].startswith("1 files") and said[-1].endswith("Nothing is fetched")
+
+
+def test_all_needs_room_and_a_word_and_leaves_all_as_it_is_without(shop: Shop, monkeypatch, capsys) -> None:
+    offer_groups(shop, a=f"{shop.address}/files/7")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    assert main(["data", "fetch", "all"]) == 2 and "give --yes" in capsys.readouterr().err
+    usage = download.shutil.disk_usage(shop.data)
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1))
+    assert main(["data", "fetch", "all", "--yes"]) == 2 and "make room" in capsys.readouterr().err
+    assert not (shop.data / "raw" / "a.csv").exists()
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
+    assert main(["data", "fetch", "all", "--yes"]) == 0 and (shop.data / "raw" / "a.csv").read_bytes() == BODY
+
+
+def test_no_more_than_three_connections_are_open_at_once(shop: Shop, monkeypatch) -> None:
+    offer_groups(shop, **{f"g{i}": f"{shop.address}/files/7" for i in range(7)})
+    open_now, most, guard, write = [0], [0], threading.Lock(), download._Download.write
+
+    def counted(*args) -> None:
+        with guard:
+            open_now[0] += 1
+            most[0] = max(most[0], open_now[0])
+        threading.Event().wait(0.05)
+        write(*args)
+        with guard:
+            open_now[0] -= 1
+
+    monkeypatch.setattr(download._Download, "write", counted)
+    assert fetch_all(lambda _: True, lambda _: None) == [] and 2 <= most[0] <= 3

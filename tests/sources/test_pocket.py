@@ -93,6 +93,17 @@ def test_the_pocket_stands_in_for_23q4_alone_and_never_in_the_smoke_profile(pock
     assert prepare.data_kind(DEMO, "dependencies") == "real" and prepare.at_hand(DEMO, TASKS["3a"]) == TASKS["3a"]
 
 
+def test_one_line_says_how_the_tasks_stand_and_what_is_next(pocket_world: World) -> None:
+    said = prepare.standing()
+    assert said.startswith(f"Tasks by their data: real: 2a, 4a, 4b; {POCKET}: 1a, 3a; simulated: 1b, 3b, 5a, 5b.")
+    assert said.endswith("Next: `leap data fetch pdxe` makes 5a, 5b real.")
+    target = manifest.get_source("pdxe").target
+    target.write_bytes(b"x")
+    assert prepare.standing().endswith("makes 1a, 3a real.")
+    pocket_world.wheel("cy").unlink()
+    assert prepare.standing() == "No task can run: cy missing. Next: `leap data fetch wheels`."
+
+
 def test_real_tasks_on_the_pocket(real: Path, tmp_path: Path, monkeypatch) -> None:
     """Counts of the real wheels: 69 lines, 274 genes, 10 holdouts, three tissues, the drugs' autoencoders."""
     monkeypatch.setenv("LEAP_DATA", str(tmp_path))
