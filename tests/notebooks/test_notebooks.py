@@ -84,7 +84,7 @@ def test_kernels_are_of_the_interpreter_that_runs_leap(home, monkeypatch, kind):
     found = {"argv": [python, *how, "-f", "{connection_file}"], "display_name": "Python 3", "language": "python",
              "env": {"PYTHONPATH": str(other)} if kind == "with another leaplib" else {}}  # fmt: skip
     (spec / "kernel.json").write_text(json.dumps(found))
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(home / "jupyter"))
+    monkeypatch.setenv("JUPYTER_PATH", str(home / "jupyter"))
     said = "import sys, leaplib; print(sys.executable, leaplib.__file__)"
     run_notebook(write(home, ["profile = 'demo'", said]), "smoke")
     cells = nbformat.read(home / "notebooks/executed/smoke/50_test.ipynb", as_version=4).cells

@@ -1,8 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from leaplib.base.errors import InputError
+from leaplib.profiles import get_profile
+from leaplib.samples.own_samples import OwnModel, fit_tables, make
 from leaplib.sources import wheels
 from leaplib.sources.genes import gene_name, name_genes, no_gene, with_gene_names
 from leaplib.sources.manifest import get_source
@@ -108,3 +111,21 @@ def test_genes_of_the_wheel_meet_those_of_the_gene_sets() -> None:
     genes = wheels.read_expression().columns
     assert len(genes) == 6163 and genes.is_unique and not genes.str.contains(".", regex=False).any()
     assert {"HLA-A", "NKX2-1", "NME1-NME2", "KRTAP1-5", "SNORD116-20", "SEPTIN9", "MARCHF4"} <= set(genes)
+
+
+def test_a_model_and_a_table_meet_under_any_spelling() -> None:
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame(rng.uniform(0, 9, (60, 5)), columns=["HLA.A", "NKX2.1", "SEPT9", "MARC1", "TP53"])
+    x.index = pd.Index([f"s{i}" for i in range(60)])
+    y = pd.DataFrame({"drug": x["HLA.A"] - x["SEPT9"] + rng.normal(0, 0.1, 60)})
+    profile = get_profile("smoke")
+    new, notes = fit_tables(x, y, profile, "ps-ridge", units="log", where=("x.csv", "y.csv"))
+    assert notes[0].startswith("x.csv: 4 genes were given their usual names (HLA.A to HLA-A, ")
+    about = {"model": "ps-ridge", "unit": "log2(TPM+1)"}
+    old = OwnModel.of(make("ps-ridge", profile, 0, "cpu").fit(x, y), x, y, about)  # with the names of its time
+    later = x.set_axis(["HLA-A (3105)", "NKX2-1 (7080)", "SEPTIN9", "MTARC1", "ENSG00000141510.17_TP53"], axis=1)
+    later.insert(0, "__no_feature", 1e6)
+    wanted = old.predict(x, "log")[0]["prediction"]
+    assert spearmanr(wanted, y["drug"]).statistic > 0.95
+    for model, table in ((old, later), (new, x), (new, later)):
+        np.testing.assert_allclose(model.predict(table, "log", max_missing=0)[0]["prediction"], wanted, rtol=1e-4)
