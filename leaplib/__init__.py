@@ -47,6 +47,7 @@ ROOMS = {
     "results.tables": ("TABLES", "save_tables", "table", "tidy"),
     "results.verdicts": ("verdict",),
     "runs.ablations": ("ABLATION_TASKS", "TUNING_TASKS"),
+    "runs.candidates": ("DAMAE_STUDY",),
     "runs.experiment": ("run", "run_ablations", "run_candidates"),
     "runs.notebooks": ("describe",),
 }

@@ -28,7 +28,14 @@ from leaplib.base.progress import progress
 from leaplib.base.store import atomic_path, key_of, sha256, versions, write_text
 
 FORMAT = "leaplib.representation.damae/3"
-LEAST = {"n_components": 1, "learning_rate": 1e-30, "batch_size": 2, "max_epochs": 1, "patience": 1}  # others: 0
+LEAST = {
+    "n_components": 1,
+    "n_layers": 1,
+    "learning_rate": 1e-30,
+    "batch_size": 2,
+    "max_epochs": 1,
+    "patience": 1,
+}  # others: 0
 BELOW = {"dropout": 1, "corruption": 1, "holdout": 1, "random_state": 2**63}
 
 
@@ -48,12 +55,15 @@ def corrupt(clean: Tensor, corruption: float = 0.3, noise: float = 0.01, masking
 class Autoencoder(nn.Module):
     """The network; without hidden units, it is linear both ways."""
 
-    def __init__(self, n_genes: int, n_hidden: int, n_components: int, dropout: float):
+    def __init__(self, n_genes: int, n_hidden: int, n_components: int, dropout: float, n_layers: int = 1):
         super().__init__()
 
         def layers(n_in: int, n_out: int) -> nn.Sequential:
-            outer = [nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Dropout(dropout)] if n_hidden else []
-            return nn.Sequential(*outer, nn.Linear(n_hidden or n_in, n_out))
+            outer: list[nn.Module] = []
+            for _ in range(n_layers if n_hidden else 0):
+                outer += [nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Dropout(dropout)]
+                n_in = n_hidden
+            return nn.Sequential(*outer, nn.Linear(n_in, n_out))
 
         self.encoder, self.decoder = layers(n_genes, n_components), layers(n_components, n_genes)
 
@@ -100,6 +110,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
     precision: str = "auto"  # of products: bfloat16 (1 part in 256) where CUDA or AMX makes it fast, else float32
     random_state: int = 0
     device: str = "auto"  # or cpu, cuda
+    n_layers: int = 1  # hidden layers before the code, and as many behind it
 
     def fit(self, X: pd.DataFrame | np.ndarray, y: object = None) -> "DAMAE":
         """Train on X, samples x genes, standardised (each gene to mean 0 and SD 1) and finite."""
@@ -140,7 +151,8 @@ class DAMAE(TransformerMixin, BaseEstimator):
         losses, best, best_epoch = [], math.inf, 0
         with torch.random.fork_rng():  # the caller's generators stay as they are
             torch.manual_seed(self.random_state)
-            network = Autoencoder(samples.shape[1], self.n_hidden, self.n_components, self.dropout).to(device)
+            network = Autoencoder(samples.shape[1], self.n_hidden, self.n_components, self.dropout, self.n_layers)
+            network.to(device)
             adam = torch.optim.Adam(network.parameters(), fused=True)
             for epoch in progress(range(1, epochs + 1), "DAMAE"):
                 adam.param_groups[0]["lr"] = self.learning_rate * min(1, epoch / (self.warm_up + 1))
@@ -209,8 +221,11 @@ class DAMAE(TransformerMixin, BaseEstimator):
                 model.feature_names_in_ = np.array(about["genes"], dtype=object)
                 if not len(about["genes"]) == len(set(about["genes"])) == n_genes:
                     raise ValueError(f"{n_genes} genes are expected")
+            n_layers = sum(name.startswith("encoder.") and name.endswith(".weight") for name in state) - 1
+            if model.n_hidden and model.n_layers != n_layers:
+                raise ValueError(f"{n_layers} hidden layers, not {model.n_layers}")
             with torch.device("meta"):  # takes no memory, whatever sizes the file asks for
-                network = Autoencoder(n_genes, model.n_hidden, model.n_components, model.dropout)
+                network = Autoencoder(n_genes, model.n_hidden, model.n_components, model.dropout, model.n_layers)
             network.load_state_dict(state, assign=True)
             model.network_ = network.eval()
             return model

@@ -24,6 +24,13 @@ AUTOENCODERS: dict[str, Mapping[str, Any]] = {
     "damae, row corruption": {"masking": "row"},
     "damae, no hidden layer": {"n_hidden": 0},
     "linear encoder": {"n_hidden": 0, "noise": 0.0, "masking": "row"},
+    "damae, half width": {"n_hidden": 256, "n_components": 128},
+    "damae, double width": {"n_hidden": 1024, "n_components": 512},
+    "damae, two hidden layers": {"n_layers": 2},
+    "damae, 100 epochs": {"holdout": 0.0, "max_epochs": 100},
+    "damae, 1,000 epochs": {"holdout": 0.0, "max_epochs": 1000},
+    "damae, corruption 0.15": {"corruption": 0.15},
+    "damae, corruption 0.5": {"corruption": 0.5},
 }
 """The settings of DAMAE that make each variant what it is."""
 

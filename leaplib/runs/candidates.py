@@ -10,6 +10,7 @@ import pandas as pd
 from leaplib.base.errors import InputError
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile
+from leaplib.representation.kinds import AUTOENCODERS
 from leaplib.runs.engine import CANDIDATES as GROUP
 from leaplib.runs.engine import N_DIRECTIONS, TaskRun, run_of
 from leaplib.runs.features import BOTH, CODES, COMPONENTS, DENOISED, MORE_GENES, RANKED, TISSUE, WIDTHS
@@ -83,14 +84,28 @@ CANDIDATES = {
         replace(_plus("LEAP+, one fit on all samples"), ensemble="refit"),
     )
 }
+DAMAE_STUDY = {
+    candidate.name: candidate
+    for candidate in (
+        _own(REFERENCE),
+        *(
+            Recipe(GROUP, f"LEAP, {kind}", representation=kind, n_representations=None, keeps_parts=False)
+            for kind in AUTOENCODERS
+            if kind.startswith("damae, ") and kind != "damae, row corruption"
+        ),
+    )
+}
+"""LEAP with DAMAEs of another width, depth, number of epochs or corruption: hours of training a variant at the paper's
+settings, so that they run where they are named."""
 
 
 def checked_candidates(names: Sequence[str]) -> list[Recipe]:
     """Return candidates by name; an unknown one is an InputError that lists the known."""
-    unknown = [name for name in names if name not in CANDIDATES]
+    known = CANDIDATES | DAMAE_STUDY
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputError(f"candidate {unknown[0]!r} is unknown: use one of {'; '.join(CANDIDATES)}")
-    return [CANDIDATES[name] for name in names]
+        raise InputError(f"candidate {unknown[0]!r} is unknown: use one of {'; '.join(known)}")
+    return [known[name] for name in names]
 
 
 def candidate_splits(run: TaskRun, n_splits: int | None = None, n_inner: int | None = 0) -> list[Split]:

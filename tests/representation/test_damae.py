@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
 from leaplib.base.errors import InputError
+from leaplib.base.store import key_of
 from leaplib.representation import damae as module
 from leaplib.representation.damae import DAMAE, corrupt
 
@@ -54,6 +55,21 @@ def frame(X):
 @pytest.fixture(scope="module")
 def fitted(X):
     return DAMAE(**SMALL).fit(X)
+
+
+def test_a_second_hidden_layer_stands_on_either_side_and_is_saved(X, tmp_path):
+    model = DAMAE(**SMALL | {"n_layers": 2}).fit(X)
+    for half, (n_in, n_out) in ((model.network_.encoder, (120, 8)), (model.network_.decoder, (8, 120))):
+        widths = [(layer.in_features, layer.out_features) for layer in half if isinstance(layer, torch.nn.Linear)]
+        assert widths == [(n_in, 32), (32, 32), (32, n_out)]
+    model.save(tmp_path / "damae")
+    np.testing.assert_array_equal(DAMAE.load(tmp_path / "damae").transform(X), model.transform(X))
+    about = json.loads((tmp_path / "damae.json").read_text())
+    about["configuration"]["n_layers"] = 10**9
+    del about["checksum"]
+    (tmp_path / "damae.json").write_text(json.dumps(about | {"checksum": key_of(about)}))
+    with pytest.raises(InputError, match="2 hidden layers, not 1000000000"):
+        DAMAE.load(tmp_path / "damae")
 
 
 def error_of(model, X):

@@ -10,7 +10,8 @@ from leaplib.representation.kinds import REPRESENTATIONS, Components, Identity, 
 
 SMALL = {"n_hidden": 16, "n_components": 8, "batch_size": 64, "max_epochs": 3, "learning_rate": 1e-3,
          "precision": "float32", "device": "cpu"}  # fmt: skip
-each = pytest.mark.parametrize("name", REPRESENTATIONS)
+STUDY = [name for name in REPRESENTATIONS if any(mark in name for mark in ("width", "epochs", "corruption 0", "two"))]
+each = pytest.mark.parametrize("name", [name for name in REPRESENTATIONS if name not in STUDY])
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,11 @@ def test_the_names_mean_what_they_say():
            "noise ae": {"corruption": 0}, "damae": {}, "damae, row corruption": {"masking": "row"},
            "pca view": None, "random projection": None, "damae, no hidden layer": {"n_hidden": 0},
            "linear encoder": {"n_hidden": 0, "noise": 0, "masking": "row"}}  # fmt: skip
+    own |= {"damae, half width": {"n_hidden": 256, "n_components": 128}, "damae, two hidden layers": {"n_layers": 2},
+            "damae, double width": {"n_hidden": 1024, "n_components": 512},
+            "damae, 100 epochs": {"holdout": 0, "max_epochs": 100},
+            "damae, 1,000 epochs": {"holdout": 0, "max_epochs": 1000},
+            "damae, corruption 0.15": {"corruption": 0.15}, "damae, corruption 0.5": {"corruption": 0.5}}  # fmt: skip
     assert set(own) == set(REPRESENTATIONS)
     for name, settings in own.items():
         made = make_representation(name, 5, **SMALL)

@@ -19,7 +19,7 @@ from leaplib.profiles import get_profile
 from leaplib.results.comparisons import gains
 from leaplib.results.verdicts import verdict
 from leaplib.runs import failures
-from leaplib.runs.candidates import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER
+from leaplib.runs.candidates import CANDIDATES, COMPARED, DAMAE_STUDY, N_CHOSEN_ON, N_INNER
 from leaplib.runs.engine import TaskRun, smoothed, stack_weights
 from leaplib.runs.experiment import run_candidates
 from leaplib.runs.features import FEATURES, linear_denoised
@@ -241,6 +241,16 @@ def test_the_notebook_and_the_command_line_run_the_same(shared_home):
     assert found == {("2a", inner, name) for inner in (False, True) for name in CANDIDATES} | {
         ("1a", False, name) for name in COMPARED}  # fmt: skip
     assert len({job.split_name for job in tried if INNER in job.split_name}) == N_INNER
+
+
+def test_the_study_of_damaes_runs_where_it_is_asked_for_within_training_sets(scores):
+    small = replace(TINY, damae=TINY.damae | {"max_epochs": 2})
+    names = ["LEAP", "LEAP, damae, two hidden layers", "LEAP, damae, corruption 0.5"]
+    assert set(names) < set(DAMAE_STUDY) and not set(DAMAE_STUDY) - {"LEAP"} & set(CANDIDATES)
+    found = run_candidates(small, "2a", names, n_splits=1, n_inner=1, device="cpu")
+    assert found["split"].unique().tolist() == [f"holdout-0{INNER}0"] and found["value"].notna().all()
+    means = found.query("metric == 'spearman'").groupby("candidate")["value"].mean()
+    assert means.nunique() == 3
 
 
 def test_bad_choices_are_named(shared_home):
