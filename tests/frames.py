@@ -84,14 +84,14 @@ def load_predictions(profile, task, split, model):
     return load_frame(Layout(profile.name).prediction(task, split, model))
 
 
-def results_of(**parts):
+def results_of(profile="paper", **parts):
     """Results that hold these parts alone, whatever is saved."""
     nothing = {"scores": COLUMNS, "external": ["study", *COLUMNS], "harmonised": COLUMNS,
                "ablations": ABLATION_COLUMNS, "external_candidates": ["study", *CANDIDATE_COLUMNS],
                "flows": ["task", "branch", "step", "samples", "perturbations", "data"],
                "candidates": CANDIDATE_COLUMNS, "inner": CANDIDATE_COLUMNS, "cohorts": [],
                "times": ["task", "split", "model", "seconds", "core_seconds"]}  # fmt: skip
-    return Results("smoke", **{part: pd.DataFrame(columns=columns) for part, columns in nothing.items()} | parts)
+    return Results(profile, **{part: pd.DataFrame(columns=columns) for part, columns in nothing.items()} | parts)
 
 
 def written(fig):

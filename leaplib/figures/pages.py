@@ -33,7 +33,7 @@ COLUMNS = ["task", "model", "member", "split", "data", "level", "metric", "pertu
 LETTERS = "ABCDEFGHIJKLMN"
 PANELS = {"1a": "A", "2a": "B", "3a": "C", "4a": "D", "5a": "E"}  # letters of the paper's figure 3
 FIGURE_2_TASKS = ("1b", "2a")  # the first that is real
-GAINS = ["task", "candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "goal", "data"]
+GAINS = ["task", "candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "data"]
 
 
 def words(task: str, study: str = "") -> dict[str, str]:
@@ -325,7 +325,7 @@ def number_of_representations(
 def beyond_leap(frame: pd.DataFrame, *, reference: str = "LEAP", size: Size | None = None) -> Drawn:
     """Draw what candidates gain over a reference, a panel a task: the one with the most candidates left, others right.
 
-    Columns `GAINS`, as `leaplib.results.tables.gains_table`; the goal is relative to the reference's mean.
+    Columns `GAINS`, as `leaplib.results.tables.gains_table`.
     """
     values = style.checked(frame, GAINS)
     levels = values[values["candidate"] == reference].set_index("task")["mean"]
@@ -340,8 +340,7 @@ def beyond_leap(frame: pd.DataFrame, *, reference: str = "LEAP", size: Size | No
     mosaic = [[first, task] for task in tasks[1:]] or [[first]]
     fig, axes = style.figure(*page, mosaic=mosaic, height_ratios=others)
     for (task, part), letter in zip(parts.items(), LETTERS, strict=False):
-        goal = float(part["goal"].max() * levels.get(task, float("nan")))
-        rows.gains(axes[task], part, goal=goal, title=_gains_title(part, task, levels))
+        rows.gains(axes[task], part, title=_gains_title(part, task, levels))
         letter_and_note(axes[task], letter if len(tasks) > 1 else "", data_of(part), offset=-9)
     return fig, plotted([part.assign(panel=letter) for part, letter in zip(parts.values(), LETTERS, strict=False)])
 

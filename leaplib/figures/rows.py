@@ -119,7 +119,7 @@ def _changes(ax: Axes, differences: pd.Series, p_values: pd.Series) -> None:
         ax.annotate("change", (1.02, -0.9), color=style.MUTED, **at)
 
 
-def gains(ax: Axes, frame: pd.DataFrame, *, goal: float = np.nan, title: str = "", xlabel: str = GAINS_XLABEL) -> Axes:
+def gains(ax: Axes, frame: pd.DataFrame, *, title: str = "", xlabel: str = GAINS_XLABEL) -> Axes:
     """Draw a row a candidate: a dot at its difference to LEAP, a line over the interval, LEAP itself as a line at 0.
 
     Parameters
@@ -128,18 +128,12 @@ def gains(ax: Axes, frame: pd.DataFrame, *, goal: float = np.nan, title: str = "
     frame : DataFrame
         Columns candidate, difference, low, high; from top to bottom. A candidate without a difference keeps its
         row, marked "no data"; one without an interval is a dot alone.
-    goal : float
-        Difference that was aimed at: a dashed line. NaN: none.
     title, xlabel : str
     """
     values = style.checked(frame, ("candidate", "difference", "low", "high"))
     if style.begin(ax, values["difference"], title):
         return ax
     ax.axvline(0, color=style.COLOURS["LEAP"], linewidth=0.7, zorder=1, label="LEAP")
-    key = "dots: mean; lines: 95% interval"
-    if np.isfinite(goal):
-        ax.axvline(goal, color=style.NOTE, linewidth=0.7, linestyle=(0, (3, 1.5)), zorder=1, label="goal")
-        key += "; dashed: the goal"
     for row, (name, difference, *interval) in enumerate(values.itertuples(index=False)):
         if np.isnan(difference):
             _no_row(ax, row)
@@ -149,7 +143,7 @@ def gains(ax: Axes, frame: pd.DataFrame, *, goal: float = np.nan, title: str = "
             ax.hlines(row, *interval, color=colour, linewidth=1.1, zorder=2, label=f"_interval {name}")
         look: dict[str, Any] = {"s": 11, "facecolor": colour, "edgecolor": "white", "linewidth": 0.3, "zorder": 3}
         ax.scatter([difference], [row], label=f"_{name}", **look)
-    _name_rows(ax, list(values["candidate"]), GAINS_WIDTH, f"{xlabel}\n({key})")
+    _name_rows(ax, list(values["candidate"]), GAINS_WIDTH, f"{xlabel}\n(dots: mean; lines: 95% interval)")
     return ax
 
 

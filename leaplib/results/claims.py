@@ -5,39 +5,45 @@ A claim (`claims.csv`) is data: where it stands, the published number, a rule, a
 none where it gives an order alone.
 Verdicts:
 
-- *holds*, *holds in direction*, *does not hold*: what the rule says, from real data alone, however few splits a
-  profile has (their number stands in the row);
+- *holds*, *holds in direction*, *does not hold*: what the rule says, from real data and models at the paper's settings
+  alone, however many splits are done (their number stands in the row);
 - *not testable here*: the data are not the paper's kind (simulated, or a pocket of real gene effects) in whole or in
-  part, or something that the claim speaks of was not run or
-  is not recorded. Where there is a number it is given all the same.
+  part, the profile is not the paper's (`thinned`), something that the claim speaks of was not run or is not recorded,
+  or the published number cannot be. Where there is a number it is given all the same. Counts of samples and
+  perturbations do not depend on the profile.
 
 ======== ========================================================== ====================================================
 rule     holds                                                      holds in direction
 ======== ========================================================== ====================================================
-gain     above 0, and off by at most 50% of the published gain      above 0
-         (`GAIN_SHARE`), or by 0.01 (`GAIN_LEAST`) if that is more
-order    above 0, and so is the 95% interval of every comparison,   above 0
-         where there are intervals
-value    off by at most 0.03 (`VALUE`)                              the same sign
+gain     interval above 0, and off by at most 50% of the published  at least a third of it (`THIRD`)
+         gain (`GAIN_SHARE`), or by 0.01 (`GAIN_LEAST`) if more
+order    every comparison's interval above 0                        at least a third of the published, if there is one
+value    off by at most 0.03 (`VALUE`)                              the same sign, at least a third of it
 close    off by at most 0.05 (`CLOSE`)                              never
 count    off by at most 2% (`COUNT`)                                off by at most 10% (`COUNT_ROUGH`)
-at most  not above the published value                              never
-at least not below the published value                              never
-factor   at least 50% of the published factor (`FACTOR_SHARE`)      above 1
+at most  not above the published value by more than the spread      never
+at least not below the published value by more than the spread      never
+factor   at least 50% of the published factor (`FACTOR_SHARE`)      at least a third of it
 share    not below the published share                              above one half
 ======== ========================================================== ====================================================
 
-Everything else does not hold.
+Gains and orders are above the spread in either case: the differences that another set of DAMAEs makes
+(`leaplib.results.comparisons.REPRESENTATION_SPREAD`). A missing interval is not above 0. Everything else does not hold.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 
+from leaplib.base.store import load_frame
+from leaplib.cohorts.selection import PDX
 from leaplib.models.table import FEW_SHOT, MODELS
+from leaplib.profiles import PROFILES, Profile
+from leaplib.representation.pretraining import folder_of
+from leaplib.results.comparisons import REPRESENTATION_SPREAD, interval, ratio_of
 from leaplib.results.external import REPRODUCIBILITY
 from leaplib.results.load import Results
 from leaplib.results.scores import models_only, split_values, variant_values
@@ -46,29 +52,16 @@ from leaplib.tasks import TASKS, Task, data_words
 
 PER_PERTURBATION = "per_perturbation"
 HOLDS, DIRECTION, FAILS, UNTESTED = "holds", "holds in direction", "does not hold", "not testable here"
-GAIN_SHARE, GAIN_LEAST = 0.5, 0.01
+GAIN_SHARE, GAIN_LEAST, THIRD = 0.5, 0.01, 1 / 3
 VALUE, CLOSE = 0.03, 0.05
 COUNT, COUNT_ROUGH = 0.02, 0.10
 FACTOR_SHARE = 0.5
 COLUMNS = ["claim", "section", "published", "ours", "difference", "data", "n", "verdict", "note"]
-RULES: dict[str, Callable[[float, float, float], tuple[bool, bool]]] = {
-    "gain": lambda ours, paper, low: (
-        ours > 0 and abs(ours - paper) <= max(GAIN_SHARE * paper, GAIN_LEAST),
-        ours > 0,
-    ),
-    "order": lambda ours, paper, low: (ours > 0 and not low <= 0, ours > 0),  # a NaN interval is none
-    "value": lambda ours, paper, low: (abs(ours - paper) <= VALUE, np.sign(ours) == np.sign(paper)),
-    "close": lambda ours, paper, low: (abs(ours - paper) <= CLOSE, False),
-    "count": lambda ours, paper, low: (
-        abs(ours - paper) <= COUNT * paper,
-        abs(ours - paper) <= COUNT_ROUGH * paper,
-    ),
-    "at most": lambda ours, paper, low: (ours <= paper, False),
-    "at least": lambda ours, paper, low: (ours >= paper, False),
-    "factor": lambda ours, paper, low: (ours >= FACTOR_SHARE * paper, ours > 1),
-    "share": lambda ours, paper, low: (ours >= paper, ours > 0.5),
-}
-"""Whether a claim holds, and in direction, by our value, the published one and the lower end of our interval."""
+ANY_PROFILE = ("count", "study", "lost")
+"""Measures of what selection rules leave, before a profile draws among it."""
+NO_SETTINGS = ("name", "about", "tasks", "simulated", "simulated_lines", "simulated_genes", "n_shuffled",
+               "n_identity_genes")  # fmt: skip
+"""Fields of a profile that the models of the claims do not depend on."""
 
 
 class UntestedError(Exception):
@@ -85,8 +78,10 @@ class Finding:
     data : one of `leaplib.tasks.DATA`, "mixed" or "none"
     n : str
         What it rests on, such as "3 splits, 30 perturbations".
-    low : float
-        Lower end of a 95% interval, NaN where there is none.
+    low, high : float
+        Ends of its 95% interval, NaN where there is none.
+    spread : float
+        What another set of DAMAEs changes, in the unit of the value; 0 where that does not matter.
     note : str
         Why the number is no test of the claim; "" where it is.
     """
@@ -95,13 +90,52 @@ class Finding:
     data: str
     n: str
     low: float = np.nan
+    high: float = np.nan
+    spread: float = 0.0
     note: str = ""
 
 
+def _part(found: Finding, paper: float) -> bool:
+    """Tell whether a number is at least a third of the published one, if there is one, on the same side of 0."""
+    paper = np.nan_to_num(paper)
+    return bool(found.value * np.sign(paper) >= THIRD * abs(paper))
+
+
+def _shown(found: Finding) -> bool:
+    return found.low > 0 and found.value > found.spread
+
+
+RULES: dict[str, Callable[[Finding, float], tuple[bool, bool]]] = {
+    "gain": lambda found, paper: (
+        _shown(found) and abs(found.value - paper) <= max(GAIN_SHARE * paper, GAIN_LEAST),
+        found.value > found.spread and _part(found, paper),
+    ),
+    "order": lambda found, paper: (_shown(found), found.value > found.spread and _part(found, paper)),
+    "value": lambda found, paper: (abs(found.value - paper) <= VALUE, _part(found, paper)),
+    "close": lambda found, paper: (abs(found.value - paper) <= CLOSE, False),
+    "count": lambda found, paper: (
+        abs(found.value - paper) <= COUNT * paper,
+        abs(found.value - paper) <= COUNT_ROUGH * paper,
+    ),
+    "at most": lambda found, paper: (found.value <= paper + found.spread, False),
+    "at least": lambda found, paper: (found.value >= paper - found.spread, False),
+    "factor": lambda found, paper: (found.value >= FACTOR_SHARE * paper, _part(found, paper)),
+    "share": lambda found, paper: (found.value >= paper, found.value > 0.5),
+}
+"""Whether a claim holds, and in direction, by what was found and the published value."""
+
+
 def claim_list() -> pd.DataFrame:
-    """Return the claims: claim, section, published, rule, measure, arguments."""
+    """Return the claims: claim, section, published, rule, measure, arguments, note (why it cannot be tested)."""
     with files("leaplib.results").joinpath("claims.csv").open(encoding="utf-8") as file:
-        return pd.read_csv(file)
+        return pd.read_csv(file).fillna({"note": ""})
+
+
+def thinned(profile: Profile) -> str:
+    """Return which settings of a profile are not the paper's; "" where all are."""
+    names = [field.name for field in fields(Profile) if field.name not in NO_SETTINGS]
+    apart = [name for name in names if getattr(profile, name) != getattr(PROFILES["paper"], name)]
+    return f"not at the paper's settings ({', '.join(apart)})" if apart else ""
 
 
 def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -119,13 +153,14 @@ def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame
         `COLUMNS`: `ours` and `difference` (ours - published) are NaN where nothing was found; `data` is one of
         `leaplib.tasks.DATA`, mixed or none; `n` says what ours rests on, `note` why a claim is not testable here.
     """
-    rows = []
+    rows, settings = [], thinned(results.profile)
     for claim in (claim_list() if chosen is None else chosen).to_dict("records"):
         try:
             found = MEASURES[claim["measure"]](results, *claim["arguments"].split("; "))
         except UntestedError as reason:
             found = Finding(np.nan, "none", "", note=str(reason))
-        note = found.note if found.data in ("real", "none") else data_words(found.data)
+        kind = "" if found.data in ("real", "none") else data_words(found.data)
+        note = claim["note"] or kind or found.note or ("" if claim["measure"] in ANY_PROFILE else settings)
         row = {name: claim[name] for name in ("claim", "section", "published")}
         verdict = UNTESTED if note else judge(claim["rule"], found, claim["published"])
         rows.append(row | {"ours": found.value, "difference": found.value - claim["published"], "data": found.data,
@@ -135,7 +170,7 @@ def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame
 
 def judge(rule: str, found: Finding, published: float) -> str:
     """Return the verdict of a rule on a number that was found."""
-    holds, direction = RULES[rule](found.value, published, found.low)
+    holds, direction = RULES[rule](found, published)
     return HOLDS if holds else DIRECTION if direction else FAILS
 
 
@@ -151,35 +186,32 @@ def data_of(kinds: Collection[str]) -> str:
 def score(results: Results, task: str, model: str, level: str = PER_PERTURBATION) -> Finding:
     """Return a model's mean Spearman correlation over splits."""
     means = _means(results, task, [model], level)
-    return _found(results, task, means[model].mean(), means)
+    return _found(results, task, means, models=[model])
 
 
 def gain(results: Results, task: str, model: str, other: str) -> Finding:
     """Return a model's relative gain over another, on the splits that both ran on."""
     means = _means(results, task, [model, other])
-    return _found(results, task, _relative(means[model], means[other]), means)
+    return _found(results, task, *_relative(means[model], means[other]))
 
 
 def share(results: Results, task: str, model: str, other: str) -> Finding:
     """Return one model's score over all pairs as a share of another's."""
     means = _means(results, task, [model, other], "overall")
-    return _found(results, task, means[model].mean() / means[other].mean(), means)
+    return _found(results, task, means[model] / means[other].mean())
 
 
 def difference(results: Results, task: str, model: str, other: str) -> Finding:
-    """Return one model's score less another's; of LEAP with the lower end of the paired difference's interval."""
+    """Return one model's score less another's."""
     means = _means(results, task, [model, other])
-    lows = _comparisons(results, task, [other])["low"] if model == "LEAP" else pd.Series(dtype=float)
-    return replace(_found(results, task, (means[model] - means[other]).mean(), means), low=lows.min())
+    return _found(results, task, means[model] - means[other], REPRESENTATION_SPREAD, [model, other])
 
 
 def margin(results: Results, task: str, level: str = PER_PERTURBATION) -> Finding:
     """Return how far LEAP is above the best of the paper's other models; low is the lowest of all comparisons."""
     others = rivals(task)
     means = _means(results, task, ["LEAP", *others], level)
-    found = _found(results, task, (means["LEAP"].mean() - means[others].mean()).min(), means)
-    return replace(found, low=_comparisons(results, task, others)["low"].min(skipna=False)
-                   if level == PER_PERTURBATION else np.nan)  # fmt: skip
+    return _found(results, task, means[others].rsub(means["LEAP"], axis=0), REPRESENTATION_SPREAD)
 
 
 def rivals(task: str) -> list[str]:
@@ -189,17 +221,37 @@ def rivals(task: str) -> list[str]:
             for name in (model.name, *([model.name + FEW_SHOT] if model.few_shot else []))]  # fmt: skip
 
 
+def n_splits(results: Results, task: str) -> Finding:
+    """Return the number of splits (tissues) of a task."""
+    found = score(results, task, "LEAP")
+    return replace(found, value=float(found.n.split()[0]))
+
+
 def splits_won(results: Results, task: str) -> Finding:
     """Return the share of splits (tissues) in which LEAP is above all other models."""
+    won = _won(results, task)
+    return _found(results, task, won.astype(float))
+
+
+def splits_lost(results: Results, task: str, *expected: str) -> Finding:
+    """Return how far the splits that LEAP does not win are those expected: common ones by those of either."""
+    won = _won(results, task)
+    ours = set(won.index[~won])
+    found = _found(results, task, won.astype(float))
+    return replace(found, value=len(ours & set(expected)) / len(ours | set(expected)))
+
+
+def _won(results: Results, task: str) -> pd.Series:
+    """Tell in which splits LEAP is above all other models."""
     others = rivals(task)
     means = _means(results, task, ["LEAP", *others])
-    return _found(results, task, (means["LEAP"] > means[others].max(axis=1)).mean(), means)
+    return means["LEAP"] > means[others].max(axis=1) + REPRESENTATION_SPREAD
 
 
 def tasks_won(results: Results, tasks: str) -> Finding:
     """Return the share of tasks on which LEAP is above all other models."""
     found = [margin(results, task) for task in tasks.split()]
-    won = np.mean([each.value > 0 for each in found])
+    won = np.mean([each.value > each.spread for each in found])
     return Finding(float(won), data_of([each.data for each in found]), f"{len(found)} tasks")
 
 
@@ -207,26 +259,35 @@ def gap_of_gains(results: Results, tasks: str, others: str) -> Finding:
     """Return LEAP's smallest gain over PP-LGBM on some tasks less its largest on others."""
     ours, theirs = ([gain(results, task, "LEAP", "PP-LGBM") for task in part.split()] for part in (tasks, others))
     value = min(each.value for each in ours) - max(each.value for each in theirs)
-    return Finding(value, data_of([each.data for each in [*ours, *theirs]]), f"{len(ours) + len(theirs)} tasks")
+    low = min(each.low for each in ours) - max(each.high for each in theirs)  # wider than need be
+    spread = max(each.spread for each in [*ours, *theirs])
+    data = data_of([each.data for each in [*ours, *theirs]])
+    return Finding(value, data, f"{len(ours) + len(theirs)} tasks", low, spread=spread)
 
 
 def largest_p(results: Results, tasks: str) -> Finding:
-    """Return the largest p-value (Holm) of LEAP against the other models of some tasks; 1 where LEAP is behind."""
+    """Return the largest p-value of LEAP against the other models of some tasks; 1 where it is not ahead of one.
+
+    Of the tests over perturbations (Holm) and over splits.
+    """
+    parts = []
     for task in tasks.split():
-        _check(task, rivals(task), _rows(results.comparisons, task)["model"])
-    table = pd.concat([_comparisons(results, task, rivals(task)) for task in tasks.split()])
-    p = table["p_holm"].where(table["difference"] > 0, 1.0)
-    return Finding(float(p.max()), data_of(table["data"]), f"{len(table)} comparisons")
+        compared = _rows(results.comparisons, task)
+        _check(task, rivals(task), compared["model"])
+        parts.append(compared[compared["model"].isin(rivals(task))])
+    table = pd.concat(parts)
+    p = table[["p_holm", "p_splits"]].max(axis=1, skipna=False).where(table["difference"] > REPRESENTATION_SPREAD, 1.0)
+    return Finding(float(p.max(skipna=False)), data_of(table["data"]), f"{len(table)} comparisons")
 
 
 def above_members(results: Results, task: str) -> Finding:
     """Return how far LEAP is above the best of its members."""
-    scores = results.scores[results.scores["task"] == task]
-    values = split_values(scores, PER_PERTURBATION, "spearman")
+    values = split_values(results.scores[results.scores["task"] == task], PER_PERTURBATION, "spearman")
     _check(task, ["LEAP", "PS-LASSO"], values["model"])
-    means = values.groupby(["model", "member"])["value"].mean()
-    found = _found(results, task, means["LEAP"].item() - means["PS-LASSO"].max(), values)
-    return replace(found, n=f"{len(means['PS-LASSO'])} representations, {found.n}")
+    wide = values.pivot(index="split", columns=["model", "member"], values="value")
+    apart = wide["PS-LASSO"].rsub(wide["LEAP"].squeeze(axis=1), axis=0).dropna()
+    found = _found(results, task, apart, REPRESENTATION_SPREAD)
+    return replace(found, n=f"{apart.shape[1]} representations, {found.n}")
 
 
 def step_gain(results: Results, task: str, group: str, pair: str) -> Finding:
@@ -235,6 +296,26 @@ def step_gain(results: Results, task: str, group: str, pair: str) -> Finding:
     In place of a variant that sources at hand make equal to one before it, and that was not run for that, the last one
     that was run stands.
     """
+    gains, spread, earlier = _step(results, task, group, pair)
+    found = _found(results, task, gains, spread, part="ablations")
+    before = int(pair.split("-")[1])
+    return found if earlier == before else replace(found, n=f"{found.n}, {earlier} in place of {before}")
+
+
+def step_gap(results: Results, task: str, group: str, pairs: str) -> Finding:
+    """Return the gain of the first pair of variants less the largest of the others that were run: "9-8 8-7"."""
+    first, *others = pairs.split()
+    gains, spread, _ = _step(results, task, group, first)
+    rows = _ablation(results, task, group)
+    ran = set(rows.loc[rows["note"] == "", "number"])
+    apart = {pair: gains - _step(results, task, group, pair)[0] for pair in others if int(pair.split("-")[0]) in ran}
+    if not apart:
+        raise UntestedError(f"ablation of task {task} ({group}): nothing to compare with was run")
+    return _found(results, task, pd.DataFrame(apart).dropna(), spread, part="ablations")
+
+
+def _step(results: Results, task: str, group: str, pair: str) -> tuple[pd.Series, float, int]:
+    """Return the relative gains of a pair of variants by split, their spread, and what stands for the second."""
     after, before = map(int, pair.split("-"))
     rows = _ablation(results, task, group)
     ran = rows[rows["note"] == ""]
@@ -243,20 +324,7 @@ def step_gain(results: Results, task: str, group: str, pair: str) -> Finding:
     if after not in set(ran["number"]) or not earlier or pending & set(range(earlier, before + 1)):
         raise UntestedError(f"ablation of task {task} ({group}): {before} or {after} was not run")
     means = ran.pivot(index="split", columns="number", values="value")[[after, earlier]].dropna()
-    found = _found(results, task, _relative(means[after], means[earlier]), means.assign(split=means.index), ran["data"])
-    return found if earlier == before else replace(found, n=f"{found.n}, {earlier} in place of {before}")
-
-
-def step_gap(results: Results, task: str, group: str, pairs: str) -> Finding:
-    """Return the gain of the first pair of variants less the largest of the others that were run: "9-8 8-7"."""
-    first, *others = pairs.split()
-    found = step_gain(results, task, group, first)
-    rows = _ablation(results, task, group)
-    ran = set(rows.loc[rows["note"] == "", "number"])
-    gains = [step_gain(results, task, group, pair).value for pair in others if int(pair.split("-")[0]) in ran]
-    if not gains:
-        raise UntestedError(f"ablation of task {task} ({group}): nothing to compare with was run")
-    return Finding(found.value - max(gains), found.data, found.n)
+    return *_relative(means[after], means[earlier]), earlier
 
 
 def by_drug(results: Results, task: str, drug: str) -> Finding:
@@ -268,14 +336,24 @@ def by_drug(results: Results, task: str, drug: str) -> Finding:
 
 
 def count(results: Results, task: str, column: str) -> Finding:
-    """Return how many samples or perturbations a task's selection rules leave, before a profile draws among them."""
+    """Return how many samples, perturbations or pairs a task's selection rules leave, before a profile draws."""
     flow = _flow(results, task)
     data = flow["data"].iloc[0]
     absent = [study for study in TASKS[task].studies if data == "real" and study not in set(flow["branch"])]
-    flow = flow[~flow["step"].str.startswith("profile ")]
     flow = flow if (flow["branch"] != "all").all() else flow[flow["branch"] == "all"]
     note = f"without {' and '.join(absent)}" if absent else ""
     return Finding(float(flow[column].iloc[-1]), data, flow["step"].iloc[-1], note=note)
+
+
+def study(results: Results, task: str, name: str, column: str) -> Finding:
+    """Return how many samples, perturbations or pairs of one study its own rules leave (supplementary table 1)."""
+    flow = _flow(results, task)
+    flow = flow[flow["branch"] == name]
+    own = flow["step"] == "median of repeats"
+    flow = flow[own] if name in TASKS[task].studies and own.any() else flow  # what follows are the held-out study's
+    if flow.empty:
+        raise UntestedError(f"without {name}")
+    return Finding(float(flow[column].iloc[-1]), flow["data"].iloc[-1], flow["step"].iloc[-1])
 
 
 def lost(results: Results, task: str, step: str) -> Finding:
@@ -285,6 +363,20 @@ def lost(results: Results, task: str, step: str) -> Finding:
     if removed.empty:
         raise UntestedError(f"task {task} has no rule {step!r}")
     return Finding(float(removed.iloc[0]), flow["data"].iloc[0], step)
+
+
+def pooled(results: Results, tasks: str, what: str) -> Finding:
+    """Return the genes, lines or xenografts that the DAMAEs of the pools of some tasks see together."""
+    folders = [folder_of(results.profile, TASKS[task]) for task in tasks.split()]
+    for folder in folders:
+        if not (folder / "samples.parquet").exists():
+            raise UntestedError(f"no DAMAEs of {folder.name}")
+    samples = pd.concat([load_frame(folder / "samples.parquet") for folder in folders])
+    genes = {gene for folder in folders for gene in load_frame(folder / "scaler.parquet").index}
+    tumours = samples["domain"] == PDX
+    counts = {"genes": len(genes), "lines": samples.index[~tumours].nunique(), "xenografts": int(tumours.sum())}
+    data = data_of([_flow(results, task)["data"].iloc[0] for task in tasks.split()])
+    return Finding(float(counts[what]), data, ", ".join(folder.name for folder in folders))
 
 
 def hours(results: Results, task: str, model: str) -> Finding:
@@ -316,20 +408,21 @@ def times_as_fast(results: Results, task: str, other: str) -> Finding:
 
 MEASURES: dict[str, Callable[..., Finding]] = {
     measure.__name__: measure
-    for measure in (score, gain, share, difference, margin, splits_won, tasks_won, gap_of_gains, largest_p,
-                    above_members, step_gain, step_gap, by_drug, count, lost, hours, pretraining_hours, times_as_fast)
+    for measure in (score, gain, share, difference, margin, n_splits, splits_won, splits_lost, tasks_won, gap_of_gains,
+                    largest_p, above_members, step_gain, step_gap, by_drug, count, study, lost, pooled, hours,
+                    pretraining_hours, times_as_fast)
 }  # fmt: skip
 
 
 def _means(results: Results, task: str, models: Sequence[str], level: str = PER_PERTURBATION) -> pd.DataFrame:
-    """Return Spearman's correlations of some models, splits x models, where all of them ran; split and data beside."""
+    """Return Spearman's correlations of some models, splits x models, where all of them ran."""
     rows = models_only(split_values(_rows(results.all_scores, task), level, "spearman"))
     _check(task, models, rows["model"])
     rows = rows[rows["model"].isin(models)]
     table = rows.pivot(index="split", columns="model", values="value")[list(models)].dropna()
     if table.empty:
         raise UntestedError(f"task {task} has no split with results of {' and '.join(models)}")
-    return table.assign(split=table.index, data=data_of(rows["data"]))
+    return table
 
 
 def _check(task: str, models: Sequence[str], present: pd.Series) -> None:
@@ -338,12 +431,6 @@ def _check(task: str, models: Sequence[str], present: pd.Series) -> None:
     if absent:
         lacking = f" of {', '.join(absent)}" if len(present) else ""
         raise UntestedError(f"task {task} has no results{lacking}")
-
-
-def _comparisons(results: Results, task: str, models: Sequence[str]) -> pd.DataFrame:
-    """Return how LEAP compares with some models on a task."""
-    rows = _rows(results.comparisons, task)
-    return rows[rows["model"].isin(models)]
 
 
 def _task(name: str) -> Task:
@@ -355,6 +442,8 @@ def _rows(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the rows of a claim's task; with "external" those of the first external study that there is."""
     task = _task(name)
     rows = frame[frame["task"] == task.id]
+    if "study" not in rows:
+        return rows
     studies = [study for study in task.external if study in set(rows["study"])] if name != task.id else [""]
     return rows[rows["study"].isin(studies[:1])]
 
@@ -372,10 +461,11 @@ def _ablation(results: Results, task: str, group: str) -> pd.DataFrame:
 
 
 def _flow(results: Results, task: str) -> pd.DataFrame:
+    """Return the counts of a task's rules, before a profile draws among what they leave."""
     flow = results.flows[results.flows["task"] == task]
     if flow.empty:
         raise UntestedError(f"task {task} has no cohort")
-    return flow
+    return flow[~flow["step"].str.startswith("profile ")]
 
 
 def _data(results: Results, task: str) -> str:
@@ -385,19 +475,26 @@ def _data(results: Results, task: str) -> str:
     return data_of(data)
 
 
-def _relative(scores: pd.Series, reference: pd.Series) -> float:
-    """Return the relative gain of one mean over another."""
-    if reference.mean() <= 0:
+def _relative(scores: pd.Series, reference: pd.Series) -> tuple[pd.Series, float]:
+    """Return by split what scores gain, relative to a reference's mean, and the spread in the same unit."""
+    level = reference.mean()
+    if level <= 0:
         raise UntestedError("there is no relative gain over a score that is not above 0")
-    return scores.mean() / reference.mean() - 1
+    return (scores - reference) / level, REPRESENTATION_SPREAD / level
 
 
-def _found(results: Results, task: str, value: float, rows: pd.DataFrame, data: Collection[str] = ()) -> Finding:
-    """Return a finding that rests on the splits and data of some rows; how many perturbations, and of which study."""
-    scores, known = _rows(results.all_scores, task), _task(task).external
-    n = scores.loc[scores["perturbation"] != "", "perturbation"].nunique()
-    study = next((name for name in scores["study"] if name), "")
-    other = REPRODUCIBILITY in rows and study != known[0]
-    return Finding(float(value), data_of(rows["data"] if len(data) == 0 else data),
-                   f"{rows['split'].nunique()} splits, {n} perturbations{f' of {study}' if study else ''}",
-                   note=f"another study than {known[0]}" if other else "")  # fmt: skip
+def _found(results: Results, task: str, values: pd.Series | pd.DataFrame, spread: float = 0.0,
+           models: Sequence[str] = (), part: str = "all_scores") -> Finding:  # fmt: skip
+    """Return the mean over splits with its interval; of several columns the least of each.
+
+    `n` says how many splits and perturbations that rests on and, where one is held out, of which study.
+    """
+    apart = pd.DataFrame(values)
+    ends = np.array([interval(apart[name].to_numpy(), ratio_of(task)) for name in apart])
+    rows, known = _rows(getattr(results, part), task), _task(task).external
+    n = rows.loc[rows["perturbation"] != "", "perturbation"].nunique()
+    held_out = next((name for name in rows.get("study", ()) if name), "")
+    other = REPRODUCIBILITY in models and held_out != known[0]
+    return Finding(float(apart.mean().min()), data_of(rows["data"]),
+                   f"{len(apart)} splits, {n} perturbations{f' of {held_out}' if held_out else ''}", *ends.min(axis=0), spread,
+                   f"another study than {known[0]}" if other else "")  # fmt: skip

@@ -12,7 +12,7 @@ Holm (1979), A simple sequentially rejective multiple test procedure, Scand. J. 
 Nadeau and Bengio (2003), Inference for the generalization error, Machine Learning 52(3).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ The SD over disjoint sets of seeds. No sentence, order or verdict rests on a dif
 difference may turn with the seeds, or with the processor.
 """
 LEVEL = 0.95  # of intervals
+BETTER, WORSE, APART = "better", "worse", "not told apart"
 WON = ["perturbations_won", "n_perturbations", "splits_won", "n_splits"]
 COLUMNS = ["task", "study", "model", "difference", "low", "high", "p", "p_holm", "p_splits", *WON, "data"]
 GAINS = ["task", "candidate", "mean", "gain", "difference", "low", "high", "p", "p_splits", *WON, "seconds", "data"]
@@ -131,6 +132,17 @@ def _difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     if difference.isna().all(axis=None):
         raise InputError("scores to compare: no perturbation has a score of both methods in any split")
     return difference
+
+
+def told(row: Mapping[str, Any]) -> str:
+    """Return what a difference with its interval tells: "better", "worse" or "not told apart".
+
+    The interval excludes 0 and the difference is larger than `REPRESENTATION_SPREAD`; without an interval nothing is
+    told.
+    """
+    if abs(row["difference"]) <= REPRESENTATION_SPREAD:
+        return APART
+    return BETTER if row["low"] > 0 else WORSE if row["high"] < 0 else APART
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -144,7 +144,7 @@ def _columns(table: pd.DataFrame, digits: int) -> pd.DataFrame:
             pairs = table[[column, f"n_{column.removesuffix('_won')}"]].to_numpy(dtype=float)
             texts = ["" if np.isnan(won) or not of else f"{won:.0f} of {of:.0f}" for won, of in pairs]
             values = pd.Series(texts, table.index)
-        elif column in ("gain", "goal", "inner_gain"):
+        elif column in ("gain", "inner_gain"):
             values = values.map(percent)
         elif column == "p" or column.startswith("p_"):
             values = values.map(p_value)
@@ -155,9 +155,8 @@ def _columns(table: pd.DataFrame, digits: int) -> pd.DataFrame:
             values = values.map(partial(number, digits=2 if column == "core_seconds" else digits, sign=sign))
         cells[word] = values.fillna("")
     if "candidate" in table and "difference" in table:
-        compared = ["difference", "95% interval", "gain", "goal", "p", "perturbations won", "splits won"]
+        compared = ["difference", "95% interval", "gain", "p", "p over splits", "perturbations won", "splits won"]
         cells.loc[table["candidate"] == "LEAP", compared] = ""  # with itself
-        cells.loc[table["candidate"] == "PS-LASSO", "goal"] = ""  # none that was to be better
     return cells.assign(data=table["data"]) if "data" in table else cells
 
 

@@ -29,8 +29,6 @@ from leaplib.tasks import HARMONISE, POCKET, POCKET_STUDIES, TASKS, Task
 PAPER = ["published_mean", "published_sd"]
 SCORES = ["task", "model", "level", "metric", "mean", "sd", "n_splits", "data", *PAPER]
 COUNTS = ("samples", "perturbations", "pairs")
-GOALS = {"2a": 0.05, "3b": 0.15, "4a": 0.15, "4b": 0.15}
-"""How much better than LEAP a successor should be, relative to it."""
 STUDIES = {
     "DepMap 23Q4": ("cell line", "gene dependency", 1019, 1539, 1_568_222),
     "DepMap 22Q4": ("cell line", "gene dependency", 893, 1223, 1_092_139),
@@ -206,7 +204,7 @@ def _drawn(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def gains_table(scores: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
-    """Return the gains of candidates with what they cost and what was aimed at.
+    """Return the gains of candidates with what they cost.
 
     Parameters
     ----------
@@ -217,12 +215,11 @@ def gains_table(scores: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         As `leaplib.results.comparisons.gains`, with core_seconds (a split, fits of LEAP's members included, what makes
-        the features not; NaN where the log does not know) in place of seconds, and goal (relative; NaN: none).
+        the features not; NaN where the log does not know) in place of seconds.
     """
     table = gains(scores)
     seconds = [_core_seconds(row["candidate"], row["task"], row["seconds"], times) for row in table.to_dict("records")]
-    table = table.assign(seconds=seconds).rename(columns={"seconds": "core_seconds"})
-    return table.assign(goal=table["task"].map(GOALS).astype(float))
+    return table.assign(seconds=seconds).rename(columns={"seconds": "core_seconds"})
 
 
 def _core_seconds(name: str, task: str, seconds: float, times: pd.DataFrame) -> float:

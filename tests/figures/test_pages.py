@@ -225,12 +225,12 @@ def test_number_of_representations():
 
 
 def make_gains(tasks=("1a", "2a")):
-    """Gains of three candidates, on task 2a of four and with a goal; the second task is simulated."""
+    """Gains of three candidates, on task 2a of four; the second task is simulated."""
     gaps = {"LEAP+": 0.03, "LEAP": 0.0, "PS-LASSO": -0.02, "ridge on codes": -0.03}
-    rows = [(task, name, 0.4 + gap, gap, gap - 0.01, gap + 0.02, 30, 3, 0.05 if task == "2a" else np.nan, data)
+    rows = [(task, name, 0.4 + gap, gap, gap - 0.01, gap + 0.02, 30, 3, data)
             for task, data in zip(tasks, ("real", "simulated"), strict=False)
             for name, gap in gaps.items() if task == "2a" or name != "ridge on codes"]  # fmt: skip
-    columns = ["task", "candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "goal", "data"]
+    columns = ["task", "candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "data"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -244,8 +244,6 @@ def test_beyond_leap_draws_its_frame():
         rows = frame[(frame["task"] == task) & (frame["candidate"] != "LEAP")]
         for place, row in enumerate(rows.itertuples()):
             assert points(ax, row.candidate).tolist() == [[row.difference, place]]
-    goals = [[line.get_xdata()[0] for line in ax.lines if line.get_label() == "goal"] for ax in fig.axes]
-    assert goals == [[pytest.approx(0.05 * 0.4)], []]
     assert written(fig) == ["A", "simulated data", "B"]
     assert drawn.groupby("panel")["task"].unique().map(list).to_dict() == {"A": ["2a"], "B": ["1a"]}
     expected = frame[frame["candidate"] != "LEAP"].sort_values("task", ascending=False, kind="stable")
@@ -264,8 +262,8 @@ def test_beyond_leap_of_one_task_of_nothing_and_of_gaps():
     gap = make_gains(["1a"])
     gap.loc[0, ["difference", "low", "high"]] = np.nan
     assert written(pages.beyond_leap(gap)[0]) == ["no data"]
-    with pytest.raises(InputError, match="'goal'"):
-        pages.beyond_leap(gap.drop(columns="goal"))
+    with pytest.raises(InputError, match="'low'"):
+        pages.beyond_leap(gap.drop(columns="low"))
 
 
 def test_a_saved_figure_is_the_same_twice_and_its_csv_is_what_is_drawn(scores, published, tmp_path, monkeypatch):

@@ -110,18 +110,18 @@ def test_long_names_need_higher_rows():
     assert rows.height(pd.Series(["PCA", "long name " * 9])) >= 4 * rows.height(pd.Series(["PCA"]))
 
 
-def test_gains_are_dots_with_intervals_beside_zero_and_the_goal(ax, gains):
-    assert rows.gains(ax, gains, goal=0.025, title="t", xlabel="x") is ax
+def test_gains_are_dots_with_intervals_beside_zero(ax, gains):
+    assert rows.gains(ax, gains, title="t", xlabel="x") is ax
     for row, (name, difference, low, high) in enumerate(gains.itertuples(index=False)):
         np.testing.assert_allclose(drawn(ax, name).get_offsets(), [[difference, row]])
         np.testing.assert_allclose(drawn(ax, f"interval {name}").get_segments(), [[[low, row], [high, row]]])
         assert style.to_hex(drawn(ax, name).get_facecolor()[0]) == style.COLOURS[name].lower()
-    assert {line.get_label(): line.get_xdata()[0] for line in ax.lines} == {"LEAP": 0, "goal": 0.025}
+    assert {line.get_label(): line.get_xdata()[0] for line in ax.lines} == {"LEAP": 0}
     assert names(ax) == list(gains["candidate"])
-    assert ax.get_xlabel() == "x\n(dots: mean; lines: 95% interval; dashed: the goal)"
+    assert ax.get_xlabel() == "x\n(dots: mean; lines: 95% interval)"
     ax.clear()
     rows.gains(ax, gains.head(1))
-    assert [line.get_label() for line in ax.lines] == ["LEAP"] and "goal" not in ax.get_xlabel()
+    assert [line.get_label() for line in ax.lines] == ["LEAP"]
 
 
 def test_gains_without_a_difference_or_an_interval(ax, gains):
