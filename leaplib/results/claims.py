@@ -494,7 +494,6 @@ def _found(results: Results, task: str, values: pd.Series | pd.DataFrame, spread
     rows, known = _rows(getattr(results, part), task), _task(task).external
     n = rows.loc[rows["perturbation"] != "", "perturbation"].nunique()
     held_out = next((name for name in rows.get("study", ()) if name), "")
-    other = REPRODUCIBILITY in models and held_out != known[0]
-    return Finding(float(apart.mean().min()), data_of(rows["data"]),
-                   f"{len(apart)} splits, {n} perturbations{f' of {held_out}' if held_out else ''}", *ends.min(axis=0), spread,
-                   f"another study than {known[0]}" if other else "")  # fmt: skip
+    about = f"{len(apart)} splits, {n} perturbations{f' of {held_out}' if held_out else ''}"
+    note = f"another study than {known[0]}" if REPRODUCIBILITY in models and held_out != known[0] else ""
+    return Finding(float(apart.mean().min()), data_of(rows["data"]), about, *ends.min(axis=0), spread, note)
