@@ -285,7 +285,7 @@ def above_members(results: Results, task: str) -> Finding:
     values = split_values(results.scores[results.scores["task"] == task], PER_PERTURBATION, "spearman")
     _check(task, ["LEAP", "PS-LASSO"], values["model"])
     wide = values.pivot(index="split", columns=["model", "member"], values="value")
-    apart = wide["PS-LASSO"].rsub(wide["LEAP"].squeeze(axis=1), axis=0).dropna()
+    apart = wide["PS-LASSO"].rsub(pd.DataFrame(wide["LEAP"]).mean(axis=1), axis=0).dropna()
     found = _found(results, task, apart, REPRESENTATION_SPREAD)
     return replace(found, n=f"{apart.shape[1]} representations, {found.n}")
 
@@ -496,4 +496,5 @@ def _found(results: Results, task: str, values: pd.Series | pd.DataFrame, spread
     held_out = next((name for name in rows.get("study", ()) if name), "")
     about = f"{len(apart)} splits, {n} perturbations{f' of {held_out}' if held_out else ''}"
     note = f"another study than {known[0]}" if REPRODUCIBILITY in models and held_out != known[0] else ""
-    return Finding(float(apart.mean().min()), data_of(rows["data"]), about, *ends.min(axis=0), spread, note)
+    low, high = ends.min(axis=0)
+    return Finding(float(apart.mean().min()), data_of(rows["data"]), about, low, high, spread, note)

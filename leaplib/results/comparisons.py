@@ -134,7 +134,7 @@ def _difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     return difference
 
 
-def told(row: Mapping[str, Any]) -> str:
+def told(row: Mapping[Any, Any]) -> str:
     """Return what a difference with its interval tells: "better", "worse" or "not told apart".
 
     The interval excludes 0 and the difference is larger than `REPRESENTATION_SPREAD`; without an interval nothing is

@@ -72,14 +72,14 @@ def _tasks(results: Results, tasks: str) -> str:
     for task in tasks.split():
         part = results.scores[results.scores["task"] == task]
         means = by_split(part).mean() if len(part) else pd.Series(dtype=float)
-        compared = results.comparisons.query("task == @task and study == ''").set_index("model")
-        others = means.reindex([name for name in rivals(task) if name in compared.index]).dropna()
+        compared = results.comparisons.query("task == @task and study == ''").set_index("model").to_dict("index")
+        others = means.reindex([name for name in rivals(task) if name in compared]).dropna()
         row = {"task": task, "LEAP": _score(means.get(REFERENCE))}
         if len(others):
             best = str(others.idxmax())
-            found[task] = told(compared.loc[best])
+            found[task] = told(compared[best])
             row |= {"best other model of the paper": f"{best} {others[best]:.3f}",
-                    "LEAP less it": with_interval(compared.loc[best], 3)}  # fmt: skip
+                    "LEAP less it": with_interval(compared[best], 3)}  # fmt: skip
         rows.append(row | {name: _score(means.get(name)) for name in ("PS-RIDGE", "LEAP+", "Tissue mean", SHUFFLED)}
                     | {"splits": part.loc[part["model"] == REFERENCE, "split"].nunique(),
                        "data": next(iter(part["data"]), "")})  # fmt: skip
@@ -97,10 +97,10 @@ def _versus(names: Sequence[str]) -> Callable[[Results, str], str]:
         table = table[table["task"].isin(tasks.split())] if tasks else table
         rows = []
         for task, part in table.groupby("task", sort=False):
-            part = part.set_index("candidate")
-            row = {"task": task, "LEAP": _score(part["mean"].get(REFERENCE))}
-            for name in [name for name in names if name in part.index]:
-                row |= {name: _score(part["mean"][name]), f"{name} less LEAP": with_interval(part.loc[name], 3)}
+            found = part.set_index("candidate").to_dict("index")
+            row = {"task": task, "LEAP": _score(found[REFERENCE]["mean"])}
+            for name in [name for name in names if name in found]:
+                row |= {name: _score(found[name]["mean"]), f"{name} less LEAP": with_interval(found[name], 3)}
             rows.append(row | {"data": part["data"].iloc[0]})
         told_apart = table[table["difference"].notna()]
         texts = [_sentence(name, {row["task"]: told(row) for row in told_apart.to_dict("records")
@@ -129,7 +129,7 @@ def _ablations(results: Results, task: str, groups: list[str]) -> str:
     rows = table.query("level == 'per_perturbation' and metric == 'spearman'")
     tested, reference = rows[rows["compared_with"].notna()], REFERENCES.get(groups[0])
     names = "step " + rows["step"].astype(str) + ", " + rows["name"] if "step" in rows else rows["name"]
-    left_out = "; ".join(f"{names[place]}, {note}" for place, note in rows.loc[rows["note"] != "", "note"].items())
+    left_out = "; ".join((names + ", " + rows["note"])[rows["note"] != ""])
     about = f"**Task {task}{f', {groups[0]}' if reference else ''}** ({data_words(rows['data'].iloc[0])}, " \
             f"{rows['n_splits'].max():.0f} splits)"  # fmt: skip
     than = f'"{reference}"' if reference else "the one before"
@@ -178,7 +178,7 @@ def _choice(results: Results, name: str) -> str:
     if rank > 1:
         close = "not told from it" if inner[first] - inner[name] <= REPRESENTATION_SPREAD else "behind it"
         text += f" {name} is number {rank}, {close}: {percent(gain[name])}."
-    for test in rows.filter(like="test_"):
+    for test in map(str, rows.filter(like="test_")):
         share = percent(rows[test][name] / rows[test][REFERENCE] - 1) or "failed"
         text += f" On the test samples of task {test[5:]}, which the choice did not see, {name}: {share}."
     return text
@@ -191,8 +191,9 @@ def _domains(results: Results, task: str) -> str:
     """Say how much it matters how cell lines and xenografts are brought together."""
     table = domain_shift(results.harmonised)
     leap = table[table["model"] == REFERENCE].set_index("harmonise")["mean"]
-    return (f"{_markdown([leap.map(_score).to_dict()])}\n\nLEAP on task 5a by the way to join domains: the largest "
-            f"difference is {leap.max() - leap.min():.3f}, and one split has no interval.")  # fmt: skip
+    row = {str(how): _score(mean) for how, mean in leap.items()}
+    return (f"{_markdown([row])}\n\nLEAP on task 5a by the way to join domains: the largest difference is "
+            f"{leap.max() - leap.min():.3f}, and one split has no interval.")  # fmt: skip
 
 
 def _external(results: Results, task: str) -> str:
