@@ -127,7 +127,7 @@ def _chosen(options: argparse.Namespace) -> "list[Job]":
 
 def run_command(options: argparse.Namespace) -> int:
     """Do jobs, then run notebooks or print the tasks' scores; say where results lie and what failed."""
-    from leaplib.runs.scheduling import Backend, run_jobs
+    from leaplib.runs.pool import Backend, run_jobs
 
     jobs = _chosen(options)
     if (options.backend == "dask") != bool(options.scheduler):

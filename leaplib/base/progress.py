@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from multiprocessing import parent_process
 from typing import TypeVar
@@ -27,61 +27,68 @@ def progress(items: Iterable[Item], label: str, total: int | None = None) -> Ite
 class Progress:
     """The progress of jobs, as a context manager.
 
-    In a terminal or JupyterLab a bar; where output goes to a file, a plain line every half minute and at the
-    end; nothing in notebooks that papermill runs (the runner sets LEAP_BATCH), whose output it would flood.
+    In a terminal or JupyterLab a bar, with the job under way; where output goes to a file, a plain line every half
+    minute and at the end; nothing in notebooks that papermill runs (the runner sets LEAP_BATCH), whose output it
+    would flood.
 
     Parameters
     ----------
-    costs : mapping of str to float
-        Estimated core-seconds of what there is to do, by the job's id: the time that is left follows from them.
     label : str
+    total, done : int
+        Jobs in all, and those that are done before it begins.
+    left : callable
+        Returns the seconds that are left.
     log : str
         Where the run log is, to be named in plain lines.
     """
 
-    def __init__(self, costs: Mapping[str, float], label: str, log: str = ""):
-        self.costs, self.label, self.log = costs, label, log
-        self.left, self.spent, self.count, self.failed = sum(costs.values()), 0.0, 0, 0
-        self.begin = self.last = time.monotonic()
-        self.silent = bool(os.environ.get("LEAP_BATCH"))
-        self.bar = tqdm(desc=label, total=len(costs), leave=False, disable=_quiet())
+    def __init__(self, label: str, total: int, done: int, left: Callable[[], float], log: str = ""):
+        self.label, self.total, self.left, self.log = label, total, left, log
+        self.count, self.failed, self.under_way = done, 0, dict[str, None]()
+        self.start = self.last = time.monotonic()
+        self.bar = tqdm(desc=label, total=total, initial=done, leave=False, disable=_quiet())
 
     def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *raised: object) -> None:
         self.bar.close()
-        if self.bar.disable and self.count:
+        if self.bar.disable:
             self._say()
 
-    def step(self, job: str, failed: bool = False, note: str = "") -> None:
-        """Count a job that has ended; `note` says what was last."""
+    def begin(self, job: str) -> None:
+        """Show a job that is under way."""
+        self.under_way[job] = None
+        self._show()
+
+    def end(self, job: str) -> None:
+        """Show it no longer."""
+        del self.under_way[job]
+
+    def step(self, failed: bool = False) -> None:
+        """Count a job that has ended."""
         self.count, self.failed = self.count + 1, self.failed + failed
-        self.spent += self.costs.get(job, 0)
-        self.bar.set_postfix_str(f"{note}, about {self.remaining()} left" + self._bad(), refresh=False)
         self.bar.update()
-        if self.bar.disable and time.monotonic() - self.last >= EVERY:
+        self._show()
+
+    def _show(self) -> None:
+        """Bring the bar up to date, or print a line when it is time for one."""
+        if not self.bar.disable and time.monotonic() - self.last >= 0.5:
+            self.last = time.monotonic()
+            self.bar.set_postfix_str(f"{next(iter(self.under_way), '')}{self._left()}")
+        elif self.bar.disable and time.monotonic() - self.last >= EVERY:
             self._say()
 
-    def remaining(self) -> str:
-        """Return about how long it will take from here, as h:mm:ss, from costs and the pace so far."""
-        elapsed = time.monotonic() - self.begin
-        pace = elapsed / self.spent if self.spent else 0.0
-        return str(timedelta(seconds=round(max(self.left - self.spent, 0) * pace)))
-
-    def _bad(self) -> str:
-        return f", {self.failed} failed" if self.failed else ""
+    def _left(self) -> str:
+        bad = f", {self.failed} failed" if self.failed else ""
+        return f"{bad}; about {timedelta(seconds=round(self.left()))} left" if self.count < self.total else bad
 
     def _say(self) -> None:
         """Print a plain line."""
         self.last = time.monotonic()
-        elapsed = timedelta(seconds=round(self.last - self.begin))
-        end = f"; about {self.remaining()} left" if self.count < len(self.costs) else ""
-        log = f" (log: {self.log})" if self.log else ""
-        if not self.silent:
-            print(
-                f"{self.label}: {self.count} of {len(self.costs)} jobs in {elapsed}{self._bad()}{end}{log}", flush=True
-            )
+        elapsed, log = timedelta(seconds=round(self.last - self.start)), f" (log: {self.log})" if self.log else ""
+        if not os.environ.get("LEAP_BATCH"):
+            print(f"{self.label}: {self.count} of {self.total} jobs in {elapsed}{self._left()}{log}", flush=True)
 
 
 def byte_bar(label: str, begin: int, total: int) -> tqdm:

@@ -252,8 +252,13 @@ def _provenance(path: Path, *identity: int) -> dict[str, Any] | None:
 
 def is_done(path: Path, configuration: Mapping[str, Any]) -> bool:
     """Tell whether a file holds, whole, the result of just this configuration."""
+    return has_key(path, key_of(configuration))
+
+
+def has_key(path: Path, key: str) -> bool:
+    """Tell whether a file holds, whole, the result of this key."""
     recorded = provenance(path)
-    return recorded is not None and recorded["key"] == key_of(configuration)
+    return recorded is not None and recorded["key"] == key
 
 
 def _table(content: bytes) -> pa.Table:

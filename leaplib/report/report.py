@@ -23,7 +23,7 @@ from leaplib.base.layout import Layout
 from leaplib.base.store import atomic_folder, sweep
 from leaplib.profiles import get_profile
 from leaplib.runs.notebooks import find_notebooks
-from leaplib.runs.run_log import model_times
+from leaplib.runs.records import model_times
 from leaplib.tasks import POCKET
 
 TEMPLATES = Path(__file__).with_name("templates")

@@ -21,7 +21,7 @@ from leaplib.runs.ablations import ablations_of, load_variants
 from leaplib.runs.candidates import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER, load_candidates
 from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
 from leaplib.runs.jobs import TASKS_OF, TRIED_ON
-from leaplib.runs.run_log import model_times
+from leaplib.runs.records import model_times
 from leaplib.tasks import HARMONISE, TASKS, get_task, harmonised
 
 

@@ -35,7 +35,7 @@ from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
 from leaplib.runs.ablations import NOT_YET, ablations_of
 from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
 from leaplib.runs.recipes import Recipe
-from leaplib.runs.run_log import read_log
+from leaplib.runs.records import read_log
 from leaplib.tasks import TASKS, get_task
 
 PAPER, REAL = "paper", "real"

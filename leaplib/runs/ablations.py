@@ -14,7 +14,7 @@ import pandas as pd
 from leaplib.base.errors import InputError
 from leaplib.cohorts.prepare import at_hand, data_kind, prepared
 from leaplib.profiles import Profile, get_profile
-from leaplib.runs import failures
+from leaplib.runs import records
 from leaplib.runs.engine import TaskRun, run_of
 from leaplib.runs.recipes import ALL, OWN, SCOPES, SECOND, THIRD, TRAINING, Recipe
 from leaplib.runs.scopes import names_of
@@ -241,7 +241,7 @@ def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[R
 def _has_failed(profile: str, task: str, variant: Recipe) -> bool:
     """Tell whether a failure of a variant is on record."""
     named = f" {variant.group} {variant.name}"
-    return any(failure.task == task and failure.job.endswith(named) for failure in failures.recorded(profile))
+    return any(failure.task == task and failure.job.endswith(named) for failure in records.recorded(profile))
 
 
 _NOTHING = pd.DataFrame([("per_perturbation", "", 0, "spearman", np.nan)], columns=SCORE_COLUMNS)

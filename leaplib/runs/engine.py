@@ -5,7 +5,7 @@ file is found again by the key of all that it depends on; what two recipes share
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from leaplib.base.code_version import code_version
-from leaplib.base.errors import InputError
+from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout, slug
 from leaplib.base.store import is_done, key_of, load_frame, save_frame
 from leaplib.cohorts.cohort import Cohort
@@ -29,13 +29,14 @@ from leaplib.models.table import BY_NAME
 from leaplib.profiles import Profile
 from leaplib.representation.damae import DAMAE
 from leaplib.representation.pretraining import Embedding, embedding_key, standardised_key
-from leaplib.runs import failures
 from leaplib.runs.features import Features, sees_codes
 from leaplib.runs.recipes import CODE, ESTIMATORS, SAMPLES, SHUFFLED, TRANSFORMED, Recipe, code_of
 from leaplib.runs.scopes import Origin, Source, encode, origins_of, sources_of, used
 from leaplib.runs.scoring import score_few_shot, score_split, without_prediction
 from leaplib.tasks import Task
 
+MOST_FAILED = 16
+"""Parts that may fail before a model, not some perturbations, is taken to have failed."""
 N_FEW_SHOT_SETS = 10
 """Test sets on which few-shot models are fine-tuned (paper, Methods, "Challenge II")."""
 
@@ -246,7 +247,7 @@ class TaskRun:
 
         if errors is None or not recipe.one_by_one:
             return made(perturbations)
-        return failures.contained(made, perturbations, errors)
+        return contained(made, perturbations, errors)
 
     def _fitted(self, fit: Recipe, split: Split, perturbations: pd.Index) -> dict[Recipe, pd.DataFrame]:
         """Fit a model and return its predictions, and those after it was fine-tuned."""
@@ -427,6 +428,44 @@ class TaskRun:
     @cached_property
     def _keys(self) -> dict[str, str]:
         return {}
+
+
+def contained(compute: Callable[[pd.Index], dict[Recipe, pd.DataFrame]], perturbations: pd.Index,
+              errors: Errors) -> dict[Recipe, pd.DataFrame]:  # fmt: skip
+    """Compute for all perturbations at once, and where that fails, find those that make it fail by halving.
+
+    Parameters
+    ----------
+    compute : callable
+        From perturbations to frames with a column each, by recipe.
+    perturbations : Index
+    errors : dict
+        Takes the error of each perturbation that failed; its columns are NaN.
+
+    Raises
+    ------
+    Exception
+        The first one, when all perturbations fail, or too many parts of them.
+    """
+    found, waiting, first, n_failed = [], [perturbations], None, 0
+    while waiting:
+        part = waiting.pop()
+        try:
+            found.append(compute(part))
+        except (StorageError, MemoryError):
+            raise
+        except Exception as error:  # whatever a model raises: it is recorded, and the others go on
+            first, n_failed = first or error, n_failed + 1
+            if n_failed > MOST_FAILED + len(perturbations).bit_length():
+                raise first from None
+            if len(part) == 1:
+                errors[str(part[0])] = error
+            else:
+                waiting += [part[: len(part) // 2], part[len(part) // 2 :]]
+    if not found:
+        raise first or ValueError("no perturbations")
+    return {name: pd.concat([part[name] for part in found], axis=1).reindex(columns=perturbations)
+            for name in found[0]}  # fmt: skip
 
 
 def smoothed(prediction: pd.DataFrame, labels: pd.DataFrame, n_directions: int = N_DIRECTIONS) -> pd.DataFrame:

@@ -12,9 +12,9 @@ from leaplib.runs.ablations import ablations_of, load_variants
 from leaplib.runs.candidates import CANDIDATES, load_candidates, no_scores
 from leaplib.runs.jobs import Unprepared, ablation_jobs, candidate_jobs, in_stages, task_jobs
 from leaplib.runs.outcomes import Outcome
+from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.recipes import Recipe
 from leaplib.runs.saved import load_scores
-from leaplib.runs.scheduling import Backend, run_jobs
 from leaplib.tasks import Task, get_task
 
 

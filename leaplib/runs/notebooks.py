@@ -20,7 +20,7 @@ from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout, home
 from leaplib.base.store import atomic_path, sweep
 from leaplib.profiles import Profile, get_profile
-from leaplib.runs import failures
+from leaplib.runs import records
 
 
 class OwnKernel(AsyncKernelManager):
@@ -163,7 +163,7 @@ def run_notebooks(profile: str, numbers: Sequence[str] | None = None,
             failed.append(_recorded(profile, path, error))
             print("failed", flush=True)
             continue
-        failures.forget(profile, _job(path))
+        records.forget(profile, _job(path))
         print(f"{seconds[path.name]:.0f} s", flush=True)
     return seconds, failed
 
@@ -174,8 +174,8 @@ def _job(path: Path) -> str:
 
 def _recorded(profile: str, path: Path, error: Exception) -> str:
     """Keep a notebook's failure with its traceback, and return it in one line."""
-    failure = failures.failure_of(_job(path), "", error.__cause__ or error)
-    failures.record(profile, failure)
+    failure = records.failure_of(_job(path), "", error.__cause__ or error)
+    records.keep(profile, failure)
     return str(error) if isinstance(error, NotebookError) else failure.line()
 
 

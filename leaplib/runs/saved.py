@@ -13,7 +13,7 @@ from leaplib.base.store import key_of, load_frame, provenance
 from leaplib.cohorts.prepare import data_kind, saved_about
 from leaplib.models.table import CONTROLS, MODELS, USUAL, with_few_shot
 from leaplib.profiles import PROFILES, Profile
-from leaplib.runs import failures
+from leaplib.runs import records
 from leaplib.runs.recipes import ESTIMATORS, LEAP, code_of
 from leaplib.runs.scoring import SCORE_COLUMNS, UNPREPARED
 from leaplib.tasks import TASKS
@@ -58,7 +58,7 @@ def gaps_of(profile: str, tasks: Sequence[str] | None = None) -> list[Part]:
     rows = [(level, "", 0, metric, np.nan) for level, metrics in levels.items() for metric in metrics]
     nothing = pd.DataFrame(rows, columns=SCORE_COLUMNS)
     found: list[Part] = []
-    for failure in failures.recorded(profile):
+    for failure in records.recorded(profile):
         if failure.perturbations or failure.task not in (tasks or TASKS):
             continue
         data = _saved(profile, failure.task, "data") or _data_of(profile, failure.task)
@@ -67,9 +67,9 @@ def gaps_of(profile: str, tasks: Sequence[str] | None = None) -> list[Part]:
     return found
 
 
-def _failed_models(failure: failures.Failure) -> Iterator[tuple[str, int]]:
+def _failed_models(failure: records.Failure) -> Iterator[tuple[str, int]]:
     """Yield the models, controls too, that have no scores for a failure, and their numbers."""
-    if failure.job == failures.preparing(failure.task):
+    if failure.job == records.preparing(failure.task):
         design = TASKS[failure.task.partition(" ")[0]].design
         for name in (*CONTROLS.values(), *(MODELS[key].name for key in USUAL if design in MODELS[key].designs)):
             yield from ((one, -1) for one in with_few_shot(name))

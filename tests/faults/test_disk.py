@@ -37,7 +37,7 @@ POINTS = [
     ("pathlib.Path.mkdir", 3, full_disk),
     ("pathlib.Path.write_bytes", 5, full_disk),
     ("pathlib.Path.write_text", 3, full_disk),
-    ("leaplib.runs.run_log.os.write", 3, full_disk),
+    ("leaplib.runs.records.os.write", 3, full_disk),
     ("os.replace", 20, refuse(errno.EDQUOT)),
     ("pathlib.Path.write_bytes", 12, refuse(errno.EIO)),
     ("os.replace", 3, read_only),
@@ -73,7 +73,7 @@ def test_a_log_line_that_was_cut_off_spoils_no_other(home, undisturbed):
     def half(handle, text):
         return whole(handle, text[: len(text) // 2])
 
-    ended = run(home, fault=lambda patch: patch.setattr("leaplib.runs.run_log.os.write", half))
+    ended = run(home, fault=lambda patch: patch.setattr("leaplib.runs.records.os.write", half))
     refused(ended, os.strerror(errno.ENOSPC))
     resumed(home, undisturbed)
 

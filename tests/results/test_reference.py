@@ -14,7 +14,7 @@ from leaplib.results.load import Results
 from leaplib.results.scores import split_values
 from leaplib.results.tables import summary
 from leaplib.runs.experiment import run_task
-from leaplib.runs.run_log import read_log
+from leaplib.runs.records import read_log
 from leaplib.tasks import get_task
 from tests.runs.test_experiment import TINY
 

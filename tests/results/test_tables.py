@@ -21,7 +21,7 @@ from leaplib.results.printing import cells_of, latex, latex_escape, mean_sd, sty
 from leaplib.results.published import published_scores
 from leaplib.results.scores import load_scores
 from leaplib.results.verdicts import verdict
-from leaplib.runs import failures
+from leaplib.runs import records
 from leaplib.runs.experiment import run_task
 from leaplib.runs.scoring import UNPREPARED
 from leaplib.tasks import get_task
@@ -371,12 +371,12 @@ def test_tables_show_gaps(model, n):
 
 
 def test_failures_are_gaps_in_what_is_loaded(home):
-    failures.record(
-        "smoke", failures.Failure("fit 2a holdout-1 PS-TCRP", "key", "E: e", "", {}, "2a", "holdout-1", "PS-TCRP")
+    records.keep(
+        "smoke", records.Failure("fit 2a holdout-1 PS-TCRP", "key", "E: e", "", {}, "2a", "holdout-1", "PS-TCRP")
     )
-    failures.record("smoke", failures.failure_of(failures.preparing("1a"), "", ValueError("no"), "1a"))
-    partly = failures.Failure("fit 2a holdout-1 LEAP", "key", "E: e", "", {"drug": "E"}, "2a", "holdout-1", "LEAP")
-    failures.record("smoke", partly)
+    records.keep("smoke", records.failure_of(records.preparing("1a"), "", ValueError("no"), "1a"))
+    partly = records.Failure("fit 2a holdout-1 LEAP", "key", "E: e", "", {"drug": "E"}, "2a", "holdout-1", "LEAP")
+    records.keep("smoke", partly)
     found = load_scores("smoke")
     assert found["value"].isna().all()
     assert set(found.loc[found["task"] == "2a", "model"]) == {"PS-TCRP", "PS-TCRP (10-shot)"}

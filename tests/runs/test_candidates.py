@@ -18,7 +18,7 @@ from leaplib.models.table import CONTROLS
 from leaplib.profiles import get_profile
 from leaplib.results.comparisons import gains
 from leaplib.results.verdicts import verdict
-from leaplib.runs import failures
+from leaplib.runs import records
 from leaplib.runs.candidates import CANDIDATES, COMPARED, DAMAE_STUDY, N_CHOSEN_ON, N_INNER
 from leaplib.runs.engine import TaskRun, smoothed, stack_weights
 from leaplib.runs.experiment import run_candidates
@@ -179,11 +179,11 @@ def test_candidates_wait_for_what_they_use(scores):
     jobs = candidate_jobs(TINY, TASK, n_splits=1, device="cpu")
     outer = {job.recipe.name: job for job in jobs if job.kind == "score"}
     assert outer["LEAP"].stage == 3 and outer["ridge on codes"].stage == 1
-    fits = {path.stem for path in outer["mean of LEAP and PS-RIDGE"].inputs() if "predictions" in path.parts}
+    fits = {path.stem for path in outer["mean of LEAP and PS-RIDGE"].inputs if "predictions" in path.parts}
     assert fits == {"leap", "ps-ridge"}
-    assert not outer["ridge on rank scores"].inputs()
-    assert {path.name for path in outer["LEAP+ on codes"].inputs()} == {"embedding_0.parquet", "embedding_1.parquet"}
-    assert len(outer["LEAP+ on codes of three widths"].inputs()) == 4
+    assert not outer["ridge on rank scores"].inputs
+    assert {path.name for path in outer["LEAP+ on codes"].inputs} == {"embedding_0.parquet", "embedding_1.parquet"}
+    assert len(outer["LEAP+ on codes of three widths"].inputs) == 4
     assert {name for name, job in outer.items() if job.gpu} == {
         "LEAP on rank scores", "LEAP, PS-RIDGE and LEAP+, stacked"}  # fmt: skip
 
@@ -205,12 +205,12 @@ def test_a_candidate_that_fails_leaves_a_gap_and_is_tried_again(tmp_path, monkey
     assert found.loc[lost, "value"].isna().all() and found.loc[~lost, "value"].notna().all()
     assert gains(found).set_index("candidate")["difference"].isna().to_dict() == {
         name: name == "ridge on codes" for name in FEW}  # fmt: skip
-    assert {failure.model for failure in failures.recorded(TINY.name)} == {"ridge on codes"}
+    assert {failure.model for failure in records.recorded(TINY.name)} == {"ridge on codes"}
     counted = []
     monkeypatch.setattr(TaskRun, "predict", lambda *a: counted.append(a[2].name) or predict(*a))
     mended = run_candidates(TINY, "2a", FEW, device="cpu")
     assert counted == ["ridge on codes"] * 2 and mended["value"].notna().all()
-    assert not failures.recorded(TINY.name)
+    assert not records.recorded(TINY.name)
 
 
 def test_a_task_that_cannot_be_prepared_is_a_gap(tmp_path, monkeypatch):

@@ -11,9 +11,9 @@ from leaplib.profiles import PROFILES, get_profile
 from leaplib.runs import plan
 from leaplib.runs.ablations import additions_of
 from leaplib.runs.jobs import Fit, ablation_jobs, in_stages, task_jobs
-from leaplib.runs.plan import calibrated, estimate, kind_of, work_of
-from leaplib.runs.run_log import read_log
-from leaplib.runs.scheduling import Backend, run_jobs
+from leaplib.runs.plan import calibrated, estimate
+from leaplib.runs.pool import Backend, run_jobs
+from leaplib.runs.records import read_log
 from leaplib.tasks import get_task
 
 TINY = replace(
@@ -39,7 +39,7 @@ def jobs(profile=TINY):
 def made_up(*rows):
     """A plan of (stage, core-seconds, state)."""
     frame = pd.DataFrame(rows, columns=["stage", "core_seconds", "state"])
-    return frame.assign(kind="fit", task="2a", split="", model="m", memory_gb=1.0, megabytes=2.0, job=range(len(rows)))
+    return frame.assign(kind="fit", task="2a", split="", model="m", memory_gb=1.0, job=range(len(rows)))
 
 
 def test_states_costs_and_sums_of_a_plan(shared):
@@ -63,40 +63,37 @@ def test_time_on_cores_by_hand():
     table = made_up((0, 4.0, "to do"), (0, 3.0, "to do"), (0, 3.0, "stale"), (1, 5.0, "failed"), (1, 9.0, "done"))
     assert plan.makespan(table, 1) == 15
     assert plan.makespan(table, 2) == 6 + 5  # 4 | 3 + 3, then 5
-    assert plan.makespan(table, 100) == plan.critical_path(table) == 4 + 5
-    scaled = plan.scaling(table, [1, 2, 100]).set_index("cores")
-    assert scaled["speedup"].tolist() == pytest.approx([1, 15 / 11, 15 / 9])
-    assert scaled["efficiency"].tolist() == pytest.approx([1, 15 / 22, 15 / 900])
+    assert plan.makespan(table, 100) == 4 + 5
 
 
 def test_a_plan_with_nothing_to_do():
-    assert plan.scaling(made_up((0, 4.0, "done")), [4])["seconds"].tolist() == [0]
+    assert plan.makespan(made_up((0, 4.0, "done")), 4) == 0
     assert "Nothing to compute" in plan.text([], [1])
 
 
 def test_rates_are_the_medians_of_what_was_computed():
     entries = pd.DataFrame({"job": list("abcd"), "state": "computed", "cost": "PP-MLP", "work": [2.0, 2, 2, 0],
-                            "core_seconds": [3.0, 4.0, 50.0, 9.0]})  # fmt: skip
+                            "core_seconds": [3.06, 4.06, 50.0, 9.0]})  # fmt: skip
     failed = entries.assign(job=list("wxyz"), state="failed", core_seconds=1e9)
     earlier = entries[:1].assign(core_seconds=1e6)
-    assert calibrated(pd.concat([earlier, entries, failed])) == {"PP-MLP": 2.0}
+    assert calibrated(pd.concat([earlier, entries, failed])) == {"PP-MLP": pytest.approx(2.0)}
 
 
 def test_work_grows_as_it_should(shared):
     fits = {job.recipe.label: job for job in task_jobs(TINY, TASK, tuple(MODELS), "cpu") if isinstance(job, Fit)}
     trees = replace(TINY, models={**TINY.models, "ps-lgbm": {**TINY.models["ps-lgbm"], "n_estimators": 40}})
     lgbm = fits["PS-LGBM"]
-    assert work_of(replace(lgbm, profile=trees)) == pytest.approx(2 * work_of(lgbm))  # 40 trees for 20
-    assert work_of(fits["LEAP (shuffled labels)"]) == pytest.approx(2 * work_of(fits["PS-LASSO r0"]))
+    assert replace(lgbm, profile=trees).size.work == pytest.approx(2 * lgbm.size.work)  # 40 trees for 20
+    assert fits["LEAP (shuffled labels)"].size.work == pytest.approx(2 * fits["PS-LASSO r0"].size.work)
     for job in fits.values():
-        assert estimate(job, {kind_of(job): 1e6}) == pytest.approx(1e6 * work_of(job))
-        assert plan.memory_of(job) > 0.5
+        assert estimate(job, {job.size.kind: 1e6}) == pytest.approx(1e6 * job.size.work + plan.OVERHEAD)
+        assert job.size.memory_gb > 0.5
 
 
 def test_every_kind_of_job_has_a_rate(shared):
     """Of the shipped rates: a model without one would cost next to nothing."""
     fits = [job for task in ("2a", "5a") for job in task_jobs(TINY, get_task(task), tuple(MODELS), "cpu")]
-    found = {kind_of(job) for job in [*fits, *ablation_jobs(TINY, TASK, additions_of(TINY), "cpu")]}
+    found = {job.size.kind for job in [*fits, *ablation_jobs(TINY, TASK, additions_of(TINY), "cpu")]}
     assert {kind.partition(" on ")[0] for kind in found if not kind.startswith("codes ")} <= set(plan.RATES)
 
 
@@ -112,7 +109,7 @@ def test_the_command(home, capsys, monkeypatch):
     assert main(["plan", "--profile", "smoke", "--tasks", "2a", "--models", "ps-knn", "--cores", "2,128"]) == 0
     printed = capsys.readouterr().out
     assert "On 128 cores" in printed
-    assert "critical path" in printed
+    assert "core-hours" in printed
     assert main(["plan", "--profile", "smoke", "--tasks", "2a", "--models", "ps-knn", "--list"]) == 0
     assert "holdout-1" in capsys.readouterr().out
     assert main(["plan", "--profile", "smoke", "--notebooks", "07"]) == 0

@@ -1,4 +1,4 @@
-"""The run log of a profile: one line of JSON a job, with its time and memory."""
+"""What a run keeps beside its results: failures, each until its job succeeds, and a log of what each job took."""
 
 import errno
 import json
@@ -7,18 +7,115 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 
-from leaplib.base.layout import Layout
-from leaplib.base.store import storage
+from leaplib.base.errors import first_line
+from leaplib.base.layout import Layout, slug
+from leaplib.base.store import storage, write_text
 
 COLUMNS = ["time", "job", "kind", "task", "split", "model", "state", "cost", "work", "seconds", "core_seconds",
            "memory_gb", "threads", "host", "device", "processor"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job, or some perturbations of it, that failed.
+
+    Parameters
+    ----------
+    job : str
+    key : str
+        Of the result that should have been.
+    error : str
+        One line.
+    traceback : str
+    perturbations : dict of str to str
+        Where only these failed: the error of each, in one line.
+    task, split, model : str
+    """
+
+    job: str
+    key: str
+    error: str
+    traceback: str
+    perturbations: Mapping[str, str] = field(default_factory=dict)
+    task: str = ""
+    split: str = ""
+    model: str = ""
+
+    def line(self) -> str:
+        """Return the failure in one line."""
+        if not self.perturbations:
+            return f"{self.job}: {self.error}"
+        names = list(self.perturbations)
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        return f"{self.job}, perturbation {shown} alone: {self.error}"
+
+
+def failure_of(job: str, key: str, error: BaseException, task: str = "", split: str = "",
+               model: str = "") -> Failure:  # fmt: skip
+    """Return the record of an exception."""
+    text = "".join(traceback.format_exception(error))
+    return Failure(job, key, f"{type(error).__name__}: {first_line(error)}", text, task=task, split=split, model=model)
+
+
+def folder(profile: str) -> Path:
+    """Return where the failures of a profile lie."""
+    return Layout(profile).results / "failures"
+
+
+def _path(profile: str, job: str) -> Path:
+    return folder(profile) / f"{slug(job)}.json"
+
+
+def preparing(task: str) -> str:
+    """Return the name of the job that prepares a task's data."""
+    return f"prepare {task}"
+
+
+def keep(profile: str, failure: Failure) -> Path:
+    """Save a failure in place of an earlier one of the same job."""
+    return write_text(_path(profile, failure.job), json.dumps(asdict(failure), indent=1))
+
+
+def forget(profile: str, job: str) -> None:
+    """Remove the record of a job that succeeded."""
+    path = _path(profile, job)
+    if path.exists():
+        with storage(path):
+            path.unlink(missing_ok=True)
+
+
+def find(profile: str, job: str, key: str) -> Failure | None:
+    """Return how a job failed to make the result with this key, or None."""
+    found = _read(_path(profile, job))
+    return found if found and found.key == key else None
+
+
+def recorded(profile: str) -> list[Failure]:
+    """Return all failures that are on record, in the order of their jobs' names."""
+    found = (_read(path) for path in sorted(folder(profile).glob("*.json")))
+    return [failure for failure in found if failure]
+
+
+def _read(path: Path) -> Failure | None:
+    """Read a record; one that is missing or damaged says nothing, and the job is tried again."""
+    try:
+        return Failure(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def try_again() -> bool:
+    """Tell whether what failed before is to be tried again: by a person, but not by a batch that has just tried it."""
+    return not os.environ.get("LEAP_BATCH")
 
 
 def log_path(profile: str) -> Path:

@@ -17,10 +17,10 @@ from leaplib.base.layout import Layout
 from leaplib.base.store import write_text
 from leaplib.profiles import get_profile
 from leaplib.results.scores import load_scores
-from leaplib.runs import cluster, failures
+from leaplib.runs import pool, records
 from leaplib.runs.jobs import Job, Pretrain, in_stages, task_jobs
-from leaplib.runs.run_log import read_log
-from leaplib.runs.scheduling import Backend, run_jobs
+from leaplib.runs.pool import Backend, run_jobs
+from leaplib.runs.records import read_log
 from leaplib.tasks import get_task
 
 TINY = replace(
@@ -83,14 +83,6 @@ def pretend(**deeds):
     return [Pretend(TINY, TASK, "cpu", name, deed) for name, deed in deeds.items()]
 
 
-@pytest.fixture
-def pretended(monkeypatch):
-    """Pretended jobs have no size."""
-    monkeypatch.setattr("leaplib.runs.cluster.estimate", lambda job: 1.0)
-    for name, value in {"estimate": 1.0, "work_of": 1.0, "kind_of": "pretended"}.items():
-        monkeypatch.setattr(f"leaplib.runs.scheduling.{name}", lambda job, value=value: value)
-
-
 def outcomes(found):
     return {outcome.job.removeprefix("pretend "): outcome.state for outcome in found}
 
@@ -149,7 +141,6 @@ def test_a_dask_cluster_gives_the_same_to_the_bit(undisturbed, scheduler):
     assert (log["memory_gb"] > 0.05).all()
 
 
-@pytest.mark.usefixtures("pretended")
 def test_scheduler_and_workers_started_apart_from_the_command_line(home):
     place = home / "scheduler.json"
     start = ["-m", "distributed.cli.dask_scheduler", "--port", "0", "--scheduler-file", str(place), "--no-dashboard"]
@@ -166,12 +157,11 @@ def test_scheduler_and_workers_started_apart_from_the_command_line(home):
     assert outcomes(found) == {"a": "computed", "b": "failed", "c": "computed"}
 
 
-@pytest.mark.usefixtures("pretended")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_what_fails_is_kept_with_its_traceback_and_the_rest_goes_on(home, n_jobs):
     found = run_jobs(pretend(a="", b="raise", c=""), Backend(n_jobs))
     assert outcomes(found) == {"a": "computed", "b": "failed", "c": "computed"}
-    (failure,) = failures.recorded(TINY.name)
+    (failure,) = records.recorded(TINY.name)
     assert failure.line() == "pretend b: ValueError: as told"
     assert "raise ValueError" in failure.traceback
     # not tried again by what runs in its wake, but by the next command; what was done is not done again
@@ -179,19 +169,17 @@ def test_what_fails_is_kept_with_its_traceback_and_the_rest_goes_on(home, n_jobs
     assert outcomes(again) == {"a": "done", "b": "failed", "c": "done"}
     again = run_jobs(pretend(a="", b="", c=""), Backend(n_jobs))
     assert outcomes(again) == {"a": "done", "b": "computed", "c": "done"}
-    assert not failures.recorded(TINY.name)
+    assert not records.recorded(TINY.name)
 
 
-@pytest.mark.usefixtures("pretended")
 def test_a_process_that_dies_takes_no_other_job_with_it(home):
     names = {f"j{number}": "" for number in range(6)}
     found = run_jobs(pretend(**names, bad="die", unlucky="die once"), Backend(2))
     assert outcomes(found) == {**dict.fromkeys(names, "computed"), "bad": "lost", "unlucky": "computed"}
-    (failure,) = failures.recorded(TINY.name)
+    (failure,) = records.recorded(TINY.name)
     assert "its process died" in failure.line()
 
 
-@pytest.mark.usefixtures("pretended")
 def test_a_worker_of_a_cluster_that_dies(scheduler):
     found = run_jobs(pretend(d="", bad="die", unlucky="die once"), Backend(scheduler=scheduler))
     states = outcomes(found)
@@ -200,16 +188,14 @@ def test_a_worker_of_a_cluster_that_dies(scheduler):
     assert set(states.values()) <= {"computed", "done"}
 
 
-@pytest.mark.usefixtures("pretended")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_disk_that_refuses_stops_the_run_and_what_was_done_stays(home, n_jobs):
     with pytest.raises(StorageError, match="no room"):
         run_jobs(pretend(a="", b="full"), Backend(n_jobs))
-    assert not failures.recorded(TINY.name)
+    assert not records.recorded(TINY.name)
     assert outcomes(run_jobs(pretend(a="", b=""), Backend(n_jobs)))["b"] == "computed"
 
 
-@pytest.mark.usefixtures("pretended")
 def test_jobs_for_a_gpu_go_to_workers_that_have_one(scheduler, tmp_path):
     todo = [replace(job, wants_gpu=True) for job in pretend(**{f"g{number}": "" for number in range(4)})]
     gpu = dask_worker(scheduler, tmp_path, "--resources", "GPU=1", "--no-nanny")
@@ -223,21 +209,22 @@ def test_jobs_for_a_gpu_go_to_workers_that_have_one(scheduler, tmp_path):
     assert {int(job.path.read_text()) for job in todo} == {gpu.pid}
 
 
-def test_a_cluster_that_loses_all_workers_is_not_waited_for_without_end(monkeypatch):
-    monkeypatch.setattr(cluster, "PATIENCE", 0.3)
+def test_a_cluster_that_loses_all_workers_is_not_waited_for_without_end(home, monkeypatch):
+    monkeypatch.setattr(pool, "PATIENCE", 0.3)
+    monkeypatch.setattr(pool, "LOOK", 0.1)
+    monkeypatch.setattr(pool.Cluster, "_check_workers", lambda *_: None)
     with (
         LocalCluster(n_workers=0, dashboard_address=None) as none,
-        Client(none) as client,
         pytest.raises(InputError, match="no worker left: start some, and run the same command again"),
     ):
-        list(cluster._results(client, [client.submit(abs, -1)]))
+        run_jobs(pretend(a=""), Backend(scheduler=none.scheduler_address))
 
 
 def test_clusters_that_cannot_work_are_refused(scheduler, monkeypatch, tmp_path):
     todo = jobs(("ps-knn",))[:1]
     with pytest.raises(InputError, match="no dask scheduler answers there"):
         run_jobs(todo, Backend(scheduler="tcp://127.0.0.1:1"))
-    monkeypatch.setattr(cluster, "WAIT", 0.2)
+    monkeypatch.setattr(pool, "WAIT", 0.2)
     with (
         LocalCluster(n_workers=0, dashboard_address=None) as none,
         pytest.raises(InputError, match=r"no worker came in"),
@@ -245,13 +232,13 @@ def test_clusters_that_cannot_work_are_refused(scheduler, monkeypatch, tmp_path)
         run_jobs(todo, Backend(scheduler=none.scheduler_address))
     workers = {"tcp://a": {"nthreads": 2, "resources": {}}}
     with monkeypatch.context() as patch, pytest.raises(InputError, match="several threads: start workers with --nthr"):
-        patch.setattr(cluster, "_workers", lambda client: workers)
+        patch.setattr(pool.Cluster, "workers", lambda cluster: workers)
         run_jobs(todo, Backend(scheduler=scheduler))
     with monkeypatch.context() as patch, pytest.raises(InputError, match=r"does not see .*elsewhere"):
         patch.setenv("LEAP_HOME", str(tmp_path / "elsewhere"))  # the workers have the former
         run_jobs(todo, Backend(scheduler=scheduler))
     with monkeypatch.context() as patch, pytest.raises(InputError, match="another version of leaplib"):
-        patch.setattr(cluster, "code_version", lambda *a, **k: "other")
+        patch.setattr(pool, "code_version", lambda *a, **k: "other")
         run_jobs(todo, Backend(scheduler=scheduler))
 
 

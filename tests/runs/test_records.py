@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pytest
 
-from leaplib.runs.run_log import log, log_path, measured, model_times, read_log
+from leaplib.runs.records import log, log_path, measured, model_times, read_log
 
 
 def test_entries_come_back_and_damaged_lines_are_counted(home):
