@@ -132,9 +132,10 @@ def run_command(options: argparse.Namespace) -> int:
     jobs = _chosen(options)
     if (options.backend == "dask") != bool(options.scheduler):
         raise InputError("--backend dask and --scheduler ADDRESS go together: give both, or neither")
-    outcomes = run_jobs(jobs, Backend(options.jobs, options.threads, options.scheduler), options.force)
+    backend = Backend(options.jobs, options.threads, options.scheduler)
+    outcomes = run_jobs(jobs, backend, options.force)
     failed = [outcome.failure.line() for outcome in outcomes if outcome.failure]
-    failed += _show_tasks(options) if options.tasks else _show_notebooks(options)
+    failed += _show_tasks(options) if options.tasks else _show_notebooks(options, backend.n_jobs)
     if failed:
         folder = Layout(options.profile).results / "failures"
         print(f"\n{len(failed)} failed, and are missing in tables and figures (tracebacks: {folder}):", file=sys.stderr)
@@ -158,12 +159,12 @@ def _show_tasks(options: argparse.Namespace) -> list[str]:
     return failed
 
 
-def _show_notebooks(options: argparse.Namespace) -> list[str]:
-    """Run the notebooks on what is done, and print where all lies; return what failed."""
+def _show_notebooks(options: argparse.Namespace, jobs: int) -> list[str]:
+    """Run the notebooks on what is done, so many at a time, and print where all lies; return what failed."""
     from leaplib.runs.notebooks import run_notebooks
 
     layout = Layout(options.profile)
-    seconds, failed = run_notebooks(options.profile, options.notebooks, device=options.device)
+    seconds, failed = run_notebooks(options.profile, options.notebooks, jobs, options.force, device=options.device)
     print("\nseconds per notebook")
     for name, value in seconds.items():
         print(f"  {value:7.1f}  {name}")

@@ -1,33 +1,45 @@
 """Run the numbered notebooks through papermill."""
 
 import ast
+import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
-import papermill
+import psutil
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
-from nbclient.exceptions import DeadKernelError
-from papermill.exceptions import PapermillExecutionError
 
 from leaplib.base.errors import InputError, StorageError
-from leaplib.base.layout import Layout, home
-from leaplib.base.store import atomic_path, sweep
+from leaplib.base.layout import Layout, data_folder, home
+from leaplib.base.store import atomic_path, key_of, sha256, sweep, versions
 from leaplib.profiles import Profile, get_profile
 from leaplib.runs import records
 
 
 class OwnKernel(AsyncKernelManager):
-    """Starts kernels on the interpreter that runs `leap`, whatever a kernelspec on this machine calls python3."""
+    """Starts kernels on the interpreter that runs `leap`, whatever a kernelspec on this machine calls python3.
+
+    They import the leaplib that runs (it may be that of a checkout, found from its folder alone), and know that
+    nobody watches.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+
+    async def start_kernel(self, **settings: Any) -> None:  # type: ignore[override]
+        """Start the kernel."""
+        environment = dict(settings.pop("env", None) or os.environ)
+        ours = [str(folder) for folder in [Path(__file__).parents[2]] if folder.name != "site-packages"]
+        found = os.pathsep.join([*ours, *filter(None, [environment.get("PYTHONPATH")])])
+        environment |= {"LEAP_BATCH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONPATH": found}
+        await super().start_kernel(env=environment, **settings)
 
 
 class NotebookError(RuntimeError):
@@ -62,6 +74,11 @@ def number_of(path: Path) -> str:
     return path.name.split("_")[0]
 
 
+def _cells(path: Path) -> list[dict[str, Any]]:
+    """Return the cells of a notebook; nbformat is slow to import, and for execution alone."""
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
 def check_parameters(path: Path, parameters: Mapping[str, Any]) -> None:
     """Check that a notebook takes these parameters.
 
@@ -73,17 +90,50 @@ def check_parameters(path: Path, parameters: Mapping[str, Any]) -> None:
     InputError
         When no cell, or more than one, is tagged `parameters`, or a parameter is not set in it.
     """
-    cells = nbformat.read(path, as_version=4).cells
-    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    tagged = [cell for cell in _cells(path) if "parameters" in cell["metadata"].get("tags", [])]
     if len(tagged) != 1:
         raise InputError(f"{path.name}: {len(tagged)} cells are tagged 'parameters': exactly one is needed")
-    assigned = [node.targets for node in ast.parse(tagged[0].source).body if isinstance(node, ast.Assign)]
-    known = {target.id for targets in assigned for target in targets if isinstance(target, ast.Name)}
+    nodes = ast.parse("".join(tagged[0]["source"])).body
+    known = {target.id for node in nodes if isinstance(node, ast.Assign)
+             for target in node.targets if isinstance(target, ast.Name)}  # fmt: skip
     unknown = sorted(set(parameters) - known)
     if unknown:
         raise InputError(
             f"{path.name}: unknown parameter {unknown[0]!r}: it takes {', '.join(sorted(known)) or 'none'}"
         )
+
+
+def key_of_notebook(path: Path, values: Mapping[str, Any]) -> str:
+    """Return what identifies an execution: its cells and parameters, the library, and the results that are there.
+
+    Results and data are told by names, sizes and times; the jobs have just seen that they are whole.
+    """
+    layout, package = Layout(values["profile"]), Path(__file__).resolve().parents[1]
+    code = {str(file): sha256(file) for file in sorted(package.rglob("*.*")) if file.suffix in (".py", ".csv", ".toml")}
+    found = {}
+    for folder in (layout.results, layout.processed, data_folder() / "raw"):
+        for file in sorted(folder.rglob("[!.]*")):
+            if file.is_file() and not {"own_samples", "failures"} & set(file.parts):  # what a notebook itself leaves
+                found[str(file.relative_to(data_folder()))] = (file.stat().st_size, file.stat().st_mtime_ns)
+    failed = [failure.line() for failure in records.recorded(layout.profile) if failure.task]
+    return key_of({"cells": [cell["source"] for cell in _cells(path)], "values": values, "code": code,
+                   "versions": versions(), "files": found, "failed": failed})  # fmt: skip
+
+
+def is_current(path: Path, key: str, profile: str) -> bool:
+    """Tell whether the executed copy is of this key, and what was drawn and saved meanwhile is there."""
+    try:
+        copy = json.loads((Layout(profile).executed / path.name).read_text(encoding="utf-8"))
+        kept = copy["metadata"]["leaplib"]
+        return kept["key"] == key and set(kept["made"]) <= set(_made(profile))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _made(profile: str) -> dict[str, int]:
+    """Return the figures and tables that are there, and when each was written."""
+    folder = Layout(profile).figures
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("[!.]*.*")}
 
 
 def run_notebook(path: Path, profile: str, **parameters: Any) -> float:
@@ -96,51 +146,53 @@ def run_notebook(path: Path, profile: str, **parameters: Any) -> float:
     NotebookError
         When a cell fails, or the kernel dies; the executed copy up to that cell is kept.
     """
+    import nbformat
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
     values = {"profile": profile, **parameters}
     check_parameters(path, values)
-    output = Layout(profile).executed / path.name
-    started = time.perf_counter()
+    output, started = Layout(profile).executed / path.name, time.perf_counter()
+    key, before, failure = key_of_notebook(path, values), _made(profile), None
     with atomic_path(output) as temporary:
-        failure = _execute(path, temporary, values)
+        try:
+            # A kernel that is told to stop now and then calls that an error; those of cells come back by themselves.
+            executed = papermill.execute_notebook(
+                str(path), str(temporary), parameters=values, kernel_name="python3", language="python",
+                kernel_manager_class=OwnKernel,
+                cwd=str(path.parent), progress_bar=False, log_output=False,
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"])  # fmt: skip
+            made = [name for name, written in _made(profile).items() if before.get(name) != written]
+            executed.metadata["leaplib"] = {"key": key, "made": sorted(made)}
+            nbformat.write(executed, temporary)
+        except (PapermillExecutionError, DeadKernelError) as error:
+            failure = error  # the executed copy is kept
     if isinstance(failure, DeadKernelError):
         raise NotebookError(f"{path.name}: its kernel died (killed, or out of memory): run it again") from failure
     if failure is not None:
         message = f"{failure.ename}: {failure.evalue}".splitlines()[0]
-        cell = _cell_number(output, failure.cell_index)
-        raise NotebookError(f"{path.name}, cell {cell}: {message} (see {output})") from failure
+        cells = _cells(output)[: failure.cell_index + 1]  # the executed copy has one more, with the parameters
+        number = sum("injected-parameters" not in cell["metadata"].get("tags", []) for cell in cells)
+        raise NotebookError(f"{path.name}, cell {number}: {message} (see {output})") from failure
     return time.perf_counter() - started
 
 
-def _cell_number(executed: Path, index: int) -> int:
-    """Return a cell's number in the notebook itself; the executed copy has one more, with the parameters."""
-    cells = nbformat.read(executed, as_version=4).cells[: index + 1]
-    return sum("injected-parameters" not in cell.metadata.get("tags", []) for cell in cells)
-
-
-def _execute(path: Path, output: Path, values: Mapping[str, Any]) -> PapermillExecutionError | DeadKernelError | None:
-    """Run papermill quietly; a cell's failure is returned, so that the executed copy is kept."""
-    environment = dict(os.environ)
-    # Kernels import the leaplib that runs: it may be that of a checkout, found from its folder alone.
-    ours = [str(folder) for folder in [Path(__file__).parents[2]] if folder.name != "site-packages"]
-    found = os.pathsep.join([*ours, *filter(None, [environment.get("PYTHONPATH")])])
-    os.environ.update({"LEAP_BATCH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONPATH": found})
+@contextmanager
+def _stopped(pool: ThreadPoolExecutor) -> Iterator[None]:
+    """Where something else than a notebook stops the run, stop the kernels too."""
     try:
-        # A kernel that is told to stop now and then calls that an error; those of cells come back by themselves.
-        papermill.execute_notebook(str(path), str(output), parameters=dict(values), kernel_name="python3",
-                                   language="python", kernel_manager_class=OwnKernel, cwd=str(path.parent),
-                                   progress_bar=False, log_output=False,
-                                   extra_arguments=["--IPKernelApp.log_level=CRITICAL"])  # fmt: skip
-    except (PapermillExecutionError, DeadKernelError) as error:
-        return error
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)
-    return None
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in psutil.Process().children(recursive=True):
+            child.kill()
+        raise
 
 
-def run_notebooks(profile: str, numbers: Sequence[str] | None = None,
+def run_notebooks(profile: str, numbers: Sequence[str] | None = None, jobs: int = 1, force: bool = False,
                   **parameters: Any) -> tuple[dict[str, float], list[str]]:  # fmt: skip
-    """Run the notebooks in order and print one line each.
+    """Run notebooks, so many side by side, and print one line each; one that would show the same again is not run.
 
     Returns
     -------
@@ -151,21 +203,27 @@ def run_notebooks(profile: str, numbers: Sequence[str] | None = None,
     """
     for folder in (Layout(profile).executed, Layout(profile).figures):
         sweep(folder)
-    seconds, failed = {}, []
-    paths = find_notebooks(numbers)
-    for position, path in enumerate(paths, start=1):
-        print(f"[{position}/{len(paths)}] {path.name} ...", end=" ", flush=True)
-        try:
-            seconds[path.name] = run_notebook(path, profile, **parameters)
-        except (InputError, StorageError):
-            raise
-        except Exception as error:  # a cell, a kernel that dies or does not start: the other notebooks go on
-            failed.append(_recorded(profile, path, error))
-            print("failed", flush=True)
-            continue
-        records.forget(profile, _job(path))
-        print(f"{seconds[path.name]:.0f} s", flush=True)
-    return seconds, failed
+    seconds, failed, paths = {}, [], find_notebooks(numbers)
+    values = {"profile": profile, **parameters}
+    to_do = [path for path in paths if force or not is_current(path, key_of_notebook(path, values), profile)]
+    with ThreadPoolExecutor(jobs) as pool, _stopped(pool):
+        running = {pool.submit(run_notebook, path, **values): path for path in to_do}
+        for path in paths:
+            if path not in to_do:
+                print(f"[{paths.index(path) + 1}/{len(paths)}] {path.name} ... done before", flush=True)
+        for future in as_completed(running):
+            path = running[future]
+            try:
+                seconds[path.name] = future.result()
+                records.forget(profile, _job(path))
+                said = f"{seconds[path.name]:.0f} s"
+            except (InputError, StorageError):
+                raise
+            except Exception as error:  # a cell, a kernel that dies or does not start: the other notebooks go on
+                failed.append(_recorded(profile, path, error))
+                said = "failed"
+            print(f"[{paths.index(path) + 1}/{len(paths)}] {path.name} ... {said}", flush=True)
+    return dict(sorted(seconds.items())), failed
 
 
 def _job(path: Path) -> str:

@@ -89,7 +89,7 @@ class Local:
 
     def _started(self) -> ProcessPoolExecutor:
         context = get_context("forkserver")
-        context.set_forkserver_preload([EVERYTHING[0]])
+        context.set_forkserver_preload([__name__])
         self.executor = ProcessPoolExecutor(self.size, context, _end_with_parent)
         return self.executor
 

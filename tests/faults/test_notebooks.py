@@ -79,7 +79,7 @@ def test_a_kernel_that_does_not_start(home, notebooks):
     notebooks("print('survived')")
 
     def install(patch):
-        patch.setattr("leaplib.runs.notebooks.papermill.execute_notebook", lambda *a, **k: (_ for _ in ()).throw(
+        patch.setattr("papermill.execute_notebook", lambda *a, **k: (_ for _ in ()).throw(
             RuntimeError("Kernel died before replying to kernel_info")))  # fmt: skip
 
     ended = run(home, command, install)

@@ -15,7 +15,15 @@ from leaplib.__main__ import main
 from leaplib.base.errors import InputError
 from leaplib.figures import draw
 from leaplib.results.load import Results
-from leaplib.runs.notebooks import NotebookError, check_parameters, find_notebooks, run_notebook
+from leaplib.runs.notebooks import (
+    NotebookError,
+    check_parameters,
+    find_notebooks,
+    key_of_notebook,
+    run_notebook,
+    run_notebooks,
+)
+from leaplib.runs.records import log
 from leaplib.tasks import TASKS
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -43,12 +51,12 @@ def test_form(path):
     assert first.source.startswith("profile = ")
 
 
-def write(folder, cells, tagged=True):
+def write(folder, cells, tagged=True, name="50_test"):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     if tagged:
         notebook.cells[0].metadata["tags"] = ["parameters"]
     (folder / "notebooks").mkdir(exist_ok=True)
-    path = folder / "notebooks" / "50_test.ipynb"
+    path = folder / "notebooks" / f"{name}.ipynb"
     nbformat.write(notebook, path)
     return path
 
@@ -89,6 +97,34 @@ def test_kernels_are_of_the_interpreter_that_runs_leap(home, monkeypatch, kind):
     run_notebook(write(home, ["profile = 'demo'", said]), "smoke")
     cells = nbformat.read(home / "notebooks/executed/smoke/50_test.ipynb", as_version=4).cells
     assert cells[-1].outputs[0].text.split() == [sys.executable, leaplib.__file__]
+
+
+def test_a_notebook_is_run_again_only_where_it_may_show_something_else(home):
+    """Two side by side: each counts its executions in a file, and leaves a figure."""
+    marks = [home / f"mark{number}" for number in (51, 52)]
+    for number, mark in zip((51, 52), marks, strict=True):
+        figure = home / f"figures/smoke/figure_{number}.csv"
+        figure.parent.mkdir(parents=True, exist_ok=True)
+        lines = f"open({str(mark)!r}, 'a').write('x'); open({str(figure)!r}, 'w').write('drawn')"
+        write(home, ["profile = 'demo'", lines], name=f"{number}_test")
+
+    def counts(force=False):
+        _, failed = run_notebooks("smoke", ["51", "52"], jobs=2, force=force)
+        assert not failed
+        return [len(mark.read_text()) for mark in marks]
+
+    assert counts() == [1, 1]
+    assert counts() == [1, 1]
+    assert counts(force=True) == [2, 2]
+    (home / "figures/smoke/figure_51.csv").unlink()
+    write(home, ["profile = 'demo'", f"open({str(marks[1])!r}, 'a').write('xx')"], name="52_test")
+    assert counts() == [3, 4]
+    values = {"profile": "smoke"}
+    path = home / "notebooks/51_test.ipynb"
+    before = key_of_notebook(path, values)
+    assert key_of_notebook(path, {"profile": "smoke", "device": "cpu"}) != before
+    log("smoke", job="a")  # something was computed
+    assert key_of_notebook(path, values) != before
 
 
 def test_notebooks_are_found_by_number(home):

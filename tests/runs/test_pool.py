@@ -174,7 +174,7 @@ def test_what_fails_is_kept_with_its_traceback_and_the_rest_goes_on(home, n_jobs
 
 def test_a_process_that_dies_takes_no_other_job_with_it(home):
     names = {f"j{number}": "" for number in range(6)}
-    found = run_jobs(pretend(**names, bad="die", unlucky="die once"), Backend(2))
+    found = run_jobs(pretend(unlucky="die once", **names, bad="die"), Backend(2))
     assert outcomes(found) == {**dict.fromkeys(names, "computed"), "bad": "lost", "unlucky": "computed"}
     (failure,) = records.recorded(TINY.name)
     assert "its process died" in failure.line()
