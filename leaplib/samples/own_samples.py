@@ -17,9 +17,18 @@ from leaplib.profiles import Profile
 from leaplib.representation.pretraining import representations
 from leaplib.samples.biomarkers import biomarkers
 from leaplib.samples.matching import MAX_MISSING, Reference
-from leaplib.samples.tables import as_log, place_of, read_groups, read_table, write_table
+from leaplib.samples.tables import (
+    as_log,
+    as_names,
+    place_of,
+    read_groups,
+    read_table,
+    refuse_overwriting,
+    refuse_turned,
+    write_table,
+)
 from leaplib.samples.uncertainty import Applicability, Calibration
-from leaplib.sources.genes import with_gene_names
+from leaplib.sources.genes import gene_name, with_gene_names
 from leaplib.tasks import get_task
 
 ESTIMATORS: dict[str, type] = {"leap": LEAP, "ps-ridge": PSRidge, "leap-plus": LEAPPlus}
@@ -59,7 +68,7 @@ class OwnModel:
     @classmethod
     def of(cls, estimator: Any, X: pd.DataFrame, Y: pd.DataFrame, about: dict[str, Any]) -> "OwnModel":
         """Calibrate a model that was fitted on X (samples x genes, in `about["unit"]`) and Y."""
-        reference = Reference.fit(X, about["unit"], estimator.genes_)
+        reference = Reference.fit(X, about["unit"], estimator.genes_, about.get("units", ""))
         calibration, applicability = Calibration.fit(estimator, X, Y), Applicability.fit(estimator.features(X))
         return cls(estimator, reference, calibration, applicability, biomarkers(estimator, X), about)
 
@@ -97,8 +106,9 @@ class OwnModel:
         list of str
             What was found out and done about the table; what needs attention begins with "warning: ".
         """
+        refuse_turned(expression, pd.Index([]), self.reference.genes.index, where)
         expression, named = with_gene_names(expression, where, self.reference.genes.index)
-        logged, units, note = as_log(expression, units, where)
+        logged, units, note = as_log(expression, units, where, self.reference.unit != "z-score", match != "none")
         ready, done = self.reference.prepare(logged, units, match, max_missing, where)
         found = self.calibration.intervals(self.estimator, ready, level)
         score = self.applicability.score(self.estimator.features(ready))
@@ -138,7 +148,8 @@ class OwnModel:
                 save_frame(frame, temporary / f"{name}.parquet", {})
             paths = [path for path in sorted(temporary.rglob("*")) if path.is_file()]
             files = {path.relative_to(temporary).as_posix(): sha256(path) for path in paths}
-            record = {"format": FORMAT, "version": VERSION, **self.about, "packages": versions(), "files": files}
+            record = {"format": FORMAT, "version": VERSION, **self.about, "usual": self.reference.usual}
+            record |= {"packages": versions(), "files": files}
             write_text(temporary / RECORD, json.dumps(record, indent=1))
         return folder
 
@@ -151,7 +162,9 @@ class OwnModel:
         read = {name: load_frame(folder / f"{name}.parquet") for name in FRAMES}
         scales = read["scales"]["scale"].to_numpy()
         features = [load_frame(folder / f"features_{number}.parquet") for number in range(len(scales))]
-        reference = Reference(read["genes"], read["quantiles"]["value"].to_numpy(), about["unit"])
+        reference = Reference(
+            read["genes"], read["quantiles"]["value"].to_numpy(), about["unit"], about.get("usual", {})
+        )
         calibration = Calibration(read["scores"], read["folds"]["fold"], read["usual"]["spread"])
         applicability = Applicability(features, read["distances"]["distance"].to_numpy(), scales)
         return cls(estimator, reference, calibration, applicability, read["biomarkers"], about)
@@ -160,8 +173,14 @@ class OwnModel:
 def check_target(folder: str | Path) -> Path:
     """Refuse to replace what is no model folder."""
     folder = Path(folder)
-    if folder.exists() and not (folder.is_dir() and ((folder / RECORD).is_file() or not any(folder.iterdir()))):
+    if not folder.exists():
+        return folder
+    here = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    if not folder.is_dir() or (RECORD not in here and any(folder.iterdir())):
         raise InputError(f"{folder}: is there and no model folder: choose another folder")
+    others = [name for name in here if name != RECORD and name not in (folder / RECORD).read_text(errors="replace")]
+    if others:
+        raise InputError(f"{folder}: holds {others[0]!r}, which is no file of a model: choose another folder")
     return folder
 
 
@@ -214,7 +233,7 @@ def fit_tables(
     groups: pd.Series | None = None,
     seed: int = 0,
     device: str = "auto",
-    where: Sequence[str] = ("expression", "response"),
+    where: Sequence[str] = ("expression", "response", "groups"),
 ) -> tuple[OwnModel, list[str]]:
     """Fit a model on a user's tables.
 
@@ -233,7 +252,7 @@ def fit_tables(
         Group (tissue) of each sample; intervals then hold for samples of unseen groups rather than of known ones.
     seed : int
     device : {"auto", "cpu", "cuda"}
-    where : pair of str
+    where : three of str
         Files to name in messages.
 
     Returns
@@ -242,23 +261,31 @@ def fit_tables(
     list of str
         What was found out and done about the tables; what needs attention begins with "warning: ".
     """
+    expression, response = (table.set_axis(as_names(table.index), axis=0) for table in (expression, response))
+    refuse_turned(expression, response.index, pd.Index([]), where[0])
+    refuse_turned(response, expression.index, pd.Index([]), where[1])
     expression, named = with_gene_names(expression, where[0])
     logged, found, note = as_log(expression, units, where[0])
     filled, gaps = _filled(logged, where[0])
     labelled = filled.index[filled.index.isin(response.index)]
+    others = response.index.difference(labelled, sort=False)
+    sides = f"such as {', '.join(others[:3])!r}; {where[0]} has {', '.join(filled.index[:3])!r}"
     if len(labelled) < MIN_SAMPLES:
-        problem = f"{len(labelled)} samples are in {where[0]} too, {MIN_SAMPLES} are needed"
+        problem = f"{len(labelled)} samples are in {where[0]} too, {MIN_SAMPLES} are needed ({sides})"
         raise InputError(f"{where[1]}: {problem}: use the same names of samples in both, as rows")
     labels, dropped = _labels(response.loc[labelled], where[1])
-    without = len(response) - len(labelled)
-    if without:
-        dropped.append(f"warning: {where[1]}: {without} samples have no expression and are left out")
+    if len(others):
+        dropped.append(f"warning: {where[1]}: {len(others)} samples have no expression and are left out ({sides})")
+    if all(name.isdecimal() and int(name) <= len(filled) for name in filled.index):
+        dropped.append(f"warning: {where[0]}: samples are joined by numbers such as '0': are these no numbers of rows?")
+    if groups is not None:
+        groups = _groups(groups, labels.index, where[2])
     estimator = make(model, profile, seed, device)
     unlabelled = filled.drop(index=labelled)
     X = filled.loc[labels.index]
     estimator.fit(X, labels, unlabelled=unlabelled if len(unlabelled) else None, groups=groups)
     unit = "z-score" if found == "z-score" else "log2(TPM+1)"
-    about: dict[str, Any] = {"model": model, "unit": unit, "source": [str(name) for name in where]}
+    about: dict[str, Any] = {"model": model, "unit": unit, "units": found, "source": list(map(str, where[:2]))}
     about |= {"label": "response", "data": "user", "profile": profile.name, "seed": seed}
     counted = f"{len(labels):,} samples x {labels.shape[1]:,} perturbations, {labels.notna().to_numpy().sum():,} labels"
     notes = [*named, note, f"{where[1]}: {counted}", *gaps, *dropped]
@@ -285,9 +312,23 @@ def _labels(response: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]
     kept = response.loc[:, enough].dropna(how="all")
     if not kept.shape[1]:
         raise InputError(f"{where}: no perturbation has {MIN_LABELS} labels on samples with expression: give more")
-    few = int((~enough).sum())
-    note = f"warning: {where}: {few} perturbations with fewer than {MIN_LABELS} labels are left out"
-    return kept, [note] if few else []
+    few, alike = int((~enough).sum()), kept.columns[kept.nunique() == 1]
+    notes = [f"warning: {where}: {few} perturbations with fewer than {MIN_LABELS} labels are left out"] if few else []
+    if len(alike):
+        said = f"{len(alike)} perturbations have the same value in every sample ({alike[0]!r} first)"
+        notes.append(f"warning: {where}: {said}: nothing can be learnt of them")
+    return kept, notes
+
+
+def _groups(groups: pd.Series, samples: pd.Index, where: str) -> pd.Series:
+    """Return the group of each sample; an InputError names the file where there are too few."""
+    of = groups.set_axis(as_names(groups.index)).reindex(samples)
+    if of.isna().any():
+        problem = f"sample {samples[of.isna()][0]!r} has no group ({of.isna().sum()} such; it has {groups.index[0]!r})"
+        raise InputError(f"{where}: {problem}: every sample with a response needs one")
+    if of.nunique() < 2:
+        raise InputError(f"{where}: all samples are of one group: give two groups or more, or leave --groups out")
+    return of
 
 
 def fit_task(
@@ -338,6 +379,7 @@ def fit_to_folder(
     `settings` are seed and device.
     """
     check_target(out)
+    refuse_overwriting(out, expression, response, groups)
     estimator_of(model)
     if (expression is None) != (response is None) or (expression is None) == (task is None):
         raise InputError("give --expression and --response, or --task: one of the two ways")
@@ -347,9 +389,11 @@ def fit_to_folder(
         fitted, notes = fit_task(profile, str(task), model, **settings), list[str]()
     else:
         tables = read_table(expression), read_table(response)
+        read = [note for table in tables for note in table.attrs.pop("notes")]
         known = None if groups is None else read_groups(groups)
-        where = expression, response
+        where = expression, response, str(groups)
         fitted, notes = fit_tables(*tables, profile, model, units, known, where=where, **settings)
+        notes = read + notes
     fitted.save(out)
     n_samples, n_genes = len(fitted.calibration.folds), len(fitted.estimator.genes_)
     sizes = f"{n_samples:,} samples, {n_genes:,} genes and {len(fitted.estimator.perturbations_):,} perturbations"
@@ -363,8 +407,15 @@ def predict_to_file(
     out = place_of(out).path
     if out.is_dir():
         raise InputError(f"{out}: is a folder: give the name of a file")
-    model = OwnModel.load(folder)
-    frame, notes = model.predict(read_table(expression), level=level, where=expression, **settings)
+    refuse_overwriting(out, expression)
+    if Path(folder).resolve() in out.resolve().parents:
+        raise InputError(f"{out}: lies in the model's folder: choose another place")
+    model, table = OwnModel.load(folder), read_table(expression)
+    name, read = table.attrs.pop("names"), table.attrs.pop("notes")
+    if gene_name(name) in model.reference.genes.index or name in model.estimator.perturbations_:
+        problem = f"the column of names is {name!r}, a gene or perturbation of the model"
+        raise InputError(f"{expression}: {problem}: was it saved without its index? Give names in the first column")
+    frame, notes = model.predict(table, level=level, where=expression, **settings)
     write_table(frame, out)
     sizes = f"{frame['sample'].nunique():,} samples x {frame['perturbation'].nunique():,} perturbations"
-    return [*notes, f"{sizes}, intervals of {level:.0%}: {out}"]
+    return [*read, *notes, f"{sizes}, intervals of {level:.0%}: {out}"]

@@ -77,8 +77,11 @@ def test_units_genes_with_numbers_and_empty_cells(fitted, tables):
     frame, notes = model.predict(holes)
     assert any(note.startswith("warning: ") and "empty cells" in note for note in notes)
     assert frame["prediction"].notna().all()
-    outlier = x.head(3) * 0 + np.random.default_rng(1).permutation(30 * np.linspace(0, 1, 300))
-    frame, notes = model.predict(outlier)
+    outlier = x.head(3) * 0 + np.random.default_rng(1).permutation(13 * np.linspace(0, 1, 300))
+    with pytest.raises(InputError, match="does not resemble the training samples"):
+        model.predict(outlier)
+    older = replace(model, reference=replace(model.reference, usual={}))  # as folders of 0.7.0, which keep less
+    frame, notes = older.predict(outlier)
     assert notes[-1] == "warning: 3 of 3 samples are far from the training set (applicability below 0.05)"
 
 
@@ -163,7 +166,7 @@ BAD_FIT = [
     ("--expression none.csv --response y.tsv", "none.csv: cannot be read"),
     ("--expression x.csv --response y.tsv --model magic", "model 'magic' is unknown"),
     ("--expression x.csv --response y.tsv --units fpkm", "units 'fpkm' are unknown"),
-    ("--expression big.csv --response y.tsv --units log", "declare counts or tpm"),
+    ("--expression big.csv --response y.tsv --units log", "no log2.*: declare counts or tpm"),
     ("--expression x.csv --response alien.tsv", "0 samples are in .*x.csv too"),
     ("--expression x.csv --response empty.tsv", "no perturbation has 10 labels"),
     ("--task 9z", "task '9z' is unknown"),
@@ -202,9 +205,9 @@ BAD_PREDICT = [
     ("--level 90", "level 90.0: it must lie between 0 and 1"),
     ("--match combat", "match 'combat' is unknown"),
     ("--expression few.csv --match domain", "3 samples are too few"),
-    ("--expression half.csv", "genes are missing, .* more than the limit of 20%"),
+    ("--expression half.csv", "genes are missing, .* above the limit of 20%"),
     ("--expression alien.csv", "\\d+ of the model's \\d+ genes are missing"),
-    ("--expression turned.csv", "genes are the rows: transpose"),
+    ("--expression turned.csv", "are the rows: transpose"),
     ("--expression z.csv", "z-scores, but the model was trained on log2"),
     ("--expression gap.csv", "has no values: drop it"),
     ("--max-missing 2", "max-missing 2.0: it must be a share"),

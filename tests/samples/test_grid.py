@@ -1,0 +1,203 @@
+"""Tables as people have them, given to `leap fit` and `leap predict`: right numbers, or one line that names the cause.
+
+The control: 60 lines x 2,000 genes, log2(TPM+1), four drugs that each depend on two genes, PS-RIDGE, 20 new lines.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaplib import InputError
+from leaplib.profiles import get_profile
+from leaplib.samples.own_samples import fit_to_folder, predict_to_file
+
+PROFILE = replace(get_profile("smoke"), n_genes=500)
+N, N_TRAIN, P = 80, 60, 2000
+RNG = np.random.default_rng(0)
+LINES = [str(905930 + 37 * i) for i in RNG.permutation(N)]
+GENES = [f"GENE{i}" for i in range(P)]
+
+
+def control() -> tuple[pd.DataFrame, pd.DataFrame]:
+    programmes = RNG.normal(size=(N, 4)) @ (RNG.normal(size=(4, P)) * (RNG.random((4, P)) < 0.2))
+    tpm = 2 ** np.clip(RNG.uniform(0, 8, P) + programmes + RNG.normal(0, 0.5, (N, P)), 0, None) - 1
+    x = pd.DataFrame(np.log2(tpm / tpm.sum(axis=1, keepdims=True) * 1e6 + 1), LINES, GENES)
+    z = (x - x.mean()) / x.std()
+    strong = z.columns[(np.abs(programmes).std(axis=0) > 1)]
+    drugs = {f"drug {d}": 0.5 + 0.1 * z[strong[2 * d]] - 0.1 * z[strong[2 * d + 1]] for d in range(4)}
+    return x, pd.DataFrame(drugs) + RNG.normal(0, 0.02, (N, 4))
+
+
+X, Y = control()
+NEW, TRUTH = X.iloc[N_TRAIN:], Y.iloc[N_TRAIN:]
+X, Y = X.iloc[:N_TRAIN], Y.iloc[:N_TRAIN].sample(frac=1, random_state=0)
+TPM, SD = 2**NEW - 1, X.std()
+LENGTH, DEPTH = RNG.lognormal(0, 0.7, P), RNG.uniform(2e7, 6e7, (len(NEW), 1))
+COUNTS = (TPM * 20).mul(1.0)  # of equal lengths: 2e7 a sample, with decimals
+Z = NEW.sub(NEW.mean(axis=1), axis=0).div(NEW.std(axis=1, ddof=0), axis=0)
+BY_GENE = (NEW - X.mean()) / X.std().clip(lower=0.1)
+
+
+def csv(table: pd.DataFrame, name: str = "new.csv", **options: object) -> Callable[[Path], Path]:
+    """Return what writes a table as a CSV file."""
+    return lambda folder: (table.to_csv(folder / name, **options), folder / name)[1]
+
+
+def text(change: Callable[[str], str], table: pd.DataFrame = NEW, name: str = "new.csv") -> Callable[[Path], Path]:
+    """Return what writes a table and changes the text."""
+
+    def write(folder: Path) -> Path:
+        (folder / name).write_text(change(table.to_csv()))
+        return folder / name
+
+    return write
+
+
+def parquet(table: pd.DataFrame, **options: object) -> Callable[[Path], Path]:
+    return lambda folder: (table.to_parquet(folder / "new.parquet", **options), folder / "new.parquet")[1]
+
+
+def depmap(table: pd.DataFrame) -> pd.DataFrame:
+    """As DepMap writes expression since 24Q4: rows are sequencings, some of them no default entries."""
+    table = pd.concat([table, table.iloc[:5] + 1])
+    ids = pd.DataFrame({"SequencingID": [f"CDS-{i:06d}" for i in range(len(table))],
+                        "ModelID": [f"ACH-{name}" for name in table.index],
+                        "IsDefaultEntryForModel": ["Yes"] * (len(table) - 5) + ["No"] * 5,
+                        "ModelConditionID": [f"MC-{i:06d}-a" for i in range(len(table))],
+                        "IsDefaultEntryForMC": "Yes"})  # fmt: skip
+    genes = table.reset_index(drop=True).rename(columns=lambda gene: f"{gene} ({gene[4:]}1)")
+    return pd.concat([ids, genes], axis=1)
+
+
+def custom(table: pd.DataFrame) -> pd.DataFrame:
+    """As DepMap's custom downloads: lineages beside the ids."""
+    names = [f"L{i}" if i else "697" for i in range(len(table))]
+    ids = {"depmap_id": [f"ACH-{name}" for name in table.index], "cell_line_display_name": names, "lineage_1": "Lung"}
+    return pd.concat([pd.DataFrame(ids | {"lineage_4": ""}), table.reset_index(drop=True)], axis=1)
+
+
+def some(rows: int, other: pd.DataFrame, table: pd.DataFrame = NEW) -> pd.DataFrame:
+    """Return a table of which the last rows are in another unit."""
+    return pd.concat([table.iloc[:-rows], other.iloc[-rows:]])
+
+
+COSMIC = NEW.rename_axis("COSMIC_ID").reset_index().astype({"COSMIC_ID": int})
+NAMED = pd.concat([pd.DataFrame({"line": "L" + NEW.index}), NEW.reset_index(drop=True)], axis=1)
+TURNED = NEW.T.rename_axis("gene_name").reset_index().set_index("gene_name", drop=False)
+GAPS = NEW.iloc[:, 300:].mask((np.arange(len(NEW)) == 4)[:, None] & (np.arange(P - 300) < 200))
+EVERY = {n: np.arange(P) % n > 0 for n in (2, 10)}  # genes but every nth
+LIKE_TRAINING = NEW.where(NEW.iloc[2, 5] != NEW, 4.8e11)
+
+RIGHT, CLOSE = 1e-5, 0.5  # the largest difference from the control's predictions, in SDs of a drug
+NO_INDEX, ROWS = "'GENE0', holds values such as", "numbers the rows, and 'COSMIC_ID'"
+TRANSPOSE = "are the rows: transpose"
+SCALE = "neither counts|no log2|another scale"
+LAST = NEW.index[-3]
+Case = tuple[Callable[[Path], Path], float | str]
+PREDICT: dict[str, Case | tuple[Callable[[Path], Path], float | str, dict[str, object]]] = {
+    # what names the samples
+    "names as decimals": (csv(NEW.set_axis(NEW.index.astype(float), axis=0)), RIGHT),
+    "row numbers beside ids": (csv(COSMIC), ROWS),
+    "row numbers of a larger table beside ids": (parquet(COSMIC.set_index(RNG.permutation(len(NEW)) + 9)), ROWS),
+    "ids in parquet without an index": (parquet(COSMIC), RIGHT),
+    "saved without its index": (csv(NEW, index=False), NO_INDEX),
+    "counts saved without their index": (csv(COUNTS.round().astype(int), index=False), "'GENE0'"),
+    "row numbers beside names": (csv(NAMED), RIGHT),
+    # units
+    "TPM": (csv(TPM), RIGHT),
+    "counts": (csv(COUNTS.round()), 0.05),
+    "estimated counts": (csv(COUNTS), RIGHT),
+    "estimated counts, declared TPM": (csv(COUNTS), "no TPM, which have totals of", {"units": "tpm"}),
+    "TPM that add up to 5e8": (csv(TPM * 500), "neither counts, TPM"),
+    "log10": (csv(NEW * np.log10(2)), SCALE),
+    "log10, declared": (csv(NEW * np.log10(2)), SCALE, {"units": "log"}),
+    "log10, matched": (csv(NEW * np.log10(2)), CLOSE, {"match": "quantile"}),
+    "ln": (csv(NEW * np.log(2)), SCALE),
+    "ln(CP10k+1)": (csv(np.log1p(TPM / 100)), SCALE),
+    "log2 of counts": (csv(np.log2(COUNTS + 1)), SCALE),
+    "log2 of counts, matched": (csv(np.log2(COUNTS + 1)), CLOSE, {"match": "quantile"}),
+    "VST": (csv(np.log2(COUNTS + 60)), "log2 of counts, VST"),
+    "log2(TPM+0.001)": (csv(np.log2(TPM + 0.001)), RIGHT),
+    "corrected for batches": (csv(NEW - 0.05), "declare --units log"),
+    "corrected for batches, declared": (csv(NEW - 0.05), CLOSE, {"units": "log"}),
+    "z-scores of genes": (csv(BY_GENE), "z-scores|neither"),
+    "z-scores of genes, matched": (csv(BY_GENE), "gene by gene", {"units": "z-score", "match": "quantile"}),
+    "z-scores declared log": (csv(Z), "no log2", {"units": "log"}),
+    "TPM declared log": (csv(TPM), "no log2.*declare counts or tpm", {"units": "log"}),
+    "log declared counts": (csv(NEW), "no counts.*declare log", {"units": "counts"}),
+    "logs and TPM": (csv(some(3, TPM)), rf"different units, TPM \(3: {LAST}, "),
+    "logs and log10": (csv(some(3, NEW * np.log10(2))), rf"sample '{LAST}'"),
+    "one absurd cell": (csv(LIKE_TRAINING), rf"sample '{NEW.index[2]}': .*'GENE5'"),
+    # missing genes
+    "half of the genes 0": (csv(NEW * EVERY[2]), "in every sample: above the limit of 20%"),
+    "half of the genes 0 in one sample": (csv(NEW.head(1) * EVERY[2]), "above the limit of 20%"),
+    "a tenth of the genes 0": (csv(NEW * EVERY[10]), "genes are 0 in every sample"),
+    "gaps of columns and cells": (csv(GAPS), rf"sample '{NEW.index[4]}': .*above the limit"),
+    # what is no table of samples, or only nearly
+    "DepMap": (csv(depmap(NEW)), RIGHT),
+    "DepMap, parquet": (parquet(depmap(NEW)), RIGHT),
+    "DepMap's custom download": (csv(custom(NEW), index=False), RIGHT),
+    "genes as rows": (csv(NEW.T), TRANSPOSE),
+    "genes as rows, two columns of names": (csv(TURNED), TRANSPOSE),
+    "a title": (text(lambda t: "Downloaded on Monday\n\n" + t), RIGHT),
+    "a comment": (text(lambda t: "# log2(TPM+1), 20 lines, by hand\n" + t), RIGHT),
+    "trailing commas": (text(lambda t: t.replace("\n", ",\n")), RIGHT),
+    "trailing commas but in the header": (text(lambda t: t.replace("\n", ",\n").replace(",\n", "\n", 1)), RIGHT),
+    "blank rows and columns": (text(lambda t: t.replace("\n", ",,\n") + "," * (P + 2) + "\n\n"), RIGHT),
+    "decimal commas": (csv(NEW, name="new.tsv", sep="\t", decimal=","), "is not a number.*decimal point"),
+    "semicolons": (csv(NEW, sep=";", decimal=","), "semicolons"),
+    "underscores": (text(lambda t: t.replace(",5.8", ",5_8", 1)), "'5_8.*' is not a number"),
+    "no header": (csv(NEW, header=False), "no names of columns"),
+}
+
+
+def fitted(folder: Path, x: pd.DataFrame = X, y: pd.DataFrame = Y, **settings: object) -> list[str]:
+    for table, name in ((x, "x.csv"), (y, "y.csv")):
+        if not (folder / name).exists():
+            table.to_csv(folder / name)
+    paths = str(folder / "x.csv"), str(folder / "y.csv")
+    return fit_to_folder(folder / "own", PROFILE, *paths, model="ps-ridge", device="cpu", **settings)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("control")
+    fitted(folder)
+    return folder / "own"
+
+
+def predicted(model: Path, path: Path, **settings: object) -> tuple[pd.DataFrame, str]:
+    notes = predict_to_file(model, str(path), path.with_name("predicted.parquet"), **settings)
+    frame = pd.read_parquet(path.with_name("predicted.parquet"))
+    return frame.pivot(index="sample", columns="perturbation", values="prediction"), "\n".join(notes)
+
+
+@pytest.fixture(scope="module")
+def right(model, tmp_path_factory) -> pd.DataFrame:
+    path = csv(NEW)(tmp_path_factory.mktemp("right"))
+    found, _ = predicted(model, path)
+    assert found.loc[TRUTH.index].corrwith(TRUTH, method="spearman").min() > 0.6
+    return found.loc[NEW.index]
+
+
+@pytest.mark.parametrize("case", PREDICT)
+def test_new_samples(case, model, right, tmp_path):
+    make, expected, *settings = PREDICT[case]
+    path = make(tmp_path)
+    try:
+        found, notes = predicted(model, path, **(settings[0] if settings else {}))
+    except InputError as error:
+        assert isinstance(expected, str), error
+        assert str(path) in str(error)
+        assert re.search(expected, str(error)), error
+        return
+    if isinstance(expected, str):
+        assert re.search(expected, notes + " ".join(found.index)), notes
+        expected = CLOSE
+    names = found.index.str.removeprefix("ACH-").str.removeprefix("L")
+    np.testing.assert_allclose(found.set_axis(names, axis=0).loc[NEW.index] / 0.14, right / 0.14, atol=expected)
