@@ -6,6 +6,7 @@ import pandas as pd
 from leaplib.base.layout import Layout
 from leaplib.base.store import load_frame
 from leaplib.results.load import Results
+from leaplib.results.sensitivity import COLUMNS as SENSITIVITY_COLUMNS
 from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
 from leaplib.runs.ablations import steps
 from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
@@ -87,7 +88,8 @@ def load_predictions(profile, task, split, model):
 def results_of(profile="paper", **parts):
     """Results that hold these parts alone, whatever is saved."""
     nothing = {"scores": COLUMNS, "external": ["study", *COLUMNS], "harmonised": COLUMNS,
-               "ablations": ABLATION_COLUMNS, "external_candidates": ["study", *CANDIDATE_COLUMNS],
+               "ablations": ABLATION_COLUMNS, "sensitivity": SENSITIVITY_COLUMNS,
+               "external_candidates": ["study", *CANDIDATE_COLUMNS],
                "flows": ["task", "branch", "step", "samples", "perturbations", "data"],
                "candidates": CANDIDATE_COLUMNS, "inner": CANDIDATE_COLUMNS, "cohorts": [],
                "times": ["task", "split", "model", "seconds", "core_seconds"]}  # fmt: skip

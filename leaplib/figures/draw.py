@@ -106,6 +106,7 @@ FIGURES = {
     "ablations_number_of_damaes": Page(
         "06", lambda r: number_frame(r.ablations), pages.number_of_representations, part="ablations"
     ),
+    "general_sensitivity": Page("10", lambda r: r.sensitivity, pages.general_sensitivity, part="sensitivity"),
     "beyond_leap": Page("10", _gains, pages.beyond_leap, part="candidates"),
 }
 

@@ -345,6 +345,39 @@ def beyond_leap(frame: pd.DataFrame, *, reference: str = "LEAP", size: Size | No
     return fig, plotted([part.assign(panel=letter) for part, letter in zip(parts.values(), LETTERS, strict=False)])
 
 
+@style.styled
+def general_sensitivity(frame: pd.DataFrame, *, task: str = "2a", size: Size | None = None) -> Drawn:
+    """Draw what is left of scores without general sensitivity: within the screen and outside, a row a study.
+
+    Columns as `leaplib.results.sensitivity.COLUMNS`; without any external study the screen's own pairs are drawn.
+    """
+    columns = ["task", "study", "where", "labels", "model", "mean", "n_perturbations", "n_splits", "data"]
+    values = style.checked(frame, columns)
+    values = values[values["task"] == task]
+    studies = [study for study in values["study"].unique() if study] or [""]
+    values = values[values["study"].isin(studies)]
+    n_models = max(values["model"].nunique(), 1)
+    page = size or (style.TWO_COLUMNS, min(len(studies) * (20 + 4.5 * n_models), style.MAX_HEIGHT))
+    fig, axes = style.figure(*page, nrows=len(studies), ncols=2, sharey="row", sharex=True, squeeze=False)
+    drawn = []
+    for row, study in enumerate(studies):
+        for column, where in enumerate(("within", "outside")):
+            part = values[(values["study"] == study) & (values["where"] == where)]
+            letter = LETTERS[2 * row + column]
+            name = "this screen" if where == "within" else f"measured by {study}"
+            title = ""
+            if len(part):
+                names, numbers = words(task), part[["n_splits", "n_perturbations"]].max().astype(int)
+                numbered = style.counts(
+                    numbers.iloc[0], names["split_name"], numbers.iloc[1], names["perturbation_name"]
+                )
+                title = f"Task {task}: {name}\n{numbered}"
+            rows.labels(axes[row, column], part, title=title)
+            letter_and_note(axes[row, column], letter, data_of(part))
+            drawn.append(part.assign(panel=letter))
+    return fig, plotted(drawn)
+
+
 def _gains_title(part: pd.DataFrame, task: str, levels: pd.Series) -> str:
     """Return a panel's title: the task, LEAP's own score, and the numbers of splits and perturbations."""
     if part.empty:

@@ -147,6 +147,32 @@ def gains(ax: Axes, frame: pd.DataFrame, *, title: str = "", xlabel: str = GAINS
     return ax
 
 
+def labels(ax: Axes, frame: pd.DataFrame, *, title: str = "", xlabel: str = XLABEL) -> Axes:
+    """Draw a row a model: a dot on each kind of labels, full on those as measured.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns model, labels, mean; models from top to bottom, the first kind of labels is drawn full.
+    title, xlabel : str
+    """
+    values = style.checked(frame, ("model", "labels", "mean"))
+    if style.begin(ax, values["mean"], title):
+        return ax
+    names, kinds = list(dict.fromkeys(values["model"])), list(dict.fromkeys(values["labels"]))
+    for kind, marker in zip(kinds, "osD", strict=False):
+        part = values[values["labels"] == kind]
+        colours = [style.colour(name) for name in part["model"]]
+        faces = colours if kind == kinds[0] else "white"
+        ax.scatter(part["mean"], part["model"].map(names.index), s=13, marker=marker, facecolor=faces,
+                   edgecolor=colours, linewidth=0.8, zorder=3, label=kind)  # fmt: skip
+    ax.axvline(0, color=style.FAINT, linewidth=0.6, zorder=1)
+    shapes = zip(("full dots", "squares", "diamonds"), kinds, strict=False)
+    _name_rows(ax, names, WIDTH, f"{xlabel}\n({'; '.join(f'{shape}: {kind}' for shape, kind in shapes)})")
+    return ax
+
+
 def by_number(ax: Axes, frame: pd.DataFrame, *, title: str = "", xlabel: str = "", ylabel: str = "") -> Axes:
     """Draw how a score grows with a number: a point a split, a line through the means, a band of one SD.
 

@@ -112,7 +112,7 @@ def candidate_scores(profile: Profile, task: Task, names: Sequence[str]) -> pd.D
     return table.loc[(table["perturbation"] != "") & (table["test_set"] == -1), columns]
 
 
-def _unseen(profile: Profile, task: Task) -> tuple[Cohort, dict[str, Split], Truths]:
+def unseen_truths(profile: Profile, task: Task) -> tuple[Cohort, dict[str, Split], Truths]:
     """Return a task's cohort, its splits and, by study, the unseen pairs of each split that has some."""
     cohort = load_cohort(profile, task)[0]
     splits = {split.name: split for split in load_task_splits(profile, task, cohort)}
@@ -120,7 +120,12 @@ def _unseen(profile: Profile, task: Task) -> tuple[Cohort, dict[str, Split], Tru
     for study, external in load_external(profile, task).items():
         pairs = {name: unseen_pairs(external, cohort, split) for name, split in splits.items()}
         found[study] = {name: truth for name, truth in pairs.items() if truth.shape[1]}
-    truths = {study: of for study, of in found.items() if of}
+    return cohort, splits, {study: of for study, of in found.items() if of}
+
+
+def _unseen(profile: Profile, task: Task) -> tuple[Cohort, dict[str, Split], Truths]:
+    """Return `unseen_truths`, or raise where there are none."""
+    cohort, splits, truths = unseen_truths(profile, task)
     if not truths:
         raise InputError(f"task {task.id}: no external study is at hand that tested a drug in {MIN_EXTERNAL} unseen "
                          "lines: `leap data status` tells how to get one")  # fmt: skip

@@ -16,6 +16,8 @@ from leaplib.results.comparisons import compare_models
 from leaplib.results.external import EXTERNAL_COLUMNS, candidate_scores, external_scores
 from leaplib.results.published import published_scores
 from leaplib.results.scores import COLUMNS, load_scores
+from leaplib.results.sensitivity import COLUMNS as SENSITIVITY_COLUMNS
+from leaplib.results.sensitivity import sensitivity_scores
 from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
 from leaplib.runs.ablations import ablations_of, load_variants
 from leaplib.runs.candidates import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER, load_candidates
@@ -56,6 +58,13 @@ class Results:
         tasks = [task for task in self.tasks if TASKS[task].external and task in set(self.scores["task"])]
         wanted = {f"external validation of task {task}": (self._external, task) for task in tasks}
         return self._frame("external", wanted, self.scores.head(0).reindex(columns=EXTERNAL_COLUMNS))
+
+    @cached_property
+    def sensitivity(self) -> pd.DataFrame:
+        """Scores with and without general sensitivity, as `leaplib.results.sensitivity.sensitivity_scores`."""
+        tasks = [task for task in self.tasks if TASKS[task].screen == "drugs" and task in set(self.scores["task"])]
+        wanted = {f"general sensitivity of task {task}": (self._sensitivity, task) for task in tasks}
+        return self._frame("sensitivity", wanted, pd.DataFrame(columns=SENSITIVITY_COLUMNS))
 
     @cached_property
     def all_scores(self) -> pd.DataFrame:
@@ -130,7 +139,16 @@ class Results:
     @property
     def missing(self) -> pd.DataFrame:
         """What has no results, and why (which says the command that makes them): missing, why."""
-        for part in ("scores", "external", "flows", "ablations", "candidates", "external_candidates", "inner"):
+        for part in (
+            "scores",
+            "external",
+            "flows",
+            "ablations",
+            "candidates",
+            "external_candidates",
+            "inner",
+            "sensitivity",
+        ):
             getattr(self, part)
         found = {what: why for (_, what), why in self._gaps.items()}
         return pd.DataFrame(found.items(), columns=["missing", "why"])
@@ -158,6 +176,10 @@ class Results:
     def _external(self, task: str) -> pd.DataFrame:
         self._flow(task)  # or the cohort would be prepared
         return external_scores(self.profile, get_task(task))
+
+    def _sensitivity(self, task: str) -> pd.DataFrame:
+        self._flow(task)  # or the cohort would be prepared
+        return sensitivity_scores(self.profile, get_task(task))
 
     def _cohort(self, task: str) -> Cohort:
         self._flow(task)  # or the cohort would be prepared

@@ -51,6 +51,8 @@ TITLES = {
     "beyond_leap": "Candidates on the way to LEAP+ against LEAP",
     "beyond_leap_external": "Candidates against LEAP within the screen and against other laboratories' measurements, "
     "mean over perturbations",
+    "general_sensitivity": "Lines that respond to everything: Spearman's correlation per perturbation on labels as "
+    "measured, and without each line's general sensitivity or growth rate, on pairs that both laboratories measured",
     "beyond_leap_choice": "Candidates ranked within training sets, by what they gain on LEAP there; mean Spearman "
     "correlations within training sets (inner) and on their test sets (test)",
 }

@@ -319,7 +319,7 @@ def reference() -> Results:
         scores=models.loc[~external, COLUMNS].reset_index(drop=True), external=models[external].reset_index(drop=True),
         flows=pd.read_csv(folder / "flows.csv"), ablations=_ablations(others, set(models["task"])), cohorts={},
         times=times[["task", "split", "model", "seconds", "core_seconds"]].reset_index(drop=True),
-        harmonised=models.head(0), candidates=nothing, inner=nothing, external_candidates=nothing,
+        harmonised=models.head(0), candidates=nothing, inner=nothing, external_candidates=nothing, sensitivity=nothing,
     )  # fmt: skip
 
 

@@ -307,6 +307,7 @@ TABLES: dict[str, tuple[str, Callable[[Results], pd.DataFrame]]] = {
     "beyond_leap": ("candidates", lambda results: gains_table(results.candidates, results.times)),
     "beyond_leap_external": ("external_candidates", external_candidates),
     "beyond_leap_choice": ("inner", _choice),
+    "general_sensitivity": ("sensitivity", lambda results: results.sensitivity),
 }
 """Each table's name, the part of the results that it rests on, and what makes it a tidy frame."""
 

@@ -40,6 +40,7 @@ STUDIES = {
     "CCLE": Study(FOLDER + "CCLE_ActArea.csv", "Primary Cell Line Name", "Compound", "ActArea", 8),
 }
 
+GROWTH = "crispy/data/growth_rates_rapid_screen_1536_v1.6.3_02Jun20.csv"
 PASSPORTS = "crispy/data/model_list_20200204.csv"
 COLUMNS = {
     "model_name": "name",
@@ -151,6 +152,21 @@ def read_passports() -> pd.DataFrame:
     frame["tissue"] = split_blood(frame)
     frame.index = _unique_names(frame)
     return frame
+
+
+def read_growth_rates() -> pd.Series:
+    """Read how fast lines grow, by the growth rates of a drug screen's untreated wells of 2020-06-02.
+
+    Returns
+    -------
+    Series
+        Growth rate by model_id ("SIDM00003", 981 models), the mean of repeats; high is fast.
+    """
+    data, place = read_member("cy", GROWTH)
+    frame = tabular.parse_table(data, place, ["model_id", "GROWTH_RATE"])
+    tabular.refuse_gaps(frame, ["model_id"], place)
+    rates = tabular.numbers(frame, "GROWTH_RATE", place)
+    return rates.groupby(frame["model_id"]).mean().rename("growth_rate")
 
 
 def split_blood(lines: pd.DataFrame) -> pd.Series:

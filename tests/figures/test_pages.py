@@ -294,3 +294,19 @@ def test_text_sizes_and_positions_on_the_page(scores, published):
                 assert 5 <= text.get_fontsize() <= 8
                 box = text.get_window_extent()
                 assert box.x0 >= -1 and box.x1 <= fig.bbox.x1 + 1 and box.y1 <= fig.bbox.y1 + 1, text.get_text()
+
+
+def test_general_sensitivity_within_and_outside():
+    models, kinds = ["General sensitivity", "LEAP"], ["as measured", "without general sensitivity"]
+    rows = [("2a", study, where, kind, model, 0.1 * len(where) + 0.01 * len(kind), 9, 3, "real")
+            for study, places in (("", ["within"]), ("CCLE", ["within", "outside"]), ("CTRP", ["within", "outside"]))
+            for where in places for kind in kinds for model in models]  # fmt: skip
+    columns = ["task", "study", "where", "labels", "model", "mean", "n_perturbations", "n_splits", "data"]
+    fig, drawn = pages.general_sensitivity(pd.DataFrame(rows, columns=columns))
+    titles = [ax.get_title(loc="left").partition("\n")[0] for ax in fig.axes]
+    shared = ["Task 2a: this screen", "Task 2a: measured by CCLE"]
+    assert titles == [*shared, shared[0], "Task 2a: measured by CTRP"]
+    assert len(drawn) == 16 and set(drawn["study"]) == {"CCLE", "CTRP"}
+    dots = fig.axes[1].collections
+    assert [dot.get_label() for dot in dots] == kinds
+    np.testing.assert_allclose(dots[0].get_offsets()[:, 0], 0.1 * 7 + 0.01 * len(kinds[0]))

@@ -9,6 +9,7 @@ from leaplib.base.errors import InputError
 from leaplib.cohorts import prepare as data
 from leaplib.results import external, tables
 from leaplib.results.load import Results
+from leaplib.results.sensitivity import sensitivity_scores
 from leaplib.runs.candidates import CANDIDATES
 from leaplib.runs.experiment import run_candidates, run_task
 from leaplib.tasks import get_task
@@ -163,3 +164,21 @@ def test_candidates_stand_beside_leap_within_and_outside_by_each_score():
     np.testing.assert_allclose(table["CCLE"][there.index], -there, atol=1e-12)
     means = within.query("metric == 'auroc'").groupby("candidate")["value"].mean()
     assert table["this screen", "AUROC", "LEAP+"] == pytest.approx(means["LEAP+"] - means["LEAP"])
+
+
+def test_general_sensitivity_stands_beside_models_on_the_same_pairs():
+    table = sensitivity_scores(PROFILE, TASK)
+    assert {"General sensitivity", "PS-KNN", "Tissue mean"} <= set(table["model"])
+    assert set(zip(table["study"], table["where"], strict=True)) == {
+        ("", "within"),
+        ("PRISM", "within"),
+        ("PRISM", "outside"),
+    }
+    keys = ["study", "where", "labels", "model"]
+    means = table.set_index(keys)["mean"]
+    outside = external.external_scores(PROFILE, TASK).query("metric == 'spearman' and perturbation != ''")
+    for model in ("PS-KNN", "Tissue mean"):
+        expected = outside[outside["model"] == model].groupby("split")["value"].mean().mean()
+        assert means["PRISM", "outside", "as measured", model] == pytest.approx(expected, abs=1e-6)
+    left = means[:, "within", "without general sensitivity", "General sensitivity"]
+    assert (left < means[:, "within", "as measured", "General sensitivity"]).all()
