@@ -95,12 +95,12 @@ def _gmt_pairs(text: str) -> list[tuple[str, object]]:
 def _json_pairs(text: str, where: str) -> list[tuple[str, object]]:
     """Split MSigDB's JSON, {"SET": {"geneSymbols": ["TP53", ...], ...}, ...}; as pairs, so that repeats are seen."""
     try:
-        found = json.loads(text, object_pairs_hook=list)
+        found = json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:  # ValueError: also of numbers with thousands of digits
         raise InputError(f"{where}: not JSON, or cut off ({error}): {MEND}") from error
-    pairs = [pair for pair in found if isinstance(pair, tuple)]
-    return [(name, dict(entry).get("geneSymbols") if _is_object(entry) else None) for name, entry in pairs]
+    pairs = found if isinstance(found, _Pairs) else []
+    return [(name, dict(entry).get("geneSymbols") if isinstance(entry, _Pairs) else None) for name, entry in pairs]
 
 
-def _is_object(entry: object) -> bool:
-    return isinstance(entry, list) and all(isinstance(pair, tuple) for pair in entry)
+class _Pairs(list[tuple[str, object]]):
+    """An object of JSON, its repeats kept."""

@@ -16,7 +16,7 @@ import pandas as pd
 from leaplib.base.errors import InputError
 
 ENSEMBL = r"ENS[A-Z]*[GT]\d{6,}(?:\.\d+)?(?:_PAR_Y)?"
-SYMBOL, ID = r"(?P<symbol>(?!ENS[A-Z]*G\d|PAR_Y$)\S*[A-Za-z]\S*?)", rf"(?P<id>\d+|{ENSEMBL})"
+SYMBOL, ID = r"(?P<symbol>(?!ENS[A-Z]*G\d|PAR_Y$|\?)\S.*?)", rf"(?P<id>\d+|{ENSEMBL})"
 WITH_ID = [
     re.compile(form)
     for form in (
@@ -31,7 +31,7 @@ WITH_ID = [
 # R's make.names turns every hyphen into a dot. Symbols end in a dot and digits too where a number tells copies apart
 # (TP53.1), or as clones and contigs (AC004556.1): only families that HGNC numbers behind a hyphen get it back.
 NUMBERED = (
-    r"NKX\d|KRTAP\d+|SNOR[AD]\d+|SCARNA\d+|MIR\d+[A-Z]?|RNV?U\d+|RNA5|ERV[A-Z]*\d*|DUX4L|TR[ABDG][VJDC]\d+|"
+    r"H[134]|NKX\d|KRTAP\d+|SNOR[AD]\d+|SCARNA\d+|MIR\d+[A-Z]?|RNV?U\d+|RNA5|ERV[A-Z]*\d*|DUX4L|TR[ABDG][VJDC]\d+|"
     r"IG[HKL][VJDC]\d+(?:\.\d+)?|TR[A-Z]{1,2}\.[ACGT]{3}\d+"
 )
 WORD = r"[A-Z][A-Z0-9]*(?:orf\d+)?"
@@ -205,9 +205,9 @@ def _refuse_others(names: list[str], n_columns: int, where: object) -> None:
         if len(fit) > n_columns / 2:
             remedy = "give one row a sample, and gene symbols as columns (Ensembl's BioMart translates ids)"
             raise InputError(f"{where}: genes are {kind}, such as {fit[0]!r}: {remedy}")
-    odd = [name for name in names if no_gene(name)]
+    odd = [(name, what) for name in names if (what := no_gene(split_id(name)[0]))]
     if odd:
-        problem = f"gene {odd[0]!r} is {no_gene(odd[0])} ({len(odd):,} such)"
+        problem = f"gene {odd[0][0]!r} is {odd[0][1]} ({len(odd):,} such)"
         remedy = "spreadsheets make them of symbols such as SEPTIN1 and MARCHF1; take the names from before"
         raise InputError(f"{where}: {problem}: {remedy}")
 

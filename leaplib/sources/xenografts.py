@@ -1,6 +1,5 @@
 """The PDX Encyclopedia (Gao et al. 2015, doi:10.1038/nm.3954): expression of xenografts and how tumours responded."""
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +121,8 @@ def _expression(cells: pd.DataFrame, place: Place) -> pd.DataFrame:
     if models.has_duplicates:
         raise place.error(f"the PDX {models[models.duplicated()][0]!r} is there twice")
     table = cells.iloc[1:, : len(header)].set_axis(header, axis=1)
-    table = table[[_is_gene(cell) for cell in table["Sample"]]]
+    symbols = table["Sample"].astype(str).str.strip()
+    table = table[[bool(text) and not no_gene(text) for text in symbols]]
     if table.empty:
         raise place.error("holds no gene")
     genes = name_genes(table["Sample"], place)
@@ -131,9 +131,3 @@ def _expression(cells: pd.DataFrame, place: Place) -> pd.DataFrame:
     bad = ~((values >= 0) & (values < np.inf)).to_numpy()
     tabular.refuse_cells(bad, fpkm, place, "an FPKM is a number from 0 up, with a decimal point")
     return np.log2(values + 1).astype(np.float32)
-
-
-def _is_gene(cell: object) -> bool:
-    """Tell whether a cell holds a symbol, and no date has taken its place."""
-    text = str(cell).strip()
-    return bool(text) and not isinstance(cell, datetime.date) and not no_gene(text)

@@ -221,9 +221,9 @@ SPECIFIC = [
         f == f.iloc[1, 1], "3,5")), ("'RET (5979)'", "comma")),
     Case("expression", "a column twice", table("expression", lambda f: f.rename(columns={
         "RET (5979)": "TP53 (7157)"})), ("'TP53 (7157)'", "twice")),
-    Case("expression", "a date for a gene", table("expression", renamed_gene("1-Mar")), ("'1-Mar'",)),
+    Case("expression", "a date for a gene", table("expression", renamed_gene("1-Mar")), ("'1-Mar (5979)' is a date",)),
     Case("expression", "an ISO date for a gene", table("expression", renamed_gene("2023-03-01")),
-         ("'2023-03-01'",)),
+         ("'2023-03-01 (5979)' is a date",)),
     Case("expression", "a line twice", table("expression", lambda f: f.rename(index={"ACH-000002": "ACH-000001"})),
          ("'ACH-000001'",)),
     Case("expression", "names for ids", table("expression", lambda f: f.rename(index={"ACH-000002": "HeLa"})),

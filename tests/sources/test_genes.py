@@ -13,6 +13,7 @@ from leaplib.sources.manifest import get_source
 # By HGNC's present symbol or Ensembl's present name: spellings of files that people have.
 SPELLINGS = {
     "HLA-A": ["HLA-A", "HLA.A", "HLA\u2011A", " HLA-A (3105)", "HLA.A..3105.", "HLA-A|3105"],
+    "H3-3A": ["H3.3A"],
     "NKX2-1": ["NKX2.1", "NKX2-1 (7080)"],
     "NME1-NME2": ["NME1.NME2"],
     "HLA-DQB1-AS1": ["HLA.DQB1.AS1"],
@@ -67,6 +68,8 @@ def test_dates_and_numbers_are_no_genes() -> None:
             ["ENSG00000141510.1", "ENSG00000146648.3"],
             "genes are Ensembl ids, such as 'ENSG00000141510.1'",
         ),
+        (["TP53 (7157)", "1-Mar (55016)"], r"'1-Mar \(55016\)' is a date"),
+        (["TP53|7157", "44256|55016"], r"'44256\|55016' is the serial number of a date"),
         (["7157", "1956", "RET"], "genes are numbers .*, such as '7157'"),
         (["1007_s_at", "1053_at"], "genes are probe sets"),
     ],
