@@ -28,6 +28,8 @@ from leaplib.runs.ablations import REFERENCES
 from leaplib.tasks import get_task
 
 REFERENCE = "LEAP"
+CRITERION = ("spearman", "pearson", "auroc")
+"""What candidates are chosen by, written down before they were scored: the mean of what they gain in each."""
 TEST_TO_TRAINING = {"holdout": 0.2 / 0.8, "tissue": 0.0, "xenograft": np.nan}
 """By the design of a task, how large a test set is by its training set; 0: they do not overlap, NaN: one split."""
 REPRESENTATION_SPREAD = 0.002
@@ -263,8 +265,9 @@ def choice(inner: pd.DataFrame, test: pd.DataFrame | None = None) -> pd.DataFram
     Returns
     -------
     DataFrame
-        candidate, rank (1: chosen), inner_gain (relative to LEAP, mean over tasks), and of each task inner_<task> and,
-        where it was given, test_<task> (mean Spearman correlations); best first, those that failed (NaN) last.
+        candidate, rank (1: chosen), inner_gain (over LEAP: the mean over tasks and the scores of `CRITERION`), and of
+        each task inner_<task> and, where it was given, test_<task> (mean Spearman correlations); best first, those
+        that failed (NaN) last.
     """
     own = inner["split"].str.partition(INNER)[0].unique()
     within = _means(inner)
@@ -277,15 +280,17 @@ def choice(inner: pd.DataFrame, test: pd.DataFrame | None = None) -> pd.DataFram
     if test is not None:
         same = test["split"].isin(own) & test["task"].isin(inner["task"])
         table = table.join(_means(test[same]).add_prefix("test_"))
-    table.insert(0, "inner_gain", (within / within.loc[REFERENCE] - 1).mean(axis=1, skipna=False))
+    scored = [_means(inner, metric) for metric in CRITERION if (inner["metric"] == metric).any()]
+    gained = [(values - values.loc[REFERENCE]).mean(axis=1, skipna=False) for values in scored]
+    table.insert(0, "inner_gain", pd.concat(gained, axis=1).mean(axis=1, skipna=False))
     table = table.sort_values("inner_gain", ascending=False)
     table.insert(0, "rank", np.arange(1, len(table) + 1))
     return table.rename_axis(columns=None).reset_index()
 
 
-def _means(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return mean Spearman correlations over perturbations, then splits: candidates x tasks; NaN if one failed."""
-    values = scores[scores["metric"] == "spearman"].groupby(["candidate", "task", "split"], sort=False)["value"].mean()
+def _means(scores: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:
+    """Return the means of a score over perturbations, then splits: candidates x tasks; NaN if one failed."""
+    values = scores[scores["metric"] == metric].groupby(["candidate", "task", "split"], sort=False)["value"].mean()
     return values.groupby(["candidate", "task"], sort=False).agg(lambda part: part.mean(skipna=False)).unstack("task")
 
 

@@ -146,14 +146,14 @@ def _columns(table: pd.DataFrame, digits: int) -> pd.DataFrame:
             pairs = table[[column, f"n_{column.removesuffix('_won')}"]].to_numpy(dtype=float)
             texts = ["" if np.isnan(won) or not of else f"{won:.0f} of {of:.0f}" for won, of in pairs]
             values = pd.Series(texts, table.index)
-        elif column in ("gain", "inner_gain"):
+        elif column == "gain":
             values = values.map(percent)
         elif column == "p" or column.startswith("p_"):
             values = values.map(p_value)
         elif column.startswith("paper_"):
             word, values = column.removeprefix("paper_") + PAPER, values.astype(object).where(values.notna(), "")
         elif is_float_dtype(values):
-            sign = "+" if column == "difference" else ""
+            sign = "+" if column in ("difference", "inner_gain") else ""
             values = values.map(partial(number, digits=2 if column == "core_seconds" else digits, sign=sign))
         cells[word] = values.fillna("")
     if "candidate" in table and "difference" in table:

@@ -171,13 +171,14 @@ def _choice(results: Results, name: str) -> str:
     if len(failed):
         return f"**No verdict** within the training sets: {' and '.join(failed)} failed there."
     first, rank = str(rows.index[0]), rows["rank"][name]
-    inner, gain = rows.filter(like="inner_").drop(columns="inner_gain").mean(axis=1), rows["inner_gain"]
+    gain = rows["inner_gain"]
     text = (
-        f"Within the training sets **{first}** gains most, of {len(rows)} candidates: {percent(gain[first])} on LEAP."
+        f"Within the training sets **{first}** gains most on LEAP, of {len(rows)} candidates: {gain[first]:+.3f} in the mean "
+        "of Spearman, Pearson and the AUROC of responders."
     )
     if rank > 1:
-        close = "not told from it" if inner[first] - inner[name] <= REPRESENTATION_SPREAD else "behind it"
-        text += f" {name} is number {rank}, {close}: {percent(gain[name])}."
+        close = "not told from it" if gain[first] - gain[name] <= REPRESENTATION_SPREAD else "behind it"
+        text += f" {name} is number {rank}, {close}: {gain[name]:+.3f}."
     for test in map(str, rows.filter(like="test_")):
         share = percent(rows[test][name] / rows[test][REFERENCE] - 1) or "failed"
         text += f" On the test samples of task {test[5:]}, which the choice did not see, {name}: {share}."

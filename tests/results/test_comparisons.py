@@ -280,7 +280,7 @@ def within(value):
     return {"holdout-0, inner 0": value - 0.01, "holdout-0, inner 1": value + 0.01}
 
 
-def test_the_choice_is_by_the_mean_relative_gain_over_tasks():
+def test_the_choice_is_by_the_mean_gain_over_tasks_and_scores():
     first = frame({"LEAP": within(0.29), "LEAP+": within(0.32), "PS-RIDGE": within(0.35)})
     second = frame({"LEAP": within(0.09), "LEAP+": within(0.14), "PS-RIDGE": within(0.09)}, "4a")
     test = frame({"LEAP": {"holdout-0": 0.29}, "LEAP+": {"holdout-0": 0.35}, "PS-RIDGE": {"holdout-0": 0.32}})
@@ -288,7 +288,10 @@ def test_the_choice_is_by_the_mean_relative_gain_over_tasks():
     other = test.assign(split="holdout-1", value=-1.0)
     table = choice(pd.concat([first, second]), pd.concat([test, other]))
     assert table["candidate"].tolist() == ["LEAP+", "PS-RIDGE", "LEAP"] and table["rank"].tolist() == [1, 2, 3]
-    assert table["inner_gain"].tolist() == pytest.approx([(0.03 / 0.3 + 0.05 / 0.1) / 2, 0.06 / 0.3 / 2, 0])
+    assert table["inner_gain"].tolist() == pytest.approx([(0.03 + 0.05) / 2, 0.06 / 2, 0])
+    pearson = first.assign(metric="pearson", value=first["value"].where(first["candidate"] != "LEAP+", 0.0))
+    by_both = choice(pd.concat([first, pearson])).set_index("candidate")
+    assert by_both["inner_gain"]["LEAP+"] == pytest.approx((0.03 - 0.3) / 2) and by_both["rank"]["PS-RIDGE"] == 1
     assert table["inner_4a"].tolist() == pytest.approx([0.15, 0.1, 0.1])
     assert table["test_2a"].tolist() == pytest.approx([0.36, 0.33, 0.3])
 

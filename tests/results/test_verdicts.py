@@ -162,12 +162,12 @@ def chosen(inner, test=None, name=""):
 def test_the_choice_is_told_with_what_came_of_it():
     inner, test = {"LEAP": 0.2, "LEAP+": 0.24, "PS-RIDGE": 0.22}, {"LEAP": 0.3, "LEAP+": 0.36, "PS-RIDGE": 0.33}
     text, shown = chosen(inner, test)
-    assert "**LEAP+** gains most, of 3 candidates: +20.0%" in text and text.endswith("did not see, LEAP+: +20.0%.")
+    assert "**LEAP+** gains most on LEAP, of 3 candidates: +0.040" in text and text.endswith("did not see, LEAP+: +20.0%.")
     other, _ = chosen(inner, test, "PS-RIDGE")
-    assert "PS-RIDGE is number 2, behind it: +10.0%." in other and other.endswith("did not see, PS-RIDGE: +10.0%.")
+    assert "PS-RIDGE is number 2, behind it: +0.020." in other and other.endswith("did not see, PS-RIDGE: +10.0%.")
     assert "number 2, not told from it" in chosen(inner | {"PS-RIDGE": 0.2385}, test, "PS-RIDGE")[0]
     assert shown.columns.tolist() == ["Candidate", "Rank", "Gain on LEAP there", "Inner 2a", "Test 2a", "Data"]
-    assert shown.iloc[0].tolist() == ["LEAP+", 1, "+20.0%", "0.2400", "0.3600", "real"]
+    assert shown.iloc[0].tolist() == ["LEAP+", 1, "+0.0400", "0.2400", "0.3600", "real"]
     failed, shown = chosen(inner | {"LEAP+": np.nan}, test)
     assert failed == "**No verdict** within the training sets: LEAP+ failed there."
     assert shown.iloc[-1].tolist() == ["LEAP+", 3, "", "", "0.3600", "real"]
