@@ -173,8 +173,8 @@ def _choice(results: Results, name: str) -> str:
     first, rank = str(rows.index[0]), rows["rank"][name]
     gain = rows["inner_gain"]
     text = (
-        f"Within the training sets **{first}** gains most on LEAP, of {len(rows)} candidates: {gain[first]:+.3f} in the mean "
-        "of Spearman, Pearson and the AUROC of responders."
+        f"Within the training sets **{first}** gains most on LEAP, of {len(rows)} candidates: {gain[first]:+.3f} in "
+        "the mean of Spearman, Pearson and the AUROC of responders."
     )
     if rank > 1:
         close = "not told from it" if gain[first] - gain[name] <= REPRESENTATION_SPREAD else "behind it"
