@@ -111,10 +111,11 @@ def key_of_notebook(path: Path, values: Mapping[str, Any]) -> str:
     layout, package = Layout(values["profile"]), Path(__file__).resolve().parents[1]
     code = {str(file): sha256(file) for file in sorted(package.rglob("*.*")) if file.suffix in (".py", ".csv", ".toml")}
     found = {}
-    for folder in (layout.results, layout.processed, data_folder() / "raw"):
+    for folder in (layout.results, layout.processed, data_folder() / "raw", home() / "data" / "reference"):
         for file in sorted(folder.rglob("[!.]*")):
             if file.is_file() and not {"own_samples", "failures"} & set(file.parts):  # what a notebook itself leaves
-                found[str(file.relative_to(data_folder()))] = (file.stat().st_size, file.stat().st_mtime_ns)
+                name = f"{folder.name}/{file.relative_to(folder)}"
+                found[name] = (file.stat().st_size, file.stat().st_mtime_ns)
     failed = [failure.line() for failure in records.recorded(layout.profile) if failure.task]
     return key_of({"cells": [cell["source"] for cell in _cells(path)], "values": values, "code": code,
                    "versions": versions(), "files": found, "failed": failed})  # fmt: skip

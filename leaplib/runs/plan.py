@@ -7,7 +7,7 @@ profile's run log; where the log has none, times a rate measured on the demo.
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from statistics import median
+from statistics import geometric_mean, median_low
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from leaplib.runs.jobs import DONE, MEAN, STATES, TRAINING, Job
 from leaplib.runs.records import read_log
 
 OVERHEAD = 0.06  # core-seconds of any job
+LEAST = 0.01  # seconds that a clock tells
 RECENT = 25  # jobs of a kind that tell of the next
 RATES = {
     TRAINING: 0.022, MEAN: 6.0, "PP-LGBM": 1.2, "PP-MLP": 0.22, "PP-tDNN": 0.074, "PS-KNN": 0.007, "PS-LASSO": 2.3,
@@ -34,8 +35,8 @@ def estimate(job: Job, rates: Mapping[str, float] | None = None) -> float:
 class Pace:
     """How long a run will take from here: what jobs are estimated at, corrected by what those before them took.
 
-    A kind of jobs is corrected by the median of its own ratios of seconds to estimates, with one more for the
-    machine, the median over kinds: a first job that compiles, or one that others slowed down, tells little.
+    A kind of jobs is corrected by the lower median of its own ratios of seconds to estimates, with one more for the
+    machine, the geometric mean over kinds: a first job that compiles, or one that others slowed down, tells little.
 
     Parameters
     ----------
@@ -53,14 +54,14 @@ class Pace:
         """Note that a job has ended, after so many seconds where it was done."""
         _, kind, cost = self.waiting.pop(job)
         if seconds is not None:
-            self.ratios.setdefault(kind, []).append(seconds / cost)
+            self.ratios.setdefault(kind, []).append(max(seconds, LEAST) / cost)
 
     def left(self) -> float:
         """Return the seconds from here: of each stage in turn, by all workers, but no less than its longest job."""
-        machine = median([1.0, *map(median, self.ratios.values())])
+        machine = geometric_mean([1.0, *map(median_low, self.ratios.values())])
         costs: dict[int, list[float]] = {}
         for stage, kind, cost in self.waiting.values():
-            costs.setdefault(stage, []).append(cost * median([machine, *self.ratios.get(kind, [])[-RECENT:]]))
+            costs.setdefault(stage, []).append(cost * median_low([machine, *self.ratios.get(kind, [])[-RECENT:]]))
         under_way = sum(costs[min(costs)][: self.workers]) / 2 if costs else 0.0  # half done, on average
         return max(0.0, sum(max(sum(s) / self.workers, max(s)) for s in costs.values()) - under_way / self.workers)
 

@@ -1,6 +1,7 @@
 """Plans: what there is to do, what it costs, how it scales; estimates against a log."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -77,6 +78,48 @@ def test_rates_are_the_medians_of_what_was_computed():
     failed = entries.assign(job=list("wxyz"), state="failed", core_seconds=1e9)
     earlier = entries[:1].assign(core_seconds=1e6)
     assert calibrated(pd.concat([earlier, entries, failed])) == {"PP-MLP": pytest.approx(2.0)}
+
+
+def time_left(log, rates):
+    """Of a recorded run, from the fifth job on: the time left as estimated, as it was, and each job's seconds."""
+    known = plan.RATES | rates
+    costs = [plan.OVERHEAD + known.get(kind, known.get(kind.partition(" on ")[0], known["DAMAE"])) * work
+             for kind, work in zip(log["cost"], log["work"], strict=True)]  # fmt: skip
+    pace = plan.Pace(zip(range(len(log)), [0] * len(log), log["cost"], costs, strict=True), 1)
+    rows = []
+    for number, seconds in enumerate(log["core_seconds"]):
+        pace.end(number, seconds)
+        rows.append((pace.left(), log["core_seconds"][number + 1 :].sum(), seconds))
+    return pd.DataFrame(rows[4:-1], columns=["estimated", "left", "step"])
+
+
+def within(found, factor):
+    """The share of a run's time in which the estimate was within a factor of the truth."""
+    ratio = found["estimated"] / found["left"]
+    return found.loc[ratio.between(1 / factor, factor), "step"].sum() / found["step"].sum()
+
+
+def test_the_time_left_is_estimated_within_a_factor_from_the_fifth_job_on():
+    """On the log of a smoke run, whose small jobs are far from the demo's that the shipped rates come from."""
+    log = pd.read_csv(Path(__file__).with_name("recorded_log.csv"))
+    first = time_left(log, {})
+    assert within(first, 1.5) > 0.9
+    assert 1 / 1.5 < first["estimated"][0] / first["left"][0] < 1.5
+    entries = log.assign(job=range(len(log)), state="computed")
+    again = time_left(log, calibrated(entries))
+    assert within(again, 1.5) > 0.95
+    slow = log.assign(core_seconds=3 * log["core_seconds"])  # another machine: the first jobs tell
+    assert within(time_left(slow, calibrated(entries)), 2) > 0.9
+
+
+def test_workers_share_what_is_left_but_not_a_single_job():
+    pace = plan.Pace([("a", 0, "m", 4.0), ("b", 0, "m", 4.0), ("c", 1, "m", 6.0)], 2)
+    assert pace.left() == 4 + 6 - 2  # half of those under way is done
+    pace.end("a", 8.0)
+    pace.end("b", None)
+    assert 6 < pace.left() < 12
+    pace.end("c", 1.0)
+    assert pace.left() == 0
 
 
 def test_work_grows_as_it_should(shared):
