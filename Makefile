@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export LEAP_HOME := $(CURDIR)
 
-.PHONY: run test faults data lint bench clean
+.PHONY: run test faults data figures lint bench clean
 
 run: $(VENV)/ready
 	$(BIN)/leap data fetch wheels
@@ -18,6 +18,10 @@ faults: $(VENV)/ready
 
 data: $(VENV)/ready
 	$(BIN)/leap data fetch wheels
+
+# From data/reference/ alone: figures, tables and claims at the paper's settings, and the README's table.
+figures: $(VENV)/ready
+	$(BIN)/leap reference draw
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -42,4 +46,4 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) data/processed data/results notebooks/executed figures/smoke figures/demo figures/paper report
+	rm -rf $(VENV) data/processed data/results notebooks/executed figures/smoke figures/demo report

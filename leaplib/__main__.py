@@ -278,6 +278,14 @@ def reference_export(options: argparse.Namespace) -> int:
     return 0
 
 
+def reference_draw(options: argparse.Namespace) -> int:
+    """Draw the reference results, and say where they lie."""
+    from leaplib.figures.draw import draw_reference
+
+    print(*draw_reference(), sep="\n")
+    return 0
+
+
 PROFILE = {"default": "demo", "help": "smoke, demo (default) or paper"}
 DEVICE = {"default": "auto", "help": "auto (default), cpu or cuda"}
 UNITS = {"default": "auto", "help": "auto (default), counts, tpm, log or z-score"}
@@ -332,6 +340,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int] | None, Mappi
     "report": ("show a run's notebooks, figures and tables as linked HTML pages", report_command, REPORT),
     "reference": ("results at the paper's settings, kept beside the code in data/reference/", None, {}),
     "reference export": ("write them from data/results/paper", reference_export, EXPORT),
+    "reference draw": ("draw them into figures/paper/, and write the README's table", reference_draw, {}),
     "data": ("what data are there, and how to get the rest", None, {}),
     "data status": ("what is there, what each file enables", data_status, {}),
     "data fetch": ("fetch sources or groups, such as 'wheels', or 'all'", data_fetch, FETCH),

@@ -62,7 +62,8 @@ def model_boxes(
     _published(ax, marks, names, set(drawn["model"]))
     _model_ticks(ax, names, set(values["model"]))
     _reference_lines(ax, names, drawn.loc[drawn["model"] == style.REPRODUCIBILITY, "value"])
-    _fewer(ax, drawn, [name if name in set(values["model"]) else "" for name in names], splits)
+    reach = (marks["mean"] + marks["sd"].fillna(0)).groupby(marks["model"]).max()
+    _fewer(ax, drawn, [name if name in set(values["model"]) else "" for name in names], splits, reach)
     ax.set_ylabel(ylabel)
     return ax
 
@@ -102,8 +103,8 @@ def _model_ticks(ax: Axes, names: Sequence[str], ours: set[str]) -> None:
     ax.set_xlim(-0.6 - room, len(names) - 0.4 + room)
 
 
-def _fewer(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], splits: int) -> None:
-    """Write how many values a model has where it has fewer than the others."""
+def _fewer(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], splits: int, marks: pd.Series) -> None:
+    """Write how many values a model has where it has fewer than the others, above what reaches highest there."""
     counts, tops = drawn.groupby("model")["split"].nunique(), drawn.groupby("model")["value"].max()
     clear = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # over the line that parts the controls
     small: dict[str, Any] = {"fontsize": 6, "color": style.MUTED, "ha": "center", "va": "bottom", "bbox": clear}
@@ -111,7 +112,10 @@ def _fewer(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], splits: int) -> 
         if name and counts.get(name, 0) == 0:
             ax.annotate("no data", (place, 0.02), xycoords=("data", "axes fraction"), rotation=90, **small)
         elif counts.get(name, splits) < splits:
-            at = (place, max(tops[name], 0.0))  # never under the zero line, which would run through the words
+            at = (
+                place,
+                max(tops[name], marks.get(name, 0.0), 0.0),
+            )  # never under the zero line, which would run through the words
             ax.annotate(f"n = {counts[name]}", at, (0, 3), textcoords="offset points", **small)
 
 

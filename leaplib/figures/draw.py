@@ -16,11 +16,16 @@ from leaplib.cohorts.prepare import data_kind, fetching
 from leaplib.figures import pages, style, supplement
 from leaplib.representation import pretraining
 from leaplib.results.load import Results
-from leaplib.results.tables import bars_frame, gains_table, number_frame, steps_frame
+from leaplib.results.reference import reference, write_readme
+from leaplib.results.tables import bars_frame, gains_table, number_frame, save_table, steps_frame, tidy
 from leaplib.sources import pocket
 from leaplib.tasks import POCKET, get_task
 
 FLOWS = {"1a": None, "2a": None, "5a": "PDX Encyclopedia"}  # a task a screen, and its only branch shown (None: all)
+REFERENCE_FIGURES = ("figure_2", "figure_3", *(f"supplementary_figure_{number}" for number in (3, 5, 6, 7)))
+WITH_FRAMES = ("figure_3", "supplementary_figure_6", "supplementary_figure_7")  # around tasks without results
+REFERENCE_TABLES = ("supplementary_table_3", "supplementary_table_5", "claims")
+DOTS = 200  # a PNG's, an inch, where it is kept beside the code
 DRUGS = get_task("2a")  # of pretraining, external validation and additional ablations
 
 
@@ -133,7 +138,7 @@ def figure(name: str, results: Results, **options: Any) -> Figure | Markdown:
     page = FIGURES[key]
     try:
         fig, drawn = page.draw(page.frame(results), **page.options(results) | options)
-        if _ours(drawn).empty:
+        if _ours(drawn).empty and not options.get("frames"):
             plt.close(fig)
             raise InputError(results.why(page.part) or "nothing is saved")
     except InputError as error:
@@ -147,6 +152,25 @@ def save_figure(fig: Figure, data: pd.DataFrame, profile_name: str, name: str) -
     paths = style.save_figure(fig, data, Layout(profile_name).figures, name)
     plt.close(fig)  # a notebook shows it by naming it, once
     return paths
+
+
+def draw_reference() -> list[Path]:
+    """Draw figures and tables of the reference results into `figures/paper/`, and write the README's table of them.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    results, layout = reference(), Layout("paper")
+    with style.adapted({"savefig.dpi": DOTS}):
+        options = {name: {"frames": True} if name in WITH_FRAMES else {} for name in REFERENCE_FIGURES}
+        shown = {name: figure(name, results, **options[name]) for name in REFERENCE_FIGURES}
+    for name, what in shown.items():
+        if isinstance(what, Markdown):
+            raise InputError(f"{name.replace('_', ' ')}: {results.why(FIGURES[name].part) or 'no reference results'}")
+    tables = [save_table(tidy(name, results), "paper", name) for name in REFERENCE_TABLES]
+    return [*(layout.figures / f"{name}.pdf" for name in shown), *tables, write_readme(results)]
 
 
 def drawn(results: Results) -> pd.DataFrame:

@@ -9,6 +9,8 @@ published : DataFrame, optional
     task, model, level, metric, mean, sd: drawn beside results on real data.
 reported_only : bool
     Show published models too that were not run here.
+frames : bool
+    Draw tasks without results as empty frames that say what is missing, in place of leaving them out.
 size : tuple of float
     Width and height in mm; where it is optional, it follows from the content by default.
 """
@@ -147,6 +149,16 @@ def counts(values: pd.DataFrame) -> str:
     return style.counts(known["split"].nunique(), names["split_name"], number, names["perturbation_name"])
 
 
+def empty(ax: Axes, task: str, letter: str) -> None:
+    """Draw an empty frame in place of a task without results, and say what is missing."""
+    known = TASKS[task]
+    needed = "PDX Encyclopedia" if known.screen == "xenografts" else known.studies[0]
+    why = "not run yet" if known.screen == "drugs" else f"{needed} is not at hand"
+    ax.set_title(words(task)["title"], loc="left")
+    style.no_data(ax, f"no results on real data:\n{why}")
+    style.panel_letter(ax, letter, -24)
+
+
 def letter_and_note(ax: Axes, letter: str, data: str, offset: float = -24) -> None:
     """Write a panel's letter ("": it stands alone), and the note where its data are not real."""
     if letter:
@@ -212,6 +224,7 @@ def figure_3(
     extra: Sequence[str] = ("4b",),
     reported_only: bool = False,
     left_out: Mapping[str, str] | None = None,
+    frames: bool = False,
     size: Size | None = None,
 ) -> Drawn:
     """Draw all models on each task that has results: A 1a, B 2a, C 3a, D 4a, E 5a, then `extra` from F.
@@ -221,10 +234,11 @@ def figure_3(
     """
     letters = PANELS | dict(zip(extra, LETTERS[len(PANELS) :], strict=False))
     scores = style.checked(scores, COLUMNS)
-    tasks = [task for task in letters if (scores["task"] == task).any()]
-    simulated = [task for task in tasks if data_of(scores[scores["task"] == task]) == "simulated"]
-    absent = [task for task in simulated if task in (left_out or {})] if len(simulated) < len(tasks) else []
-    tasks = [task for task in tasks if task not in absent]
+    there = [task for task in letters if (scores["task"] == task).any()]
+    simulated = [task for task in there if data_of(scores[scores["task"] == task]) == "simulated"]
+    absent = [task for task in simulated if task in (left_out or {})] if len(simulated) < len(there) else []
+    there = [task for task in there if task not in absent]
+    tasks = list(letters) if frames else there
     n_rows = max((len(tasks) + 1) // 2, 1)
     fig, axes = style.figure(*(size or (style.TWO_COLUMNS, 76 * n_rows)), nrows=n_rows, ncols=2, squeeze=False)
     for ax in axes.flat[len(tasks) :]:
@@ -237,8 +251,13 @@ def figure_3(
             for task in absent
         ]
         fig.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6, color=style.NOTE)
-    pairs = zip(axes.flat, tasks, strict=False)
-    return fig, plotted([boxes(ax, scores, task, letters[task], published, reported_only) for ax, task in pairs])
+    drawn = []
+    for ax, task in zip(axes.flat, tasks, strict=False):
+        if task in there:
+            drawn.append(boxes(ax, scores, task, letters[task], published, reported_only))
+        else:
+            empty(ax, task, letters[task])
+    return fig, plotted(drawn)
 
 
 @style.styled

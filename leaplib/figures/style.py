@@ -218,11 +218,11 @@ def data_note(target: Axes | Figure, data: str) -> Annotation | None:
                        va="bottom", annotation_clip=False, bbox=frame)  # fmt: skip
 
 
-def no_data(ax: Axes) -> Axes:
-    """Mark a panel that has nothing to show."""
+def no_data(ax: Axes, why: str = "") -> Axes:
+    """Mark a panel that has nothing to show; where it is told why, in an empty frame."""
     ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-    ax.text(0.5, 0.5, "no data", transform=ax.transAxes, ha="center", va="center", color=MUTED)
+    ax.spines[:].set(visible=bool(why), color=FAINT)
+    ax.text(0.5, 0.5, why or "no data", transform=ax.transAxes, ha="center", va="center", color=MUTED)
     return ax
 
 

@@ -195,37 +195,44 @@ def supplementary_figure_5(
 
 @style.styled
 def supplementary_figure_6(
-    scores: pd.DataFrame, tasks: Sequence[str] = ("3a", "4a"), *, size: Size | None = None
+    scores: pd.DataFrame, tasks: Sequence[str] = ("3a", "4a"), *, frames: bool = False, size: Size | None = None
 ) -> Drawn:
     """Draw all models by tissue, a panel a task: median over test sets, point size by its 95% interval.
 
     Tissues are the splits, from left to right by falling value of LEAP.
     """
-    return _by_tissue(scores, tasks, ("spearman",), size)
+    return _by_tissue(scores, tasks, ("spearman",), frames, size)
 
 
 @style.styled
 def supplementary_figure_7(
-    scores: pd.DataFrame, tasks: Sequence[str] = ("3b", "4b"), *, size: Size | None = None
+    scores: pd.DataFrame, tasks: Sequence[str] = ("3b", "4b"), *, frames: bool = False, size: Size | None = None
 ) -> Drawn:
     """Draw all models by tissue as `supplementary_figure_6`, Spearman's correlation beside Pearson's in one order."""
-    return _by_tissue(scores, tasks, ("spearman", "pearson"), size)
+    return _by_tissue(scores, tasks, ("spearman", "pearson"), frames, size)
 
 
-def _by_tissue(scores: pd.DataFrame, tasks: Sequence[str], metrics: Sequence[str], size: Size | None) -> Drawn:
+def _by_tissue(
+    scores: pd.DataFrame, tasks: Sequence[str], metrics: Sequence[str], frames: bool, size: Size | None
+) -> Drawn:
     """Draw a row of panels a task that has results, a column a metric."""
     part = style.checked(scores, pages.COLUMNS)
     values = split_intervals(part[part["task"].isin(tasks) & part["metric"].isin(metrics)])
-    present = [task for task in tasks if (values["task"] == task).any()]
+    there = set(values["task"])
+    present = [task for task in tasks if frames or task in there]
     n_rows = max(len(present), 1)
-    page = size or (style.TWO_COLUMNS, min(16 + 88 * n_rows, style.MAX_HEIGHT))  # the legend, and panels
-    fig, axes = style.figure(*page, nrows=n_rows, ncols=len(metrics), squeeze=False)
+    heights = [88 if task in there else 30 for task in present] or [88]
+    page = size or (style.TWO_COLUMNS, min(16 + sum(heights), style.MAX_HEIGHT))  # the legend, and panels
+    fig, axes = style.figure(*page, nrows=n_rows, ncols=len(metrics), squeeze=False, height_ratios=heights)
     for ax in axes.flat[len(present) * len(metrics) :]:
         style.no_data(ax)
     widest = float(values["width"].max()) if values["width"].notna().any() else 0.0
     letters = dict(zip(product(tasks, metrics), pages.LETTERS, strict=False))
     drawn = []
     for ax, (task, metric) in zip(axes.flat, product(present, metrics), strict=False):
+        if task not in there:
+            pages.empty(ax, task, letters[task, metric])
+            continue
         ours = values[values["task"] == task]
         leading = groups.group_order(ours[ours["metric"] == "spearman"])
         order = list(dict.fromkeys([*leading, *ours["group"]]))

@@ -22,15 +22,17 @@ import pyarrow.parquet as pq
 from leaplib.base.compute import machine
 from leaplib.base.errors import DAMAGE, InputError, first_line
 from leaplib.base.layout import Layout, data_folder, home, slug
-from leaplib.base.store import atomic_folder, key_of, load_frame, provenance
+from leaplib.base.store import atomic_folder, key_of, load_frame, provenance, write_text
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import EXTERNAL, FLOW, by_study
 from leaplib.cohorts.splits import INNER, XENOGRAFTS, Split, load_splits
-from leaplib.models.table import FEW_SHOT
+from leaplib.models.table import CONTROLS, FEW_SHOT
 from leaplib.profiles import get_profile
 from leaplib.results.external import REPRODUCIBILITY, score_unseen, unseen_pairs
 from leaplib.results.load import Results
+from leaplib.results.printing import ORDER
 from leaplib.results.scores import COLUMNS
+from leaplib.results.tables import summary
 from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
 from leaplib.runs.ablations import NOT_YET, ablations_of
 from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
@@ -45,6 +47,10 @@ ROW = ["task", "group", "model", "member", "split"]
 MADE = ["cohort", "seed", "settings", "key", "code", "version", "commit", "computed", "device", "processor",
         "precision", "seconds", "core_seconds", "packages"]  # fmt: skip
 SCORES = ["group", "study", *COLUMNS]
+MARKS = ("<!-- results: written by `make figures` -->", "<!-- end of results -->")
+HEADINGS = {("2a", ""): "2a unseen lines", ("2a", "CCLE"): "2a, in CCLE", ("4a", ""): "4a unseen tissue",
+            ("4b", ""): "4b, GDSC v1"}  # fmt: skip
+DESIGNS = {"holdouts": ["2a"], "tissues": ["4a", "4b"]}
 DRAWN = ("spearman", "pearson")  # over test sets of unseen tissues, in supplementary figures 6 and 7
 Saved = list[tuple[Path, dict[str, Any]]]
 
@@ -321,6 +327,57 @@ def reference() -> Results:
         times=times[["task", "split", "model", "seconds", "core_seconds"]].reset_index(drop=True),
         harmonised=models.head(0), candidates=nothing, inner=nothing, external_candidates=nothing, sensitivity=nothing,
     )  # fmt: skip
+
+
+# ---- README
+
+
+def readme_table(results: Results) -> str:
+    """Return the README's table: mean (SD) over splits of Spearman's correlation per perturbation, the paper's beside.
+
+    Where a model was run on fewer splits than another, their number stands before it.
+    """
+    table = summary(results.all_scores)
+    table = table[(table["level"] == "per_perturbation") & (table["metric"] == "spearman")]
+    table = table[table["model"] != CONTROLS["training-mean"]]  # 0 by definition
+    rows = {(row["task"], row["study"], row["model"]): row for row in table.to_dict("records")}
+    places = [place for place in HEADINGS if any(key[:2] == place for key in rows)]
+    lines = [["model", *(HEADINGS[place] for place in places), "paper, 2a", "paper, 4a"], ["---"] * (len(places) + 3)]
+    for model in [model for model in ORDER if any((*place, model) in rows for place in places)]:
+        cells = [_cell(rows, place, model) for place in places]
+        theirs = [rows.get((task, "", model), {}).get("published_mean", np.nan) for task in ("2a", "4a")]
+        name = f"**{model}**" if model == "LEAP" else model
+        lines.append([name, *cells, *("" if np.isnan(mean) else f"{mean:.3f}" for mean in theirs)])
+    return "\n".join(f"| {' | '.join(line)} |".replace("  ", " ") for line in lines)
+
+
+def _cell(rows: Mapping[tuple[str, str, str], Mapping[Any, Any]], place: tuple[str, str], model: str) -> str:
+    """Return a model's mean (SD) on a task and study, "2/10: " before it where it has some of the splits alone."""
+    row = rows.get((*place, model))
+    if row is None:
+        return ""
+    most = max(other["n_splits"] for key, other in rows.items() if key[:2] == place)
+    part = "" if row["n_splits"] == most else f"{row['n_splits']}/{most}: "
+    return part + f"{row['mean']:.3f} ({row['sd']:.3f})".replace(" (nan)", "")
+
+
+def write_readme(results: Results) -> Path:
+    """Write the table and what it rests on between the marks of the README."""
+    path, rows = home() / "README.md", reference_provenance()
+    drugs = results.scores[results.scores["perturbation"] != ""].groupby("task")["perturbation"].nunique()
+    named = ", ".join(f"{number} drugs ({task})" for task, number in drugs.items())
+    splits = {name: results.scores.query("task in @tasks")["split"].nunique() for name, tasks in DESIGNS.items()}
+    code = sorted({f"{version} ({commit})" for version, commit in zip(rows["version"], rows["commit"], strict=True)})
+    machines = ", ".join(sorted(set(rows["processor"]) - {""}))
+    about = [f"{named}; {' and '.join(f'{number} {name}' for name, number in splits.items() if number)}.",
+             f"Version (commit) {', '.join(code)}; {rows['core_seconds'].sum() / 3600:.1f} core-hours on {machines};",
+             "[where each number is from](data/reference/provenance.csv)."]  # fmt: skip
+    text = path.read_text(encoding="utf-8")
+    before, first, rest = text.partition(MARKS[0])
+    _, last, after = rest.partition(MARKS[1])
+    if not last:
+        raise InputError(f"{path}: has no lines {MARKS[0]} and {MARKS[1]} to write the results between")
+    return write_text(path, "\n".join([before + first, "", readme_table(results), "", *about, "", last + after]))
 
 
 def _ablations(rows: pd.DataFrame, tasks: set[str]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from leaplib.base.metrics import METRICS
 from leaplib.figures import pages, supplement
 from leaplib.models.table import CONTROLS
 from leaplib.results.published import published_scores
+from tests.frames import make_scores, written
 
 MODELS = [*CONTROLS.values(), "PS-KNN", "PP-LGBM", "PS-LASSO", "LEAP"]
 SPLITS = ["holdout-0", "holdout-1"]
@@ -56,3 +57,32 @@ def test_a_scatter_is_over_the_splits_of_both(scores):
     _, ax = plt.subplots()
     drawn = pages.scatter(ax, part, "2a", "PS-KNN")
     assert "mean of 1 split" in ax.get_title(loc="left") and len(drawn)
+
+
+@pytest.mark.parametrize("draw, there, absent", [
+    (pages.figure_3, ("2a", "4a"), ["DepMap 23Q4", "DepMap 23Q4", "PDX Encyclopedia", ""]),
+    (supplement.supplementary_figure_6, ("4a",), ["DepMap 23Q4"]),
+    (supplement.supplementary_figure_7, ("4b",), ["DepMap 18Q3", "DepMap 18Q3"]),
+])  # fmt: skip
+def test_tasks_without_results_are_left_out_or_empty_frames_that_say_what_is_missing(draw, there, absent):
+    scores = pd.concat([make_scores(task, "real") for task in there])
+    fig, drawn = draw(scores, frames=True)
+    said = [text for text in written(fig) if text.startswith("no results on real data")]
+    assert said == [
+        f"no results on real data:\n{f'{source} is not at hand' if source else 'not run yet'}" for source in absent
+    ]
+    assert set(drawn["task"]) == set(there)
+    letters = [text for text in written(fig) if len(text) == 1]
+    assert sorted(letters) == list("ABCDEF")[: len(letters)] and len(letters) == len(fig.axes)
+    assert not any("not at hand" in text for text in written(draw(scores)[0]))
+
+
+def test_a_count_of_few_splits_stands_above_the_published_mark():
+    scores = make_scores("2a", "real").query("model != 'PP-MLP' or split == 'holdout-0'")
+    published = published_scores()
+    mark = published.query(
+        "task == '2a' and model == 'PP-MLP' and level == 'per_perturbation' and metric == 'spearman'"
+    )
+    fig, _ = pages.figure_2(scores, "2a", published)
+    [count] = [text for text in fig.axes[0].texts if text.get_text() == "n = 1"]
+    assert count.xy[1] >= (mark["mean"] + mark["sd"]).item()

@@ -1,13 +1,16 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from leaplib.__main__ import main
 from leaplib.base.compute import machine
 from leaplib.base.errors import InputError
+from leaplib.figures import draw
 from leaplib.results import reference as stored
 from leaplib.results.external import external_scores
 from leaplib.results.load import Results
@@ -141,3 +144,42 @@ def test_variants_that_were_not_run_say_so(exported):
     assert set(rows["task"]) == {"2a"} and set(rows["note"]) == {"not run yet"}
     assert set(rows.loc[rows["group"] == "ensembles", "variant"]) == {"LEAP", "5 models on one representation",
                                                                       "25 models on one representation"}  # fmt: skip
+
+
+README = "# Title\n\n<!-- results: written by `make figures` -->\nformer\n<!-- end of results -->\n\nrest\n"
+
+
+def test_figures_tables_and_the_readme_are_made_of_the_reference_alone(exported, capsys):
+    (exported / "README.md").write_text(README)
+    assert main(["reference", "draw"]) == 0
+    paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [path.stem for path in paths] == [*draw.REFERENCE_FIGURES, *draw.REFERENCE_TABLES, "README"]
+    for path in paths[: len(draw.REFERENCE_FIGURES)]:
+        assert all(path.with_suffix(suffix).stat().st_size for suffix in (".pdf", ".svg", ".csv"))
+        with Image.open(path.with_suffix(".png")) as image:
+            assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+    shown = pd.read_csv(exported / "figures/paper/figure_2.csv").query("panel == 'A' and source == 'this run'")
+    assert set(shown["model"]) == {"Training mean", "Tissue mean", "PS-KNN", "PS-LASSO", "LEAP"}
+    text = (exported / "README.md").read_text()
+    assert text.startswith("# Title\n\n<!--") and text.endswith("<!-- end of results -->\n\nrest\n")
+    table = summary(stored.reference().scores).query("level == 'per_perturbation' and metric == 'spearman'")
+    mean, sd = table.set_index(["task", "model"]).loc[("2a", "PS-KNN"), ["mean", "sd"]]
+    [line] = [line for line in text.splitlines() if line.startswith("| PS-KNN |")]
+    assert line.split(" | ")[1] == f"{mean:.3f} ({sd:.3f})"
+    assert "9 drugs (2a)" in text and "2 holdouts and 2 tissues" in text and "former" not in text
+    stored.write_readme(stored.reference())
+    assert (exported / "README.md").read_text() == text
+
+
+def test_a_model_that_was_not_run_on_all_splits_says_so(exported):
+    path = exported / "data/reference/2a/ps-knn.parquet"
+    scores = stored.reference().scores.query("task == '2a' and model == 'PS-KNN' and split == 'holdout-0'")
+    stored._write(scores.assign(group="", study="")[stored.SCORES], path)
+    assert "| PS-KNN | 1/2: " in stored.readme_table(stored.reference())
+
+
+def test_a_readme_without_marks_stays_as_it_is(exported):
+    (exported / "README.md").write_text("# Title\n")
+    with pytest.raises(InputError, match=r"README\.md: has no lines <!-- results"):
+        stored.write_readme(stored.reference())
+    assert (exported / "README.md").read_text() == "# Title\n"
