@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export LEAP_HOME := $(CURDIR)
 
-.PHONY: run test faults data figures lint bench clean
+.PHONY: run test faults data figures release lint bench clean
 
 run: $(VENV)/ready
 	$(BIN)/leap data fetch wheels
@@ -22,6 +22,10 @@ data: $(VENV)/ready
 # From data/reference/ alone: figures, tables and claims at the paper's settings, and the README's table.
 figures: $(VENV)/ready
 	$(BIN)/leap reference draw
+
+# After `make run`: the executed notebooks, the gallery, and figures and README of the reference.
+release: $(VENV)/ready
+	$(BIN)/leap release --profile demo
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

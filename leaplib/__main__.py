@@ -286,6 +286,17 @@ def reference_draw(options: argparse.Namespace) -> int:
     return 0
 
 
+def release_command(options: argparse.Namespace) -> int:
+    """Keep what a release shows beside the code, and say where it lies."""
+    from leaplib.figures.draw import draw_reference, fill_gallery
+    from leaplib.report.rendered import render
+    from leaplib.results.reference import reference_folder
+
+    drawn = draw_reference() if reference_folder().is_dir() else []
+    print(*drawn, *fill_gallery(options.profile), *render(options.profile), sep="\n")
+    return 0
+
+
 PROFILE = {"default": "demo", "help": "smoke, demo (default) or paper"}
 DEVICE = {"default": "auto", "help": "auto (default), cpu or cuda"}
 UNITS = {"default": "auto", "help": "auto (default), counts, tpm, log or z-score"}
@@ -341,6 +352,11 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int] | None, Mappi
     "reference": ("results at the paper's settings, kept beside the code in data/reference/", None, {}),
     "reference export": ("write them from data/results/paper", reference_export, EXPORT),
     "reference draw": ("draw them into figures/paper/, and write the README's table", reference_draw, {}),
+    "release": (
+        "keep a finished run's notebooks and pictures, and draw the reference",
+        release_command,
+        {"--profile": PROFILE},
+    ),
     "data": ("what data are there, and how to get the rest", None, {}),
     "data status": ("what is there, what each file enables", data_status, {}),
     "data fetch": ("fetch sources or groups, such as 'wheels', or 'all'", data_fetch, FETCH),

@@ -1,5 +1,6 @@
 """A figure by its name: drawn from saved results alone, in seconds, and saved with what it draws."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from leaplib.base.errors import InputError
-from leaplib.base.layout import Layout
+from leaplib.base.layout import Layout, home
+from leaplib.base.store import atomic_path
 from leaplib.cohorts.prepare import data_kind, fetching
 from leaplib.figures import pages, style, supplement
 from leaplib.representation import pretraining
@@ -171,6 +173,19 @@ def draw_reference() -> list[Path]:
             raise InputError(f"{name.replace('_', ' ')}: {results.why(FIGURES[name].part) or 'no reference results'}")
     tables = [save_table(tidy(name, results), "paper", name) for name in REFERENCE_TABLES]
     return [*(layout.figures / f"{name}.pdf" for name in shown), *tables, write_readme(results)]
+
+
+def fill_gallery(profile: str) -> list[Path]:
+    """Renew the pictures of `figures/gallery/`, out of the reference's figures where they are there, else a run's."""
+    paths = sorted((home() / "figures/gallery").glob("*.png"))
+    for path in paths:
+        sources = [Layout(name).figures / path.name for name in ("paper", profile)]
+        found = [source for source in sources if source.is_file()]
+        if not found:
+            raise InputError(f"{sources[-1]}: is not there: run `leap run --profile {profile}` first")
+        with atomic_path(path) as temporary:
+            shutil.copyfile(found[0], temporary)
+    return paths
 
 
 def drawn(results: Results) -> pd.DataFrame:
