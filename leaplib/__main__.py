@@ -145,12 +145,13 @@ def run_command(options: argparse.Namespace) -> int:
 
 def _show_tasks(options: argparse.Namespace) -> list[str]:
     """Print the scores of tasks; return what cannot be shown."""
-    from leaplib.results import printing, scores, tables
+    from leaplib.results import printing, tables
+    from leaplib.runs.saved import load_scores
 
     failed = []
     for task in options.tasks:
         try:
-            found = scores.load_scores(options.profile, [task])
+            found = load_scores(options.profile, [task])
         except InputError as error:
             failed.append(f"task {task}: {error}")
             continue

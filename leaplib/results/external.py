@@ -19,9 +19,9 @@ from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import load_cohort, load_external, load_task_splits
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile, get_profile
-from leaplib.results.scores import COLUMNS, UNPREPARED, current_results, gaps_of, named
 from leaplib.runs.candidates import checked_candidates
 from leaplib.runs.engine import run_of
+from leaplib.runs.saved import COLUMNS, UNPREPARED, current_results, gaps_of, named
 from leaplib.runs.scoring import score_few_shot, score_split
 from leaplib.tasks import MIN_EXTERNAL, Task, get_task
 
@@ -58,7 +58,7 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `leaplib.results.scores.load_scores`, and the study. The model "Label reproducibility" is the training
+        As `leaplib.runs.saved.load_scores`, and the study. The model "Label reproducibility" is the training
         studies' own measurement.
 
     Raises

@@ -15,7 +15,6 @@ from leaplib.profiles import Profile, get_profile
 from leaplib.results.comparisons import compare_models
 from leaplib.results.external import EXTERNAL_COLUMNS, candidate_scores, external_scores
 from leaplib.results.published import published_scores
-from leaplib.results.scores import COLUMNS, load_scores
 from leaplib.results.sensitivity import COLUMNS as SENSITIVITY_COLUMNS
 from leaplib.results.sensitivity import sensitivity_scores
 from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
@@ -24,6 +23,7 @@ from leaplib.runs.candidates import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER, 
 from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
 from leaplib.runs.jobs import TASKS_OF, TRIED_ON
 from leaplib.runs.records import model_times
+from leaplib.runs.saved import COLUMNS, load_scores
 from leaplib.tasks import HARMONISE, TASKS, get_task, harmonised
 
 
@@ -47,7 +47,7 @@ class Results:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """Scores of all tasks, as `leaplib.results.scores.load_scores`."""
+        """Scores of all tasks, as `leaplib.runs.saved.load_scores`."""
         nothing = pd.DataFrame(columns=COLUMNS).astype({"member": int, "test_set": int, "value": float})
         wanted = {f"task {task}": (load_scores, self.profile, [task]) for task in self.tasks}
         return self._frame("scores", wanted, nothing)

@@ -31,13 +31,13 @@ from leaplib.profiles import get_profile
 from leaplib.results.external import REPRODUCIBILITY, score_unseen, unseen_pairs
 from leaplib.results.load import Results
 from leaplib.results.printing import ORDER
-from leaplib.results.scores import COLUMNS
 from leaplib.results.tables import summary
 from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
 from leaplib.runs.ablations import NOT_YET, ablations_of
 from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
 from leaplib.runs.recipes import Recipe
 from leaplib.runs.records import read_log
+from leaplib.runs.saved import COLUMNS
 from leaplib.tasks import TASKS, get_task
 
 PAPER, REAL = "paper", "real"

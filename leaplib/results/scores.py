@@ -1,14 +1,11 @@
-"""Scores as they are saved: loaded and brought to one value a split or a perturbation."""
+"""Scores as they are saved, brought to one value a split or a perturbation."""
 
 import pandas as pd
 
 from leaplib.cohorts.splits import XENOGRAFTS
-from leaplib.runs.saved import COLUMNS, current_results, gaps_of, load_scores, named
-from leaplib.runs.scoring import UNPREPARED
 
 KEYS = ("task", "study", "model", "member")
 """What a score is of; scores without a study are of the task's own screen."""
-__all__ = ["COLUMNS", "UNPREPARED", "current_results", "gaps_of", "load_scores", "named"]
 
 
 def split_values(scores: pd.DataFrame, level: str | None = None, metric: str | None = None) -> pd.DataFrame:
@@ -19,7 +16,7 @@ def split_values(scores: pd.DataFrame, level: str | None = None, metric: str | N
     Parameters
     ----------
     scores : DataFrame
-        As `load_scores`.
+        As `leaplib.runs.saved.load_scores`.
     level, metric : str, optional
         Only these; all by default.
 

@@ -19,10 +19,10 @@ from leaplib.results.comparisons import compare_models
 from leaplib.results.load import Results
 from leaplib.results.printing import cells_of, latex, latex_escape, mean_sd, styled
 from leaplib.results.published import published_scores
-from leaplib.results.scores import load_scores
 from leaplib.results.verdicts import verdict
 from leaplib.runs import records
 from leaplib.runs.experiment import run_task
+from leaplib.runs.saved import load_scores
 from leaplib.runs.scoring import UNPREPARED
 from leaplib.tasks import get_task
 from tests.conftest import frames

@@ -14,7 +14,7 @@ from leaplib.cohorts.splits import Split, tuning_folds
 from leaplib.models.lasso import PSLasso
 from leaplib.profiles import get_profile
 from leaplib.representation.kinds import Representations
-from leaplib.results.scores import load_scores, split_values
+from leaplib.results.scores import split_values
 from leaplib.runs import engine, scopes
 from leaplib.runs.ablations import (
     CORRECTION,
@@ -35,6 +35,7 @@ from leaplib.runs.ablations import (
 from leaplib.runs.engine import TaskRun
 from leaplib.runs.experiment import run_task, run_variants
 from leaplib.runs.recipes import OWN, TRAINING, Recipe
+from leaplib.runs.saved import load_scores
 from leaplib.tasks import get_task
 
 TINY = replace(

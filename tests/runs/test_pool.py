@@ -16,11 +16,11 @@ from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout
 from leaplib.base.store import write_text
 from leaplib.profiles import get_profile
-from leaplib.results.scores import load_scores
 from leaplib.runs import pool, records
 from leaplib.runs.jobs import Job, Pretrain, in_stages, task_jobs
 from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.records import read_log
+from leaplib.runs.saved import load_scores
 from leaplib.tasks import get_task
 
 TINY = replace(
