@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from leaplib.base.errors import DAMAGE, InputError, first_line
 from leaplib.base.matrices import LARGEST, numeric
 from leaplib.base.store import atomic_path, key_of, sha256, write_text
 from leaplib.cohorts.cohort import check_unique
+
+AnEstimator = TypeVar("AnEstimator", bound=BaseEstimator)
 
 
 def as_matrix(X: Any, what: str) -> np.ndarray:
@@ -130,6 +132,16 @@ def seen(known: pd.Index, wanted: Sequence[Any] | None) -> pd.Index:
             "fit it with labels of this perturbation, or leave it out"
         )
     return pd.Index(wanted)
+
+
+def rebuilt(cls: type[AnEstimator], name: str, parameters: Mapping[str, Any], folder: Path) -> AnEstimator:
+    """Return a model as it was before it was fitted; an InputError where it is of another class or version."""
+    if name != cls.__name__:
+        raise InputError(f"{folder}: holds a {name}, not a {cls.__name__}: load it with its own class")
+    try:
+        return cls(**parameters)
+    except TypeError as error:
+        raise InputError(f"{folder}: saved by another version of leaplib ({error}): fit and save it again") from error
 
 
 @dataclass(frozen=True)
@@ -266,16 +278,9 @@ class Regressor(BaseEstimator):
             whole = recorded == _checksum(folder, meta)
         except (*DAMAGE, SafetensorError) as error:
             raise InputError(f"{folder}: not a saved model ({first_line(error)}): save it again") from error
-        if name != cls.__name__:
-            raise InputError(f"{folder}: holds a {name}, not a {cls.__name__}: load it with its own class")
         if not whole:
             raise InputError(f"{folder}: its files do not belong together, or one was changed: save the model again")
-        try:
-            model = cls(**meta["parameters"])
-        except TypeError as error:
-            raise InputError(
-                f"{folder}: saved by another version of leaplib ({error}): fit and save it again"
-            ) from error
+        model = rebuilt(cls, name, meta["parameters"], folder)
         model.n_features_in_, model.perturbations_ = meta["n_features"], pd.Index(meta["perturbations"])
         model._restore(arrays)
         return model

@@ -8,19 +8,21 @@ at each share r of the L1 penalty and on a path of alphas from the smallest at w
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from sklearn.linear_model import enet_path
 
 from leaplib.base.errors import InputError
-from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
+from leaplib.models.lasso import PSLasso
 from leaplib.models.tuning import LinearModels, Tuned
 
 TOLERANCE = 1e-3  # duality gap, relative to the labels' sum of squares
 
 
+@dataclass(eq=False, repr=False)
 class PSElasticNet(Tuned):
     """Perturbation-specific elastic net, tuned and averaged over the folds as PS-LASSO is.
 
@@ -42,17 +44,13 @@ class PSElasticNet(Tuned):
     block: ClassVar = 256
     default_grid: ClassVar = {"l1_ratio": [0.9, 0.5, 0.1]}
 
-    def __init__(self, grid: Mapping[str, Sequence[float]] | None = None, n_alphas: int = 10, eps: float = 3e-2,
-                 random_state: int = 0, ensemble: str = "folds"):  # fmt: skip
-        self.grid = grid
-        self.n_alphas = n_alphas
-        self.eps = eps
-        self.random_state = random_state
-        self.ensemble = ensemble
+    grid: Mapping[str, Sequence[float]] | None = None
+    n_alphas: int = 10
+    eps: float = 3e-2
+    random_state: int = 0
+    ensemble: str = "folds"
 
-    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
-        """Return perturbations x samples in millions, over the folds: all penalties at once."""
-        return n_perturbations * n_train * (N_FOLDS + 1) / 1e6
+    work = PSLasso.work
 
     def _fit_fold(self, data: Training, fold: int) -> LinearModels:
         ratios = [point["l1_ratio"] for point in self.points()]

@@ -15,7 +15,7 @@ from leaplib.base.store import atomic_folder, load_frame, save_frame, write_text
 from leaplib.cohorts.cohort import check_unique
 from leaplib.cohorts.expression import ExpressionScaler
 from leaplib.cohorts.splits import tuning_folds
-from leaplib.models.base import as_labels, as_matrix, seen
+from leaplib.models.base import as_labels, as_matrix, rebuilt, seen
 from leaplib.models.tuning import Tuned
 from leaplib.representation.kinds import Representations
 
@@ -150,14 +150,7 @@ class ExpressionModel(BaseEstimator):
             kind, parameters, names = meta["model"], meta["parameters"], meta["perturbations"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder}: not a saved {cls.__name__} ({error}): save it again") from error
-        if kind != cls.__name__:
-            raise InputError(f"{folder}: holds a {kind}, not a {cls.__name__}: load it with its own class")
-        try:
-            model = cls(**parameters)
-        except TypeError as error:
-            raise InputError(
-                f"{folder}: saved by another version of leaplib ({error}): fit and save it again"
-            ) from error
+        model = rebuilt(cls, kind, parameters, folder)
         model.perturbations_ = pd.Index(names)
         model.folds_ = load_frame(folder / "folds.parquet")["fold"]
         model.representations_ = Representations.load(folder, model.n_representations)

@@ -68,15 +68,15 @@ class PSForest(Tuned):
     max_samples : float
         Share of the training samples drawn for each tree, with replacement.
     grid : mapping of sequences, optional
-        Parameters of `sklearn.ensemble.RandomForestRegressor` and their values to try; by default "max_features" (the
-        share of the features tried at a split) and "min_samples_leaf".
+        Parameters of `sklearn.ensemble.RandomForestRegressor` and their values to try; by default two of "max_features"
+        (the share of the features tried at a split), where larger leaves and fewer features scored less.
     random_state : int
         Seed of all draws, and of the folds when `fit` is not given any.
     """
 
     fold_model: ClassVar = ForestModels
     block: ClassVar = 32  # a third of a megabyte a forest
-    default_grid: ClassVar[Mapping[str, Any]] = {"max_features": (0.003, 0.01), "min_samples_leaf": (10, 5)}
+    default_grid: ClassVar[Mapping[str, Any]] = {"max_features": (0.01, 0.03), "min_samples_leaf": (5,)}
 
     n_estimators: int = 100
     max_samples: float = 0.3
@@ -103,8 +103,8 @@ class PSForest(Tuned):
         measured = ~np.isnan(y)
         if not measured.any():  # one leaf, of value 0, for all trees
             return [np.zeros(1, np.int32)] * 3 + [np.zeros(1)] * 2, np.zeros(self.n_estimators, dtype=np.int64)
-        names = ("n_estimators", "max_samples", "random_state")
-        forest = RandomForestRegressor(**{name: getattr(self, name) for name in names} | dict(point))
+        drawn = max(round(self.max_samples * measured.sum()), 1)
+        forest = RandomForestRegressor(self.n_estimators, max_samples=drawn, random_state=self.random_state, **point)
         trees = forest.fit(X[measured], y[measured]).estimators_
         roots = np.cumsum([0, *(tree.tree_.node_count for tree in trees)])[:-1]
         parts = [nodes_of(tree, root) for tree, root in zip(trees, roots, strict=True)]

@@ -34,9 +34,8 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from leaplib.base.errors import InputError
-from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
-from leaplib.models.ridge import dual_ridge
+from leaplib.models.ridge import DualRidge, dual_ridge
 from leaplib.models.tuning import FoldModel, Tuned
 
 
@@ -110,6 +109,7 @@ class SharedModels(FoldModel):
         return KernelModels(self.samples, self.width, weights[None], (self.level - self.center @ weights)[None])
 
 
+@dataclass(eq=False, repr=False)
 class SharedKernelRidge(Tuned):
     """Gaussian kernel ridge regression, which can share strength between perturbations; see the module for the model.
 
@@ -136,17 +136,13 @@ class SharedKernelRidge(Tuned):
     default_grid: ClassVar = {"penalty": [50.0, 30.0, 20.0, 10.0, 7.0, 5.0, 3.0, 2.0, 1.0, 0.5]}
     pan_perturbation: ClassVar = True
 
-    def __init__(self, share: float = 0.0, ranks: bool = False, grid: Mapping[str, Sequence[Any]] | None = None,
-                 random_state: int = 0, ensemble: str = "folds"):  # fmt: skip
-        self.share = share
-        self.ranks = ranks
-        self.grid = grid
-        self.random_state = random_state
-        self.ensemble = ensemble
+    share: float = 0.0
+    ranks: bool = False
+    grid: Mapping[str, Sequence[Any]] | None = None
+    random_state: int = 0
+    ensemble: str = "folds"
 
-    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
-        """Return samples^2 x (samples + 10 perturbations), over the folds: inverses, then a product a perturbation."""
-        return N_FOLDS * n_train**2 * (n_train + 10 * n_perturbations) / 1e9
+    work = DualRidge.work
 
     def _fit_fold(self, data: Training, fold: int) -> SharedModels:
         penalties = np.array([point["penalty"] for point in self.points()], dtype=np.float64)

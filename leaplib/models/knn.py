@@ -1,6 +1,7 @@
 """PS-KNN: the mean of the nearest training lines that have the label."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import pairwise_distances
@@ -9,6 +10,7 @@ from leaplib.base.errors import InputError
 from leaplib.models.base import Regressor, Training
 
 
+@dataclass(eq=False, repr=False)
 class PSKNN(Regressor):
     """Perturbation-specific nearest neighbours, the paper's baseline (no tuning, no ensembling).
 
@@ -19,8 +21,7 @@ class PSKNN(Regressor):
         (Euclidean distance; ties go to the sample that comes first). Where fewer were measured, all of them.
     """
 
-    def __init__(self, n_neighbors: int = 5):
-        self.n_neighbors = n_neighbors
+    n_neighbors: int = 5
 
     def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
         """Return training samples x test samples x perturbations, in millions."""

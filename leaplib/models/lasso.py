@@ -1,5 +1,6 @@
 """PS-LASSO: one tuned, fold-averaged Lasso a perturbation."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from leaplib.models.lasso_path import lasso_paths
 from leaplib.models.tuning import FoldModel, LinearModels, Tuned
 
 
+@dataclass(eq=False, repr=False)
 class PSLasso(Tuned):
     """Perturbation-specific Lasso (paper, Methods, "Regression algorithms" and "Layered ensembling").
 
@@ -43,11 +45,10 @@ class PSLasso(Tuned):
     fold_model: ClassVar = LinearModels
     block: ClassVar = 256
 
-    def __init__(self, n_alphas: int = 10, eps: float = 1e-3, random_state: int = 0, ensemble: str = "folds"):
-        self.n_alphas = n_alphas
-        self.eps = eps
-        self.random_state = random_state
-        self.ensemble = ensemble
+    n_alphas: int = 10
+    eps: float = 1e-3
+    random_state: int = 0
+    ensemble: str = "folds"
 
     def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
         """Return perturbations x samples in millions, over the folds: all penalties at once."""

@@ -1,6 +1,7 @@
 """LEAP, and its rivals without an autoencoder, PS-RIDGE and LEAP+: models of raw expression."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -14,6 +15,7 @@ from leaplib.models.ridge import DualRidge
 from leaplib.representation.kinds import Representations
 
 
+@dataclass(eq=False, repr=False)
 class LEAP(ExpressionModel):
     """Layered Ensemble of Autoencoders and Predictors (arXiv 2502.15646, Figure 1).
 
@@ -41,14 +43,12 @@ class LEAP(ExpressionModel):
     >>> model.fit(X, Y, unlabelled=X_new).predict(X_new)  # doctest: +SKIP
     """
 
-    def __init__(self, n_representations: int = 5, n_genes: int = 5000, random_state: int = 0,
-                 device: str = "auto", damae: Mapping[str, Any] | None = None, n_alphas: int = 10):  # fmt: skip
-        self.n_representations = n_representations
-        self.n_genes = n_genes
-        self.random_state = random_state
-        self.device = device
-        self.damae = damae
-        self.n_alphas = n_alphas
+    n_representations: int = 5
+    n_genes: int = 5000
+    random_state: int = 0
+    device: str = "auto"
+    damae: Mapping[str, Any] | None = None
+    n_alphas: int = 10
 
     def _regressor(self) -> PSLasso:
         return PSLasso(self.n_alphas)
@@ -64,6 +64,7 @@ class LEAP(ExpressionModel):
         return self._fit(representations, X, Y, groups)
 
 
+@dataclass(eq=False, repr=False)
 class PSRidge(ExpressionModel):
     """Perturbation-specific ridge regression on the genes themselves: what LEAP has to surpass.
 
@@ -79,10 +80,9 @@ class PSRidge(ExpressionModel):
         Penalties tried a perturbation.
     """
 
-    def __init__(self, n_genes: int = 5000, random_state: int = 0, n_penalties: int = 10):
-        self.n_genes = n_genes
-        self.random_state = random_state
-        self.n_penalties = n_penalties
+    n_genes: int = 5000
+    random_state: int = 0
+    n_penalties: int = 10
 
     def _regressor(self) -> DualRidge:
         return DualRidge(self.n_penalties)
@@ -98,6 +98,7 @@ class PSRidge(ExpressionModel):
         return np.take(self.members_[0].fold_coef_, columns, axis=2)
 
 
+@dataclass(eq=False, repr=False)
 class LEAPPlus(ExpressionModel):
     """LEAP+: Gaussian kernel ridge regression on the genes, one penalty for all perturbations.
 
@@ -113,10 +114,9 @@ class LEAPPlus(ExpressionModel):
         How much perturbations have in common, see `leaplib.models.kernel`.
     """
 
-    def __init__(self, n_genes: int = 5000, random_state: int = 0, share: float = 0.0):
-        self.n_genes = n_genes
-        self.random_state = random_state
-        self.share = share
+    n_genes: int = 5000
+    random_state: int = 0
+    share: float = 0.0
 
     def _regressor(self) -> SharedKernelRidge:
         return SharedKernelRidge(self.share)

@@ -51,6 +51,7 @@ class DualModels(FoldModel):
         return LinearModels(coef[None], intercept[None], self.penalty[points, column][None])
 
 
+@dataclass(eq=False, repr=False)
 class DualRidge(Tuned):
     """Perturbation-specific ridge regression, tuned and averaged over the folds as PS-LASSO is.
 
@@ -84,13 +85,11 @@ class DualRidge(Tuned):
     fold_model: ClassVar = LinearModels
     block: ClassVar = 512
 
-    def __init__(self, n_penalties: int = 10, largest: float = 300.0, smallest: float = 0.03, random_state: int = 0,
-                 ensemble: str = "folds"):  # fmt: skip
-        self.n_penalties = n_penalties
-        self.largest = largest
-        self.smallest = smallest
-        self.random_state = random_state
-        self.ensemble = ensemble
+    n_penalties: int = 10
+    largest: float = 300.0
+    smallest: float = 0.03
+    random_state: int = 0
+    ensemble: str = "folds"
 
     def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
         """Return samples^2 x (samples + 10 perturbations), over the folds: inverses, then a product a perturbation."""

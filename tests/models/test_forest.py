@@ -25,7 +25,10 @@ def test_predictions_are_the_mean_of_scikit_learns_forests(study):
         forests = []
         for fold in range(3):
             rows = (folds != fold) & ~np.isnan(Y[:, j])
-            forest = RandomForestRegressor(12, min_samples_leaf=4, max_samples=0.3, max_features=share, random_state=4)
+            drawn = round(0.3 * rows.sum())
+            forest = RandomForestRegressor(
+                12, min_samples_leaf=4, max_samples=drawn, max_features=share, random_state=4
+            )
             forests.append(forest.fit(X[rows], Y[rows, j]).predict(new))
         np.testing.assert_allclose(model.predict(new)[j], np.mean(forests, axis=0), rtol=1e-12)
     assert set(model.point_) <= {0, 1}

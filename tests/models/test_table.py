@@ -13,7 +13,7 @@ def test_the_table_holds_the_papers_grids():
     assert table["points"].to_dict() == {
         "PP-LGBM": 10, "PP-tDNN": 5, "PP-MLP": 10,
         "PS-KNN": 1, "PS-LGBM": 10, "PS-TCRP": 10, "PS-LASSO": 10, "PS-RIDGE": 10, "LEAP": 10, "LEAP+": 10,
-        "PS-RF": 4, "LEAP on PCA views": 10, "LEAP on random projections": 10, "LEAP on linear encoders": 10,
+        "PS-RF": 2, "LEAP on PCA views": 10, "LEAP on random projections": 10, "LEAP on linear encoders": 10,
         "LEAP over PS-KNN": 1, "LEAP over PS-LGBM": 10,
     }  # fmt: skip
     assert table["tuned"]["PS-LGBM"] == "learning_rate: 0.005, 0.01; feature_fraction: 0.05, 0.1, 0.15, 0.2, 0.25"
