@@ -4,6 +4,7 @@ The control: 60 lines x 2,000 genes, log2(TPM+1), four drugs that each depend on
 """
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -201,3 +202,73 @@ def test_new_samples(case, model, right, tmp_path):
         expected = CLOSE
     names = found.index.str.removeprefix("ACH-").str.removeprefix("L")
     np.testing.assert_allclose(found.set_axis(names, axis=0).loc[NEW.index] / 0.14, right / 0.14, atol=expected)
+
+
+LONG = Y.rename_axis("line").melt(ignore_index=False, var_name="drug").reset_index()
+FIT: dict[str, tuple[pd.DataFrame, pd.DataFrame, str]] = {
+    "other names": (X, Y.rename(index="L{}".format), rf"y.csv: 0 samples .*'L\d+, .*x.csv has '{X.index[0]}"),
+    "row numbers beside ids": (X.rename_axis("COSMIC_ID").reset_index(), Y, "x.csv: the first column numbers the rows"),
+    "response saved without its index": (X, Y.reset_index(drop=True).set_index("drug 0"), "'drug 0', holds values"),
+    "a long table": (X, LONG.set_index("line"), "y.csv: a long table"),
+    "genes as rows": (X.T, Y, "x.csv: .*are the rows: transpose"),
+    "drugs as rows": (X, Y.T, "y.csv: .*are the rows: transpose"),
+    "log10": (X * np.log10(2), Y, "x.csv: sample .*ln, log10 or FPKM"),
+    "z-scores of genes": ((X - X.mean()) / X.std().clip(lower=0.1), Y, "x.csv: (z-scores of genes|sample)"),
+    "logs and TPM": (some(3, 2**X - 1, X), Y, "x.csv: samples of different units"),
+}
+
+
+@pytest.mark.parametrize("case", FIT)
+def test_tables_to_fit(case, tmp_path):
+    *tables, message = FIT[case]
+    with pytest.raises(InputError, match=message):
+        fitted(tmp_path, *tables)
+    assert not (tmp_path / "own").exists()
+
+
+def test_whole_numbers_join_however_they_are_written_and_ids_are_no_perturbations(tmp_path, monkeypatch):
+    """The tables that reach the estimator are those of the control."""
+    seen: dict[str, pd.DataFrame] = {}
+
+    class Reached(Exception):
+        pass
+
+    class Estimator:
+        def fit(self, x, y, **more):
+            seen.update(x=x, y=y)
+            raise Reached
+
+    monkeypatch.setattr("leaplib.samples.own_samples.make", lambda *settings: Estimator())
+    floats = Y.set_axis(Y.index.astype(float), axis=0).rename_axis("COSMIC_ID")
+    with pytest.raises(Reached):
+        fitted(tmp_path, X, floats.assign(depmap_id="ACH-1", sample_id=range(N_TRAIN)))
+    pd.testing.assert_frame_equal(seen["x"], X, check_names=False)
+    pd.testing.assert_frame_equal(seen["y"], Y.loc[X.index], check_names=False)
+
+
+def test_no_command_overwrites_what_it_reads(model, tmp_path):
+    new = csv(NEW)(tmp_path)
+    (tmp_path / "link.csv").symlink_to(new)
+    (tmp_path / "folder").mkdir()
+    before = new.read_bytes()
+    ways = (new, tmp_path / "folder" / ".." / "new.csv", tmp_path / "link.csv")
+    for source in ways:
+        for out in ways:
+            with pytest.raises(InputError, match="choose another"):
+                predict_to_file(model, str(source), out)
+    with pytest.raises(InputError, match="lies in the model's folder"):
+        predict_to_file(model, str(new), model / "genes.parquet")
+    kept = tmp_path / "kept"
+    shutil.copytree(model, kept)
+    for table, name in ((X, "x.csv"), (Y, "y.csv")):
+        table.to_csv(kept / name)
+    with pytest.raises(InputError, match=r"holds '[xy].csv', which is no file of a model"):
+        fit_to_folder(kept, PROFILE, str(kept / "x.csv"), str(kept / "y.csv"), model="ps-ridge", device="cpu")
+    assert new.read_bytes() == before and (kept / "x.csv").exists()
+
+
+def test_errors_about_groups_name_their_file(tmp_path):
+    groups = pd.Series("Lung", X.index[:9], name="group").rename_axis("sample")
+    groups.to_csv(tmp_path / "groups.csv")
+    with pytest.raises(InputError, match=r"groups.csv: sample '\d+' has no group \(51 such"):
+        fitted(tmp_path, groups=str(tmp_path / "groups.csv"))
