@@ -5,8 +5,9 @@ Huang named this the general level of drug sensitivity, and showed that it confo
 conditioned on it. Here it is a yardstick: the mean standardised response of a line to all *other* drugs of the screen,
 without any expression. It needs the line's own measurements and so is no model for unseen lines. Beside it stands the
 growth rate, alone. Every model is scored on the labels as they were measured, and on what is left of them once general
-sensitivity, or growth, was regressed out, drug by drug; each screen's labels by its own general sensitivity. Within the
-screen and outside it scores are on the same pairs: unseen lines that both laboratories measured.
+sensitivity, or growth, was regressed out of their ranks, drug by drug; each screen's labels by its own general
+sensitivity. Within the screen and outside it scores are on the same pairs: unseen lines that both laboratories
+measured.
 
 References
 ----------
@@ -141,8 +142,14 @@ def _covariates(cohort: Cohort, response: pd.DataFrame) -> dict[str, pd.DataFram
 
 
 def _labels(response: pd.DataFrame, covariates: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Return the labels of each kind (`LABELS`), as far as there is what was to be regressed out."""
-    found = {kind: without(response, covariates[what]) if what else response for kind, what in LABELS.items()}
+    """Return the labels of each kind (`LABELS`), as far as there is what was to be regressed out.
+
+    It is regressed out of ranks, by ranks: scores are correlations of ranks, and a line through skewed responses would
+    leave a negative one.
+    """
+    ranks = response.rank()
+    found = {kind: without(ranks, covariates[what].where(response.notna()).rank()) if what else response
+             for kind, what in LABELS.items()}  # fmt: skip
     return {kind: values for kind, values in found.items() if values.notna().any(axis=None)}
 
 
