@@ -10,6 +10,7 @@ LEAP: arXiv:2502.15646, methods, "Representation algorithm". The corruption: Yoo
 import json
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +29,7 @@ from leaplib.base.progress import progress
 from leaplib.base.store import atomic_path, key_of, sha256, versions, write_text
 
 FORMAT = "leaplib.representation.damae/3"
-LEAST = {
-    "n_components": 1,
-    "n_layers": 1,
-    "learning_rate": 1e-30,
-    "batch_size": 2,
-    "max_epochs": 1,
-    "patience": 1,
-}  # others: 0
+LEAST = {"n_components": 1, "n_layers": 1, "learning_rate": 1e-30, "batch_size": 2, "max_epochs": 1, "patience": 1}
 BELOW = {"dropout": 1, "corruption": 1, "holdout": 1, "random_state": 2**63}
 
 
@@ -59,11 +53,10 @@ class Autoencoder(nn.Module):
         super().__init__()
 
         def layers(n_in: int, n_out: int) -> nn.Sequential:
-            outer: list[nn.Module] = []
-            for _ in range(n_layers if n_hidden else 0):
-                outer += [nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Dropout(dropout)]
-                n_in = n_hidden
-            return nn.Sequential(*outer, nn.Linear(n_in, n_out))
+            outer, sizes = [], [n_in, *[n_hidden] * n_layers] if n_hidden else [n_in]
+            for before, after in pairwise(sizes):
+                outer += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+            return nn.Sequential(*outer, nn.Linear(sizes[-1], n_out))
 
         self.encoder, self.decoder = layers(n_genes, n_components), layers(n_components, n_genes)
 
@@ -107,7 +100,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
     patience: int = 20  # epochs without improvement on the held-out samples before training stops
     min_delta: float = 1e-5  # fall of the validation loss that counts as an improvement
     holdout: float = 0.2  # share of the samples; 0: one training, on all samples, for max_epochs
-    precision: str = "auto"  # of products: bfloat16 (1 part in 256) where CUDA or AMX makes it fast, else float32
+    precision: str = "float32"  # of products; auto: bfloat16 (1 part in 256) where CUDA or AMX makes it fast
     random_state: int = 0
     device: str = "auto"  # or cpu, cuda
     n_layers: int = 1  # hidden layers before the code, and as many behind it
