@@ -160,7 +160,7 @@ def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame
         except UntestedError as reason:
             found = Finding(np.nan, "none", "", note=str(reason))
         kind = "" if found.data in ("real", "none") else data_words(found.data)
-        note = claim["note"] or kind or found.note or ("" if claim["measure"] in ANY_PROFILE else settings)
+        note = claim["note"] or kind or ("" if claim["measure"] in ANY_PROFILE else settings) or found.note
         row = {name: claim[name] for name in ("claim", "section", "published")}
         verdict = UNTESTED if note else judge(claim["rule"], found, claim["published"])
         rows.append(row | {"ours": found.value, "difference": found.value - claim["published"], "data": found.data,

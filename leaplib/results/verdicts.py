@@ -21,8 +21,8 @@ from leaplib.tasks import data_words, get_task
 
 MISSING = "\N{EN DASH}"
 SHUFFLED = "LEAP (shuffled labels)"
-TOLD = (f"A difference is told where its 95% interval over splits excludes 0 and it is above "
-        f"{REPRESENTATION_SPREAD:g}, which another set of DAMAEs changes.")  # fmt: skip
+TOLD = ("A difference is told where its 95% interval over splits excludes 0 and it is larger than "
+        f"{REPRESENTATION_SPREAD:g}, which is what another set of DAMAEs makes.")  # fmt: skip
 
 
 def verdict(results: Results, about: str) -> str:
