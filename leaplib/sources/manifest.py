@@ -7,6 +7,7 @@ there by hand is as good as one that was fetched (`leaplib/sources/download.py`)
 import hashlib
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -177,9 +178,9 @@ def get_source(name: str) -> Source:
     return sources[name]
 
 
-def is_missing(source: Source) -> bool:
-    """Tell whether a source's file is not there."""
-    return not source.target.is_file()
+def lacking(names: Iterable[str]) -> list[Source]:
+    """Return those of some sources whose files are not there."""
+    return [source for source in map(get_source, names) if not source.target.is_file()]
 
 
 def state(source: Source) -> str:

@@ -58,7 +58,7 @@ def available(study: str) -> str | None:
     """Return the source in the manifest that a study is read from: the PSet if it lies in data/raw, else its table."""
     if study not in READERS:
         raise InputError(f"study {study!r} is unknown: use some of {', '.join(READERS)}")
-    return next((source for source in READERS[study] if manifest.get_source(source).target.is_file()), None)
+    return next((source for source in READERS[study] if not manifest.lacking([source])), None)
 
 
 def read_gdsc(path: str | Path, study: str) -> Study:
