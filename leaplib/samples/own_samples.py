@@ -178,7 +178,11 @@ def check_target(folder: str | Path) -> Path:
     here = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     if not folder.is_dir() or (RECORD not in here and any(folder.iterdir())):
         raise InputError(f"{folder}: is there and no model folder: choose another folder")
-    others = [name for name in here if name != RECORD and name not in (folder / RECORD).read_text(errors="replace")]
+    try:
+        known = {RECORD, *json.loads((folder / RECORD).read_text(encoding="utf-8"))["files"]} if here else set()
+    except (ValueError, LookupError, TypeError):
+        known = {RECORD}
+    others = [name for name in here if name not in known]
     if others:
         raise InputError(f"{folder}: holds {others[0]!r}, which is no file of a model: choose another folder")
     return folder

@@ -363,6 +363,11 @@ HINTS: list[tuple[Callable[[pd.Series], bool], str]] = [
         "small whole numbers may be counts or rounded logarithms: declare the units",
     ),
     (lambda s: s["high"] > LINEAR, "mend or drop what is wrong, or give TPM"),
+    (
+        lambda s: s["low"] < 0 and abs(s["mean"]) < 1,
+        "z-scores of genes over samples, or ratios: give the values before, or predict 10 samples or more with "
+        "--units z-score --match domain",
+    ),
     (lambda s: s["low"] < 0, "for log2(TPM+1) after a correction of batches declare --units log"),
     (
         lambda s: s["behind"] > LOGGED,

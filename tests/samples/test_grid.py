@@ -16,6 +16,7 @@ import pytest
 from leaplib import InputError
 from leaplib.profiles import get_profile
 from leaplib.samples.own_samples import fit_to_folder, predict_to_file
+from leaplib.samples.tables import refuse_overwriting
 
 PROFILE = replace(get_profile("smoke"), n_genes=500)
 N, N_TRAIN, P = 80, 60, 2000
@@ -126,7 +127,7 @@ PREDICT: dict[str, Case | tuple[Callable[[Path], Path], float | str, dict[str, o
     "log2(TPM+0.001)": (csv(np.log2(TPM + 0.001)), RIGHT),
     "corrected for batches": (csv(NEW - 0.05), "declare --units log"),
     "corrected for batches, declared": (csv(NEW - 0.05), CLOSE, {"units": "log"}),
-    "z-scores of genes": (csv(BY_GENE), "z-scores|neither"),
+    "z-scores of genes": (csv(BY_GENE), "z-scores|z-scores of genes over samples"),
     "z-scores of genes, matched": (csv(BY_GENE), "gene by gene", {"units": "z-score", "match": "quantile"}),
     "z-scores declared log": (csv(Z), "no log2", {"units": "log"}),
     "TPM declared log": (csv(TPM), "no log2.*declare counts or tpm", {"units": "log"}),
@@ -264,6 +265,8 @@ def test_no_command_overwrites_what_it_reads(model, tmp_path):
         table.to_csv(kept / name)
     with pytest.raises(InputError, match=r"holds '[xy].csv', which is no file of a model"):
         fit_to_folder(kept, PROFILE, str(kept / "x.csv"), str(kept / "y.csv"), model="ps-ridge", device="cpu")
+    with pytest.raises(InputError, match="is the input"):
+        refuse_overwriting(kept, kept / "x.csv")
     assert new.read_bytes() == before and (kept / "x.csv").exists()
 
 
