@@ -18,7 +18,7 @@ from typing import Any
 # products are otherwise slowed down more than tenfold. It must be set before torch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
 
 ROOMS = {
     "base.errors": ("InputError",),
