@@ -134,6 +134,12 @@ class Reference:
             raise InputError(f"{where}: z-scores, but the model was trained on {self.unit}: {remedy}")
         if self.usual and match != "domain":
             self._refuse_strangers(values, match, where)
+        trained = self.usual.get("units")
+        if trained and match == "none" and self.unit != "z-score" and (trained == "counts") != (units == "counts"):
+            said = (
+                f"the model was trained on {trained}, these are {units}: without lengths of genes they differ by gene"
+            )
+            notes.append(f"warning: {said}; --match domain evens that out for 10 samples or more")
         if match == "quantile":
             values = self._by_quantiles(values)
             notes.append("each sample was brought to the distribution of the training samples")

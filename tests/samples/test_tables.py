@@ -169,6 +169,14 @@ def test_a_log_table_is_z_scored_for_a_model_of_z_scores_and_not_the_other_way_r
     reference(x).prepare(z, "z-score", match="domain")
 
 
+def test_counts_for_a_model_of_tpm_are_told():
+    x = table()
+    told = {
+        units: Reference.fit(x, "log2(TPM+1)", x.columns, "tpm").prepare(x, units)[1] for units in ("log", "counts")
+    }
+    assert told["log"] == [] and "trained on tpm, these are counts" in told["counts"][0]
+
+
 def test_domain_matching_undoes_an_affine_shift_of_each_gene():
     x, rng = table(200), np.random.default_rng(3)
     shifted = x * rng.uniform(0.5, 2, 40) + rng.normal(0, 3, 40)
