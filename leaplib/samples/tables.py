@@ -23,6 +23,7 @@ from leaplib.sources.depmap import DEFAULT_ENTRY
 from leaplib.sources.tabular import Place, check_file, read_text_table, refuse_gaps, refuse_repeats
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+OTHER_SIGNS = {";": "semicolons", "\t": "tabs", ",": "commas"}
 SUFFIXES = (*SEPARATORS, ".parquet")
 MISSING = ("", "na", "nan", "n/a", "#n/a", "<na>", "null", "none")
 
@@ -235,14 +236,12 @@ def _header(head: list[tuple[int, list[str]]], place: Place) -> tuple[list[str],
     """Find the header among the first rows that are not blank; return it and the rows below it."""
     widths = [max(at for at, cell in enumerate(row, 1) if cell.strip()) for _, row in head]
     most, start = max(widths), 0
-    if most < 2:
-        other = next(
-            (name for sign, name in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")) if sign in head[0][1][0]), ""
-        )
+    alone = head[0][1][0] if widths[0] == 1 else ""
+    other = next((name for sign, name in OTHER_SIGNS.items() if alone.count(sign) > (most > 1)), "")
+    if most < 2 or other:
         found = f"has {other} between fields" if other else "has one column"
-        raise place.error(
-            found, "separate fields as the suffix says (.csv by commas, .tsv by tabs), with decimal points"
-        )
+        remedy = "separate fields as the suffix says (.csv by commas, .tsv by tabs), with decimal points"
+        raise place.error(found, remedy)
     while 2 * widths[start] < most or (head[start][1][0].startswith("#") and widths[start] < most - 1):
         start += 1
     row, body = head[start][1], head[start + 1 :]
