@@ -48,7 +48,7 @@ class Pace:
 
     def __init__(self, jobs: Iterable[tuple[str, int, str, float]], workers: int):
         self.waiting = {job: (stage, kind, cost) for job, stage, kind, cost in jobs}
-        self.workers, self.ratios = workers, dict[str, list[float]]()
+        self.workers, self.ratios = max(1, workers), dict[str, list[float]]()
 
     def end(self, job: str, seconds: float | None) -> None:
         """Note that a job has ended, after so many seconds where it was done."""

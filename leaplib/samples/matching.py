@@ -16,6 +16,7 @@ MIN_DOMAIN = 10
 N_QUANTILES = 1001
 MAX_MISSING = 0.2
 MIN_AGREEMENT = 0.2  # of training samples with their mean: below, genes do not differ enough for it to tell anything
+FEW_STRANGE = 0.1  # share of the samples that may differ from all training samples
 BELOW, ABOVE, MIDDLE = 1.5, 2.0, 0.3  # how far log2 of a sample's total, and of the median's, may be out of the usual
 
 
@@ -76,6 +77,7 @@ class Reference:
         found = self.compare(values)
         low, _ = self.usual["agreement"]
         odd = found["agreement"] < low / 2 if low > MIN_AGREEMENT else found["agreement"].isna()
+        odd &= odd.mean() > FEW_STRANGE  # single ones are no matter of scale: applicability warns of them
         refuse_samples(
             odd, where, "does not resemble the training samples gene by gene (z-scores of genes over samples?): give "
             "values before such scaling, or predict 10 samples or more with --match domain")  # fmt: skip

@@ -29,7 +29,7 @@ def csv(name):
 
 
 def test_a_figure_is_drawn_of_results_saved_and_returned():
-    scores = pd.concat([make_scores("2a"), make_scores("4b", data="simulated")])
+    scores = pd.concat([make_scores("2a"), make_scores("4b")])
     fig = draw.figure("Figure 3", Results("smoke", scores=scores), size=(183, 90))
     assert isinstance(fig, Figure) and fig.get_size_inches()[1] * 25.4 == pytest.approx(90)
     assert not plt.fignum_exists(getattr(fig, "number", -1))  # a notebook shows it once
@@ -41,7 +41,7 @@ def test_a_figure_is_drawn_of_results_saved_and_returned():
     folder = Layout("smoke").figures
     assert {path.name for path in folder.iterdir()} == {f"figure_3.{kind}" for kind in ("pdf", "svg", "png", "csv")}
     table = draw.drawn(Results("smoke")).set_index("figure")
-    assert table.loc["figure_3"].tolist() == ["2a, 4b", "simulated", str(folder / "figure_3.pdf")]
+    assert table.loc["figure_3"].tolist() == ["2a, 4b", "real", str(folder / "figure_3.pdf")]
     assert table.loc["figure_2", "file"] == "left out: leap run --profile smoke --notebooks 03"
 
 

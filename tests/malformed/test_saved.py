@@ -225,7 +225,7 @@ def test_a_damaged_file_of_a_prepared_cohort_is_made_anew(home: Path, file: str)
     before, flow = data.load_cohort(profile, task)
     for content in (b"", b"\xff\xfe\0", (path.parent / "samples.parquet").read_bytes()):
         path.write_bytes(content)
-        assert {study: frame.shape for study, frame in data.load_external(profile, task).items()} == {"PRISM": (216, 7)}
+        assert {study: frame.shape for study, frame in data.load_external(profile, task).items()} == {"PRISM": (229, 9)}
         cohort, counts = data.load_cohort(profile, task)
         assert cohort.hash == before.hash and counts.equals(flow)
 

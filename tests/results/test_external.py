@@ -112,7 +112,7 @@ def test_unseen_tissues_are_held_against_all_studies_that_are_not_trained_on():
     cohort = data.load_cohort(PROFILE, TISSUES)[0]
     splits = data.load_task_splits(PROFILE, TISSUES, cohort)
     studies, scores = data.load_external(PROFILE, TISSUES), external.external_scores(PROFILE, TISSUES)
-    assert set(studies) == {"PRISM", "CCLE", "CTRP"} and set(scores["study"]) == {"CTRP"}  # alone in 15 unseen lines
+    assert set(studies) == {"PRISM", "CCLE", "CTRP"} and set(scores["study"]) == {"CTRP", "PRISM"}  # in 15 unseen lines
     rows = scores.query("metric == 'spearman' and perturbation != ''")
     rows = rows.set_index(["study", "split", "model", "perturbation"])["value"].sort_index()
     checked = 0
@@ -181,4 +181,4 @@ def test_general_sensitivity_stands_beside_models_on_the_same_pairs():
         expected = outside[outside["model"] == model].groupby("split")["value"].mean().mean()
         assert means["PRISM", "outside", "as measured", model] == pytest.approx(expected, abs=1e-6)
     left = means[:, "within", "without general sensitivity", "General sensitivity"]
-    assert (left < means[:, "within", "as measured", "General sensitivity"]).all()
+    assert (left.abs() < 0.1).all()  # simulated lines have no general sensitivity: nothing to take away

@@ -59,7 +59,7 @@ def test_what_is_exported_is_what_the_run_found(ran, exported, monkeypatch):
         expected = external_scores(PAPER, task)
         for study, part in found.external[found.external["task"] == task.id].groupby("study"):
             assert_close(part, expected[expected["study"] == study])
-    assert set(found.external["task"] + " " + found.external["study"]) == {"2a PRISM", "4b CTRP"}
+    assert set(found.external["task"] + " " + found.external["study"]) == {"2a PRISM", "4b CTRP", "4b PRISM"}
     pd.testing.assert_frame_equal(summary(found.scores), summary(scores), rtol=0, atol=1e-6)
     # of unseen tissues the test sets that figures draw are there, of the rest their means
     drawn = "level == 'per_perturbation' and metric in ('spearman', 'pearson') and member <= 0"

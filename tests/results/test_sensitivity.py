@@ -9,9 +9,10 @@ from leaplib.sources import wheels
 
 
 @pytest.fixture
-def response(rng):
+def response():
+    rng = np.random.default_rng(0)
     values = rng.normal(size=(40, 12)) + rng.normal(size=(40, 1))
-    values[rng.random(values.shape) < 0.2] = np.nan
+    values[rng.random(values.shape) < 0.1] = np.nan
     values[0, 4:] = np.nan  # tested with four drugs
     return pd.DataFrame(values, [f"line {i}" for i in range(40)], [f"drug {i}" for i in range(12)])
 

@@ -202,6 +202,7 @@ def test_all_tables_that_have_results_are_saved(results):
         "comparisons",
         "claims",
         "data_preparation",
+        "general_sensitivity",
     }
     for suffix in (".csv", ".tex"):
         assert {path.stem for path in paths if path.suffix == suffix} == expected

@@ -223,23 +223,23 @@ def test_a_cluster_that_loses_all_workers_is_not_waited_for_without_end(home, mo
 def test_clusters_that_cannot_work_are_refused(scheduler, monkeypatch, tmp_path):
     todo = jobs(("ps-knn",))[:1]
     with pytest.raises(InputError, match="no dask scheduler answers there"):
-        run_jobs(todo, Backend(scheduler="tcp://127.0.0.1:1"))
+        run_jobs(todo, Backend(scheduler="tcp://127.0.0.1:1"), force=True)
     monkeypatch.setattr(pool, "WAIT", 0.2)
     with (
         LocalCluster(n_workers=0, dashboard_address=None) as none,
         pytest.raises(InputError, match=r"no worker came in"),
     ):
-        run_jobs(todo, Backend(scheduler=none.scheduler_address))
+        run_jobs(todo, Backend(scheduler=none.scheduler_address), force=True)
     workers = {"tcp://a": {"nthreads": 2, "resources": {}}}
     with monkeypatch.context() as patch, pytest.raises(InputError, match="several threads: start workers with --nthr"):
         patch.setattr(pool.Cluster, "workers", lambda cluster: workers)
-        run_jobs(todo, Backend(scheduler=scheduler))
+        run_jobs(todo, Backend(scheduler=scheduler), force=True)
     with monkeypatch.context() as patch, pytest.raises(InputError, match=r"does not see .*elsewhere"):
         patch.setenv("LEAP_HOME", str(tmp_path / "elsewhere"))  # the workers have the former
-        run_jobs(todo, Backend(scheduler=scheduler))
+        run_jobs(todo, Backend(scheduler=scheduler), force=True)
     with monkeypatch.context() as patch, pytest.raises(InputError, match="another version of leaplib"):
         patch.setattr(pool, "code_version", lambda *a, **k: "other")
-        run_jobs(todo, Backend(scheduler=scheduler))
+        run_jobs(todo, Backend(scheduler=scheduler), force=True)
 
 
 def test_stages_and_names(home):
