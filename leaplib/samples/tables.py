@@ -8,6 +8,7 @@ found is told in `attrs["notes"]` of a table.
 import csv
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -267,11 +268,9 @@ def _numbers(
         cells.append(row[at].strip())
         row[at] = "nan"
     row = row[: len(header)]
-    try:
+    with suppress(ValueError):  # a cell is no number: which one, and why, is told below
         if "_" not in "".join(row):  # numpy takes 5_822 for a number
             return np.array(row, dtype=np.float64)
-    except ValueError:
-        pass
     for at, cell in enumerate(map(str.strip, row)):
         if cell.lower() in MISSING:
             row[at] = "nan"

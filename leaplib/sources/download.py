@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
@@ -226,13 +226,11 @@ class _Download:
 
     def stated_size(self) -> int:
         """Return the bytes that figshare or the server states, 0 where it does not; nothing is fetched."""
-        try:
+        with suppress(InputError):  # a server that does not tell: the user is told so, and asked
             if self.source.article:
                 self.ask_figshare()
             else:
                 self.retrying(self.ask_server, self.url)
-        except InputError:
-            pass
         return self.size
 
     def ask_server(self) -> None:

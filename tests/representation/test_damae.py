@@ -253,6 +253,7 @@ def test_bfloat16_comes_close_to_float32(X):
     exact, rough = (DAMAE(**SMALL | {"max_epochs": 60, "holdout": 0, "precision": precision}).fit(X)
                     for precision in ("float32", "bfloat16"))  # fmt: skip
     assert (exact.precision_, rough.precision_) == ("float32", "bfloat16")
+    assert DAMAE().precision == "float32"  # on every processor, unless asked otherwise
     assert rough.network_.encoder[0].weight.dtype == torch.float32
     np.testing.assert_allclose(rough.history_["train_loss"], exact.history_["train_loss"], rtol=0.02)
     assert np.abs(rough.transform(X) - exact.transform(X)).max() > 1e-4
