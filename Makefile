@@ -42,11 +42,11 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/lgbm.py
 	$(BIN)/python benchmarks/scaling.py
 
-# The stamp is written last: an interrupted install starts again.
+# The lock has all but torch, which pyproject.toml pins. The stamp is written last: an interrupted install starts again.
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
 clean:
