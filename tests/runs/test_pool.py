@@ -172,12 +172,15 @@ def test_what_fails_is_kept_with_its_traceback_and_the_rest_goes_on(home, n_jobs
     assert not records.recorded(TINY.name)
 
 
-def test_a_process_that_dies_takes_no_other_job_with_it(home):
+@pytest.mark.parametrize("deed, state", [("die once", "computed"), ("die", "lost")])
+def test_a_process_that_dies_takes_no_other_job_with_it(home, deed, state):
+    # one job alone kills: of two, one could be ended by the other's death before its own first try, and die when alone
     names = {f"j{number}": "" for number in range(6)}
-    found = run_jobs(pretend(unlucky="die once", **names, bad="die"), Backend(2))
-    assert outcomes(found) == {**dict.fromkeys(names, "computed"), "bad": "lost", "unlucky": "computed"}
-    (failure,) = records.recorded(TINY.name)
-    assert "its process died" in failure.line()
+    found = run_jobs(pretend(deadly=deed, **names), Backend(2))
+    assert outcomes(found) == {**dict.fromkeys(names, "computed"), "deadly": state}
+    failures = [failure.line() for failure in records.recorded(TINY.name)]
+    assert len(failures) == (state == "lost")
+    assert all("its process died" in line for line in failures)
 
 
 def test_a_worker_of_a_cluster_that_dies(scheduler):
