@@ -524,7 +524,7 @@ def test_a_wrong_checksum_leaves_nothing(shop):
 def test_a_server_that_sends_more_than_the_manifest_allows_is_cut_off(shop, length):
     shop.offer(limit=len(test_download.BODY) - 1)
     shop.length = length
-    test_download.refused(shop, "more than")
+    test_download.refused(shop, "are expected")
     assert shop.left() == []
     shop.offer(limit=len(test_download.BODY))
     fetch("it", say=lambda _: None)

@@ -20,7 +20,13 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import data_folder
 
 MANIFEST = "sources.toml"
-KINDS = ("wheel", "download", "manual")
+FORMS = {  # of fields of an entry
+    "name": ".+",
+    "file": ".+",
+    "kind": "wheel|download|manual",
+    "sha256": "([0-9a-f]{64})?",
+    "md5": "([0-9a-f]{32})?",
+}
 LIMIT = 4 << 30  # bytes, where the manifest states none
 LOCAL = ("localhost", "127.0.0.1", "::1")  # alone may be asked without encryption
 
@@ -75,6 +81,12 @@ class Source:
     limit: int = LIMIT
 
     @property
+    def checksum(self) -> tuple[str, str]:
+        """The algorithm and the digest; ("", "") where none is known."""
+        known = [(name, digest) for name, digest in (("sha256", self.sha256), ("md5", self.md5)) if digest]
+        return known[0] if known else ("", "")
+
+    @property
     def target(self) -> Path:
         """Where the file lies, or shall lie."""
         return raw_folder() / self.file
@@ -104,9 +116,9 @@ def manifest_file() -> Path:
     return own if own.is_file() else Path(__file__).resolve().parents[2] / "data" / MANIFEST
 
 
-def load(path: str | Path | None = None) -> dict[str, Source]:
+def load(path: Path | None = None) -> dict[str, Source]:
     """Read the manifest, by default `manifest_file()`: sources by name, in the order of the file."""
-    path = Path(path) if path is not None else manifest_file()
+    path = path or manifest_file()
     try:
         return dict(_parsed(path.read_bytes(), path))
     except OSError as error:
@@ -118,22 +130,19 @@ def load(path: str | Path | None = None) -> dict[str, Source]:
 def _parsed(content: bytes, path: Path) -> dict[str, Source]:
     """Return the sources of a manifest by name; of the same content they are made once."""
     try:
-        entries = tomllib.loads(content.decode("utf-8"))["source"]
-        if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
-            raise KeyError("source")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
+        entries = [dict(entry) for entry in tomllib.loads(content.decode("utf-8"))["source"]]
+    except (ValueError, KeyError) as error:
         raise InputError(f"{path}: not a manifest ({error}): restore it from the repository") from error
     sources: dict[str, Source] = {}
     for entry in entries:
         where = f"{path}: source {entry.get('name', '?')!r}"
-        tasks = entry.get("enables")
+        if isinstance(entry.get("enables"), list):
+            entry["enables"] = tuple(entry["enables"])
         try:
-            source = Source(**entry | ({"enables": tuple(tasks)} if isinstance(tasks, list) else {}))
+            source = Source(**entry)
         except TypeError as error:
-            reason = str(error).replace("Source.__init__() ", "")
-            raise InputError(f"{where}: {reason}: mend the entry") from error
-        problem = _problem(source) or ("is there twice: rename one" if source.name in sources else "")
-        if problem:
+            raise InputError(f"{where}: {str(error).replace('Source.__init__() ', '')}: mend the entry") from error
+        if problem := _problem(source) or ("is there twice: rename one" if source.name in sources else ""):
             raise InputError(f"{where}: {problem}")
         sources[source.name] = source
     return sources
@@ -143,14 +152,11 @@ def _problem(source: Source) -> str:
     """Say what is wrong with an entry and how to mend it; empty where nothing is."""
     for field in fields(Source):
         value, kind = getattr(source, field.name), get_origin(field.type) or field.type
-        if not isinstance(value, cast(type, kind)) or (value == "" and field.name in ("name", "file")):
+        if not isinstance(value, cast(type, kind)) or not re.fullmatch(FORMS.get(field.name, "(?s:.*)"), str(value)):
             return f"{field.name} cannot be {value!r}: mend the entry"
     rules = {
-        f"kind {source.kind!r}: use one of {', '.join(KINDS)}": source.kind in KINDS,
         "kind 'download' without a url: mend the entry": source.kind != "download" or source.url,
         "an article without its version: mend the entry": not source.article or source.version,
-        f"sha256 cannot be {source.sha256!r}: mend the entry": re.fullmatch("([0-9a-f]{64})?", source.sha256),
-        f"md5 cannot be {source.md5!r}: mend the entry": re.fullmatch("([0-9a-f]{32})?", source.md5),
         f"file {source.file!r} lies outside data/raw: name a place below it": not is_outside(source.file),
         f"{source.url} is not encrypted: state an https:// address": not source.url or is_safe(source.url),
         f"limit {source.limit}: state a number of bytes": source.limit > 0,
@@ -185,13 +191,12 @@ def lacking(names: Iterable[str]) -> list[Source]:
 
 def state(source: Source) -> str:
     """Return "missing", "wrong checksum", "verified", or "present" where no checksum is known."""
+    algorithm, known = source.checksum
     if not source.target.is_file():
         return "missing"
-    known = source.sha256 or source.md5
     if not known:
         return "present"
-    found = _digest(source.target, "sha256" if source.sha256 else "md5")
-    return "verified" if found == known else "wrong checksum"
+    return "verified" if _digest(source.target, algorithm) == known else "wrong checksum"
 
 
 def _digest(target: Path, algorithm: str) -> str:
@@ -238,7 +243,7 @@ def verify() -> pd.DataFrame:
     found = status()
     wrong = found.loc[found["state"] == "wrong checksum", "source"]
     if len(wrong):
-        raise InputError("; ".join(_wrong(get_source(name)) for name in wrong))
+        raise InputError("; ".join(_complaint(get_source(name), "wrong checksum") for name in wrong))
     return found[found["state"] != "missing"].reset_index(drop=True)
 
 
@@ -251,17 +256,14 @@ def path(name: str) -> Path:
         When the file is missing, has a wrong checksum or is too large: names the file, its folder and the command.
     """
     source = get_source(name)
-    target, found = source.target, state(source)
-    if found == "missing":
-        remedy = f"run `leap data fetch {name}`, or put the file there by hand"
-        raise InputError(f"{target.name} is missing from {target.parent}: {remedy}")
-    if found == "wrong checksum":
-        raise InputError(_wrong(source))
-    size = target.stat().st_size
+    found = state(source)
+    if found in ("missing", "wrong checksum"):
+        raise InputError(_complaint(source, found))
+    size = source.target.stat().st_size
     if size > source.limit:
         problem = f"{size:,} bytes, beyond the {source.limit:,} that the manifest allows"
-        raise InputError(f"{target}: {problem}: delete it and run `leap data fetch {name}`")
-    return target
+        raise InputError(f"{source.target}: {problem}: delete it and run `leap data fetch {name}`")
+    return source.target
 
 
 def checksum(name: str) -> str:
@@ -269,7 +271,9 @@ def checksum(name: str) -> str:
     return _digest(path(name), "sha256")
 
 
-def _wrong(source: Source) -> str:
-    """Say that a file is not what its provider published, and what to do."""
-    remedy = f"delete it and run `leap data fetch {source.name}`"
-    return f"{source.target}: wrong checksum (truncated or altered): {remedy}"
+def _complaint(source: Source, found: str) -> str:
+    """Say that a file is missing or not what its provider published, and what to do."""
+    command, target = f"`leap data fetch {source.name}`", source.target
+    if found == "missing":
+        return f"{target.name} is missing from {target.parent}: run {command}, or put the file there by hand"
+    return f"{target}: wrong checksum (truncated or altered): delete it and run {command}"
