@@ -7,7 +7,7 @@
 - results: `Results`, `reference`, `table`, `save_tables`, `verdict`, `claims`, `figure`, and `pages`,
   `supplement`, `style` to adapt figures;
 - models: `LEAP`, `PSRidge`, `LEAPPlus`, `PSKNN`, `PSLasso`, `DAMAE`;
-- own samples: `own`, `biomarkers`, `known_positives`, `stratification`, `uncertainty`.
+- own samples: `own`, `rehearse`, `biomarkers`, `known_positives`, `stratification`, `uncertainty`.
 """
 
 import os
@@ -50,6 +50,7 @@ ROOMS = {
     "runs.candidates": ("DAMAE_STUDY",),
     "runs.experiment": ("run", "run_ablations", "run_candidates"),
     "runs.notebooks": ("describe",),
+    "samples.rehearsal": ("rehearse",),
 }
 """Where each public name stands."""
 MODULES = {
