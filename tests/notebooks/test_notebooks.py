@@ -46,6 +46,10 @@ def test_form(path):
     for cell in code:
         assert len(cell.source.splitlines()) <= 12
         assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.FunctionDef | ast.Lambda)]
+    assert len([line for cell in code for line in cell.source.splitlines() if line.strip()]) <= 60
+    if path.stem[:2] not in ("00", "07"):  # they answer no question: what is there, and pictures
+        headings = [cell.source for cell in cells[1:6] if cell.cell_type == "markdown"]
+        assert headings[0].startswith("## Answer")
     check_parameters(path, {"profile": "smoke", "device": "cpu", "force": False})
     first = next(cell for cell in code if "parameters" in cell.metadata.get("tags", []))
     assert first.source.startswith("profile = ")
