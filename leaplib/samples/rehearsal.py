@@ -1,6 +1,5 @@
 """A rehearsal of `leap fit` and `leap predict`: cell lines of a task are held out and play a user's new samples."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,7 +14,7 @@ from leaplib.figures.draw import save_figure
 from leaplib.profiles import get_profile
 from leaplib.representation.pretraining import embed
 from leaplib.samples.own_samples import OwnModel, fit_task, predict_to_file
-from leaplib.samples.stratification import page, roc, stratify
+from leaplib.samples.stratification import page, stratify
 from leaplib.samples.uncertainty import coverage, error_by_applicability
 
 
@@ -133,17 +132,15 @@ class Rehearsal:
     def answer(self, perturbation: str) -> str:
         """Return in words how far such predictions can be trusted."""
         table, thirds = self.intervals(), self.strata(perturbation).groupby("group")["observed"].median()
-        held = _held(table)
-        others = " and ".join(f"{row.held:.0%} ({row.Index})" for row in self.unseen.itertuples())
+        others = "".join(f" {row.held:.0%} where {row.Index} was left out," for row in self.unseen.itertuples())
         label, width = self.cohort.label, table["relative_width"].median() / table["without"].median()
         return (
-            f"For lines that it has not seen, the model ranks lines within a drug with a correlation of "
-            f"{self.by_perturbation().mean():.2f} and drugs within a line with {self.by_line().mean():.2f}. Calling the "
-            f"best third of the lines for {perturbation} shifts the median {label} from {thirds['low']:.2f} to "
-            f"{thirds['high']:.2f}.\n\nIts {self.level:.0%} intervals hold {held:.0%} of the responses"
-            f"{f'; of lines of a tissue that it has not seen, {others}' if others else ''}. They are {width:.0%} as wide "
-            "as without any model: this is for choosing lines for the next experiment, not for foretelling what one "
-            "line will do."
+            f"The model ranks lines that it has not seen within a drug with a correlation of "
+            f"{self.by_perturbation().mean():.2f}, and drugs within such a line with {self.by_line().mean():.2f}. "
+            f"Calling the best third of the lines for {perturbation} shifts the median {label} from "
+            f"{thirds['low']:.2f} to {thirds['high']:.2f}.\n\nIts {self.level:.0%} intervals hold {_held(table):.0%} "
+            f"of the responses,{others} and are {width:.0%} as wide as without any model: this is for choosing "
+            "lines for the next experiment, not for foretelling what one line will do."
         )
 
 
@@ -184,12 +181,12 @@ def rehearse(
     return Rehearsal(profile, level, cohort, new, model, told, predictions, unseen)
 
 
-def _beside_measured(predictions: pd.DataFrame, cohort: Cohort, training: Sequence[str]) -> pd.DataFrame:
+def _beside_measured(predictions: pd.DataFrame, cohort: Cohort, training: pd.Index) -> pd.DataFrame:
     """Put tissue and measured response beside each prediction, and both responses relative to the training lines."""
-    usual = cohort.response.loc[training].agg(["mean", "std"])
-    measured = cohort.response.stack().rename("measured")
+    known = cohort.response.loc[training]
+    measured = pd.Series(cohort.response.stack(), name="measured")
     frame = predictions.join(measured, on=["sample", "perturbation"])
-    mean, sd = (frame["perturbation"].map(usual.loc[name]) for name in ("mean", "std"))
+    mean, sd = (frame["perturbation"].map(usual) for usual in (known.mean(), known.std()))
     frame["relative"], frame["measured_relative"] = (frame["prediction"] - mean) / sd, (frame["measured"] - mean) / sd
     return frame.assign(tissue=frame["sample"].map(cohort.samples["tissue"]))
 

@@ -40,7 +40,7 @@ def test_predictions_are_those_of_the_saved_model_on_the_saved_file(played):
     folder = Layout("tiny").results / "own_samples"
     table = pd.read_csv(folder / "new_lines.csv", index_col=0)
     again, _ = OwnModel.load(folder / "model").predict(table)
-    np.testing.assert_allclose(played.predictions["prediction"], again["prediction"], atol=1e-6)  # six digits are written
+    np.testing.assert_allclose(played.predictions["prediction"], again["prediction"], atol=1e-6)  # as written
 
 
 def test_relative_responses_and_correlations(played):
