@@ -146,7 +146,7 @@ def run_command(options: argparse.Namespace) -> int:
 def _show_tasks(options: argparse.Namespace) -> list[str]:
     """Print the scores of tasks; return what cannot be shown."""
     from leaplib.results import printing, tables
-    from leaplib.runs.saved import load_scores
+    from leaplib.runs.experiment import load_scores
 
     failed = []
     for task in options.tasks:

@@ -7,9 +7,8 @@ from leaplib.base.layout import Layout
 from leaplib.base.store import load_frame
 from leaplib.results.load import Results
 from leaplib.results.sensitivity import COLUMNS as SENSITIVITY_COLUMNS
-from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
-from leaplib.runs.ablations import steps
-from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
+from leaplib.runs.experiment import ABLATION_COLUMNS, CANDIDATE_COLUMNS
+from leaplib.runs.recipes import steps
 
 SPLITS = ["holdout-0", "holdout-1", "holdout-2"]
 MEANS = {

@@ -1,4 +1,4 @@
-"""Elastic net, one a perturbation: another head for LEAP's codes, tried in `leaplib.runs.candidates`.
+"""Elastic net, one a perturbation: another head for LEAP's codes, tried in `leaplib.runs.recipes`.
 
 For each perturbation and fold, minimise over b, b0 on the n training samples that have the label
 

@@ -47,7 +47,7 @@ from leaplib.results.comparisons import REPRESENTATION_SPREAD, interval, ratio_o
 from leaplib.results.external import REPRODUCIBILITY
 from leaplib.results.load import Results
 from leaplib.results.scores import models_only, split_values, variant_values
-from leaplib.runs.ablations import FAILED, NOT_YET
+from leaplib.runs.experiment import FAILED, NOT_YET
 from leaplib.tasks import TASKS, Task, data_words
 
 PER_PERTURBATION = "per_perturbation"

@@ -24,7 +24,7 @@ from leaplib.cohorts.cohort import check_unique
 from leaplib.cohorts.splits import INNER, XENOGRAFTS
 from leaplib.models.table import names
 from leaplib.results.scores import models_only
-from leaplib.runs.ablations import REFERENCES
+from leaplib.runs.recipes import REFERENCES
 from leaplib.tasks import get_task
 
 REFERENCE = "LEAP"

@@ -19,10 +19,10 @@ from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import load_cohort, load_external, load_task_splits
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile, get_profile
-from leaplib.runs.candidates import checked_candidates
 from leaplib.runs.engine import run_of
-from leaplib.runs.saved import COLUMNS, UNPREPARED, current_results, gaps_of, named
-from leaplib.runs.scoring import score_few_shot, score_split
+from leaplib.runs.experiment import COLUMNS, current_results, gaps_of, named
+from leaplib.runs.recipes import checked_candidates
+from leaplib.runs.scoring import UNPREPARED, score_few_shot, score_split
 from leaplib.tasks import MIN_EXTERNAL, Task, get_task
 
 REPRODUCIBILITY = "Label reproducibility"
@@ -58,7 +58,7 @@ def external_scores(profile: Profile, task: Task) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `leaplib.runs.saved.load_scores`, and the study. The model "Label reproducibility" is the training
+        As `leaplib.runs.experiment.load_scores`, and the study. The model "Label reproducibility" is the training
         studies' own measurement.
 
     Raises
@@ -93,7 +93,7 @@ def candidate_scores(profile: Profile, task: Task, names: Sequence[str]) -> pd.D
     Returns
     -------
     DataFrame
-        As `leaplib.runs.candidates.load_candidates` but for the seconds, and the study; what is not saved has no row.
+        As `leaplib.runs.experiment.load_candidates` but for the seconds, and the study; what is not saved has no row.
     """
     cohort, splits, truths = _unseen(profile, task)
     run, frames = run_of(profile, task), []

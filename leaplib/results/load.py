@@ -17,13 +17,17 @@ from leaplib.results.external import EXTERNAL_COLUMNS, candidate_scores, externa
 from leaplib.results.published import published_scores
 from leaplib.results.sensitivity import COLUMNS as SENSITIVITY_COLUMNS
 from leaplib.results.sensitivity import sensitivity_scores
-from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
-from leaplib.runs.ablations import ablations_of, load_variants
-from leaplib.runs.candidates import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER, load_candidates
-from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
+from leaplib.runs.experiment import (
+    ABLATION_COLUMNS,
+    CANDIDATE_COLUMNS,
+    COLUMNS,
+    load_candidates,
+    load_scores,
+    load_variants,
+)
 from leaplib.runs.jobs import TASKS_OF, TRIED_ON
+from leaplib.runs.recipes import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER, ablations_of
 from leaplib.runs.records import model_times
-from leaplib.runs.saved import COLUMNS, load_scores
 from leaplib.tasks import HARMONISE, TASKS, get_task, harmonised
 
 
@@ -47,7 +51,7 @@ class Results:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """Scores of all tasks, as `leaplib.runs.saved.load_scores`."""
+        """Scores of all tasks, as `leaplib.runs.experiment.load_scores`."""
         nothing = pd.DataFrame(columns=COLUMNS).astype({"member": int, "test_set": int, "value": float})
         wanted = {f"task {task}": (load_scores, self.profile, [task]) for task in self.tasks}
         return self._frame("scores", wanted, nothing)
@@ -98,7 +102,7 @@ class Results:
 
     @cached_property
     def ablations(self) -> pd.DataFrame:
-        """Scores of the ablations, as `leaplib.runs.ablations.load_variants`."""
+        """Scores of the ablations, as `leaplib.runs.experiment.load_variants`."""
         chosen = [(task, variants) for task, variants in ablations_of(self.profile) if task.id in self.tasks]
         wanted = {f"ablations of task {task.id} ({variants[0].group})": (load_variants, self.profile, task, variants)
                   for task, variants in chosen}  # fmt: skip

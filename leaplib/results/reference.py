@@ -32,12 +32,9 @@ from leaplib.results.external import REPRODUCIBILITY, score_unseen, unseen_pairs
 from leaplib.results.load import Results
 from leaplib.results.printing import ORDER
 from leaplib.results.tables import summary
-from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
-from leaplib.runs.ablations import NOT_YET, ablations_of
-from leaplib.runs.candidates import COLUMNS as CANDIDATE_COLUMNS
-from leaplib.runs.recipes import Recipe
+from leaplib.runs.experiment import ABLATION_COLUMNS, CANDIDATE_COLUMNS, COLUMNS, NOT_YET
+from leaplib.runs.recipes import Recipe, ablations_of
 from leaplib.runs.records import read_log
-from leaplib.runs.saved import COLUMNS
 from leaplib.tasks import TASKS, get_task
 
 PAPER, REAL = "paper", "real"

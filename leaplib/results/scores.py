@@ -16,7 +16,7 @@ def split_values(scores: pd.DataFrame, level: str | None = None, metric: str | N
     Parameters
     ----------
     scores : DataFrame
-        As `leaplib.runs.saved.load_scores`.
+        As `leaplib.runs.experiment.load_scores`.
     level, metric : str, optional
         Only these; all by default.
 

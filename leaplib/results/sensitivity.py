@@ -28,7 +28,7 @@ from leaplib.cohorts.prepare import load_external
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile
 from leaplib.results.external import unseen_truths
-from leaplib.runs.saved import current_results
+from leaplib.runs.experiment import current_results
 from leaplib.sources import wheels
 from leaplib.tasks import Task
 

@@ -21,9 +21,8 @@ from leaplib.results.load import Results
 from leaplib.results.printing import METRICS, ORDER
 from leaplib.results.published import RENAMED, published, published_scores
 from leaplib.results.scores import models_only, split_values, variant_values
-from leaplib.runs.ablations import NUMBER, REFERENCES, STEPS
-from leaplib.runs.candidates import CANDIDATES
-from leaplib.runs.saved import MOST_MEMBERS
+from leaplib.runs.experiment import MOST_MEMBERS
+from leaplib.runs.recipes import CANDIDATES, NUMBER, REFERENCES, STEPS
 from leaplib.tasks import HARMONISE, POCKET, POCKET_STUDIES, TASKS, Task
 
 PAPER = ["published_mean", "published_sd"]

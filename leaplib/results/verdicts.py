@@ -16,7 +16,7 @@ from leaplib.results.comparisons import APART, BETTER, REFERENCE, REPRESENTATION
 from leaplib.results.load import Results
 from leaplib.results.printing import number, percent, with_interval
 from leaplib.results.tables import ablation_table, by_split, domain_shift, gains_table
-from leaplib.runs.ablations import REFERENCES
+from leaplib.runs.recipes import REFERENCES
 from leaplib.tasks import data_words, get_task
 
 MISSING = "\N{EN DASH}"

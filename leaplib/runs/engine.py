@@ -20,18 +20,39 @@ from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout, slug
 from leaplib.base.store import is_done, key_of, load_frame, save_frame
 from leaplib.cohorts.cohort import Cohort
-from leaplib.cohorts.prepare import load_cohort, load_task_splits, stamp
+from leaplib.cohorts.prepare import at_hand, load_cohort, load_task_splits, stamp
 from leaplib.cohorts.splits import INNER, SEED, XENOGRAFTS, Split, inner_splits, tissue_folds, tuning_folds
 from leaplib.models.base import Regressor
 from leaplib.models.expression_model import average
 from leaplib.models.naive import shuffle_labels
 from leaplib.models.table import BY_NAME
 from leaplib.profiles import Profile
-from leaplib.representation.damae import DAMAE
 from leaplib.representation.pretraining import Embedding, embedding_key, standardised_key
-from leaplib.runs.features import Features, sees_codes
-from leaplib.runs.recipes import CODE, ESTIMATORS, SAMPLES, SHUFFLED, TRANSFORMED, Recipe, code_of
-from leaplib.runs.scopes import Origin, Source, encode, origins_of, sources_of, used
+from leaplib.runs.features import (
+    MADE_BY,
+    Features,
+    Origin,
+    Source,
+    encode,
+    names_of,
+    origins_of,
+    sees_codes,
+    settings_of,
+    sources_of,
+    used,
+)
+from leaplib.runs.recipes import (
+    CANDIDATE,
+    CODE,
+    ESTIMATORS,
+    N_DIRECTIONS,
+    SAMPLES,
+    SHUFFLED,
+    TRANSFORMED,
+    Recipe,
+    code_of,
+    not_run,
+)
 from leaplib.runs.scoring import score_few_shot, score_split, without_prediction
 from leaplib.tasks import Task
 
@@ -40,9 +61,7 @@ MOST_FAILED = 16
 N_FEW_SHOT_SETS = 10
 """Test sets on which few-shot models are fine-tuned (paper, Methods, "Challenge II")."""
 
-CANDIDATES = "candidates"  # the group whose predictions are held against other studies
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
-N_DIRECTIONS = 20
 SHRINKAGE = 0.5  # of stacked weights, towards their mean over perturbations
 Configuration = dict[str, Any]
 Errors = dict[str, Exception]
@@ -102,6 +121,10 @@ class TaskRun:
         found = [inner for split in self.splits[:n_splits] for inner in inner_splits(split, groups, n_inner)]
         return [self._inner.setdefault(split.name, split) for split in found]
 
+    def some_splits(self, n_splits: int | None = None, n_inner: int | None = 0) -> list[Split]:
+        """Return the first splits, or with `n_inner` those of their training sets, as `run_candidates` takes them."""
+        return self.splits[:n_splits] if n_inner == 0 else self.inner_splits(n_splits, n_inner)
+
     def split(self, name: str) -> Split:
         """Return the split of a name, which may be an inner one."""
         if INNER in name and name not in self._inner:
@@ -146,6 +169,10 @@ class TaskRun:
     def sources(self) -> list[Source]:
         """Their expression."""
         return sources_of(self.profile, self.task)
+
+    def left_out(self, variants: Sequence[Recipe]) -> dict[Recipe, str]:
+        """Return the variants that cannot be told apart with the sources at hand, and why."""
+        return not_run(variants, names_of(at_hand(self.profile, self.task)), self.roles)
 
     # ---- what a recipe is made of
 
@@ -207,14 +234,13 @@ class TaskRun:
 
     def codes_file(self, fit: Recipe, split: Split) -> tuple[Path, Configuration]:
         """Return where the representation that a fit sees lies, and what it depends on."""
-        settings = DAMAE(**dict(self.profile.damae)).get_params()
         configuration = {
             "recipe": asdict(fit.seen()),
             "n_genes": fit.n_genes or self.profile.n_genes,
             "sources": [origin.key for origin in used(self.origins, fit.seen())],
-            "damae": {name: value for name, value in settings.items() if name not in ("random_state", "device")},
+            "damae": settings_of(self.profile),
             "split": {"train": list(split.train), "test": list(split.test)} if fit.inductive else None,
-            "code": code_version("leaplib.runs.scopes"),
+            "code": code_version(MADE_BY),
         }
         folder = Layout(self.profile.name).results / "representations" / key_of(configuration)[:16]
         return folder / f"codes_{fit.number}.parquet", configuration | {"number": fit.number}
@@ -375,7 +401,7 @@ class TaskRun:
 
     def _kinds(self, split: Split, recipe: Recipe) -> list[str]:
         """Return what is saved: predictions of fits, models and candidates on test sets, scores of what has a name."""
-        own = not recipe.group or (recipe.group == CANDIDATES and INNER not in split.name)
+        own = not recipe.group or (recipe.group == CANDIDATE and INNER not in split.name)
         return [*(["predictions"] if own else []), *(["scores"] if recipe.name else [])]
 
     def path(self, kind: str, split: Split, recipe: Recipe) -> Path:

@@ -1,21 +1,50 @@
-"""What a notebook calls: models, variants or candidates on tasks are run and scored; what is done is found."""
+"""What a notebook calls: models, variants or candidates on tasks are run, and their saved scores loaded.
+
+What is done is found. Loading computes and prepares nothing: what is current is told by the cohorts and
+representations that are saved, not by the times of files.
+"""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from leaplib.cohorts.prepare import data_kind
-from leaplib.models.table import USUAL, check_models
-from leaplib.profiles import Profile, get_profile
-from leaplib.runs.ablations import ablations_of, load_variants
-from leaplib.runs.candidates import CANDIDATES, load_candidates, no_scores
-from leaplib.runs.jobs import Unprepared, ablation_jobs, candidate_jobs, in_stages, task_jobs
-from leaplib.runs.outcomes import Outcome
+from leaplib.base.errors import InputError
+from leaplib.base.layout import Layout
+from leaplib.base.metrics import METRICS, OVERALL
+from leaplib.base.store import key_of, load_frame, provenance
+from leaplib.cohorts.prepare import data_kind, prepared, saved_about
+from leaplib.models.table import CONTROLS, MODELS, USUAL, check_models, with_few_shot
+from leaplib.profiles import PROFILES, Profile, get_profile
+from leaplib.runs import records
+from leaplib.runs.engine import run_of
+from leaplib.runs.jobs import Job, Unprepared, ablation_jobs, candidate_jobs, in_stages, task_jobs
 from leaplib.runs.pool import Backend, run_jobs
-from leaplib.runs.recipes import Recipe
-from leaplib.runs.saved import load_scores
-from leaplib.tasks import Task, get_task
+from leaplib.runs.recipes import (
+    CANDIDATES,
+    ESTIMATORS,
+    LEAP,
+    Recipe,
+    ablations_of,
+    check_names,
+    checked_candidates,
+    code_of,
+    resolve,
+)
+from leaplib.runs.scoring import SCORE_COLUMNS, UNPREPARED
+from leaplib.tasks import TASKS, Task, get_task
+
+COLUMNS = ["task", "model", "member", "split", *SCORE_COLUMNS, "data"]
+ABLATION_COLUMNS = ["task", "group", "variant", "model", "member", "split", *SCORE_COLUMNS, "data", "note"]
+CANDIDATE_COLUMNS = ["task", "candidate", "split", "perturbation", "metric", "value", "seconds", "data"]
+NOT_YET, FAILED = "not run yet", "failed"
+REPORTED = ("spearman", "pearson", "auroc")
+"""Metrics of candidates."""
+MOST_MEMBERS = 100
+NOTHING = pd.DataFrame([("per_perturbation", "", 0, "spearman", np.nan)], columns=SCORE_COLUMNS)
+Part = tuple[pd.DataFrame, Mapping[str, Any]]
 
 
 def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, models: Sequence[str] = USUAL,
@@ -41,12 +70,12 @@ def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, model
     Returns
     -------
     DataFrame
-        As `leaplib.runs.saved.load_scores`.
+        As `load_scores`.
     """
     profile = get_profile(profile)
     chosen = [get_task(task) for task in tasks or profile.tasks]
-    found = in_stages(job for task in chosen for job in task_jobs(profile, task, check_models(models), device))
-    warn_of(run_jobs(found, Backend(jobs), force, f"task {', '.join(task.id for task in chosen)}"))
+    found = [job for task in chosen for job in task_jobs(profile, task, check_models(models), device)]
+    _do(found, jobs, force, f"task {', '.join(task.id for task in chosen)}")
     return load_scores(profile, [task.id for task in chosen])
 
 
@@ -76,7 +105,7 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Re
     task : Task or str
         With cell lines as the test set (1a to 4b).
     variants : sequence of Recipe
-        Such as `leaplib.runs.ablations.steps_of` gives.
+        Such as `leaplib.runs.recipes.steps_of` gives.
     device, force, jobs
         As in `run`.
 
@@ -93,8 +122,7 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Re
         For a task on xenografts, or two variants of one name in a group.
     """
     profile, task = get_profile(profile), get_task(task)
-    found = in_stages(ablation_jobs(profile, task, variants, device))
-    warn_of(run_jobs(found, Backend(jobs), force, f"ablations of task {task.id}"))
+    _do(ablation_jobs(profile, task, variants, device), jobs, force, f"ablations of task {task.id}")
     return load_variants(profile, task, variants)
 
 
@@ -108,7 +136,7 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
     profile : Profile or str
     task : Task or str
     candidates : sequence of str
-        Names of `leaplib.runs.candidates.CANDIDATES`.
+        Names of `leaplib.runs.recipes.CANDIDATES`.
     n_splits : int, optional
         Only the first so many splits; by default all.
     n_inner : int or None
@@ -122,8 +150,7 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
     Returns
     -------
     DataFrame
-        As `leaplib.runs.candidates.load_candidates`; an inner split is called "holdout-0, inner 0" .... What failed is
-        missing (NaN).
+        As `load_candidates`; an inner split is called "holdout-0, inner 0" .... What failed is missing (NaN).
 
     Raises
     ------
@@ -131,17 +158,217 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
         For an unknown candidate, and for inner splits of a task on xenografts.
     """
     profile, task = get_profile(profile), get_task(task)
-    found = in_stages(candidate_jobs(profile, task, candidates, n_splits, n_inner, device))
-    warn_of(run_jobs(found, Backend(jobs), force, f"candidates, task {task.id}"))
+    found = candidate_jobs(profile, task, candidates, n_splits, n_inner, device)
+    _do(found, jobs, force, f"candidates, task {task.id}")
     if any(isinstance(job, Unprepared) for job in found):
-        return no_scores(candidates, task.id, data_kind(profile, task.screen))
+        rows = [(task.id, name, UNPREPARED, "", metric, np.nan, np.nan, data_kind(profile, task.screen))
+                for name in candidates for metric in REPORTED]  # fmt: skip
+        return pd.DataFrame(rows, columns=CANDIDATE_COLUMNS)
     return load_candidates(profile, task, candidates, n_splits, n_inner)
 
 
-def warn_of(outcomes: Sequence[Outcome]) -> None:
-    """Warn of what failed: how much, and the first few."""
+def _do(found: Sequence[Job], n_jobs: int | None, force: bool, label: str) -> None:
+    """Do jobs and warn of what failed: how much, and the first few."""
+    outcomes = run_jobs(in_stages(found), Backend(n_jobs), force, label)
     failed = [outcome.failure for outcome in outcomes if outcome.failure]
     if failed:
         first = "; ".join(failure.line() for failure in failed[:3])
         warnings.warn(f"{len(failed)} of {len(outcomes)} jobs failed: {first}{' ...' if len(failed) > 3 else ''}",
                       RuntimeWarning, stacklevel=3)  # fmt: skip
+
+
+def load_scores(profile: Profile | str, tasks: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the saved scores of a profile.
+
+    Parameters
+    ----------
+    profile : Profile or str
+    tasks : sequence of str, optional
+        By default all of the paper that have results.
+
+    Returns
+    -------
+    DataFrame
+        Columns task, model, member (number of the representation, -1 where it does not apply), split, level,
+        perturbation, test_set, metric, value, data (see `leaplib.tasks.DATA`).
+
+    Raises
+    ------
+    InputError
+        When there is no result: it says which command makes one.
+    """
+    name = profile if isinstance(profile, str) else profile.name
+    gaps = gaps_of(name, tasks)
+    return named([(load_frame(path), about) for path, about in current_results(name, tasks, bool(gaps))], gaps)
+
+
+def gaps_of(profile: str, tasks: Sequence[str] | None = None) -> list[Part]:
+    """Return, for each model that failed on a split, scores that are missing (NaN), for tables and figures to show.
+
+    Of a task whose data could not be prepared all models are missing, on a split named `UNPREPARED`.
+    """
+    levels = {"per_perturbation": METRICS, "overall": OVERALL}
+    rows = [(level, "", 0, metric, np.nan) for level, metrics in levels.items() for metric in metrics]
+    nothing = pd.DataFrame(rows, columns=SCORE_COLUMNS)
+    found: list[Part] = []
+    for failure in records.recorded(profile):
+        if failure.perturbations or failure.task not in (tasks or TASKS):
+            continue
+        data = saved_about(profile, failure.task).get("data") or _data_of(profile, failure.task)
+        where = {"task": {"id": failure.task}, "split": failure.split or UNPREPARED, "data": data}
+        found += [(nothing, where | {"model": model, "member": member}) for model, member in _failed_models(failure)]
+    return found
+
+
+def _failed_models(failure: records.Failure) -> Iterator[tuple[str, int]]:
+    """Yield the models, controls too, that have no scores for a failure, and their numbers."""
+    if failure.job == records.preparing(failure.task):
+        design = TASKS[failure.task.partition(" ")[0]].design
+        for name in (*CONTROLS.values(), *(MODELS[key].name for key in USUAL if design in MODELS[key].designs)):
+            yield from ((one, -1) for one in with_few_shot(name))
+    elif failure.split and failure.model and failure.job.startswith("fit "):
+        members = {part.label: part for part in LEAP.parts(MOST_MEMBERS)}
+        part = members.get(failure.model)
+        yield from [(part.name, part.number)] if part else ((name, -1) for name in with_few_shot(failure.model))
+
+
+def _data_of(profile: str, task: str) -> str:
+    """Return what a task's data would be, had they been prepared."""
+    known = PROFILES.get(profile)
+    return data_kind(known, TASKS[task.partition(" ")[0]].screen) if known else "simulated"
+
+
+def current_results(profile: str, tasks: Sequence[str] | None = None, none_will_do: bool = False) -> list[tuple]:
+    """Return the files of saved scores and what is recorded of each, without those of other data or code.
+
+    What is current is told by the cohorts and representations that are saved, not by the times of files.
+
+    Parameters
+    ----------
+    profile : str
+    tasks : sequence of str, optional
+        By default all of the paper that have results.
+    none_will_do : bool
+        Return an empty list, rather than raise, where there is no result.
+
+    Raises
+    ------
+    InputError
+        As `load_scores`.
+    """
+    folder = Layout(profile).results / "scores"
+    files = sorted(path for task in (tasks or TASKS) for path in folder.glob(f"{task}/*/*.parquet"))
+    if not files and not none_will_do:
+        wanted = f"task {', '.join(tasks)}" if tasks else "any task"
+        raise InputError(f"no results of {wanted} in {folder}: run `leap run --profile {profile}` first")
+    pools, found = _saved_pools(profile), []
+    cohorts: dict[str, str | None] = {}
+    for path in files:
+        recorded = provenance(path)
+        if recorded is None:
+            raise InputError(f"{path}: cannot be read: run `leap run` again, which makes it anew")
+        about = recorded["configuration"]
+        task = about["task"]["id"]
+        known = about["cohort"] == cohorts.setdefault(task, saved_about(profile, task).get("hash"))
+        models = about.get("models", [""])
+        if known and set(models) <= set(ESTIMATORS) and about["code"] == code_of(*models):
+            found += [(path, about)] if about["representations"] in pools else []
+    if not found and not none_will_do:
+        raise InputError(f"the results in {folder} are of other data, settings or code: run "
+                         f"`leap run --profile {profile}` again")  # fmt: skip
+    return found
+
+
+def _saved_pools(profile: str) -> set[str | None]:
+    """Return the keys of the representations that are saved; None for what rests on none."""
+    files = (Layout(profile).results / "representations").glob("*/scaler.parquet")
+    return {None, *(key_of(recorded["configuration"]) for path in files if (recorded := provenance(path)))}
+
+
+def named(parts: Sequence[Part], gaps: Sequence[Part] = ()) -> pd.DataFrame:
+    """Put scores together and say of which task, model and split each are; a gap counts where there are no scores.
+
+    Parameters
+    ----------
+    parts, gaps : sequence of (scores, what is recorded of them)
+
+    Returns
+    -------
+    DataFrame
+        As `load_scores`.
+    """
+    known = {tuple(_about(about).values()) for _, about in parts}
+    parts = [*parts, *(gap for gap in gaps if tuple(_about(gap[1]).values()) not in known)]
+    return pd.concat([frame.assign(**_about(about)) for frame, about in parts], ignore_index=True)[COLUMNS]
+
+
+def _about(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return task, model, number of the representation (-1 where it does not apply), split and kind of data."""
+    return {"task": about["task"]["id"], **{name: about[name] for name in ("model", "member", "split", "data")}}
+
+
+def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[Recipe]) -> pd.DataFrame:
+    """Return the saved scores of variants on a task, computing nothing.
+
+    Returns
+    -------
+    DataFrame
+        As `run_variants`. A variant without scores of the current data, settings and version has a
+        note instead, and one with scores on a part of the splits has these.
+
+    Raises
+    ------
+    InputError
+        As there, and when no variant has scores: it says which command makes them.
+    """
+    profile, task = get_profile(profile), get_task(task)
+    check_names(variants)
+    prepared(profile, task)  # before files are told by their times: they may be of other data
+    run = run_of(profile, task)
+    notes, frames = run.left_out(variants), []
+    for variant in variants:
+        several = (variant.n_representations or profile.n_representations) > 1
+        about: dict[str, Any] = {"task": task.id, "group": variant.group, "variant": variant.name, "member": -1,
+                 "model": "LEAP" if several else variant.model, "data": run.cohort.data}  # fmt: skip
+        resolved, splits = resolve(variant, run.roles), [] if variant in notes else run.ablation_splits
+        saved = {split.name: run.saved(split, resolved) for split in splits}
+        found = [frame.assign(**about, split=name, note="") for name, frame in saved.items() if frame is not None]
+        if not found:
+            note = notes.get(variant) or (FAILED if _has_failed(profile.name, task.id, variant) else NOT_YET)
+            found = [NOTHING.assign(**about, split="", note=note)]
+        frames += [frame[ABLATION_COLUMNS] for frame in found]
+    table = pd.concat(frames, ignore_index=True)
+    if not (table["split"] != "").any():
+        there = any(run.path("scores", split, variants[0]).parent.is_dir() for split in run.ablation_splits)
+        reason = "are of other data, settings or version" if there else "were not run"
+        raise InputError(f"the ablations of task {task.id} {reason}: run `leap run --profile {profile.name} "
+                         "--notebooks 06`")  # fmt: skip
+    return table
+
+
+def _has_failed(profile: str, task: str, variant: Recipe) -> bool:
+    """Tell whether a failure of a variant is on record."""
+    named = f" {variant.group} {variant.name}"
+    return any(failure.task == task and failure.job.endswith(named) for failure in records.recorded(profile))
+
+
+def load_candidates(profile: Profile, task: Task, names: Sequence[str], n_splits: int | None = None,
+                    n_inner: int | None = 0) -> pd.DataFrame:  # fmt: skip
+    """Return the saved scores of candidates, computing nothing; where there are none, they are missing (NaN).
+
+    Returns
+    -------
+    DataFrame
+        task, candidate, split, perturbation, metric, value, seconds (of the CPU, without what the models of the tables
+        took, and without what makes the features), data.
+    """
+    run, frames = run_of(profile, task), []
+    gaps = [(name, -1, metric) for name in run.cohort.response for metric in REPORTED]
+    nothing = pd.DataFrame(gaps, columns=["perturbation", "test_set", "metric"]).assign(value=np.nan, seconds=np.nan)
+    for split in run.some_splits(n_splits, n_inner):
+        for candidate in checked_candidates(names):
+            rows = run.saved(split, candidate)
+            rows = nothing if rows is None else rows
+            rows = rows[(rows["perturbation"] != "") & (rows["test_set"] == -1) & rows["metric"].isin(REPORTED)]
+            frames.append(rows.assign(task=task.id, candidate=candidate.name, split=split.name, data=run.cohort.data))
+    return pd.concat(frames, ignore_index=True)[CANDIDATE_COLUMNS]

@@ -1,7 +1,10 @@
-"""What models see of the samples of a task's pool: codes, genes, and what candidates see beside."""
+"""What models see of samples: codes, genes and others of a task's pool; for ablations, representations trained apart.
+
+The second part says what scaler and autoencoder see there: sources of expression, joined; the guard of test samples.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,22 +14,45 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from leaplib.base.code_version import code_version
+from leaplib.base.errors import InputError
 from leaplib.base.store import is_done, load_frame, save_frame
+from leaplib.cohorts.expression import ExpressionScaler, harmonise, join_domains, variable_genes
+from leaplib.cohorts.prepare import at_hand, data_kind, pool_key, pool_of, screen_key, screen_of, xenograft_screen
+from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile
 from leaplib.representation.damae import DAMAE
-from leaplib.representation.kinds import Components
+from leaplib.representation.kinds import Components, make_representation
 from leaplib.representation.pretraining import Embedding, embed, embedding_key, folder_of, standardised
-from leaplib.runs.recipes import CODE, GENES
-from leaplib.tasks import Task
+from leaplib.runs.recipes import (
+    ALL,
+    BOTH,
+    CODE,
+    CODES,
+    COMPONENTS,
+    DENOISED,
+    GENES,
+    MORE_GENES,
+    OWN,
+    RANKED,
+    SCOPES,
+    SECOND,
+    THIRD,
+    TISSUE,
+    TRAINING,
+    WIDTHS,
+    Recipe,
+)
+from leaplib.tasks import POCKET, TASKS, Task
 
-MORE_GENES, RANKED, CODES, BOTH = "more genes", "ranked genes", "codes", "genes and codes"
-WIDTHS, COMPONENTS, DENOISED = "codes of three widths", "principal components", "denoised genes"
-TISSUE = "genes and tissue"
-FEATURES = (GENES, MORE_GENES, RANKED, CODES, BOTH, CODE, WIDTHS, COMPONENTS, DENOISED, TISSUE)
-"""Genes as LEAP's DAMAEs see them; twice as many; ranked within each sample; all codes side by side; both; the code of
-one DAMAE; codes of a half, a whole and a double width; as many principal components as a code has; genes as a linear
-denoising autoencoder gives them back; genes with the tissue of the sample."""
+MADE_BY = "leaplib.runs.features"
+"""Whose code the representations and features made here depend on."""
 WIDTH_FACTORS = (0.5, 2)  # of hidden layer and code; the own one stands between
+
+
+def settings_of(profile: Profile) -> dict[str, Any]:
+    """Return all that a profile's DAMAEs are told but for seed and device."""
+    settings = DAMAE(**dict(profile.damae)).get_params()
+    return {name: value for name, value in settings.items() if name not in ("random_state", "device")}
 
 
 @dataclass(frozen=True)
@@ -39,19 +65,15 @@ class Features:
 
     def frame(self, name: str, number: int = 0) -> pd.DataFrame:
         """Return features (samples x features) by their name in `FEATURES`; `number` is that of the code."""
-        made = {
-            CODE: lambda: self.embedding.codes[number],
-            GENES: lambda: self.genes,
-            MORE_GENES: lambda: standardised(self.profile, self.task, 2),
-            RANKED: lambda: self.ranked,
-            CODES: lambda: self.codes,
-            BOTH: lambda: _beside(self.genes, self.codes),
-            WIDTHS: lambda: self.widths,
-            COMPONENTS: lambda: self.components,
-            DENOISED: lambda: self.denoised,
-            TISSUE: lambda: _beside(self.genes, self.tissue),
-        }
-        return made[name]()
+        if name == CODE:
+            return self.embedding.codes[number]
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    @cached_property
+    def _made(self) -> dict[str, pd.DataFrame]:
+        return {}
 
     @cached_property
     def embedding(self) -> Embedding:
@@ -63,59 +85,38 @@ class Features:
         """Standardised expression of the pool, of the DAMAEs' genes."""
         return standardised(self.profile, self.task)
 
-    @cached_property
-    def ranked(self) -> pd.DataFrame:
-        """Genes ranked within each sample."""
+    def _make(self, name: str) -> pd.DataFrame:
+        """Make features; those of codes need DAMAEs, and others do not."""
         genes = self.genes
-        return _standardised(pd.DataFrame(rankdata(genes, axis=1), genes.index, genes.columns))
-
-    @cached_property
-    def codes(self) -> pd.DataFrame:
-        """Codes of all representations side by side."""
-        return _side_by_side(self.embedding.codes)
-
-    @cached_property
-    def components(self) -> pd.DataFrame:
-        """Principal components of the genes, as many as a code has."""
-        genes = self.genes
-        return pd.DataFrame(Components(self.embedding.codes[0].shape[1]).fit(genes).transform(genes), genes.index)
-
-    @cached_property
-    def denoised(self) -> pd.DataFrame:
-        """Genes as a linear denoising autoencoder gives them back."""
-        return linear_denoised(self.genes, DAMAE(**dict(self.profile.damae)).corruption)
-
-    @cached_property
-    def tissue(self) -> pd.DataFrame:
-        """Tissue of each sample, a column each."""
-        tissues = self.embedding.tissue.reindex(self.genes.index)
-        return _standardised(pd.get_dummies(tissues, dtype=float))
-
-    @cached_property
-    def widths(self) -> pd.DataFrame:
-        """Codes of a half, a whole and a double width side by side."""
-        half, double = (self.width(factor) for factor in WIDTH_FACTORS)
-        return _side_by_side([half, self.embedding.codes[0], double])
+        made = {
+            GENES: lambda: genes,
+            MORE_GENES: lambda: standardised(self.profile, self.task, 2),
+            RANKED: lambda: _standardised(pd.DataFrame(rankdata(genes, axis=1), genes.index, genes.columns)),
+            CODES: lambda: _side_by_side(self.embedding.codes),
+            BOTH: lambda: _beside(genes, self.frame(CODES)),
+            WIDTHS: lambda: _side_by_side([self.width(0.5), self.embedding.codes[0], self.width(2)]),
+            COMPONENTS: lambda: _components(genes, self.embedding.codes[0].shape[1]),
+            DENOISED: lambda: linear_denoised(genes, settings_of(self.profile)["corruption"]),
+            TISSUE: lambda: _beside(genes, _indicators(self.embedding.tissue.reindex(genes.index))),
+        }
+        return made[name]()
 
     def width(self, factor: float, force: bool = False) -> pd.DataFrame:
         """Return the codes of a DAMAE of another width, trained now or before."""
         path, configuration = self.width_file(factor)
         if force or not is_done(path, configuration):
-            genes = self.genes
-            codes = DAMAE(device=self.device, **configuration["damae"]).fit_transform(genes)
-            save_frame(pd.DataFrame(codes, genes.index).rename(columns=str), path, configuration)
+            codes = DAMAE(device=self.device, **configuration["damae"]).fit_transform(self.genes)
+            save_frame(pd.DataFrame(codes, self.genes.index).rename(columns=str), path, configuration)
         return load_frame(path)
 
     def width_file(self, factor: float) -> tuple[Path, dict[str, Any]]:
         """Return where the codes of another width lie, and what they depend on."""
-        settings = {name: value for name, value in DAMAE(**dict(self.profile.damae)).get_params().items()
-                    if name not in ("random_state", "device")}  # fmt: skip
+        settings = settings_of(self.profile)
         for name in ("n_hidden", "n_components"):
             settings[name] = max(round(settings[name] * factor), 1)
-        folder = folder_of(self.profile, self.task)
-        code = code_version("leaplib.runs.features")
-        configuration = {"representations": embedding_key(self.profile, self.task), "damae": settings, "code": code}
-        return folder / f"codes_{settings['n_components']}.parquet", configuration
+        key, code = embedding_key(self.profile, self.task), code_version(MADE_BY)
+        path = folder_of(self.profile, self.task) / f"codes_{settings['n_components']}.parquet"
+        return path, {"representations": key, "damae": settings, "code": code}
 
 
 def sees_codes(features: str) -> bool:
@@ -154,6 +155,16 @@ def _beside(genes: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([genes, scaled.loc[genes.index].add_prefix("beside ")], axis=1)
 
 
+def _components(genes: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Return the leading principal components of the genes."""
+    return pd.DataFrame(Components(n).fit(genes).transform(genes), genes.index)
+
+
+def _indicators(tissue: pd.Series) -> pd.DataFrame:
+    """Return the tissue of each sample, a standardised column each."""
+    return _standardised(pd.get_dummies(tissue, dtype=float))
+
+
 def _side_by_side(codes: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return the codes of all representations as one table, each column standardised."""
     return pd.concat([_standardised(part).add_prefix(f"{number} ") for number, part in enumerate(codes)], axis=1)
@@ -162,3 +173,222 @@ def _side_by_side(codes: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def _standardised(frame: pd.DataFrame) -> pd.DataFrame:
     sd = frame.std(ddof=0)
     return (frame - frame.mean()) / sd.where(sd > 1e-12, 1.0)
+
+
+# ---- representations of their own: sources, what scaler and autoencoder see of them
+
+DEPMAP, GDSC, PDX = "DepMap", "GDSC", "PDX Encyclopedia"
+NAMES = {"dependencies": {OWN: DEPMAP, SECOND: GDSC, THIRD: PDX}, "drugs": {OWN: GDSC, SECOND: DEPMAP, THIRD: PDX}}
+NAMES |= {"dependencies-22q4": NAMES["dependencies"], "pocket": NAMES["drugs"]}
+TASK_OF = {DEPMAP: TASKS["1a"], GDSC: TASKS["2a"]}  # whose pool is the source's expression
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What identifies a source, known before its files are read.
+
+    Parameters
+    ----------
+    role : {"own", "second", "third"}
+    name : str
+    key : dict
+        What identifies the content.
+    """
+
+    role: str
+    name: str
+    key: dict
+
+
+@dataclass(frozen=True)
+class Source(Origin):
+    """Expression of one source.
+
+    Parameters
+    ----------
+    role, name, key
+        As `Origin`.
+    expression : DataFrame, samples x genes
+        In `unit`.
+    unit : str
+    line : Series
+        Of each sample, what identifies its line in all sources: its DepMap id where it is known, else its name.
+    """
+
+    expression: pd.DataFrame
+    unit: str
+    line: pd.Series
+
+    def prefixed(self) -> pd.DataFrame:
+        """Return the expression with sample names that no other source has; those of the own source stay."""
+        prefix = "" if self.role == OWN else f"{self.name}: "
+        return self.expression.rename(index=lambda name: f"{prefix}{name}")
+
+
+def names_of(task: Task) -> dict[str, str]:
+    """Return the names of a task's sources by role.
+
+    Raises
+    ------
+    InputError
+        For tasks on xenografts, whose pool holds two sources from the start.
+    """
+    if task.pool not in NAMES:
+        raise InputError(f"task {task.id}: there are no ablations for its pool {task.pool!r}: use tasks 1a to 4b")
+    return NAMES[task.pool]
+
+
+def origins_of(profile: Profile, task: Task) -> list[Origin]:
+    """Return a task's sources that are there, its own first; real data are joined with real ones only.
+
+    The pocket of gene effects has no other source: its expression is GDSC's itself.
+    """
+    on, kind, task = data_kind(profile, task.screen), _kind(profile, task), at_hand(profile, task)
+    found = []
+    for role, name in names_of(task).items():
+        whose = _task_of(role, name, task)
+        if role == OWN or (on != POCKET and data_kind(kind, whose.screen if whose else "xenografts") == on):
+            found.append(Origin(role, name, pool_key(kind, whose) if whose else screen_key(kind, "xenografts")))
+    return found
+
+
+def sources_of(profile: Profile, task: Task) -> list[Source]:
+    """Return the sources of `origins_of` with their expression."""
+    kind = _kind(profile, task)
+    return [_source(origin, kind, task) for origin in origins_of(profile, task)]
+
+
+def _kind(profile: Profile, task: Task) -> Profile:
+    """Return the profile, with all data simulated where the task's are."""
+    simulated = data_kind(profile, task.screen) == "simulated"
+    return replace(profile, simulated=True) if simulated else profile
+
+
+def _task_of(role: str, name: str, task: Task) -> Task | None:
+    """Return the task whose pool is a source's expression; none where that is the xenografts'."""
+    return task if role == OWN else TASK_OF.get(name)
+
+
+def _source(origin: Origin, kind: Profile, task: Task) -> Source:
+    """Read the expression of a source."""
+    whose = _task_of(origin.role, origin.name, task)
+    if whose is None:
+        tumours = xenograft_screen(kind)[1].expression
+        return Source(**vars(origin), expression=tumours, unit="log2", line=tumours.index.to_series())
+    expression, screen = pool_of(kind, whose).expression, screen_of(kind, whose.screen)
+    lines = lines_of(expression.index, screen.samples)
+    return Source(**vars(origin), expression=expression, unit=screen.unit, line=lines)
+
+
+def lines_of(names: pd.Index, samples: pd.DataFrame) -> pd.Series:
+    """Return what identifies lines in all sources, which name them differently: the DepMap id, else the name."""
+    own = pd.Series(names, index=names)
+    return samples["depmap_id"].reindex(names).fillna(own) if "depmap_id" in samples else own
+
+
+def check_unseen(samples: pd.Index, split: Split) -> None:
+    """Raise InputError when test samples are among those that something inductive would be learned from."""
+    leaked = samples.intersection(split.test)
+    if len(leaked):
+        raise InputError(
+            f"split {split.name!r}: test sample {leaked[0]!r} is among those that genes, scaler or autoencoder "
+            f"would be learned from ({len(leaked)} such), though the variant is inductive"
+        )
+
+
+def without_test(sources: Sequence[Source], split: Split) -> dict[str, pd.DataFrame]:
+    """Return, by source, what an inductive choice of genes may see: nothing of a test line, by whatever name.
+
+    Of the own source, which comes first, that is the training set; of another all but the lines that are tested here.
+    """
+    own = sources[0]
+    frames = {own.name: own.expression.loc[split.train]}
+    check_unseen(frames[own.name].index, split)
+    hidden = pd.Index(own.line.loc[split.test])
+    for source in sources[1:]:
+        frames[source.name] = source.expression[~source.line.isin(hidden).to_numpy()]
+    return frames
+
+
+def choose_genes(sources: Sequence[Source], recipe: Recipe, n_genes: int, split: Split) -> pd.Index:
+    """Return the most variable genes of the own source (which comes first), or of each source, united."""
+    chosen = sources if recipe.genes == ALL else sources[:1]
+    if recipe.scaling == TRAINING:
+        return variable_genes(without_test(chosen, split), n_genes)
+    return variable_genes({source.name: source.expression for source in chosen}, n_genes)
+
+
+def within(sources: Sequence[Any], recipe: Recipe) -> list[Any]:
+    """Return the sources whose samples scaler or autoencoder see; the training set is part of the own one."""
+    last = max(SCOPES.index(scope) for scope in (OWN, recipe.scaling, recipe.pretraining))
+    return [source for source in sources if SCOPES.index(source.role) <= last]
+
+
+def used(sources: Sequence[Any], recipe: Recipe) -> list[Any]:
+    """Return the sources that a representation depends on, those that only choose genes too."""
+    return list(sources) if recipe.genes == ALL else within(sources, recipe)
+
+
+def joined(sources: Sequence[Source]) -> tuple[pd.DataFrame, pd.Series]:
+    """Put sources into one table of their common genes.
+
+    Returns
+    -------
+    DataFrame, samples x genes
+        Where one of several sources is z-scored over its genes (a microarray), every sample is.
+    Series
+        Role of the source of each sample.
+    """
+    unit = "z-score" if any(source.unit == "z-score" for source in sources) else sources[0].unit
+    table, domain = sources[0].prefixed(), pd.Series(sources[0].role, index=sources[0].expression.index)
+    for source in sources[1:]:
+        other = source.prefixed()
+        table = join_domains(table, other, unit)
+        domain = pd.concat([domain, pd.Series(source.role, index=other.index)])
+    return table, domain
+
+
+def seen(table: pd.DataFrame, domain: pd.Series, scope: str, split: Split) -> pd.DataFrame:
+    """Return the rows of a joined table that a scope takes in."""
+    if scope == TRAINING:
+        rows = table.loc[split.train]
+        check_unseen(rows.index, split)
+        return rows
+    roles = SCOPES[: SCOPES.index(scope) + 1]
+    return table[domain.isin(roles).to_numpy()]
+
+
+def encode(sources: Sequence[Source], recipe: Recipe, split: Split, seeds: Sequence[int], n_genes: int, device: str,
+           damae: dict[str, Any]) -> list[pd.DataFrame]:  # fmt: skip
+    """Choose genes, standardise, train one representation a seed, and return the codes of the own source.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        The own one first.
+    recipe : Recipe
+        As it can be run with these sources (`leaplib.runs.recipes.resolve`).
+    split : Split
+        Its training set, where the recipe is inductive; else it plays no part.
+    seeds : sequence of int
+    n_genes : int
+        Most variable genes a source.
+    device : str
+    damae : dict
+        Settings of the autoencoder that differ from its defaults.
+
+    Returns
+    -------
+    list of DataFrame, samples x components
+    """
+    genes = choose_genes(sources, recipe, n_genes, split)
+    table, domain = joined(within(sources, recipe))
+    table = table[genes]
+    if recipe.correction != "together":  # which is what the scaler does
+        table = harmonise(table, domain, recipe.correction)
+    scaler = ExpressionScaler(len(genes)).fit(seen(table, domain, recipe.scaling, split))
+    training = scaler.transform(seen(table, domain, recipe.pretraining, split))
+    damae = {**damae, "device": device}
+    models = [make_representation(recipe.representation, seed, **damae).fit(training) for seed in seeds]
+    own = scaler.transform(table.loc[sources[0].expression.index])
+    return [pd.DataFrame(model.transform(own), index=own.index).rename(columns=str) for model in models]

@@ -17,11 +17,26 @@ from leaplib.cohorts.splits import INNER, Split
 from leaplib.models.table import USUAL
 from leaplib.profiles import Profile
 from leaplib.representation import pretraining
-from leaplib.runs.ablations import EXTRA_TASK, ablations_of, check_names, left_out, resolve
-from leaplib.runs.candidates import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER, candidate_splits, checked_candidates
 from leaplib.runs.engine import TaskRun, run_of
-from leaplib.runs.features import WIDTH_FACTORS, WIDTHS, sees_codes
-from leaplib.runs.recipes import AVERAGED, CODE, LEAP, SHUFFLED, Recipe, recipes_of
+from leaplib.runs.features import WIDTH_FACTORS, sees_codes
+from leaplib.runs.recipes import (
+    AVERAGED,
+    CANDIDATES,
+    CODE,
+    COMPARED,
+    EXTRA_TASK,
+    LEAP,
+    N_CHOSEN_ON,
+    N_INNER,
+    SHUFFLED,
+    WIDTHS,
+    Recipe,
+    ablations_of,
+    check_names,
+    checked_candidates,
+    recipes_of,
+    resolve,
+)
 from leaplib.runs.records import Failure, failure_of, find, forget, preparing, try_again
 from leaplib.tasks import COMPARED as MODELS_COMPARED
 from leaplib.tasks import HARMONISE, Task, get_task, harmonised
@@ -404,7 +419,7 @@ def ablation_jobs(profile: Profile, task: Task, variants: Sequence[Recipe], devi
     check_names(variants)
 
     def jobs(run: TaskRun) -> Iterable[Job]:
-        absent = left_out(run, variants)
+        absent = run.left_out(variants)
         resolved = [resolve(variant, run.roles) for variant in variants if variant not in absent]
         for split in run.ablation_splits:
             yield from recipe_jobs(run, split, resolved)
@@ -418,7 +433,7 @@ def candidate_jobs(profile: Profile, task: Task, names: Sequence[str] = tuple(CA
     candidates = checked_candidates(names)
 
     def jobs(run: TaskRun) -> Iterable[Job]:
-        for split in candidate_splits(run, n_splits, n_inner):
+        for split in run.some_splits(n_splits, n_inner):
             yield from recipe_jobs(run, split, candidates)
 
     return _prepared_jobs(jobs, profile, task, device, " for candidates")

@@ -1,20 +1,27 @@
 """What is computed, as data: a recipe says what is seen, what is fitted on it, and what becomes of the predictions.
 
-The models of the tables, the variants of the ablations (`leaplib.runs.ablations`) and the candidates on the way to
-LEAP+ (`leaplib.runs.candidates`) are lists of recipes; `leaplib.runs.engine` makes them.
+The models of the tables, the variants of the ablations (paper, supplementary tables 4 to 6, and additions) and the
+candidates on the way from LEAP to LEAP+, the losing ones too, are lists of recipes; `leaplib.runs.engine` makes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from typing import Any
+
+import pandas as pd
 
 from leaplib.base.code_version import code_version
 from leaplib.base.errors import InputError
 from leaplib.base.store import key_of
+from leaplib.cohorts.prepare import data_kind
 from leaplib.models.elastic_net import PSElasticNet
 from leaplib.models.kernel import rank_scores
 from leaplib.models.naive import TissueMean, TrainingMean
 from leaplib.models.table import BY_NAME, CONTROLS, FEW_SHOT, MODELS, Model
+from leaplib.profiles import Profile
+from leaplib.representation.kinds import AUTOENCODERS
+from leaplib.tasks import Task, get_task
 
 TRAINING, OWN, SECOND, THIRD = "training set", "own", "second", "third"
 SCOPES = (TRAINING, OWN, SECOND, THIRD)
@@ -22,6 +29,13 @@ SCOPES = (TRAINING, OWN, SECOND, THIRD)
 source too, those of the third too."""
 ALL = "all"
 CODE, GENES, SAMPLES = "code", "genes", "table of samples"
+CODES, BOTH, MORE_GENES, RANKED = "codes", "genes and codes", "more genes", "ranked genes"
+WIDTHS, COMPONENTS, DENOISED = "codes of three widths", "principal components", "denoised genes"
+TISSUE = "genes and tissue"
+FEATURES = (GENES, MORE_GENES, RANKED, CODES, BOTH, CODE, WIDTHS, COMPONENTS, DENOISED, TISSUE)
+"""Genes as LEAP's DAMAEs see them; twice as many; ranked within each sample; all codes side by side; both; the code of
+one DAMAE; codes of a half, a whole and a double width; as many principal components as a code has; genes as a linear
+denoising autoencoder gives them back; genes with the tissue of the sample."""
 RANKS, SHUFFLED = "ranks", "shuffled"
 CODE_OF_STAGE = "leaplib.runs.engine"
 
@@ -47,7 +61,7 @@ class Recipe:
         models of the tables, and what it is called there. A part of a mean that is no model of the tables has neither.
     features : str
         What the model sees of a sample: the code of one representation, standardised genes, or another of
-        `leaplib.runs.features.FEATURES`.
+        `FEATURES`.
     genes : {"own", "all"}
         Sources that choose the genes: the most variable ones of each, united.
     scaling, pretraining : {"training set", "own", "second", "third"}
@@ -217,3 +231,227 @@ def recipes_of(models: Sequence[str], design: str, chance: bool) -> list[Recipe]
 def code_of(*models: str) -> str:
     """Return the version of the code that results of these models depend on (see `leaplib.base.code_version`)."""
     return code_version(*sorted({ESTIMATORS[model].__module__ for model in models}), CODE_OF_STAGE)
+
+
+# ---- the ablations: what each variant of LEAP does otherwise
+
+STEPS, ENSEMBLES, TUNING_GROUP = "steps", "ensembles", "tuning"
+LAYER, DAMAES = "Layer of representations", "DAMAEs: LEAP"
+NUMBER, N_DAMAES = "Number of DAMAEs", 10
+CORRECTION = "Batch correction"
+ABLATION_TASKS, TUNING_TASKS, EXTRA_TASK = ("1a", "2a"), ("3a", "4a"), "2a"
+"""Tasks of the steps, ensembles and batch corrections; of the ways to tune; of what the paper lacks (notebook 06)."""
+CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("PS-LASSO instead of PP-LGBM", {"model": "PS-LASSO"}),
+    ("genes of all sources", {"genes": ALL}),
+    ("scaler sees its whole source", {"scaling": OWN}),
+    ("DAMAE sees its whole source", {"pretraining": OWN}),
+    ("both see the second source", {"scaling": SECOND, "pretraining": SECOND}),
+    ("both see the third source", {"scaling": THIRD, "pretraining": THIRD}),
+    ("mean of the 5 fold models", {"ensemble": "folds"}),
+    ("mean over DAMAEs: LEAP", {"n_representations": None}),
+)
+"""The paper's steps: each is the one before with these fields replaced."""
+TUNING = tuple(
+    Recipe(TUNING_GROUP, name, n_representations=None, folds=folds)
+    for name, folds in (("5-fold", "plain"), ("5-fold grouped by tissue", OWN), ("leave one tissue out", "tissue"))
+)
+"""Supplementary table 6, on tasks of unseen tissues."""
+ONE_SEED = {
+    "PCA": "pca", "autoencoder": "ae", "masked autoencoder": "masked ae", "noise autoencoder": "noise ae",
+    "PCA of half of the genes": "pca view", "random projection": "random projection",
+    "linear encoder": "linear encoder", "DAMAE": "damae",
+}  # fmt: skip
+SEVERAL_SEEDS = {"PCA views": "pca view", "random projections": "random projection",
+                 "linear encoders": "linear encoder", DAMAES: "damae"}  # fmt: skip
+"""Representations by their names in the additions, on one seed and on as many as LEAP has DAMAEs."""
+REFERENCES = {"Representation": "DAMAE", LAYER: DAMAES, "Corruption": "each gene from a sample of its own",
+              "Hidden layer": "with hidden layer", "Pretraining": "all samples (transductive)", NUMBER: "1",
+              CORRECTION: "none"}  # fmt: skip
+"""What the others of a group of additions are compared with; the paper's variants follow on each other."""
+
+
+def steps(n_genes: int | None = None) -> tuple[Recipe, ...]:
+    """Return the nine steps from the state of the art before (PP-LGBM) to LEAP (supplementary table 4)."""
+    first = Recipe(STEPS, "PP-LGBM", scaling=TRAINING, pretraining=TRAINING, n_genes=n_genes, model="PP-LGBM",
+                   ensemble="refit")  # fmt: skip
+    return tuple(accumulate(CHANGES, lambda last, change: replace(last, name=change[0], **change[1]), initial=first))
+
+
+def steps_of(profile: Profile, task: Task) -> tuple[Recipe, ...]:
+    """Return the nine steps for a task's data.
+
+    The simulated cohort may have no more genes than are to be chosen; half of them are then, or there would be
+    no choice for step 3 to change.
+    """
+    few = data_kind(profile, task.screen) == "simulated" and profile.simulated_genes <= profile.n_genes
+    return steps(profile.simulated_genes // 2 if few else None)
+
+
+def ensembles_of(profile: Profile, task: Task) -> tuple[Recipe, ...]:
+    """Return the variants of supplementary table 5: regressors on one representation, and on several."""
+    *_, one, several = steps_of(profile, task)
+    return (
+        replace(one, group=ENSEMBLES, name="5 models on one representation"),
+        replace(one, group=ENSEMBLES, name="25 models on one representation", repeats=5),
+        replace(several, group=ENSEMBLES, name="LEAP"),
+    )
+
+
+def corrections_of(profile: Profile, task: Task) -> tuple[Recipe, ...]:
+    """Return the variants that bring the sources together in different ways, before scaler and autoencoder."""
+    one = steps_of(profile, task)[-2]
+    names = {"together": "none", "per domain": "each source standardised", "combat": "ComBat"}
+    return tuple(replace(one, group=CORRECTION, name=name, correction=how) for how, name in names.items())
+
+
+def additions_of(profile: Profile) -> tuple[Recipe, ...]:
+    """Return comparisons that the paper lacks; but for layers and numbers, on one representation from one seed."""
+    n_genes = profile.n_identity_genes
+    genes = f", {n_genes} genes" if n_genes else ""
+    return (
+        Recipe("Representation", f"expression as it is{genes}", representation="identity", n_genes=n_genes),
+        *(Recipe("Representation", name, representation=kind) for name, kind in ONE_SEED.items()),
+        *(Recipe(LAYER, name, representation=kind, n_representations=None) for name, kind in SEVERAL_SEEDS.items()),
+        Recipe("Corruption", "each gene from a sample of its own"),
+        Recipe("Corruption", "all genes from one sample", representation="damae, row corruption"),
+        Recipe("Hidden layer", "with hidden layer"),
+        Recipe("Hidden layer", "without hidden layer", representation="damae, no hidden layer"),
+        Recipe("Pretraining", "training set alone (inductive)", scaling=TRAINING, pretraining=TRAINING),
+        Recipe("Pretraining", "all samples (transductive)"),
+        *(Recipe(NUMBER, str(n), n_representations=n) for n in range(1, N_DAMAES + 1)),
+    )
+
+
+def ablations_of(profile: Profile) -> list[tuple[Task, tuple[Recipe, ...]]]:
+    """Return all variants of notebook 06, with the task that they are of."""
+    lists = (steps_of, ensembles_of, corrections_of)
+    found = [(task, of(profile, task)) for task in map(get_task, ABLATION_TASKS) for of in lists]
+    found += [(get_task(task), TUNING) for task in TUNING_TASKS]
+    return [*found, (get_task(EXTRA_TASK), additions_of(profile))]
+
+
+def resolve(variant: Recipe, present: Collection[str]) -> Recipe:
+    """Return a variant as it can be run with the sources that are there ("own", "second", "third")."""
+    others = [role for role in (SECOND, THIRD) if role in present]
+
+    def scope(wanted: str) -> str:
+        within = [role for role in SCOPES[: SCOPES.index(wanted) + 1] if role in (TRAINING, OWN, *others)]
+        return within[-1]
+
+    return replace(
+        variant,
+        genes=variant.genes if others else OWN,
+        scaling=scope(variant.scaling),
+        pretraining=scope(variant.pretraining),
+        correction=variant.correction if others else "together",
+    )
+
+
+def not_run(variants: Sequence[Recipe], names: dict[str, str], present: Collection[str]) -> dict[Recipe, str]:
+    """Return the variants that the sources at hand make equal to one before them in their group, and why.
+
+    Parameters
+    ----------
+    variants : sequence of Recipe
+    names : dict
+        Names of the sources by role.
+    present : collection of str
+        Roles of the sources that are there.
+    """
+    seen: set[Recipe] = set()
+    reasons = {}
+    for variant in variants:
+        settings = replace(resolve(variant, present), name="")
+        if settings in seen:
+            widest = max(SCOPES.index(scope) for scope in (variant.scaling, variant.pretraining))
+            beside = SCOPES[SCOPES.index(SECOND) : widest + 1] or (SECOND, THIRD)
+            absent = [names[role] for role in beside if role not in present]
+            reasons[variant] = f"not run: {' and '.join(absent)} not at hand"
+        seen.add(settings)
+    return reasons
+
+
+def check_names(variants: Sequence[Recipe]) -> None:
+    """Raise InputError where two variants could not be told apart."""
+    names = pd.Index([(variant.group, variant.name) for variant in variants])
+    if not names.is_unique:
+        group, name = names[names.duplicated()][0]
+        raise InputError(f"two variants of group {group!r} have the name {name!r}: give each its own")
+
+
+# ---- the candidates: what was tried on the way from LEAP to LEAP+
+
+CANDIDATE = "candidates"
+"""Their group, whose predictions are held against other studies."""
+COMPARED = ("LEAP", "PS-LASSO", "PS-RIDGE", "LEAP+")
+"""The candidates that are compared on every task."""
+N_CHOSEN_ON, N_INNER = 1, 3
+"""Training sets, and folds of each, on which notebook 10 chooses."""
+N_DIRECTIONS = 20
+
+
+def _mean(name: str, *models: str, **how: Any) -> Recipe:
+    """Return the mean of models of the tables."""
+    return Recipe(CANDIDATE, name, mean_of=tuple(RECIPES[model] for model in models), **how)
+
+
+def _on(name: str, features: str, model: str, **how: Any) -> Recipe:
+    """Return a model on some features; on codes, the mean over representations."""
+    number = None if features == CODE else 1
+    return Recipe(CANDIDATE, name, features, model=model, n_representations=number, keeps_parts=False, **how)
+
+
+def _plus(name: str, features: str = GENES, **settings: Any) -> Recipe:
+    """Return LEAP+ with something done otherwise."""
+    return _on(name, features, "LEAP+", settings=tuple(settings.items()))
+
+
+CANDIDATES = {
+    candidate.name: candidate
+    for candidate in (
+        *(_mean(name, name) for name in COMPARED),
+        _mean("mean of LEAP and PS-RIDGE", "LEAP", "PS-RIDGE"),
+        _mean("mean of LEAP and LEAP+", "LEAP", "LEAP+"),
+        _mean("LEAP, PS-RIDGE and LEAP+, stacked", "LEAP", "PS-RIDGE", "LEAP+", stacked=True),
+        _on("LEAP on rank scores", CODE, "PS-LASSO", labels=RANKS),
+        _on("ridge on each code", CODE, "PS-RIDGE"),
+        _on("elastic net on each code", CODE, "elastic net"),
+        _on("ridge on codes", CODES, "PS-RIDGE"),
+        _on("ridge on codes of three widths", WIDTHS, "PS-RIDGE"),
+        _on("ridge on principal components", COMPONENTS, "PS-RIDGE"),
+        _on("ridge on a linear denoising autoencoder", DENOISED, "PS-RIDGE"),
+        _on("ridge on genes and codes", BOTH, "PS-RIDGE"),
+        _on("ridge on genes and tissue", TISSUE, "PS-RIDGE"),
+        _on("PS-RIDGE, smoothed over perturbations", GENES, "PS-RIDGE", directions=N_DIRECTIONS),
+        _on("ridge on rank scores", GENES, "PS-RIDGE", labels=RANKS),
+        _plus("LEAP+ on twice as many genes", MORE_GENES),
+        _plus("LEAP+ on genes ranked within a sample", RANKED),
+        _plus("LEAP+ on codes", CODES),
+        _plus("LEAP+ on codes of three widths", WIDTHS),
+        _plus("LEAP+ on a linear denoising autoencoder", DENOISED),
+        _plus("LEAP+ on genes and codes", BOTH),
+        _plus("LEAP+ on genes and tissue", TISSUE),
+        _plus("LEAP+ on rank scores", ranks=True),
+        _plus("LEAP+ on rank scores, share 0.5", ranks=True, share=0.5),  # LEAP+ until version 0.7
+        _plus("LEAP+, share 0.2", share=0.2),
+        _plus("LEAP+, share 0.5", share=0.5),
+        _plus("LEAP+, share 0.8", share=0.8),
+        _on("LEAP+, one fit on all samples", GENES, "LEAP+", ensemble="refit"),
+    )
+}
+STUDIED = [kind for kind in AUTOENCODERS if kind.startswith("damae, ") and kind != "damae, row corruption"]
+DAMAE_STUDY = {"LEAP": CANDIDATES["LEAP"]} | {
+    f"LEAP, {kind}": _on(f"LEAP, {kind}", CODE, AVERAGED, representation=kind) for kind in STUDIED
+}
+"""LEAP with DAMAEs of another width, depth, number of epochs or corruption: hours of training a variant at the paper's
+settings, so that they run where they are named."""
+
+
+def checked_candidates(names: Sequence[str]) -> list[Recipe]:
+    """Return candidates by name; an unknown one is an InputError that lists the known."""
+    known = CANDIDATES | DAMAE_STUDY
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"candidate {unknown[0]!r} is unknown: use one of {'; '.join(known)}")
+    return [known[name] for name in names]

@@ -14,7 +14,7 @@ PACKAGE = Path(leaplib.__file__).parent
 STAGES = {
     "cohort": "leaplib.cohorts.prepare",
     "representation": "leaplib.representation.pretraining",
-    "codes of an ablation": "leaplib.runs.scopes",
+    "codes of an ablation": "leaplib.runs.features",
     "features of a candidate": "leaplib.runs.features",
 }
 MODELS = ("PS-KNN", "PS-LASSO", "LEAP", "PS-RIDGE", "LEAP+", "PS-LGBM", "PP-LGBM", "PP-tDNN", "PS-TCRP")

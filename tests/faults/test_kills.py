@@ -38,9 +38,9 @@ MOMENTS = [
     ("leaplib.representation.pretraining.save_frame", 4, False),
     ("leaplib.runs.engine.save_frame", 1, True),
     ("leaplib.runs.engine.save_frame", 8, False),
-    ("leaplib.runs.outcomes.log", 1, False),
-    ("leaplib.runs.outcomes.log", 5, True),
-    ("leaplib.runs.outcomes.forget", 3, False),
+    ("leaplib.runs.pool.log", 1, False),
+    ("leaplib.runs.pool.log", 5, True),
+    ("leaplib.runs.pool.forget", 3, False),
     ("leaplib.results.tables.summary", 1, False),
     ("leaplib.results.tables.save_table", 1, False),
 ]

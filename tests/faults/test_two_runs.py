@@ -43,7 +43,7 @@ INTERRUPTED = [
     ("leaplib.cohorts.prepare.prepare", 1),
     ("torch.optim.Adam.step", 5),
     ("leaplib.runs.engine.save_frame", 2),
-    ("leaplib.runs.outcomes.log", 4),
+    ("leaplib.runs.pool.log", 4),
     ("leaplib.results.tables.summary", 1),
 ]
 

@@ -9,7 +9,7 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.figures import draw
 from leaplib.results.load import Results
-from leaplib.runs import ablations
+from leaplib.runs.experiment import ABLATION_COLUMNS
 from tests.frames import make_scores, make_subset_scores, points
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -21,7 +21,7 @@ def variants(task, groups):
              0.3 + i / 100 + place / 10, "simulated", "")
             for group, names in groups.items() for place, name in enumerate(names)
             for i in range(2) for p in ("", "a", "b", "c")]  # fmt: skip
-    return pd.DataFrame(rows, columns=ablations.COLUMNS)
+    return pd.DataFrame(rows, columns=ABLATION_COLUMNS)
 
 
 def csv(name):

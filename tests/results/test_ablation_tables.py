@@ -14,7 +14,7 @@ from leaplib.results.comparisons import TESTS, holm
 from leaplib.results.printing import cells_of, styled
 from leaplib.results.published import published
 from leaplib.results.verdicts import verdict
-from leaplib.runs.ablations import NUMBER, STEPS, TUNING
+from leaplib.runs.recipes import NUMBER, STEPS, TUNING
 from tests.frames import HOLDOUTS, STEP_NAMES, results_of, variant_scores
 
 ENSEMBLES = ["5 models on one representation", "25 models on one representation", "LEAP"]

@@ -26,8 +26,7 @@ from leaplib.results.printing import VERDICTS, cells_of, styled
 from leaplib.results.published import published, published_scores
 from leaplib.results.tables import STUDIES
 from leaplib.results.verdicts import verdict
-from leaplib.runs.ablations import COLUMNS as ABLATION_COLUMNS
-from leaplib.runs.ablations import NOT_YET
+from leaplib.runs.experiment import ABLATION_COLUMNS, NOT_YET
 from leaplib.tasks import TASKS
 from tests.frames import COLUMNS as SCORE_COLUMNS
 from tests.frames import results_of

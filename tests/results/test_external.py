@@ -10,8 +10,8 @@ from leaplib.cohorts import prepare as data
 from leaplib.results import external, tables
 from leaplib.results.load import Results
 from leaplib.results.sensitivity import sensitivity_scores
-from leaplib.runs.candidates import CANDIDATES
 from leaplib.runs.experiment import run_candidates, run_task
+from leaplib.runs.recipes import CANDIDATES
 from leaplib.tasks import get_task
 from tests.frames import load_predictions, results_of
 from tests.runs.test_experiment import TINY

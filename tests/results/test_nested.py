@@ -8,10 +8,9 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.cohorts.splits import Split, inner_splits, tuning_folds
 from leaplib.models.ridge import DualRidge
-from leaplib.runs.candidates import CANDIDATES
 from leaplib.runs.engine import TaskRun
-from leaplib.runs.experiment import run_candidates
-from leaplib.runs.saved import load_scores
+from leaplib.runs.experiment import load_scores, run_candidates
+from leaplib.runs.recipes import CANDIDATES
 from leaplib.tasks import get_task
 from tests.runs.test_candidates import TINY
 

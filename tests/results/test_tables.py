@@ -21,8 +21,7 @@ from leaplib.results.printing import cells_of, latex, latex_escape, mean_sd, sty
 from leaplib.results.published import published_scores
 from leaplib.results.verdicts import verdict
 from leaplib.runs import records
-from leaplib.runs.experiment import run_task
-from leaplib.runs.saved import load_scores
+from leaplib.runs.experiment import load_scores, run_task
 from leaplib.runs.scoring import UNPREPARED
 from leaplib.tasks import get_task
 from tests.conftest import frames

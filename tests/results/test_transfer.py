@@ -21,9 +21,8 @@ from leaplib.results import tables
 from leaplib.results.load import Results
 from leaplib.results.scores import perturbation_values, split_values
 from leaplib.runs.engine import TaskRun, on_scale_of
-from leaplib.runs.experiment import run_task
+from leaplib.runs.experiment import load_scores, run_task
 from leaplib.runs.recipes import LEAP, MEANS, RECIPES
-from leaplib.runs.saved import load_scores
 from leaplib.tasks import HARMONISE, get_task, harmonised
 from tests.frames import load_predictions
 from tests.runs.test_experiment import TINY

@@ -15,27 +15,27 @@ from leaplib.models.lasso import PSLasso
 from leaplib.profiles import get_profile
 from leaplib.representation.kinds import Representations
 from leaplib.results.scores import split_values
-from leaplib.runs import engine, scopes
-from leaplib.runs.ablations import (
+from leaplib.runs import engine, features
+from leaplib.runs.engine import TaskRun
+from leaplib.runs.experiment import load_scores, load_variants, run_task, run_variants
+from leaplib.runs.recipes import (
     CORRECTION,
     DAMAES,
     LAYER,
     NUMBER,
+    OWN,
     REFERENCES,
+    TRAINING,
     TUNING,
+    Recipe,
     additions_of,
     corrections_of,
     ensembles_of,
-    load_variants,
     not_run,
     resolve,
     steps,
     steps_of,
 )
-from leaplib.runs.engine import TaskRun
-from leaplib.runs.experiment import run_task, run_variants
-from leaplib.runs.recipes import OWN, TRAINING, Recipe
-from leaplib.runs.saved import load_scores
 from leaplib.tasks import get_task
 
 TINY = replace(
@@ -56,9 +56,9 @@ def scores(shared_home):
 @pytest.fixture
 def alone(monkeypatch):
     """Only the task's own source is at hand."""
-    everything = scopes.origins_of
+    everything = features.origins_of
     monkeypatch.setattr(engine, "_runs", {})
-    for module in (scopes, engine):
+    for module in (features, engine):
         monkeypatch.setattr(module, "origins_of", lambda *a: everything(*a)[:1])
 
 
@@ -76,7 +76,7 @@ def setting(shared_home):
 
 def encode(setting, sources=None, **changes):
     known, split, recipe = setting
-    return scopes.encode(sources or known, replace(recipe, **changes), split, [0], 60, "cpu", dict(TINY.damae))[0]
+    return features.encode(sources or known, replace(recipe, **changes), split, [0], 60, "cpu", dict(TINY.damae))[0]
 
 
 # ---- variants
@@ -137,37 +137,39 @@ def test_a_variant_is_brought_down_to_the_sources_at_hand():
 
 
 def test_sources_are_those_of_the_same_kind_of_data(shared_home):
-    names = [source.name for source in scopes.sources_of(TINY, GENES)]
+    names = [source.name for source in features.sources_of(TINY, GENES)]
     assert names == ["DepMap", "GDSC", "PDX Encyclopedia"]
-    assert [source.name for source in scopes.sources_of(TINY, DRUGS)] == ["GDSC", "DepMap", "PDX Encyclopedia"]
+    assert [source.name for source in features.sources_of(TINY, DRUGS)] == ["GDSC", "DepMap", "PDX Encyclopedia"]
     with pytest.raises(InputError, match="no ablations for its pool 'xenografts'"):
-        scopes.sources_of(TINY, get_task("5a"))
+        features.sources_of(TINY, get_task("5a"))
 
 
 def test_real_data_are_not_joined_with_simulated_ones(monkeypatch, shared_home):
     real = {("dependencies-22q4", False): "real"}
-    monkeypatch.setattr(scopes, "data_kind", lambda profile, name: real.get((name, profile.simulated), "simulated"))
-    found = scopes.sources_of(replace(TINY, simulated=False), get_task("1b"))
+    monkeypatch.setattr(features, "data_kind", lambda profile, name: real.get((name, profile.simulated), "simulated"))
+    found = features.sources_of(replace(TINY, simulated=False), get_task("1b"))
     assert [source.name for source in found] == ["DepMap"]
 
 
 def test_joined_sources_share_genes_and_no_sample_name(setting):
     sources, _, recipe = setting
-    table, domain = scopes.joined(sources)
+    table, domain = features.joined(sources)
     assert table.index.is_unique
     assert domain.value_counts().to_dict() == {source.role: len(source.expression) for source in sources}
     assert table.index[-1] == f"PDX Encyclopedia: {sources[2].expression.index[-1]}"
     np.testing.assert_allclose(table.mean(axis=1), 0, atol=1e-5)  # GDSC is z-scored, so all are
-    alone, _ = scopes.joined(sources[:1])
+    alone, _ = features.joined(sources[:1])
     pd.testing.assert_frame_equal(alone, sources[0].expression, check_names=False)
-    assert [source.role for source in scopes.within(sources, recipe)] == ["own"]
-    assert len(scopes.within(sources, replace(recipe, pretraining="second"))) == 2
+    assert [source.role for source in features.within(sources, recipe)] == ["own"]
+    assert len(features.within(sources, replace(recipe, pretraining="second"))) == 2
 
 
 def test_scopes_take_in_what_they_say(setting):
     sources, split, _ = setting
-    table, domain = scopes.joined(sources)
-    sizes = {scope: len(scopes.seen(table, domain, scope, split)) for scope in ("training set", OWN, "second", "third")}
+    table, domain = features.joined(sources)
+    sizes = {
+        scope: len(features.seen(table, domain, scope, split)) for scope in ("training set", OWN, "second", "third")
+    }
     lengths = np.cumsum([len(source.expression) for source in sources])
     assert sizes == {"training set": len(split.train), OWN: lengths[0], "second": lengths[1], "third": lengths[2]}
 
@@ -187,8 +189,8 @@ def absurd(sources, samples):
 def test_a_line_is_known_by_its_depmap_id_where_it_has_one():
     names = pd.Index(["A549", "HeLa", "new"], name="line")
     samples = pd.DataFrame({"depmap_id": ["ACH-2", None]}, index=["HeLa", "A549"])
-    assert scopes.lines_of(names, samples).to_dict() == {"A549": "A549", "HeLa": "ACH-2", "new": "new"}
-    assert scopes.lines_of(names, samples.drop(columns="depmap_id")).tolist() == ["A549", "HeLa", "new"]
+    assert features.lines_of(names, samples).to_dict() == {"A549": "A549", "HeLa": "ACH-2", "new": "new"}
+    assert features.lines_of(names, samples.drop(columns="depmap_id")).tolist() == ["A549", "HeLa", "new"]
 
 
 def other_names(sources):
@@ -202,10 +204,10 @@ def other_names(sources):
 def test_a_test_line_of_another_name_chooses_no_genes_either(setting):
     sources, split, recipe = setting
     sources = other_names(sources)
-    genes = [scopes.choose_genes(s, recipe, 60, split) for s in (sources, absurd(sources, split.test))]
+    genes = [features.choose_genes(s, recipe, 60, split) for s in (sources, absurd(sources, split.test))]
     assert genes[0].equals(genes[1])
     shown = replace(recipe, scaling=OWN)
-    genes = [scopes.choose_genes(s, shown, 60, split) for s in (sources, absurd(sources, split.test))]
+    genes = [features.choose_genes(s, shown, 60, split) for s in (sources, absurd(sources, split.test))]
     assert not genes[0].equals(genes[1])
 
 
@@ -225,14 +227,14 @@ def test_test_expression_changes_nothing_that_is_inductive(setting, genes):
 
 def test_the_guard_refuses_test_samples(setting):
     sources, split, recipe = setting
-    table, domain = scopes.joined(sources[:1])
+    table, domain = features.joined(sources[:1])
     leaky = Split("leaky", split.train, split.test, split.folds)
     object.__setattr__(leaky, "train", split.train.append(split.test[:2]))
     with pytest.raises(InputError, match=rf"test sample '{split.test[0]}' is among those .*\(2 such\)"):
-        scopes.seen(table, domain, TRAINING, leaky)
+        features.seen(table, domain, TRAINING, leaky)
     with pytest.raises(InputError, match="though the variant is inductive"):
-        scopes.choose_genes(sources, recipe, 60, leaky)
-    assert len(scopes.seen(table, domain, OWN, leaky)) == len(table)
+        features.choose_genes(sources, recipe, 60, leaky)
+    assert len(features.seen(table, domain, OWN, leaky)) == len(table)
 
 
 def test_codes_are_those_of_leaps_representations_where_settings_coincide(setting):
@@ -403,7 +405,7 @@ def test_saved_variants_are_loaded_as_they_were_run_without_computing(scores, mo
         monkeypatch.setattr(engine, name, None)
     monkeypatch.setattr(TaskRun, "embedding", None)
     for name in ("pool_of", "screen_of", "xenograft_screen"):  # no expression is read, and no screen
-        monkeypatch.setattr(scopes, name, None)
+        monkeypatch.setattr(features, name, None)
     found = load_variants(TINY, GENES, variants)
     order = ["group", "variant", "split", "level", "perturbation", "test_set", "metric"]
     pd.testing.assert_frame_equal(

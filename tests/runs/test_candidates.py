@@ -19,12 +19,11 @@ from leaplib.profiles import get_profile
 from leaplib.results.comparisons import gains
 from leaplib.results.verdicts import verdict
 from leaplib.runs import records
-from leaplib.runs.candidates import CANDIDATES, COMPARED, DAMAE_STUDY, N_CHOSEN_ON, N_INNER
 from leaplib.runs.engine import TaskRun, smoothed, stack_weights
 from leaplib.runs.experiment import run_candidates
-from leaplib.runs.features import FEATURES, linear_denoised
+from leaplib.runs.features import linear_denoised
 from leaplib.runs.jobs import TASKS_OF, TRIED_ON, candidate_jobs, notebook_jobs
-from leaplib.runs.recipes import LEAP, RECIPES
+from leaplib.runs.recipes import CANDIDATES, COMPARED, DAMAE_STUDY, FEATURES, LEAP, N_CHOSEN_ON, N_INNER, RECIPES
 from leaplib.tasks import get_task
 from tests.frames import results_of
 

@@ -19,9 +19,8 @@ from leaplib.profiles import get_profile
 from leaplib.representation.kinds import make_representation
 from leaplib.results import tables
 from leaplib.runs.engine import TaskRun
-from leaplib.runs.experiment import run_task
+from leaplib.runs.experiment import load_scores, run_task
 from leaplib.runs.recipes import CHANCE, LEAP, MEANS, RECIPES
-from leaplib.runs.saved import load_scores
 from leaplib.tasks import get_task
 from tests.frames import load_predictions
 

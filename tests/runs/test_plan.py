@@ -10,10 +10,10 @@ from leaplib.__main__ import main
 from leaplib.models.table import MODELS
 from leaplib.profiles import PROFILES, get_profile
 from leaplib.runs import plan
-from leaplib.runs.ablations import additions_of
 from leaplib.runs.jobs import Fit, ablation_jobs, in_stages, task_jobs
 from leaplib.runs.plan import calibrated, estimate
 from leaplib.runs.pool import Backend, run_jobs
+from leaplib.runs.recipes import additions_of
 from leaplib.runs.records import read_log
 from leaplib.tasks import get_task
 

@@ -17,10 +17,10 @@ from leaplib.base.layout import Layout
 from leaplib.base.store import write_text
 from leaplib.profiles import get_profile
 from leaplib.runs import pool, records
+from leaplib.runs.experiment import load_scores
 from leaplib.runs.jobs import Job, Pretrain, in_stages, task_jobs
 from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.records import read_log
-from leaplib.runs.saved import load_scores
 from leaplib.tasks import get_task
 
 TINY = replace(
