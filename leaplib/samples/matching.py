@@ -1,4 +1,7 @@
-"""A new table of expression brought to the genes, the unit and the platform of a model's training table."""
+"""A new table of expression brought to the unit, the genes and the platform of a model's training table.
+
+Units are told sample by sample, by the rules in `rules.toml`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,15 +12,128 @@ import pandas as pd
 from scipy.special import ndtr
 
 from leaplib.base.errors import InputError
-from leaplib.samples.tables import FEW, refuse_samples
+from leaplib.samples.tables import RULES, refusal
 
+UNITS: dict[str, dict[str, str]] = RULES["units"]
 MATCHES = ("none", "domain", "quantile")
-MIN_DOMAIN = 10
-N_QUANTILES = 1001
+FEW = 500  # genes: of fewer, totals tell nothing
+LEVELS = np.linspace(0, 1, 1001)
 MAX_MISSING = 0.2
 MIN_AGREEMENT = 0.2  # of training samples with their mean: below, genes do not differ enough for it to tell anything
 FEW_STRANGE = 0.1  # share of the samples that may differ from all training samples
 BELOW, ABOVE, MIDDLE = 1.5, 2.0, 0.3  # how far log2 of a sample's total, and of the median's, may be out of the usual
+
+
+def refuse_samples(bad: pd.Series, kind: str, where: str, **found: object) -> None:
+    """Raise the refusal of a kind that names the first sample for which `bad` is true."""
+    if bad.any():
+        more = f" and {bad.sum() - 1} more" if bad.sum() > 1 else ""
+        raise refusal(kind, where, sample=bad.index[bad][0], more=more, **found)
+
+
+def shown(names: pd.Index) -> str:
+    """Return the first three names."""
+    return ", ".join([*names[:3], *["..."] * (len(names) > 3)])
+
+
+def as_log(expression: pd.DataFrame, units: str, where: str, tpm: bool = True,
+           matched: bool = False) -> tuple[pd.DataFrame, str, str]:  # fmt: skip
+    """Return expression as log2(TPM+1) (z-scores as they are), its units, and a sentence about them.
+
+    Counts become log2(CPM+1), counts per million of the sample's total: without the lengths of the genes there are
+    no TPM.
+
+    Parameters
+    ----------
+    expression : DataFrame, samples x genes
+        NaN where missing.
+    units : str
+        A key of `UNITS`, which every sample then has to fit, or "auto" to detect them.
+    where : str
+        File to name in messages.
+    tpm : bool
+        Whether logarithms have to be those of TPM; for a model of z-scores any logarithm serves.
+    matched : bool
+        Whether the table will be matched to another platform: what is declared is then not questioned.
+    """
+    if units not in ("auto", *UNITS):
+        raise InputError(f"units {units!r} are unknown: use one of auto, {', '.join(UNITS)}")
+    refuse_samples(expression.isna().all(axis=1), "no_values", where)
+    added = ""
+    if units in ("auto", "log"):
+        expression, added = _without_floor(expression)
+    measured = _measure(expression)
+    if not tpm or matched:
+        measured["behind"], measured["least"] = 1.0, 0.0
+    told = _told(measured, units)
+    if (told == "").any() and not (matched and units in ("log", "z-score")):
+        _refuse_units(expression, measured[told == ""], units, where)
+    if told.nunique() > 1 and units == "auto":
+        groups = sorted(told.groupby(told).groups.items(), key=lambda item: len(item[1]))
+        parts = [f"{UNITS[str(unit)]['name']} ({len(names)}: {shown(names)})" for unit, names in groups]
+        raise refusal("units", where, parts=" and ".join(parts))
+    found = str(told.iloc[0]) if units == "auto" else units
+    if found == "z-score" and not matched and _is_by_gene(expression, measured):
+        raise refusal("by_gene", where)
+    note = f"{where}: {len(expression):,} samples x {expression.shape[1]:,} genes, {UNITS[found]['name']}"
+    note += f" ({'detected' if units == 'auto' else 'declared'}){added}"
+    if found == "counts":
+        refuse_samples(measured["total"] <= 0, "no_counts", where)
+        expression = expression.div(expression.sum(axis=1), axis=0) * 1e6
+    if found in ("counts", "tpm"):
+        expression = pd.DataFrame(np.log2(expression + 1))
+    return expression, found, note
+
+
+def _without_floor(expression: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return log2(TPM + 0.001), which its floor tells, as log2(TPM+1), and what was added in words."""
+    floor = np.nanmin(expression.to_numpy())
+    power = np.round(floor * np.log10(2))
+    told = -4 <= power <= -1 and abs(floor * np.log10(2) - power) < 1e-3
+    if not told or (expression <= floor + 1e-3).mean(axis=None) <= 1e-3:
+        return expression, ""
+    tpm = np.maximum(np.exp2(expression) - 10.0**power, 0)
+    return np.log2(tpm + 1), f", from log2(TPM + {10.0**power:g})"
+
+
+def _measure(values: pd.DataFrame) -> pd.DataFrame:
+    """Return what tells the unit of each sample (NaN where missing): the columns that `rules.toml` uses."""
+    x = values.to_numpy()
+    n, total = (~np.isnan(x)).sum(axis=1), np.nansum(x, axis=1)
+    found = {"low": np.nanmin(x, axis=1), "high": np.nanmax(x, axis=1), "mean": total / n, "sd": np.nanstd(x, axis=1)}
+    found |= {"total": total, "behind": np.nansum(np.exp2(np.minimum(x, 80)) - 1, axis=1), "few": n < FEW}
+    found["whole"] = (np.isnan(x) | (x % 1 == 0)).all(axis=1)
+    # TPM of a whole transcriptome add up to about a million, and genes have fifty on average.
+    found["least"] = np.select([n >= 10_000, n >= FEW], [250_000.0, 3.0 * n], 0.0)
+    return pd.DataFrame(found, values.index)
+
+
+def _told(measured: pd.DataFrame, units: str) -> pd.Series:
+    """Return the unit of each sample, empty where it fits none."""
+    told = pd.Series("", measured.index)
+    for unit in UNITS if units == "auto" else [units]:
+        told[measured.eval(UNITS[unit]["told" if units == "auto" else "fits"], engine="python")] = unit
+    return told
+
+
+def _refuse_units(expression: pd.DataFrame, bad: pd.DataFrame, units: str, where: str) -> None:
+    """Raise an InputError about samples that fit no unit, or not the declared one: what they hold and what to do."""
+    first, of = bad.head(1), bad.iloc[0]
+    problem = "neither counts, TPM, log2(TPM+1) nor z-scores"
+    hint = next(hint for applies, hint in RULES["hints"].items() if first.eval(applies, engine="python").iloc[0])
+    if units != "auto":
+        problem = f"no {UNITS[units]['name']}, which have {UNITS[units]['has']}"
+        like = [unit for unit in UNITS if _told(first, unit).iloc[0]]
+        hint = f"declare {' or '.join(like)}" if like else hint
+    extent = f"values from {of['low']:.4g} to {of['high']:.4g} ({expression.loc[of.name].idxmax()!r}), total "
+    extent += f"{of['total']:.3g}" + f", 2^x - 1 add up to {of['behind']:.3g}" * bool(of["high"] <= 40)
+    refuse_samples(bad["low"].notna(), "unit", where, problem=problem, extent=extent, hint=hint)
+
+
+def _is_by_gene(z: pd.DataFrame, measured: pd.DataFrame) -> bool:
+    """Tell z-scores of each gene over the samples from those of each sample: the means of genes are alike."""
+    exact = (measured["mean"].abs() < 0.02) & ((measured["sd"] - 1).abs() < 0.02)
+    return len(z) >= 10 and not exact.all() and z.mean(axis=0).std() < min(0.4, 2 / np.sqrt(len(z)))
 
 
 @dataclass(frozen=True)
@@ -27,7 +143,7 @@ class Reference:
     Parameters
     ----------
     genes : DataFrame, one row a gene
-        mean, sd (over the training samples), needed (whether the model uses the gene).
+        mean, sd, total (mean of 2^x - 1; all over the training samples), needed (whether the model uses the gene).
     quantiles : array, 1001
         Evenly spaced quantiles of the values of a training sample, averaged over the samples.
     unit : {"log2(TPM+1)", "z-score"}
@@ -45,13 +161,12 @@ class Reference:
     @classmethod
     def fit(cls, expression: pd.DataFrame, unit: str, needed: pd.Index, units: str = "") -> "Reference":
         """Learn from the training samples (samples x genes); `needed` are the genes that the model uses."""
-        sd = expression.std(axis=0, ddof=0)
+        sd, total = expression.std(axis=0, ddof=0), (np.exp2(expression) - 1).mean(axis=0)
         genes = pd.DataFrame({"mean": expression.mean(axis=0), "sd": sd, "needed": expression.columns.isin(needed)})
-        genes["total"] = (np.exp2(expression) - 1).mean(axis=0)
-        levels = np.linspace(0, 1, N_QUANTILES)
-        quantiles = np.quantile(expression.to_numpy(dtype=float), levels, axis=1).mean(axis=1)
+        genes["total"] = total
+        quantiles = np.quantile(expression.to_numpy(dtype=float), LEVELS, axis=1).mean(axis=1)
         found = cls(genes, quantiles, unit).compare(expression)
-        usual = {str(name): [float(end) for end in found[name].quantile([0.01, 0.99])] for name in found}
+        usual = {str(name): found[name].quantile([0.01, 0.99]).tolist() for name in found}
         return cls(genes, quantiles, unit, {"units": units, **usual})
 
     def compare(self, expression: pd.DataFrame) -> pd.DataFrame:
@@ -74,32 +189,18 @@ class Reference:
 
     def _refuse_strangers(self, values: pd.DataFrame, match: str, where: str) -> None:
         """Refuse samples that are on another scale than the training samples, singly or as a whole."""
-        found = self.compare(values)
-        low, _ = self.usual["agreement"]
+        found, (low, _) = self.compare(values), self.usual["agreement"]
         odd = found["agreement"] < low / 2 if low > MIN_AGREEMENT else found["agreement"].isna()
         odd &= odd.mean() > FEW_STRANGE  # single ones are no matter of scale: applicability warns of them
-        refuse_samples(
-            odd, where, "does not resemble the training samples gene by gene (z-scores of genes over samples?): give "
-            "values before such scaling, or predict 10 samples or more with --match domain")  # fmt: skip
+        refuse_samples(odd, "unlike", where)
         if match == "none" and self.unit != "z-score" and len(values.columns) >= FEW:
-            low, high = self.usual["total"]
-            odd = ~found["total"].between(low - BELOW, high + ABOVE)
-            middle = found["total"].median()
-            if len(found) >= 5 and not low - MIDDLE <= middle <= high + MIDDLE:
-                odd = ~found["total"].between(low - MIDDLE, high + MIDDLE)
-            share = f"{100 * 2 ** found['total'][odd].median():.3g}%" if odd.any() else ""
-            refuse_samples(
-                odd, where, f"is on another scale: what adds up to a million in log2(TPM+1) is {share} of the training "
-                "samples' (as by ln, log10, VST or counts): give TPM, or predict with --match quantile")  # fmt: skip
+            total, (low, high) = found["total"], self.usual["total"]
+            apart = len(total) >= 5 and not low - MIDDLE <= total.median() <= high + MIDDLE
+            odd = ~total.between(*((low - MIDDLE, high + MIDDLE) if apart else (low - BELOW, high + ABOVE)))
+            refuse_samples(odd, "scale", where, share=100 * 2 ** total[odd].median())
 
-    def prepare(
-        self,
-        expression: pd.DataFrame,
-        units: str,
-        match: str = "none",
-        max_missing: float = MAX_MISSING,
-        where: str = "expression",
-    ) -> tuple[pd.DataFrame, list[str]]:
+    def prepare(self, expression: pd.DataFrame, units: str, match: str = "none", max_missing: float = MAX_MISSING,
+                where: str = "expression") -> tuple[pd.DataFrame, list[str]]:  # fmt: skip
         """Return the genes that the model needs, as it needs them, and what was done in words.
 
         Parameters
@@ -107,7 +208,7 @@ class Reference:
         expression : DataFrame, samples x genes
             log2(TPM+1), or z-scores; NaN where missing.
         units : str
-            What the table held before `leaplib.samples.tables.as_log`.
+            What the table held before `as_log`.
         match : {"none", "domain", "quantile"}
             For another platform. "domain": each gene is brought to the training samples' mean and SD, over all
             new samples (10 at least). "quantile": each sample's values are brought to the distribution of a training
@@ -128,20 +229,18 @@ class Reference:
         notes = self._count_missing(values, zero, max_missing, where)
         if self.unit == "z-score" and units != "z-score":
             spread = values.std(axis=1, ddof=0)
-            refuse_samples(~(spread > 0), where, "does not vary over genes: drop it")
+            refuse_samples(~(spread > 0), "constant", where)
             values = values.sub(values.mean(axis=1), axis=0).div(spread, axis=0)
             notes.append(f"each sample was z-scored over its {values.shape[1]:,} known genes, as in training")
         elif self.unit != "z-score" and units == "z-score" and match == "none":
-            remedy = "give TPM or counts, or match the platforms with --match domain or quantile"
-            raise InputError(f"{where}: z-scores, but the model was trained on {self.unit}: {remedy}")
+            raise refusal("z_score", where, unit=self.unit)
         if self.usual and match != "domain":
             self._refuse_strangers(values, match, where)
         trained = self.usual.get("units")
         if trained and match == "none" and self.unit != "z-score" and (trained == "counts") != (units == "counts"):
-            said = (
-                f"the model was trained on {trained}, these are {units}: without lengths of genes they differ by gene"
-            )
-            notes.append(f"warning: {said}; --match domain evens that out for 10 samples or more")
+            notes.append(
+                f"warning: the model was trained on {trained}, these are {units}: without lengths of genes they differ "
+                "by gene; --match domain evens that out for 10 samples or more")  # fmt: skip
         if match == "quantile":
             values = self._by_quantiles(values)
             notes.append("each sample was brought to the distribution of the training samples")
@@ -170,20 +269,16 @@ class Reference:
         lacking = values.reindex(columns=genes).isna()
         missing, gaps = lacking.sum(axis=1), lacking.drop(columns=[*absent, *zero]).sum(axis=1)
         if missing.max() > max_missing * len(genes):
-            at = int(missing.to_numpy().argmax())
-            whose = f"sample {missing.index[at]!r}: " if gaps.iloc[at] else ""
-            first = genes[lacking.to_numpy()[at]][0]
+            sample = missing.idxmax()
+            whose = f"sample {sample!r}: " if gaps[sample] else ""
             filled = f", {len(zero):,} of them 0 in every sample" if len(zero) else ""
-            raise InputError(
-                f"{where}: {whose}{missing.max():,} of the model's {len(genes):,} genes are missing, {first!r} first"
-                f"{filled}: above the limit of {max_missing:.0%}; use gene symbols as columns, or raise --max-missing"
-            )
+            found = {"n": missing.max(), "of": len(genes), "first": genes[lacking.loc[sample]][0]}
+            raise refusal("genes", where, whose=whose, zero=filled, limit=max_missing, **found)
         notes = []
         for which, what in ((absent, "missing"), (zero, "0 in every sample, as filled gaps are,")):
             if len(which):
-                named = ", ".join([*which[:3], *(["..."] if len(which) > 3 else [])])
-                said = f"{len(which):,} of {len(genes):,} genes are {what} ({named}) and take their training means"
-                notes.append(f"warning: {said}")
+                said = f"{len(which):,} of {len(genes):,} genes are {what} ({shown(which)})"
+                notes.append(f"warning: {said} and take their training means")
         if gaps.any():
             said = f"{gaps.sum():,} empty cells in {(gaps > 0).sum()} samples take the genes' training means"
             notes.append(f"warning: {said}")
@@ -191,12 +286,11 @@ class Reference:
 
     def _by_quantiles(self, values: pd.DataFrame) -> pd.DataFrame:
         levels = (values.rank(axis=1) - 1).div((values.notna().sum(axis=1) - 1).clip(lower=1), axis=0)
-        table = np.interp(levels.to_numpy(), np.linspace(0, 1, N_QUANTILES), self.quantiles)
+        table = np.interp(levels.to_numpy(), LEVELS, self.quantiles)
         return pd.DataFrame(table, index=values.index, columns=values.columns).where(values.notna())
 
     def _by_domain(self, values: pd.DataFrame, where: str) -> pd.DataFrame:
-        if len(values) < MIN_DOMAIN:
-            problem = f"{len(values)} samples are too few to learn the means and SDs of their platform"
-            raise InputError(f"{where}: {problem}: give {MIN_DOMAIN} or more, or match by quantiles")
+        if len(values) < 10:
+            raise refusal("few_to_match", where, n=len(values))
         sd, known = values.std(axis=0, ddof=0), self.genes.loc[values.columns]
         return (values - values.mean(axis=0)) / sd.where(sd > 1e-12, 1.0) * known["sd"] + known["mean"]

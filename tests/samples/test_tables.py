@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import rankdata
 
 from leaplib import InputError
-from leaplib.samples.matching import Reference
-from leaplib.samples.tables import as_log, read_groups, read_table
+from leaplib.samples.matching import Reference, as_log
+from leaplib.samples.tables import read_groups, read_table
 
 TABLE = pd.DataFrame([[1.5, 2.0], [np.nan, -3e-2]], index=["a", "b"], columns=["TP53", "EGFR"])
 GENES = [f"G{i}" for i in range(40)]
@@ -41,7 +41,7 @@ def test_tabs_and_parquet_give_the_same_table(tmp_path):
 
 
 BAD = {
-    "text": ("id,TP53,EGFR\na,1,2\nb,high,2\n", r"row 3, column 'TP53': 'high' is not a number"),
+    "text": ("id,TP53,EGFR\na,1,2\nb,high,2\n", r"sample 'b', column 'TP53': 'high' is not a number"),
     "decimal commas": ("id,TP53,EGFR\na,1,5,2,5\n", r"row 2 has 5 fields, the header 3"),
     "another separator": ("id;TP53;EGFR\na;1;2\n", r"has semicolons between fields: separate fields"),
     "cut off": ("id,TP53,EGFR\na,1,2\nb,1", r"row 3 has 2 fields, the header 3"),
@@ -71,7 +71,7 @@ def test_bad_parquet_files_suffixes_and_folders(tmp_path):
     TABLE.assign(TP53=["1.5", "high"]).to_parquet(tmp_path / "y.parquet")
     (tmp_path / "folder.csv").mkdir()
     put(tmp_path / "x.parquet", b"PAR1 cut off")
-    cases = {"x.parquet": "no readable parquet", "y.parquet": "row 2, column 'TP53': 'high' is not a number",
+    cases = {"x.parquet": "no readable parquet", "y.parquet": "sample 'b', column 'TP53': 'high' is not a number",
              "x.xlsx": r"unknown kind of table '\.xlsx': use one of \.csv", "folder.csv": "cannot be read",
              "none.csv": "cannot be read"}  # fmt: skip
     for name, message in cases.items():
