@@ -261,7 +261,7 @@ def test_a_model_replaces_a_model_and_nothing_else(fitted, tmp_path):
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "thesis.txt").write_text("years of work")
     for target in (tmp_path / "papers", tmp_path / "papers" / "thesis.txt"):
-        with pytest.raises(InputError, match="no model folder, .* choose another folder"):
+        with pytest.raises(InputError, match=r"no model folder, .* choose another folder"):
             fitted[0].save(target)
     assert (tmp_path / "papers" / "thesis.txt").read_text() == "years of work"
     for _ in range(2):
