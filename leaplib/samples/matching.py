@@ -108,24 +108,29 @@ def _measure(values: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, values.index)
 
 
+def holds(rule: str, measured: pd.DataFrame) -> pd.Series:
+    """Tell for which samples a rule holds."""
+    return pd.Series(np.asarray(measured.eval(rule, engine="python")), measured.index, dtype=bool)
+
+
 def _told(measured: pd.DataFrame, units: str) -> pd.Series:
     """Return the unit of each sample, empty where it fits none."""
     told = pd.Series("", measured.index)
     for unit in UNITS if units == "auto" else [units]:
-        told[measured.eval(UNITS[unit]["told" if units == "auto" else "fits"], engine="python")] = unit
+        told[holds(UNITS[unit]["told" if units == "auto" else "fits"], measured)] = unit
     return told
 
 
 def _refuse_units(expression: pd.DataFrame, bad: pd.DataFrame, units: str, where: str) -> None:
     """Raise an InputError about samples that fit no unit, or not the declared one: what they hold and what to do."""
-    first, of = bad.head(1), bad.iloc[0]
+    first, of, sample = bad.head(1), bad.iloc[0], bad.index[0]
     problem = "neither counts, TPM, log2(TPM+1) nor z-scores"
-    hint = next(hint for applies, hint in RULES["hints"].items() if first.eval(applies, engine="python").iloc[0])
+    hint = next(hint for rule, hint in RULES["hints"].items() if holds(rule, first).iloc[0])
     if units != "auto":
         problem = f"no {UNITS[units]['name']}, which have {UNITS[units]['has']}"
         like = [unit for unit in UNITS if _told(first, unit).iloc[0]]
         hint = f"declare {' or '.join(like)}" if like else hint
-    extent = f"values from {of['low']:.4g} to {of['high']:.4g} ({expression.loc[of.name].idxmax()!r}), total "
+    extent = f"values from {of['low']:.4g} to {of['high']:.4g} ({expression.loc[sample].idxmax()!r}), total "
     extent += f"{of['total']:.3g}" + f", 2^x - 1 add up to {of['behind']:.3g}" * bool(of["high"] <= 40)
     refuse_samples(bad["low"].notna(), "unit", where, problem=problem, extent=extent, hint=hint)
 
@@ -269,10 +274,10 @@ class Reference:
         lacking = values.reindex(columns=genes).isna()
         missing, gaps = lacking.sum(axis=1), lacking.drop(columns=[*absent, *zero]).sum(axis=1)
         if missing.max() > max_missing * len(genes):
-            sample = missing.idxmax()
+            sample: str = missing.index[int(missing.to_numpy().argmax())]
             whose = f"sample {sample!r}: " if gaps[sample] else ""
             filled = f", {len(zero):,} of them 0 in every sample" if len(zero) else ""
-            found = {"n": missing.max(), "of": len(genes), "first": genes[lacking.loc[sample]][0]}
+            found = {"n": missing.max(), "of": len(genes), "first": genes[lacking.loc[sample].to_numpy()][0]}
             raise refusal("genes", where, whose=whose, zero=filled, limit=max_missing, **found)
         notes = []
         for which, what in ((absent, "missing"), (zero, "0 in every sample, as filled gaps are,")):

@@ -114,7 +114,7 @@ class OwnModel:
     def save(self, folder: str | Path) -> Path:
         """Write the model to a folder, whole or not at all; an earlier model is replaced, other files are not."""
         reference, calibration, applicability = self.reference, self.calibration, self.applicability
-        columns = {"quantiles": {"value": reference.quantiles}, "folds": {"fold": calibration.folds},
+        columns: dict[str, Any] = {"quantiles": {"value": reference.quantiles}, "folds": {"fold": calibration.folds},
                    "usual": {"spread": calibration.usual}, "distances": {"distance": applicability.distances},
                    "scales": {"scale": applicability.scales}}  # fmt: skip
         frames = {"genes": reference.genes, "scores": calibration.scores, "biomarkers": self.biomarkers}

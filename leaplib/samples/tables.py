@@ -248,7 +248,7 @@ def _numbers(row: list[str], texts: dict[int, list[str]], above: list[np.ndarray
         if "_" not in "".join(row):  # numpy takes 5_822 for a number
             return np.array(row, dtype=np.float64)
     numbers = np.array([_number(cell) for cell in row])
-    for at in np.flatnonzero(np.isnan(numbers)):
+    for at in map(int, np.flatnonzero(np.isnan(numbers))):
         if not fits("missing", row[at].strip()):
             texts[at] = [*("" if np.isnan(values[at]) else str(values[at]) for values in above), row[at].strip()]
     return numbers
