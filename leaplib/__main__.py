@@ -195,10 +195,10 @@ def report_command(options: argparse.Namespace) -> int:
 
 def data_status(options: argparse.Namespace) -> int:
     """Print what is there and which tasks it enables, how to get what is missing, and how the tasks stand."""
-    from leaplib import sources
     from leaplib.cohorts.prepare import standing
+    from leaplib.sources.manifest import status
 
-    table = sources.status()
+    table = status()
     print(table[["source", "state", "size", "enables", "file"]].to_string(index=False))
     missing = table[~table["state"].isin(["verified", "present"])]
     if len(missing):
@@ -232,9 +232,9 @@ def _agreed(question: str) -> bool:
 
 def data_verify(options: argparse.Namespace) -> int:
     """Check the checksums of what is there."""
-    from leaplib import sources
+    from leaplib.sources.manifest import verify
 
-    print(sources.verify()[["source", "state", "file"]].to_string(index=False))
+    print(verify()[["source", "state", "file"]].to_string(index=False))
     return 0
 
 

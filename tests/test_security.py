@@ -44,11 +44,12 @@ from leaplib.report.report import build_report
 from leaplib.representation.damae import DAMAE
 from leaplib.results import printing
 from leaplib.results.printing import latex_escape
-from leaplib.sources import download, manifest, read_gene_sets, read_pdx, studies
+from leaplib.sources import download, manifest, studies
 from leaplib.sources.download import fetch
 from leaplib.sources.rds import read_rds
 from leaplib.sources.tabular import Place, read_members
 from leaplib.sources.tensors import read_tensors
+from leaplib.sources.xenografts import read_pdx
 from leaplib.tasks import get_task
 
 from .sources import rds as writing
@@ -125,7 +126,6 @@ def readers(tmp_path, data):
         lambda: read_tensors(data, place("here")),
         lambda: read_member(path, "data"),
         lambda: read_rds(place(path)),
-        lambda: read_gene_sets(path),
         lambda: read_pdx(path),
         lambda: studies.read_ctrp(path),
         lambda: studies.read_prism(path),

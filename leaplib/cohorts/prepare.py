@@ -28,10 +28,10 @@ from leaplib.cohorts.selection import (
 from leaplib.cohorts.simulation import Simulation, simulate
 from leaplib.cohorts.splits import Split, load_splits, make_splits, save_splits
 from leaplib.profiles import Profile, get_profile
-from leaplib.sources import depmap, manifest, pocket, read_drug_screen, read_pdx
-from leaplib.sources.drugs import drug_files, takes_rna_seq
+from leaplib.sources import depmap, manifest, pocket
+from leaplib.sources.drugs import drug_files, read_drug_screen, takes_rna_seq
 from leaplib.sources.screens import DrugScreen, GeneScreen
-from leaplib.sources.xenografts import Xenografts
+from leaplib.sources.xenografts import Xenografts, read_pdx
 from leaplib.tasks import DATA, POCKET, TASKS, Task, get_task, on_pocket
 
 PDX_FILE = "pdxe"

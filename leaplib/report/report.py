@@ -16,7 +16,6 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from leaplib import sources
 from leaplib.base import store
 from leaplib.base.errors import InputError, first_line
 from leaplib.base.layout import Layout
@@ -24,6 +23,7 @@ from leaplib.base.store import atomic_folder, sweep
 from leaplib.profiles import get_profile
 from leaplib.runs.notebooks import find_notebooks
 from leaplib.runs.records import model_times
+from leaplib.sources import manifest
 from leaplib.tasks import POCKET
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -237,7 +237,7 @@ def _html(frame: pd.DataFrame) -> str:
 
 def _facts(profile: str, tables: dict[str, dict[str, Path]]) -> dict[str, Any]:
     """Return what the index says beside the outputs: claims, data, versions, run times."""
-    status = sources.status()
+    status = manifest.status()
     here, files = status["state"] != "missing", ["source", "file", "state", "enables"]
     claims = read_csv(tables["claims"]["csv"]) if "csv" in tables.get("claims", {}) else pd.DataFrame()
     times = model_times(profile)

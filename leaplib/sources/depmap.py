@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from leaplib.base.errors import InputError
 from leaplib.sources import manifest, tabular
-from leaplib.sources.gene_sets import read_cgp
 from leaplib.sources.genes import name_genes, split_id
 from leaplib.sources.screens import GeneScreen
 from leaplib.sources.tabular import Place
+from leaplib.sources.wheels import read_cgp
 
 MEND = "put the file there as DepMap publishes it (`leap data status` names its page)"
 LINE_IDS = {"ModelID": r"ACH-\d+", "CCLEName": r"(?:\[MERGED_TO_ACH-\d+\])?[^\s_]+_[A-Z0-9_]+"}

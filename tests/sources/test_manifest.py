@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.sources import manifest, path, status, verify
+from leaplib.sources import manifest
 from leaplib.sources.download import fetch
+from leaplib.sources.manifest import path, status, verify
 from leaplib.tasks import TASKS
 
 from ..malformed.checks import refused

@@ -8,11 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaplib.sources import read_cgp, read_collection, read_drug_screen, wheels
-from leaplib.sources.drugs import EXPRESSION
+from leaplib.sources import wheels
+from leaplib.sources.drugs import EXPRESSION, read_drug_screen
 from leaplib.sources.screens import DrugScreen
 from leaplib.sources.tensors import read_tensors
-from leaplib.sources.wheels import read_member, read_passports, read_response, read_smiles
+from leaplib.sources.wheels import (
+    read_cgp,
+    read_collection,
+    read_member,
+    read_passports,
+    read_response,
+    read_smiles,
+)
 
 
 @pytest.fixture(scope="module")

