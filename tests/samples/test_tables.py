@@ -192,3 +192,10 @@ def test_quantile_matching_undoes_a_monotone_change_of_each_sample():
     np.testing.assert_array_equal(rankdata(ready, axis=1), rankdata(x, axis=1))
     profile = np.sort(x, axis=1).mean(axis=0)
     np.testing.assert_allclose(np.sort(ready, axis=1), np.tile(profile, (60, 1)), atol=0.02)
+
+
+def test_the_gene_ids_is_no_column_of_ids(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("sample,IDS,TP53,ids\na,1.5,2.5,7\nb,3.5,0.5,8\n")
+    table = read_table(path)
+    assert list(table.columns) == ["IDS", "TP53"] and "(ids)" in table.attrs["notes"][0]
