@@ -29,10 +29,16 @@ class Profile:
         Splits on which LEAP is also run on shuffled labels.
     n_ablation_splits : int
         Of the random holdouts, how many the ablations and the losing candidates run on.
+    n_averaged : int
+        Most DAMAEs that the ablation of their number averages; those beyond `n_representations` are trained for it.
+    leaves_out : tuple of str
+        Ablations and candidates, by name, that are left to larger profiles.
     n_test_sets : int
         Leave-10-out test sets per unseen tissue (1,000 in the paper).
     max_perturbations : int or None
         Perturbations kept, drawn at random with a fixed seed; None keeps all.
+    max_simulated : int or None
+        The same where responses are simulated; None: as many as of real ones.
     n_genes : int
         Most variable genes per source (5,000 in the paper).
     n_identity_genes : int or None
@@ -55,8 +61,11 @@ class Profile:
     n_tissues: int | None = None
     n_shuffled: int = 10
     n_ablation_splits: int = 10
+    n_averaged: int = 10
+    leaves_out: tuple[str, ...] = ()
     n_test_sets: int = 1000
     max_perturbations: int | None = None
+    max_simulated: int | None = None
     n_genes: int = 5000
     n_identity_genes: int | None = None
     n_representations: int = 5
@@ -65,6 +74,15 @@ class Profile:
     simulated_lines: int = 600
     simulated_genes: int = 2000
 
+
+SLOWEST = (
+    "linear encoders",
+    "elastic net on each code",
+    "LEAP on rank scores",
+    "ridge on codes of three widths",
+    "LEAP+ on codes of three widths",
+)
+"""Ablations and candidates that train autoencoders of their own, or fit as many Lassos as LEAP does."""
 
 PROFILES = {
     profile.name: profile
@@ -77,9 +95,11 @@ PROFILES = {
             n_splits=2,
             n_tissues=2,
             n_shuffled=1,
-            n_ablation_splits=2,
-            n_test_sets=10,
-            max_perturbations=12,
+            n_ablation_splits=1,
+            n_averaged=4,
+            leaves_out=SLOWEST,
+            n_test_sets=5,
+            max_perturbations=9,
             n_genes=300,
             n_identity_genes=100,
             n_representations=3,
@@ -108,19 +128,23 @@ PROFILES = {
         Profile(
             "demo",
             "real responses at a laptop's pace: fewer splits, unseen tissues and drugs than the paper, ablations and "
-            "candidates on one split, narrower autoencoders on fewer genes, one grid point for all models but those on "
-            "the Lasso, smaller forests and networks",
+            "candidates on one split, some left out, narrower autoencoders on fewer genes, one grid point for all "
+            "models but those on the Lasso, smaller forests and networks (PP-tDNN trains too short to keep its place)",
             tasks=tuple(TASKS),
             n_splits=3,
             n_tissues=3,
             n_shuffled=1,
             n_ablation_splits=1,
-            n_test_sets=100,
-            max_perturbations=30,
-            n_genes=2000,
+            n_averaged=5,
+            leaves_out=SLOWEST,
+            n_test_sets=50,
+            max_perturbations=24,
+            max_simulated=10,
+            n_genes=1500,
             n_identity_genes=300,
             damae={
                 "n_hidden": 256,
+                "n_components": 128,
                 "learning_rate": 1e-3,
                 "batch_size": 256,
                 "max_epochs": 50,

@@ -32,6 +32,16 @@ def code_version(*modules: str) -> str:
     return digest.hexdigest()[:16]
 
 
+@lru_cache(maxsize=1)
+def package_version() -> str:
+    """Return a hash over all files of the package, data and all, in sixteen hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.*")):
+        if path.suffix in (".py", ".csv", ".toml"):
+            digest.update(f"{path.relative_to(PACKAGE)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def _closure(modules: tuple[str, ...]) -> set[str]:
     """Return modules and what they import, directly or not."""
     found: set[str] = set()

@@ -11,7 +11,7 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -184,6 +184,17 @@ def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def stamps(folders: Iterable[Path]) -> dict[str, tuple[int, int]]:
+    """Return size and time of each file under folders, hidden ones aside: what differs when one of them changes."""
+    found = {}
+    for folder in folders:
+        for file in sorted(folder.rglob("[!.]*")):
+            with suppress(FileNotFoundError):  # another process replaces it just now
+                stat = file.stat()
+                found |= {str(file): (stat.st_size, stat.st_mtime_ns)} if file.is_file() else {}
+    return found
 
 
 def key_of(configuration: Mapping[str, Any]) -> str:

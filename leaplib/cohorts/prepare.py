@@ -273,7 +273,7 @@ def prepared(profile: Profile, task: Task, force: bool = False) -> dict[str, Any
     folder = Layout(profile.name).cohort(task.id)
     own = replace(at_hand(profile, task), harmonise="together")
     key = key_of({"task": own, "screen": screen_key(profile, task.screen), "code": code_version(STAGE),
-                  "max_perturbations": profile.max_perturbations})  # fmt: skip
+                  "max_perturbations": most_perturbations(profile, task)})  # fmt: skip
     with locked(folder):
         about = saved_about(profile.name, task.id)
         if force or about.get("preparation") != key:
@@ -337,16 +337,23 @@ def prepare(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame, pd.Data
         external, _ = prepare_external(drug_screen(profile), task, cohort)
     else:
         cohort, flow = prepare_dependencies(gene_screen(profile, task.screen), at_hand(profile, task))
-    cohort, flow = _draw(profile, cohort, flow, pd.Index(external["drug"].unique()))
+    cohort, flow = _draw(profile, task, cohort, flow, pd.Index(external["drug"].unique()))
     return cohort, flow, external[external["drug"].isin(cohort.response.columns)].reset_index(drop=True)
 
 
-def _draw(profile: Profile, cohort: Cohort, flow: pd.DataFrame, external: pd.Index) -> tuple[Cohort, pd.DataFrame]:
+def most_perturbations(profile: Profile, task: Task) -> int | None:
+    """Return how many perturbations of a task a profile keeps at most; None: all."""
+    of_their_own = not profile.simulated and data_kind(profile, task.screen) == "simulated"
+    return (profile.max_simulated if of_their_own else None) or profile.max_perturbations
+
+
+def _draw(profile: Profile, task: Task, cohort: Cohort, flow: pd.DataFrame,
+          external: pd.Index) -> tuple[Cohort, pd.DataFrame]:  # fmt: skip
     """Keep as many perturbations as the profile says, drawn at random.
 
     Up to a third of them are drawn among those of external studies, or there would be nothing to validate.
     """
-    limit, columns = profile.max_perturbations, cohort.response.columns
+    limit, columns = most_perturbations(profile, task), cohort.response.columns
     if limit is None or limit >= len(columns):
         return cohort, flow
     rng = np.random.default_rng(0)

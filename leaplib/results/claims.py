@@ -60,7 +60,7 @@ COLUMNS = ["claim", "section", "published", "ours", "difference", "data", "n", "
 ANY_PROFILE = ("count", "study", "lost")
 """Measures of what selection rules leave, before a profile draws among it."""
 NO_SETTINGS = ("name", "about", "tasks", "simulated", "simulated_lines", "simulated_genes", "n_shuffled",
-               "n_identity_genes")  # fmt: skip
+               "n_identity_genes", "n_averaged", "leaves_out", "max_simulated")  # fmt: skip
 """Fields of a profile that the models of the claims do not depend on."""
 
 

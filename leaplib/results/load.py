@@ -1,14 +1,17 @@
 """All that is saved of a profile, in one object: what figures, tables and claims are made of, without computing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from leaplib.base.code_version import package_version
 from leaplib.base.errors import InputError
-from leaplib.base.layout import Layout
+from leaplib.base.layout import Layout, data_folder, slug
+from leaplib.base.store import is_done, key_of, load_frame, save_frame, stamps
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import load_cohort, saved_flow
 from leaplib.profiles import Profile, get_profile
@@ -26,13 +29,18 @@ from leaplib.runs.experiment import (
     load_variants,
 )
 from leaplib.runs.jobs import TASKS_OF, TRIED_ON
-from leaplib.runs.recipes import CANDIDATES, COMPARED, N_CHOSEN_ON, N_INNER, ablations_of
+from leaplib.runs.recipes import COMPARED, N_CHOSEN_ON, N_INNER, ablations_of, candidates_of
 from leaplib.runs.records import model_times
 from leaplib.tasks import HARMONISE, TASKS, get_task, harmonised
+
+RESTS_ON = "scores", "predictions", "representations", "failures"
 
 
 class Results:
     """Saved results of a profile, each part read when it is first asked for; nothing is trained or predicted.
+
+    What is put together or scored for a part is kept in `results/<profile>/derived/` until one of the files that it
+    may rest on changes: notebooks side by side ask for the same.
 
     Parameters
     ----------
@@ -163,9 +171,20 @@ class Results:
         return "; ".join(dict.fromkeys(why for (of, _), why in self._gaps.items() if of == part))
 
     def _frame(self, part: str, wanted: dict[str, tuple], nothing: pd.DataFrame) -> pd.DataFrame:
-        """Put together what loaders return."""
-        found = self._found(part, wanted)
+        """Put together what loaders return, now or before."""
+        layout = Layout(self.profile.name)
+        folders = [*(layout.results / name for name in RESTS_ON), layout.processed, data_folder() / "raw"]
+        state = {"profile": asdict(self.profile), "code": package_version(), "files": key_of(stamps(folders))}
+        found = self._found(part, {what: (self._kept, state, part, what, *how) for what, how in wanted.items()})
         return pd.concat(found.values(), ignore_index=True) if found else nothing
+
+    def _kept(self, state: dict[str, Any], part: str, what: str, load: Callable, *arguments: Any) -> pd.DataFrame:
+        """Return what a loader returns, now or before in the same state of all files."""
+        path = Layout(self.profile.name).results / "derived" / f"{slug(f'{part} {what}')}.parquet"
+        about = state | {"part": part, "what": what}
+        if not is_done(path, about):
+            save_frame(load(*arguments), path, about)
+        return load_frame(path)
 
     def _found(self, part: str, wanted: dict[str, tuple]) -> dict[str, Any]:
         """Return what loaders return; what has nothing is noted."""
@@ -195,13 +214,15 @@ class Results:
 
     def _external_candidates(self, task: str) -> pd.DataFrame:
         self._flow(task)  # or the cohort would be prepared
-        return candidate_scores(self.profile, get_task(task), tuple(CANDIDATES) if task == TRIED_ON else COMPARED)
+        return candidate_scores(
+            self.profile, get_task(task), candidates_of(self.profile) if task == TRIED_ON else COMPARED
+        )
 
     def _candidates(self, task: str, n_splits: int | None = None, n_inner: int | None = 0) -> pd.DataFrame:
         command = f"run `leap run --profile {self.profile.name} --notebooks 10` first"
         if not any((Layout(self.profile.name).results / "scores" / task).rglob("candidates/*.parquet")):
             raise InputError(f"no candidates on task {task}: {command}")
-        names = tuple(CANDIDATES) if task == TRIED_ON else COMPARED
+        names = candidates_of(self.profile) if task == TRIED_ON else COMPARED
         n_splits = n_splits or (self.profile.n_ablation_splits if task == TRIED_ON else None)
         found = load_candidates(self.profile, get_task(task), names, n_splits, n_inner)
         if np.isnan(found["value"].to_numpy(dtype=float)).all():

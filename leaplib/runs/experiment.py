@@ -23,11 +23,11 @@ from leaplib.runs.engine import run_of
 from leaplib.runs.jobs import Job, Unprepared, ablation_jobs, candidate_jobs, in_stages, task_jobs
 from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.recipes import (
-    CANDIDATES,
     ESTIMATORS,
     LEAP,
     Recipe,
     ablations_of,
+    candidates_of,
     check_names,
     checked_candidates,
     code_of,
@@ -126,7 +126,7 @@ def run_variants(profile: Profile | str, task: Task | str, variants: Sequence[Re
     return load_variants(profile, task, variants)
 
 
-def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequence[str] = tuple(CANDIDATES),
+def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequence[str] | None = None,
                    n_splits: int | None = None, n_inner: int | None = 0, device: str = "auto", force: bool = False,
                    jobs: int | None = None) -> pd.DataFrame:  # fmt: skip
     """Run candidates of the way to LEAP+ on a task; what is done already is not computed again.
@@ -135,8 +135,8 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
     ----------
     profile : Profile or str
     task : Task or str
-    candidates : sequence of str
-        Names of `leaplib.runs.recipes.CANDIDATES`.
+    candidates : sequence of str, optional
+        Names of `leaplib.runs.recipes.CANDIDATES`, by default all that the profile tries.
     n_splits : int, optional
         Only the first so many splits; by default all.
     n_inner : int or None
@@ -158,6 +158,7 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
         For an unknown candidate, and for inner splits of a task on xenografts.
     """
     profile, task = get_profile(profile), get_task(task)
+    candidates = candidates or candidates_of(profile)
     found = candidate_jobs(profile, task, candidates, n_splits, n_inner, device)
     _do(found, jobs, force, f"candidates, task {task.id}")
     if any(isinstance(job, Unprepared) for job in found):

@@ -21,7 +21,6 @@ from leaplib.runs.engine import TaskRun, run_of
 from leaplib.runs.features import WIDTH_FACTORS, sees_codes
 from leaplib.runs.recipes import (
     AVERAGED,
-    CANDIDATES,
     CODE,
     COMPARED,
     EXTRA_TASK,
@@ -32,6 +31,7 @@ from leaplib.runs.recipes import (
     WIDTHS,
     Recipe,
     ablations_of,
+    candidates_of,
     check_names,
     checked_candidates,
     recipes_of,
@@ -39,7 +39,7 @@ from leaplib.runs.recipes import (
 )
 from leaplib.runs.records import Failure, failure_of, find, forget, preparing, try_again
 from leaplib.tasks import COMPARED as MODELS_COMPARED
-from leaplib.tasks import HARMONISE, Task, get_task, harmonised
+from leaplib.tasks import HARMONISE, TASKS, Task, get_task, harmonised
 
 DONE, TO_DO, STALE, FAILED = "done", "to do", "stale", "failed"
 STATES = (DONE, TO_DO, STALE, FAILED)
@@ -408,7 +408,7 @@ def task_jobs(profile: Profile, task: Task, models: Sequence[str], device: str =
 
     def jobs(run: TaskRun) -> Iterable[Job]:
         for number, split in enumerate(run.splits):
-            chance = number < profile.n_shuffled
+            chance = number < profile.n_shuffled and task.id in TASKS  # of 5a, under the paper's harmonisation alone
             yield from recipe_jobs(run, split, recipes_of(models, task.design, chance))
 
     return _prepared_jobs(jobs, profile, task, device)
@@ -427,10 +427,10 @@ def ablation_jobs(profile: Profile, task: Task, variants: Sequence[Recipe], devi
     return _prepared_jobs(jobs, profile, task, device, " for ablations")
 
 
-def candidate_jobs(profile: Profile, task: Task, names: Sequence[str] = tuple(CANDIDATES), n_splits: int | None = None,
+def candidate_jobs(profile: Profile, task: Task, names: Sequence[str] | None = None, n_splits: int | None = None,
                    n_inner: int | None = 0, device: str = "auto") -> list[Job]:  # fmt: skip
     """Return the jobs of candidates on splits of a task, or of its training sets, as `run_candidates` takes them."""
-    candidates = checked_candidates(names)
+    candidates = checked_candidates(names or candidates_of(profile))
 
     def jobs(run: TaskRun) -> Iterable[Job]:
         for split in run.some_splits(n_splits, n_inner):

@@ -16,9 +16,10 @@ import psutil
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 
+from leaplib.base.code_version import package_version
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout, data_folder, home
-from leaplib.base.store import atomic_path, key_of, sha256, sweep, versions
+from leaplib.base.store import atomic_path, key_of, stamps, sweep, versions
 from leaplib.profiles import Profile, get_profile
 from leaplib.runs import records
 
@@ -108,16 +109,12 @@ def key_of_notebook(path: Path, values: Mapping[str, Any]) -> str:
 
     Results and data are told by names, sizes and times; the jobs have just seen that they are whole.
     """
-    layout, package = Layout(values["profile"]), Path(__file__).resolve().parents[1]
-    code = {str(file): sha256(file) for file in sorted(package.rglob("*.*")) if file.suffix in (".py", ".csv", ".toml")}
-    found = {}
-    for folder in (layout.results, layout.processed, data_folder() / "raw", home() / "data" / "reference"):
-        for file in sorted(folder.rglob("[!.]*")):
-            if file.is_file() and not {"own_samples", "failures"} & set(file.parts):  # what a notebook itself leaves
-                name = f"{folder.name}/{file.relative_to(folder)}"
-                found[name] = (file.stat().st_size, file.stat().st_mtime_ns)
+    layout = Layout(values["profile"])
+    folders = layout.results, layout.processed, data_folder() / "raw", home() / "data" / "reference"
+    left = {"own_samples", "derived", "failures"}  # by notebooks themselves
+    found = {file: stamp for file, stamp in stamps(folders).items() if not left & set(Path(file).parts)}
     failed = [failure.line() for failure in records.recorded(layout.profile) if failure.task]
-    return key_of({"cells": [cell["source"] for cell in _cells(path)], "values": values, "code": code,
+    return key_of({"cells": [cell["source"] for cell in _cells(path)], "values": values, "code": package_version(),
                    "versions": versions(), "files": found, "failed": failed})  # fmt: skip
 
 
@@ -244,4 +241,5 @@ def describe(profile: Profile) -> pd.DataFrame:
     rows = {field: (ours[field], paper[field]) for field in ours if field not in ("name", "about")}
     rows["damae"] = (profile.damae or "as in the paper", "as in the paper")
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=[profile.name, "paper"])
+    frame.loc["leaves_out"] = ["; ".join(names) or "nothing" for names in frame.loc["leaves_out"]]
     return frame.map(lambda value: "all" if value is None else str(value))

@@ -237,7 +237,7 @@ def code_of(*models: str) -> str:
 
 STEPS, ENSEMBLES, TUNING_GROUP = "steps", "ensembles", "tuning"
 LAYER, DAMAES = "Layer of representations", "DAMAEs: LEAP"
-NUMBER, N_DAMAES = "Number of DAMAEs", 10
+NUMBER = "Number of DAMAEs"
 CORRECTION = "Batch correction"
 ABLATION_TASKS, TUNING_TASKS, EXTRA_TASK = ("1a", "2a"), ("3a", "4a"), "2a"
 """Tasks of the steps, ensembles and batch corrections; of the ways to tune; of what the paper lacks (notebook 06)."""
@@ -309,7 +309,7 @@ def additions_of(profile: Profile) -> tuple[Recipe, ...]:
     """Return comparisons that the paper lacks; but for layers and numbers, on one representation from one seed."""
     n_genes = profile.n_identity_genes
     genes = f", {n_genes} genes" if n_genes else ""
-    return (
+    found = (
         Recipe("Representation", f"expression as it is{genes}", representation="identity", n_genes=n_genes),
         *(Recipe("Representation", name, representation=kind) for name, kind in ONE_SEED.items()),
         *(Recipe(LAYER, name, representation=kind, n_representations=None) for name, kind in SEVERAL_SEEDS.items()),
@@ -319,8 +319,9 @@ def additions_of(profile: Profile) -> tuple[Recipe, ...]:
         Recipe("Hidden layer", "without hidden layer", representation="damae, no hidden layer"),
         Recipe("Pretraining", "training set alone (inductive)", scaling=TRAINING, pretraining=TRAINING),
         Recipe("Pretraining", "all samples (transductive)"),
-        *(Recipe(NUMBER, str(n), n_representations=n) for n in range(1, N_DAMAES + 1)),
+        *(Recipe(NUMBER, str(n), n_representations=n) for n in range(1, profile.n_averaged + 1)),
     )
+    return tuple(variant for variant in found if variant.name not in profile.leaves_out)
 
 
 def ablations_of(profile: Profile) -> list[tuple[Task, tuple[Recipe, ...]]]:
@@ -446,6 +447,11 @@ DAMAE_STUDY = {"LEAP": CANDIDATES["LEAP"]} | {
 }
 """LEAP with DAMAEs of another width, depth, number of epochs or corruption: hours of training a variant at the paper's
 settings, so that they run where they are named."""
+
+
+def candidates_of(profile: Profile) -> tuple[str, ...]:
+    """Return the names of the candidates that a profile tries."""
+    return tuple(name for name in CANDIDATES if name not in profile.leaves_out)
 
 
 def checked_candidates(names: Sequence[str]) -> list[Recipe]:

@@ -40,7 +40,7 @@ from leaplib.tasks import get_task
 
 TINY = replace(
     get_profile("smoke"), n_splits=2, n_ablation_splits=1, n_test_sets=3, max_perturbations=5, n_genes=60,
-    n_identity_genes=30, n_representations=2, simulated_lines=220, simulated_genes=150,
+    n_identity_genes=30, n_averaged=10, leaves_out=(), n_representations=2, simulated_lines=220, simulated_genes=150,
     damae={"n_hidden": 24, "n_components": 12, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 6},
 )  # fmt: skip
 GENES, DRUGS, TISSUES = get_task("1a"), get_task("2a"), replace(get_task("4a"), n_tissues=2, min_samples_per_tissue=8)

@@ -29,7 +29,7 @@ from tests.frames import results_of
 
 TINY = replace(
     get_profile("smoke"), n_splits=2, n_test_sets=5, max_perturbations=6, n_genes=120, n_representations=2,
-    simulated_lines=260, simulated_genes=300,
+    leaves_out=(), simulated_lines=260, simulated_genes=300,
     damae={"n_hidden": 32, "n_components": 16, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 15},
 )  # fmt: skip
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "10_beyond_leap.ipynb"
