@@ -188,7 +188,7 @@ def sha256(path: str | Path) -> str:
 
 def stamps(folders: Iterable[Path]) -> dict[str, tuple[int, int]]:
     """Return size and time of each file under folders, hidden ones aside: what differs when one of them changes."""
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for folder in folders:
         for file in sorted(folder.rglob("[!.]*")):
             with suppress(FileNotFoundError):  # another process replaces it just now

@@ -239,7 +239,7 @@ def describe(profile: Profile) -> pd.DataFrame:
     """Return the sizes of a profile as a table for notebook 00, the paper's beside."""
     ours, paper = asdict(profile), asdict(get_profile("paper"))
     rows = {field: (ours[field], paper[field]) for field in ours if field not in ("name", "about")}
+    rows["leaves_out"] = ("; ".join(profile.leaves_out) or "nothing", "nothing")
     rows["damae"] = (profile.damae or "as in the paper", "as in the paper")
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=[profile.name, "paper"])
-    frame.loc["leaves_out"] = ["; ".join(names) or "nothing" for names in frame.loc["leaves_out"]]
     return frame.map(lambda value: "all" if value is None else str(value))
