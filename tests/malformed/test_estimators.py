@@ -36,7 +36,7 @@ def put(value: object, row: int = 1, column: int = 1) -> Spoiler:
     """Put a value into one cell."""
 
     def change(frame: pd.DataFrame) -> pd.DataFrame:
-        frame = frame.astype(object) if not isinstance(value, float) else frame.copy()
+        frame = frame.copy() if isinstance(value, float) else frame.astype(object)
         frame.iloc[row, column] = value
         return frame
 
@@ -44,56 +44,40 @@ def put(value: object, row: int = 1, column: int = 1) -> Spoiler:
 
 
 def fill(value: object) -> Spoiler:
-    """Put a value into all cells of a column."""
     return lambda frame: frame.assign(**{str(frame.columns[1]): value})
 
 
 def rows(frame: pd.DataFrame) -> np.ndarray:
-    """Return the number of each cell's row."""
     return np.indices(frame.shape)[0]
 
 
 TABLES: dict[str, Spoiler] = {
     "sound": lambda f: f,
     "an array": lambda f: f.to_numpy(),
-    "a list": lambda f: f.to_numpy().tolist(),
     "objects": lambda f: f.astype(object),
     "text of numbers": lambda f: f.astype(str),
     "truth values": lambda f: f > 0,
     "whole numbers": lambda f: (f * 9).round().astype(int),
     "NaN": put(np.nan),
-    "None": put(None),
     "NA": put(pd.NA),
     "infinite": put(np.inf),
-    "minus infinite": put(-np.inf),
     "1e300": put(1e300),
-    "1e15": put(1e15),
-    "tiny": lambda f: f * 1e-300,
     "large": lambda f: f * 1e12,
     "text": put("high"),
-    "an empty text": put(""),
     "a list in a cell": lambda f: f.astype(object).map(lambda value: [value]),
-    "a column of text": fill("high"),
     "a column of dates": fill(pd.Timestamp("2020-03-01")),
     "a column of NaN": fill(np.nan),
     "constant": lambda f: f * 0 + 1,
     "a constant column": fill(7.0),
     "equal columns": lambda f: f.assign(**{str(f.columns[1]): f.iloc[:, 0]}),
     "complex": lambda f: f * 1j,
-    "dates": lambda f: f.map(lambda value: pd.Timestamp("2020-03-01")),
-    "differences of time": lambda f: f.map(lambda value: pd.Timedelta(1, "s")),
     "categories": lambda f: f.round().astype("category"),
     "no rows": lambda f: f.iloc[:0],
     "no columns": lambda f: f.iloc[:, :0],
     "nothing": lambda f: None,
-    "a number": lambda f: 7,
-    "a word": lambda f: "table",
     "a dictionary": lambda f: {"a": [1, 2]},
     "one row": lambda f: f.iloc[:1],
-    "two rows": lambda f: f.iloc[:2],
-    "half the rows": lambda f: f.iloc[: len(f) // 2],
     "one column": lambda f: f.iloc[:, :1],
-    "a vector": lambda f: f.iloc[:, 0].to_numpy(),
     "a Series": lambda f: f.iloc[:, 0],
     "three dimensions": lambda f: f.to_numpy()[None],
     "rows of unequal lengths": lambda f: [[1.0], [1.0, 2.0]] * (len(f) // 2),
@@ -103,17 +87,13 @@ TABLES: dict[str, Spoiler] = {
     "equal names of rows": lambda f: f.set_axis(["x"] * len(f)),
     "equal names of columns": lambda f: f.set_axis(["x"] * f.shape[1], axis=1),
     "mixed names of columns": lambda f: f.set_axis([7, *f.columns[1:]], axis=1),
-    "names of columns with line breaks": lambda f: f.rename(columns=lambda name: f"{name}\n\x1b[31m"),
-    "two levels of rows": lambda f: f.set_axis(pd.MultiIndex.from_product([["a"], range(len(f))])),
     "two levels of columns": lambda f: f.set_axis(pd.MultiIndex.from_product([["a"], range(f.shape[1])]), axis=1),
 }
 LABELS: dict[str, Spoiler] = TABLES | {
     "nothing measured": lambda f: f * np.nan,
     "measured once": lambda f: f.mask(rows(f) != 5),
-    "measured twice": lambda f: f.mask(rows(f) % 7 != 1),
     "measured in one fold": lambda f: f.mask(rows(f) % 5 != 2),
     "measured in all folds but one": lambda f: f.mask(rows(f) % 5 == 2),
-    "half measured": lambda f: f.mask(np.indices(f.shape).sum(axis=0) % 2 == 1),
     "a perturbation measured once": lambda f: f.mask((np.indices(f.shape)[1] == 1) & (rows(f) > 0)),
 }
 VECTORS: dict[str, Callable[[np.ndarray], Any]] = {
@@ -122,25 +102,16 @@ VECTORS: dict[str, Callable[[np.ndarray], Any]] = {
     "a list": lambda v: v.tolist(),
     "a Series": lambda v: pd.Series(v, index=SAMPLES),
     "too few": lambda v: v[:-1],
-    "too many": lambda v: np.append(v, 0),
-    "no element": lambda v: v[:0],
     "all equal": lambda v: v * 0,
     "all different": lambda v: np.arange(len(v)),
-    "negative": lambda v: v - 1,
     "minus one": lambda v: v * 0 - 1,
     "with a gap": lambda v: v * 2,
-    "huge": lambda v: v * 10**9,
     "fractions": lambda v: v + 0.5,
     "NaN": lambda v: np.where(v == 1, np.nan, v),
     "infinite": lambda v: np.where(v == 1, np.inf, v),
-    "None inside": lambda v: [None, *v[1:]],
     "text": lambda v: v.astype(str),
-    "words": lambda v: np.array([f"fold {value}" for value in v]),
     "two columns": lambda v: np.stack([v, v], axis=1),
-    "a number": lambda v: 3,
     "dates": lambda v: pd.to_datetime(v, unit="D"),
-    "two values": lambda v: v % 2,
-    "a large and a small": lambda v: (np.arange(len(v)) == 0).astype(int),
 }
 FINGERPRINTS = {
     name: TABLES[name] for name in TABLES if name not in ("two levels of columns", "mixed names of columns")
@@ -149,7 +120,7 @@ FINGERPRINTS = {
 
 def spoilt(spoilers: Mapping[str, Callable]) -> st.SearchStrategy[str]:
     """Draw a spoiler; sound more often than not, or hardly anything would get past the first check."""
-    return st.one_of(st.just("sound"), st.just("sound"), st.sampled_from(list(spoilers)))
+    return st.just("sound") | st.just("sound") | st.sampled_from(list(spoilers))
 
 
 def sound() -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray, pd.DataFrame]:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
@@ -95,9 +98,8 @@ def test_a_file_that_is_absent_empty_cut_or_something_else(saved: Path, tmp_path
     path, at = copied(saved, tmp_path, name)
     sound = at(file).read_bytes()
     load(name, path)
-    for content in (b"", b" ", sound[: len(sound) // 2], sound[:-3], b"\0" * len(sound), b"<html></html>", b"null",
-                 b"[]", b"7", b'"text"', b"{}", b"\xff\xfe" + sound, "{}".encode("utf-16"), b"[" * 100_000,
-                 b"PAR1" + sound[4:-4][::-1] + b"PAR1", b"1" * 5000):  # fmt: skip
+    for content in (b"", sound[: len(sound) // 2], sound[:-3], b"\0" * len(sound), b"null", b"[]", b'"text"', b"{}",
+                 b"\xff\xfe" + sound, b"[" * 100_000, b"PAR1" + sound[4:-4][::-1] + b"PAR1"):  # fmt: skip
         at(file).write_bytes(content)
         refused(lambda: load(name, path), tmp_path, str(tmp_path))
     at(file).unlink()
@@ -129,15 +131,9 @@ MODEL_CHANGES: dict[str, Callable[[dict], object]] = {
     "another model": lambda m: m.update(model="Oracle"),
     "no parameters": lambda m: m.pop("parameters"),
     "an unknown parameter": lambda m: m["parameters"].update(colour="red"),
-    "parameters that are a list": lambda m: m.update(parameters=[1]),
-    "no number of features": lambda m: m.pop("n_features"),
     "another number of features": lambda m: m.update(n_features=7),
-    "text for the number of features": lambda m: m.update(n_features="three"),
-    "no perturbations": lambda m: m.pop("perturbations"),
     "one perturbation too few": lambda m: m["perturbations"].pop(),
-    "one perturbation too many": lambda m: m["perturbations"].append("new"),
     "a perturbation twice": lambda m: m.update(perturbations=["a", "a"]),
-    "a number for the perturbations": lambda m: m.update(perturbations=2),
 }
 
 
@@ -156,8 +152,6 @@ def test_a_model_with_the_arrays_of_another(saved: Path, tmp_path: Path, name: s
     for other in others:
         shutil.copy(saved / other / "model.safetensors", path)
         refused(lambda: type(MODELS[name]()).load(path), tmp_path, str(path))
-    from safetensors.numpy import load_file, save_file
-
     sound = load_file(saved / name / "model.safetensors")
     for key, array in sound.items():
         for other in (array[:-1], np.repeat(array, 2, axis=0), array[..., None]):
@@ -174,17 +168,11 @@ def test_a_model_with_the_arrays_of_another(saved: Path, tmp_path: Path, name: s
 
 DAMAE_CHANGES: dict[str, Callable[[dict], object]] = {
     "another format": lambda m: m.update(format="pickle"),
-    "no format": lambda m: m.pop("format"),
-    "no configuration": lambda m: m.pop("configuration"),
     "an unknown setting": lambda m: m["configuration"].update(colour="red"),
     "another size": lambda m: m["configuration"].update(n_hidden=9),
-    "text for a size": lambda m: m["configuration"].update(n_hidden="nine"),
-    "no hidden units": lambda m: m["configuration"].update(n_hidden=0),
     "another checksum": lambda m: m.update(weights_sha256="0" * 64),
     "genes too few": lambda m: m.update(genes=["A"]),
-    "a number for the genes": lambda m: m.update(genes=7),
     "a gene twice": lambda m: m.update(genes=["A", "A", "B"]),
-    "text for the history": lambda m: m.update(history="none"),
     "text in the history": lambda m: m["history"].update(train_loss=["low", "lower"]),
     "no history": lambda m: m.pop("history"),
 }
@@ -230,12 +218,8 @@ def test_a_damaged_file_of_a_prepared_cohort_is_made_anew(home: Path, file: str)
         assert cohort.hash == before.hash and counts.equals(flow)
 
 
-@pytest.mark.parametrize("metadata", [b"", b"null", b"[]", b"7", b"{}", b'{"key": 1}', b"\xff\xfe", b"1" * 5000,
-                                      b"[" * 100_000])  # fmt: skip
+@pytest.mark.parametrize("metadata", [b"", b"null", b"[]", b"{}", b'{"key": 1}', b"\xff\xfe", b"[" * 100_000])
 def test_provenance_that_cannot_be_read_is_none(tmp_path: Path, metadata: bytes) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path = tmp_path / "frame.parquet"
     table = pa.Table.from_pandas(FRAME)
     pq.write_table(table.replace_schema_metadata({b"leap": metadata}), path)

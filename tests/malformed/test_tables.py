@@ -13,6 +13,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
+from leaplib.base.errors import InputError
+
 from ..sources import test_depmap, test_psets, test_studies, test_xenografts
 from ..sources.rds import Matrix, write_rds
 from .checks import Case, each, refused
@@ -123,7 +125,6 @@ LINES, COMPOUNDS = "v20.meta.per_cell_line.txt", "v20.meta.per_compound.txt"
 SPECIFIC = [
     Case("gdsc", "an AUC in percent", cell("gdsc", 1, 2, 17, 75), ("row 2", "'AUC'", "75")),
     Case("gdsc", "a formula that failed", cell("gdsc", 1, 3, 17, "#DIV/0!"), ("row 3", "'AUC'")),
-    Case("gdsc", "a date in a number", cell("gdsc", 1, 3, 17, pd.Timestamp("2023-10-27")), ("row 3", "'AUC'")),
     Case("gdsc", "no name of a line", cell("gdsc", 1, 2, 5, None), ("row 2", "'CELL_LINE_NAME'")),
     Case("gdsc", "a column twice", cell("gdsc", 1, 1, 16, "AUC"), ("'AUC'", "twice")),
     Case("gdsc", "a column under another name", cell("gdsc", 1, 1, 17, "auc"), ("lacks the column 'AUC'",)),
@@ -131,14 +132,12 @@ SPECIFIC = [
     Case("gdsc", "one row twice", lambda f: test_studies.gdsc(f, [test_studies.gdsc_row()] * 2), ("row 3 repeats",)),
     Case("gdsc", "a sheet without anything", lambda f: test_studies.gdsc(f, [], header=[]), ("lacks the column",)),
     Case("ccle", "an area of 50", swap("ccle", "3.5", "50"), ("row 3", "'ActArea'", "50")),
-    Case("ccle", "an infinite area", swap("ccle", "3.5", "Infinity"), ("row 3", "'ActArea'", "Infinity")),
     Case("ccle", "text in a number", swap("ccle", "3.5", "three"), ("row 3", "'ActArea'", "'three'")),
     Case("ccle", "a decimal comma", swap("ccle", "3.5", '"3,5"'), ("row 3", "'ActArea'", "decimal comma")),
     Case("ccle", "a line and drug twice", swap("ccle", "Lapatinib", "AEW541"), ("row 3", "AEW541")),
     Case("ccle", "a column twice", swap("ccle", "Amax", "ActArea"), ("'ActArea'", "twice")),
     Case("ccle", "no name of a drug", swap("ccle", "Lapatinib", " "), ("row 3", "'Compound'")),
     Case("ccle", "a number with an escape sequence", swap("ccle", "3.5", "\x1b[31m3"), ("row 3", "'ActArea'")),
-    Case("ccle", "line breaks in the header", swap("ccle", "ActArea", '"Act\nArea"'), ("'ActArea'",)),
     Case("prism", "AUC in percent", edit("prism", lambda d: d.replace(b"0.6,", b"60,").replace(b"0.9,,", b"90,,")
                                         .replace(b"1.1,", b"110,")), ("'auc'",)),
     Case("prism", "a negative AUC", swap("prism", "1.1", "-1.1"), ("row 4", "'auc'")),
@@ -147,12 +146,9 @@ SPECIFIC = [
     Case("ctrp", "areas as fractions", lambda f: test_studies.ctrp(f, {CURVES: test_studies.CTRP[CURVES].replace(
         "\t7.5\t", "\t0.5\t").replace("\t18\t", "\t1\t").replace("\t3\t10", "\t0.3\t10").replace("\t6\t", "\t0.4\t")
         .replace("\t9\t", "\t0.9\t")}), (CURVES, "'area_under_curve'")),
-    Case("ctrp", "an infinite area", archive(CURVES, "7.5", "inf"), (CURVES, "row 2", "'area_under_curve'")),
     Case("ctrp", "a missing member", lambda f: test_studies.ctrp(f, {LINES: None}), (LINES,)),
-    Case("ctrp", "an empty member", lambda f: test_studies.ctrp(f, {LINES: b""}), (LINES,)),
     Case("ctrp", "a member in UTF-16", lambda f: test_studies.ctrp(f, {LINES: test_studies.CTRP[LINES].encode(
         "utf-16")}), (LINES,)),
-    Case("ctrp", "a member with NULs", lambda f: test_studies.ctrp(f, {LINES: bytes(500)}), (LINES,)),
     Case("ctrp", "a member of a header alone", lambda f: test_studies.ctrp(f, {COMPOUNDS: test_studies.CTRP[
         COMPOUNDS].splitlines()[0]}), (COMPOUNDS,)),
     Case("ctrp", "an experiment that is not described", archive(EXPERIMENTS, "\n3\t3", "\n9\t3"),
@@ -161,15 +157,11 @@ SPECIFIC = [
     Case("ctrp", "a curve twice", archive(CURVES, "\n1\t16\t3\t18\t11", "\n1\t16\t3\t7.5\t10"), (CURVES, "row 3")),
     Case("pset", "experiments that do not fit", rds(rows=[f"other {i}" for i in range(5)]), ("profiles",)),
     Case("pset", "drugs that are text", slots(lambda s: s.update(treatment="none")), ("treatment",)),
-    Case("pset", "responses that are a number", slots(lambda s: s.update(treatmentResponse=np.zeros(2))),
-         ("treatmentResponse",)),
     Case("pset", "an annotation without names", slots(lambda s: s.update(annotation=[np.zeros(1)])), ("annotation",)),
     Case("pset", "areas that are text", slots(lambda s: s["treatmentResponse"]["profiles"].columns.update(
         aac_recomputed=list("abcde"))), ("'aac_recomputed'",)),
     Case("pset", "columns of unequal lengths", slots(lambda s: s["treatmentResponse"]["profiles"].columns.update(
         aac_recomputed=np.zeros(4))), ("'aac_recomputed'", "4 values")),
-    Case("pset", "lines of unequal lengths", slots(lambda s: s["treatmentResponse"]["info"].columns.update(
-        sampleid=["TT"])), ("'sampleid'",)),
     Case("pset", "an experiment twice", slots(lambda s: [s["treatmentResponse"][part].__dict__.update(
         rows=["experiment 1"] * 5) for part in ("info", "profiles")]), ("experiment 1",)),
     Case("pset", "a drug twice in the list of drugs", slots(lambda s: s["treatment"].__dict__.update(
@@ -177,7 +169,6 @@ SPECIFIC = [
     Case("pset", "an RNA-seq profile that is a matrix", slots(lambda s: s["molecularProfiles"].update(
         {test_psets.RNASEQ: Matrix(np.zeros((2, 2)))})), (test_psets.RNASEQ,)),
     Case("pdx", "a negative FPKM", cell("pdx", 1, 5, 2, -7.0), ("X-1004", "ERBB2", "-7")),
-    Case("pdx", "text in a number", cell("pdx", 1, 5, 3, "fifteen"), ("X-1027", "ERBB2", "fifteen")),
     Case("pdx", "a missing FPKM", cell("pdx", 1, 5, 3, None), ("X-1027", "ERBB2")),
     Case("pdx", "a gene twice", cell("pdx", 1, 5, 1, "TP53"), ("'TP53'", "twice")),
     Case("pdx", "a PDX twice", cell("pdx", 1, 1, 3, "X-1004"), ("'X-1004'", "twice")),
@@ -215,8 +206,6 @@ SPECIFIC = [
     Case("expression", "a column twice", table("expression", lambda f: f.rename(columns={
         "RET (5979)": "TP53 (7157)"})), ("'TP53 (7157)'", "twice")),
     Case("expression", "a date for a gene", table("expression", renamed_gene("1-Mar")), ("'1-Mar (5979)' is a date",)),
-    Case("expression", "an ISO date for a gene", table("expression", renamed_gene("2023-03-01")),
-         ("'2023-03-01 (5979)' is a date",)),
     Case("expression", "a line twice", table("expression", lambda f: f.rename(index={"ACH-000002": "ACH-000001"})),
          ("'ACH-000001'",)),
     Case("expression", "names for ids", table("expression", lambda f: f.rename(index={"ACH-000002": "HeLa"})),
@@ -254,8 +243,6 @@ def test_what_editors_do_to_text_is_harmless(kind: str, name: str, tmp_path: Pat
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_a_damaged_archive_is_refused_or_reads_the_same(kind: str, tmp_path: Path) -> None:
     """Some bytes carry no data (dates, comments): then nothing changes. Anything else is refused by name."""
-    from leaplib.base.errors import InputError
-
     path = SOUND[kind](tmp_path)
     sound = path.read_bytes()
     unpacked = gzip.decompress(sound) if "pset" in kind else sound
