@@ -2,9 +2,12 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
 
 from leaplib.base.layout import Layout
 from leaplib.base.store import load_frame
+from leaplib.figures import style
 from leaplib.results.load import Results
 from leaplib.results.sensitivity import COLUMNS as SENSITIVITY_COLUMNS
 from leaplib.runs.experiment import ABLATION_COLUMNS, CANDIDATE_COLUMNS
@@ -99,5 +102,11 @@ def written(fig):
     return [text.get_text() for ax in fig.axes for text in ax.texts]
 
 
-def points(ax, label):
-    return next(c for c in ax.collections if c.get_label() == f"_{label}").get_offsets()
+def points(ax, model):
+    """Places of the points that are drawn in a model's colour."""
+    places = []
+    for drawn in (found for found in ax.collections if isinstance(found, PathCollection)):
+        faces = np.broadcast_to(drawn.get_facecolor(), (len(drawn.get_offsets()), 4))
+        chosen = [to_hex(face) == style.colour(model).lower() for face in faces]
+        places.append(np.asarray(drawn.get_offsets())[np.array(chosen, dtype=bool)])
+    return np.concatenate(places)

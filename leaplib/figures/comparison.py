@@ -1,11 +1,14 @@
-"""Models against each other: box plots over splits, scatter over perturbations, members against LEAP."""
+"""Models against each other: over splits, over perturbations, members against LEAP, and within groups."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from leaplib.figures import style
@@ -15,20 +18,13 @@ YLABEL = f"{RHO} per perturbation\n(mean over perturbations)"
 BOX, POINTS = 0.32, 0.16  # widths of a box and of the points beside it, of the distance between models
 MIN_PLACES = 6  # for models in a panel
 BESIDE = 0.29  # from the middle of a box to that of its points, and to its published mark
-DASHED, DOTTED = (0, (4, 2)), (0, (1, 1.5))
+GROUP_WIDTH, STEP = 0.84, 0.14  # at most, that a group's models and each of them take of the distance between groups
+LINE = 16  # characters of a slanting label's line
+CHARACTER = 1.3  # mm that a character takes at 6 pt, at most
+LARGEST, MIDDLE, SMALLEST = 26.0, 11.0, 3.0  # areas of points in square points
 
 
-def model_boxes(
-    ax: Axes,
-    frame: pd.DataFrame,
-    published: pd.DataFrame | None = None,
-    *,
-    title: str = "",
-    n_perturbations: int | None = None,
-    split_name: str = "splits",
-    perturbation_name: str = "perturbations",
-    ylabel: str = YLABEL,
-) -> Axes:
+def model_boxes(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame | None = None, ylabel: str = YLABEL) -> Axes:
     """Draw one box per model with one point per split left of it, and published values right of it.
 
     Boxes show median and quartiles, whiskers reach to the last point within 1.5 interquartile ranges. Points stand
@@ -41,46 +37,39 @@ def model_boxes(
         Columns model, split, value. A model without any value keeps its place, marked "no data".
     published : DataFrame, optional
         Columns model, mean, sd (NaN: not given). Models that are not in `frame` get a place too.
-    title : str
-        The counts are written under it.
-    n_perturbations : int, optional
-        How many perturbations each value is a mean of.
-    split_name, perturbation_name : str
-        What to call splits and perturbations, in the plural.
     ylabel : str
     """
     values = style.checked(frame, ("model", "split", "value"))
     marks = style.checked(pd.DataFrame() if published is None else published, ("model", "mean", "sd"))
     marks = marks.dropna(subset=["mean"])
     drawn = values.dropna(subset=["value"])
-    splits = drawn["split"].nunique()
-    count = style.counts(splits, split_name, n_perturbations, perturbation_name)
-    if style.begin(ax, pd.Series([*drawn["value"], *marks["mean"]], dtype=float), title, count):
-        return ax
-    names = style.model_order([*values["model"], *marks["model"]])
-    _boxes(ax, drawn, names, 0 if len(marks) else BESIDE / 2)
+    if drawn.empty and marks.empty:
+        return style.no_data(ax)
+    names, ours = style.model_order([*values["model"], *marks["model"]]), set(values["model"])
+    if len(drawn):
+        _boxes(ax, drawn, names, 0 if len(marks) else BESIDE / 2)
     _published(ax, marks, names, set(drawn["model"]))
-    _model_ticks(ax, names, set(values["model"]))
+    _model_ticks(ax, names, ours)
     _reference_lines(ax, names, drawn.loc[drawn["model"] == style.REPRODUCIBILITY, "value"])
     reach = (marks["mean"] + marks["sd"].fillna(0)).groupby(marks["model"]).max()
-    _fewer(ax, drawn, [name if name in set(values["model"]) else "" for name in names], splits, reach)
+    for place, name in enumerate(names):
+        if name in ours:
+            _fewer(ax, place, drawn[drawn["model"] == name], drawn["split"].nunique(), reach.get(name, 0.0))
     ax.set_ylabel(ylabel)
     return ax
 
 
 def _boxes(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], right: float) -> None:
     """Draw boxes, `right` of a model's place, and points; a split keeps its place across beside every box."""
-    rank = {split: i for i, split in enumerate(sorted(drawn["split"].unique()))}
-    spread = np.linspace(-0.5, 0.5, len(rank)) * POINTS if len(rank) > 1 else np.zeros(1)
-    for place, name in enumerate(names):
-        rows = drawn[drawn["model"] == name]
-        alone = len(rows) == 1
-        across = place if alone else place + right - BESIDE + spread[[rank[split] for split in rows["split"]]]
-        if len(rows) > 1:
-            style.box(ax, place + right, rows["value"], BOX, style.tint(style.colour(name), 0.85), label=f"_{name}")
-        look: dict[str, Any] = {"s": 14 if alone else 4, "edgecolor": style.INK, "linewidth": 0.3, "zorder": 3}
-        places = np.broadcast_to(across, len(rows))
-        ax.scatter(places, rows["value"], facecolor=style.colour(name), label=f"_{name}", **look)
+    sets = {name: values for name, values in drawn.groupby("model")["value"] if len(values) > 1}
+    faces = [style.tint(style.colour(name), 0.85) for name in sets]
+    if sets:
+        style.boxes(ax, [names.index(name) + right for name in sets], list(sets.values()), BOX, faces)
+    place, alone = drawn["model"].map(names.index), ~drawn["model"].isin(sets)
+    rank = drawn["split"].rank(method="dense") - 1
+    across = place + right - BESIDE + POINTS * (rank / max(rank.max(), 1) - 0.5 * (rank.max() > 0))
+    ax.scatter(place.where(alone, across), drawn["value"], s=np.where(alone, 14, 4), edgecolor=style.INK,
+               facecolor=drawn["model"].map(style.colour), linewidth=0.3, zorder=3)  # fmt: skip
 
 
 def _published(ax: Axes, marks: pd.DataFrame, names: Sequence[str], ours: set[str]) -> None:
@@ -103,28 +92,28 @@ def _model_ticks(ax: Axes, names: Sequence[str], ours: set[str]) -> None:
     ax.set_xlim(-0.6 - room, len(names) - 0.4 + room)
 
 
-def _fewer(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], splits: int, marks: pd.Series) -> None:
-    """Write how many values a model has where it has fewer than the others, above what reaches highest there."""
-    counts, tops = drawn.groupby("model")["split"].nunique(), drawn.groupby("model")["value"].max()
+def _fewer(ax: Axes, place: int, rows: pd.DataFrame, splits: int, reach: float) -> None:
+    """Write how many values a model has where it has fewer than others, above what reaches highest there."""
     clear = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # over the line that parts the controls
     small: dict[str, Any] = {"fontsize": 6, "color": style.MUTED, "ha": "center", "va": "bottom", "bbox": clear}
-    for place, name in enumerate(names):
-        if name and counts.get(name, 0) == 0:
-            ax.annotate("no data", (place, 0.02), xycoords=("data", "axes fraction"), rotation=90, **small)
-        elif counts.get(name, splits) < splits:
-            at = (
-                place,
-                max(tops[name], marks.get(name, 0.0), 0.0),
-            )  # never under the zero line, which would run through the words
-            ax.annotate(f"n = {counts[name]}", at, (0, 3), textcoords="offset points", **small)
+    if rows.empty:
+        ax.annotate("no data", (place, 0.02), xycoords=("data", "axes fraction"), rotation=90, **small)
+    elif rows["split"].nunique() < splits:
+        top = max(rows["value"].max(), reach, 0.0)  # never under the zero line, which would run through the words
+        ax.annotate(f"n = {rows['split'].nunique()}", (place, top), (0, 3), textcoords="offset points", **small)
 
 
-def _reference_lines(ax: Axes, names: Sequence[str], labels: pd.Series) -> None:
-    """Draw zero where it is in range, part models from what is none, and draw the labels' median reproducibility."""
+def _zero_line(ax: Axes) -> None:
+    """Draw zero where it is in range, and keep the range."""
     low, high = ax.get_ylim()
     ax.set_ylim(low, high)
     if low < 0 < high:
-        ax.axhline(0, color=style.MUTED, linewidth=0.5, linestyle=DASHED, zorder=0, label="_zero")
+        ax.axhline(0, color=style.MUTED, linewidth=0.5, linestyle=style.DASHED, zorder=0, label="_zero")
+
+
+def _reference_lines(ax: Axes, names: Sequence[str], labels: pd.Series) -> None:
+    """Draw zero, part models from what is none, and draw the labels' median reproducibility."""
+    _zero_line(ax)
     edges = {sum(name in style.CONTROLS for name in names): "_controls"}
     if style.REPRODUCIBILITY in names:
         edges[len(names) - 1] = "_reproducibility"
@@ -133,20 +122,11 @@ def _reference_lines(ax: Axes, names: Sequence[str], labels: pd.Series) -> None:
         if 0 < edge < len(names):
             ax.axvline(edge - 0.5, ymax=top, color=style.FAINT, linewidth=0.5, zorder=0, label=label)
     if len(labels):
-        label = "_median reproducibility"
-        ax.axhline(labels.median(), color=style.INK, linewidth=0.6, linestyle=DOTTED, zorder=0, label=label)
+        look: dict[str, Any] = {"color": style.INK, "linewidth": 0.6, "linestyle": (0, (1, 1.5)), "zorder": 0}
+        ax.axhline(labels.median(), label="_median reproducibility", **look)
 
 
-def perturbation_scatter(
-    ax: Axes,
-    frame: pd.DataFrame,
-    x: str,
-    y: str,
-    *,
-    title: str = "",
-    perturbation_name: str = "perturbations",
-    mean_over: str = "",
-) -> Axes:
+def perturbation_scatter(ax: Axes, frame: pd.DataFrame, x: str, y: str) -> Axes:
     """Draw one point a perturbation, a model on each axis, and say how many lie above the diagonal.
 
     Parameters
@@ -156,27 +136,13 @@ def perturbation_scatter(
         Columns perturbation and the two models: the correlation of each perturbation, mean over splits.
     x, y : str
         The models.
-    title : str
-        The count is written under it.
-    perturbation_name : str
-        What to call perturbations, in the plural.
-    mean_over : str
-        What each value is a mean of, such as "10 splits".
     """
     drawn = style.checked(frame, ("perturbation", x, y)).dropna()
-    count = f"n = {style.counted(len(drawn), perturbation_name)}" + (f", mean of {mean_over}" if mean_over else "")
-    if style.begin(ax, drawn[x], title, count):
-        return ax
+    if drawn.empty:
+        return style.no_data(ax)
     above, below = drawn[y] > drawn[x], drawn[y] < drawn[x]
-    ax.scatter(
-        drawn[x],
-        drawn[y],
-        s=4,
-        c=[style.colour(y) if up else style.colour(x) for up in above],
-        alpha=0.65,
-        linewidth=0,
-        label="_perturbations",
-    )
+    colours = [style.colour(y) if up else style.colour(x) for up in above]
+    ax.scatter(drawn[x], drawn[y], s=4, c=colours, alpha=0.65, linewidth=0, label="_perturbations")
     low, high = drawn[[x, y]].to_numpy().min(), drawn[[x, y]].to_numpy().max()
     room = 0.05 * (high - low) or 0.05
     ends = (low - room, high + room)
@@ -194,17 +160,8 @@ def perturbation_scatter(
     return ax
 
 
-def members(
-    ax: Axes,
-    frame: pd.DataFrame,
-    published: pd.DataFrame | None = None,
-    *,
-    title: str = "",
-    n_perturbations: int | None = None,
-    split_name: str = "splits",
-    perturbation_name: str = "perturbations",
-    ylabel: str = YLABEL,
-) -> Axes:
+@style.panel("name", "split", "value")
+def members(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame) -> None:
     """Draw each member of LEAP against LEAP: one point a split, a line through each split, bars at means.
 
     Parameters
@@ -212,26 +169,120 @@ def members(
     ax : Axes
     frame : DataFrame
         Columns name, split, value; names in the order in which they are drawn.
-    published : DataFrame, optional
-        Columns name (one of those), mean, sd (NaN: not given).
-    title, n_perturbations, split_name, perturbation_name, ylabel
-        As in `model_boxes`.
+    published : DataFrame
+        Columns name, mean, sd (NaN: not given).
     """
-    drawn = style.checked(frame, ("name", "split", "value")).dropna(subset=["value"])
-    count = style.counts(drawn["split"].nunique(), split_name, n_perturbations, perturbation_name)
-    if style.begin(ax, drawn["value"], title, f"{count}\nlines: {split_name}; bars: means"):
-        return ax
+    drawn = frame.dropna(subset=["value"])
     wide = drawn.pivot_table(index="split", columns="name", values="value", sort=False)
     names = [name for name in dict.fromkeys(frame["name"]) if name in wide]
-    for _, row in wide[names].iterrows():
-        ax.plot(range(len(names)), row, color=style.FAINT, linewidth=0.4, zorder=1, label="_split")
-    look: dict[str, Any] = {"s": 9, "edgecolor": style.INK, "linewidth": 0.35, "zorder": 3}
-    for place, name in enumerate(names):
-        values = wide[name].dropna()
-        ax.scatter(np.full(len(values), place), values, facecolor=style.colour(name), label=f"_{name}", **look)
-        ax.hlines(values.mean(), place - 0.27, place + 0.27, color=style.INK, linewidth=1.1, zorder=2)
-    marks = style.checked(pd.DataFrame() if published is None else published, ("name", "mean", "sd"))
+    ax.plot(wide[names].T.to_numpy(), color=style.FAINT, linewidth=0.4, zorder=1, label="_split")
+    places = drawn["name"].map(names.index)
+    ax.scatter(places, drawn["value"], s=9, facecolor=drawn["name"].map(style.colour), edgecolor=style.INK,
+               linewidth=0.35, zorder=3)  # fmt: skip
+    means = drawn["value"].groupby(places).mean()
+    ax.hlines(means, means.index - 0.27, means.index + 0.27, color=style.INK, linewidth=1.1, zorder=2)
+    marks = style.checked(published, ("name", "mean", "sd"))
     _published(ax, marks[marks["name"].isin(names)].rename(columns={"name": "model"}), names, set(names))
     style.slanted(ax, names)
-    ax.set(xlim=(-0.5, len(names) - 0.5), ylabel=ylabel)
-    return ax
+    ax.set(xlim=(-0.5, len(names) - 0.5), ylabel=YLABEL)
+
+
+def group_order(frame: pd.DataFrame) -> list[str]:
+    """Return the groups by falling value of LEAP, then those without, by the mean over models.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns group, model, value.
+    """
+    means = frame.groupby("group")["value"].mean()
+    lead = frame[frame["model"] == "LEAP"].groupby("group")["value"].mean().reindex(means.index)
+    return list(pd.DataFrame({"lead": lead, "mean": means}).sort_values(["lead", "mean"], ascending=False).index)
+
+
+@style.panel("group", "model", "value")
+def points(ax: Axes, frame: pd.DataFrame, groups: Sequence[str], widest: float = 0.0, *, ylabel: str = "") -> None:
+    """Draw one point a model in each group, larger where its interval is wider, with a bar where it has an SD.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns group, model, value; perhaps width (of the interval; NaN: not known, the smallest point) and sd
+        (NaN: no bar).
+    groups : sequence of str
+        From left to right.
+    widest : float
+        Width of the interval of the largest point: the same in all panels that share a legend; 0: all
+        points are of one size.
+    ylabel : str
+    """
+    names = style.model_order(frame["model"])
+    drawn = frame.dropna(subset=["value"])
+    drawn = drawn.sort_values("model", key=lambda models: models.map(names.index), kind="stable")
+    place = drawn["model"].map(names.index) - (len(names) - 1) / 2
+    across = drawn["group"].map(list(groups).index) + min(GROUP_WIDTH / len(names), STEP) * place
+    if "sd" in drawn:
+        bars: dict[str, Any] = {"elinewidth": 0.5, "capsize": 1.2, "capthick": 0.5, "zorder": 2}
+        ax.errorbar(across, drawn["value"], yerr=drawn["sd"], fmt="none", ecolor=style.INK, **bars)
+    sizes = areas(drawn["width"], widest) if "width" in drawn else MIDDLE
+    ax.scatter(across, drawn["value"], s=sizes, facecolor=drawn["model"].map(style.colour), edgecolor=style.INK,
+               linewidth=0.35, zorder=3)  # fmt: skip
+    _group_ticks(ax, groups)
+    ax.tick_params(axis="x", length=0)
+    ax.set(xlim=(-0.5, len(groups) - 0.5), ylabel=ylabel)
+    for group in range(0, len(groups), 2):
+        ax.axvspan(group - 0.5, group + 0.5, facecolor=style.PALE, linewidth=0, zorder=-1)
+    _zero_line(ax)
+
+
+def areas(widths: pd.Series, widest: float) -> np.ndarray:
+    """Return areas of points in square points: in proportion to the width, but never too small to see."""
+    if not widest > 0:
+        return np.full(len(widths), MIDDLE)
+    return np.maximum(LARGEST * widths.fillna(0).to_numpy() / widest, SMALLEST)
+
+
+def _group_ticks(ax: Axes, groups: Sequence[str]) -> None:
+    """Write the groups' names level where they fit so, else slanting."""
+    column = style.width_mm(ax) / len(groups)
+    longest = max(len(word) for group in groups for word in group.split())
+    if longest * CHARACTER <= column:
+        ax.set_xticks(range(len(groups)), [style.wrap(group, column, 6) for group in groups])
+        return
+    names = ["\n".join(textwrap.wrap(group, LINE, break_long_words=False)) for group in groups]
+    slope: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor", "multialignment": "right"}
+    ax.set_xticks(range(len(groups)), names, linespacing=1.0, **slope)
+
+
+def legend(fig: Figure, values: pd.DataFrame, widest: float = 0) -> None:
+    """Say under the panels whose points they are, and, where sizes differ, what these mean.
+
+    Parameters
+    ----------
+    fig : Figure
+    values : DataFrame
+        Columns model, value; models without any value are named as such.
+    widest : float
+        As in `points`; 0: all points are of one size.
+    """
+    present = set(values.dropna(subset=["value"])["model"])
+    if not present:
+        return
+    handles = [_handle(name if name in present else f"{name} (no data)", style.colour(name), 16)
+               for name in style.model_order(values["model"])]  # fmt: skip
+    shares = (0.25, 0.5, 1) if widest > 0 else ()
+    widths = pd.Series(sorted({float(f"{widest * share:.1g}") for share in shares}), dtype=float)
+    columns, place = (4, "left") if len(widths) else (6, "center")
+    by_rows = [handle for column in range(columns) for handle in handles[column::columns]]  # a legend fills columns
+    look: dict[str, Any] = {"loc": f"outside lower {place}", "ncols": columns, "alignment": "left"}
+    fig.legend(handles=by_rows, title="from left to right in each group", **look)
+    if len(widths):
+        pairs = zip(widths, areas(widths, widest), strict=True)
+        sizes = [_handle(f"{width:g}", "white", area) for width, area in pairs]
+        fig.legend(handles=sizes, loc="outside lower right", title="width of the 95% interval", ncols=len(sizes))
+
+
+def _handle(name: str, colour: str, area: float) -> Line2D:
+    look: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": area**0.5, "markerfacecolor": colour}
+    return Line2D([], [], label=name, markeredgecolor=style.INK, markeredgewidth=0.35, **look)

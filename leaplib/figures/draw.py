@@ -2,9 +2,8 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -31,14 +30,20 @@ DOTS = 200  # a PNG's, an inch, where it is kept beside the code
 DRUGS = get_task("2a")  # of pretraining, external validation and additional ablations
 
 
-@dataclass(frozen=True)
-class Page:
-    """The numbers of the notebooks that make a figure's results, the frame of these, the page, its own options."""
+OPTIONS: dict[str, Callable[[Results], Any]] = {
+    "published": lambda results: results.published,
+    "reported_only": lambda results: True,
+    "left_out": lambda results: {task: fetching(get_task(task).screen) for task in results.tasks},
+}
+
+
+class Page(NamedTuple):
+    """The notebooks that make a figure's results, the frame of these, the page, and which of `OPTIONS` it takes."""
 
     notebooks: str
     frame: Callable[[Results], Any]
-    draw: Callable[..., pages.Drawn]
-    options: Callable[[Results], dict[str, Any]] = lambda results: {}
+    draw: Callable[..., style.Drawn]
+    options: tuple[str, ...] = ()
     part: str = "scores"  # of the results, which says why there is nothing
 
 
@@ -55,8 +60,14 @@ def _flows(results: Results) -> dict[str, pd.DataFrame]:
     return {task: part if FLOWS[task] is None else part[part["branch"] == FLOWS[task]] for task, part in parts.items()}
 
 
-def _code_map(results: Results) -> pd.DataFrame:
-    return pretraining.code_map(pretraining.saved_embedding(results.profile, DRUGS))
+def _curves(results: Results) -> pd.DataFrame:
+    curves = pretraining.learning_curves(results.profile, DRUGS)
+    return curves.assign(data=data_kind(results.profile, DRUGS.screen))
+
+
+def _codes(results: Results) -> pd.DataFrame:
+    codes = pretraining.code_map(pretraining.saved_embedding(results.profile, DRUGS))
+    return codes.assign(data=data_kind(results.profile, DRUGS.screen))
 
 
 def _bars(results: Results) -> pd.DataFrame:
@@ -74,48 +85,29 @@ def _agreement(results: Results) -> pd.DataFrame:
     return pocket.agreement()
 
 
-def _beside(results: Results) -> dict[str, Any]:
-    return {"published": results.published}
-
-
-def _figure_3(results: Results) -> dict[str, Any]:
-    return _beside(results) | {"left_out": {task: fetching(get_task(task).screen) for task in results.tasks}}
-
-
-def _beside_all(results: Results) -> dict[str, Any]:
-    return {"published": results.published, "reported_only": True}
-
-
-def _kind(results: Results) -> dict[str, Any]:
-    return {"data": data_kind(results.profile, DRUGS.screen)}
-
-
+BESIDE = ("published", "reported_only")
 FIGURES = {
     "figure_1": Page("00", lambda r: pd.DataFrame(), pages.figure_1),
-    "figure_2": Page("03", _scores, pages.figure_2, _beside_all),
-    "figure_3": Page("03,04,05", _scores, pages.figure_3, _figure_3),
+    "figure_2": Page("03", _scores, pages.figure_2, BESIDE),
+    "figure_3": Page("03,04,05", _scores, pages.figure_3, ("published", "left_out")),
     "supplementary_figure_1": Page("01", _flows, supplement.supplementary_figure_1),
-    "supplementary_figure_2": Page("03", _scores, supplement.supplementary_figure_2, _beside_all),
+    "supplementary_figure_2": Page("03", _scores, supplement.supplementary_figure_2, BESIDE),
     "supplementary_figure_3": Page("03", lambda r: r.external, supplement.supplementary_figure_3, part="external"),
-    "supplementary_figure_4": Page(
-        "06", lambda r: steps_frame(r.ablations), supplement.supplementary_figure_4, part="ablations"
-    ),
-    "supplementary_figure_5": Page("03", _scores, supplement.supplementary_figure_5, _beside),
+    "supplementary_figure_4": Page("06", lambda r: steps_frame(r.ablations), supplement.supplementary_figure_4,
+                                   part="ablations"),
+    "supplementary_figure_5": Page("03", _scores, supplement.supplementary_figure_5, ("published",)),
     "supplementary_figure_6": Page("04", _scores, supplement.supplementary_figure_6),
     "supplementary_figure_7": Page("04", _scores, supplement.supplementary_figure_7),
     "two_laboratories": Page("04", _agreement, pages.two_laboratories),
     "supplementary_figure_8": Page("05", _scores, supplement.supplementary_figure_8),
-    "damae_learning_curves": Page(
-        "02", lambda r: pretraining.learning_curves(r.profile, DRUGS), pages.learning_curves, _kind
-    ),
-    "damae_codes": Page("02", _code_map, pages.codes, _kind),
+    "damae_learning_curves": Page("02", _curves, pages.learning_curves),
+    "damae_codes": Page("02", _codes, pages.codes),
     "ablations_additional": Page("06", _bars, pages.ablation_bars, part="ablations"),
-    "ablations_number_of_damaes": Page(
-        "06", lambda r: number_frame(r.ablations), pages.number_of_representations, part="ablations"
-    ),
+    "ablations_number_of_damaes": Page("06", lambda r: number_frame(r.ablations), pages.number_of_representations,
+                                       part="ablations"),
     "general_sensitivity": Page("10", lambda r: r.sensitivity, pages.general_sensitivity, part="sensitivity"),
     "beyond_leap": Page("10", _gains, pages.beyond_leap, part="candidates"),
-}
+}  # fmt: skip
 
 
 def figure(name: str, results: Results, **options: Any) -> Figure | Markdown:
@@ -139,7 +131,8 @@ def figure(name: str, results: Results, **options: Any) -> Figure | Markdown:
         raise InputError(f"figure {name!r} is unknown: use one of {', '.join(FIGURES)}")
     page = FIGURES[key]
     try:
-        fig, drawn = page.draw(page.frame(results), **page.options(results) | options)
+        given = {name: OPTIONS[name](results) for name in page.options}
+        fig, drawn = page.draw(page.frame(results), **given | options)
         if _ours(drawn).empty and not options.get("frames"):
             plt.close(fig)
             raise InputError(results.why(page.part) or "nothing is saved")
@@ -166,8 +159,8 @@ def draw_reference() -> list[Path]:
     """
     results, layout = reference(), Layout("paper")
     with style.adapted({"savefig.dpi": DOTS}):
-        options = {name: {"frames": True} if name in WITH_FRAMES else {} for name in REFERENCE_FIGURES}
-        shown = {name: figure(name, results, **options[name]) for name in REFERENCE_FIGURES}
+        options = {"frames": True}
+        shown = {name: figure(name, results, **options if name in WITH_FRAMES else {}) for name in REFERENCE_FIGURES}
     for name, what in shown.items():
         if isinstance(what, Markdown):
             raise InputError(f"{name.replace('_', ' ')}: {results.why(FIGURES[name].part) or 'no reference results'}")
@@ -196,7 +189,7 @@ def drawn(results: Results) -> pd.DataFrame:
         if path.exists():
             drawn = _ours(pd.read_csv(path, keep_default_na=False, low_memory=False))
             tasks = ", ".join(dict.fromkeys(drawn["task"])) if "task" in drawn else ""
-            found.append((name, tasks, pages.data_of(drawn, ""), str(path.with_suffix(".pdf"))))
+            found.append((name, tasks, pages.data_of(drawn) if "data" in drawn else "", str(path.with_suffix(".pdf"))))
         else:
             found.append((name, "", "", f"left out: {_command(results, page)}"))
     return pd.DataFrame(found, columns=["figure", "tasks", "data", "file"])

@@ -16,46 +16,56 @@ size : tuple of float
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from leaplib.figures import comparison, representation, rows, scheme, style
+from leaplib.figures import comparison, diagrams, learned, rows, style
+from leaplib.figures.style import Drawn
 from leaplib.results.scores import models_only, perturbation_values, split_values
 from leaplib.tasks import POCKET, TASKS
 
 Size = tuple[float, float]
-Drawn = tuple[Figure, pd.DataFrame]
 
 SPLIT_NAMES = {"holdout": "splits", "tissue": "unseen tissues", "xenograft": "subsets of PDX"}
 DRUG_SCREENS = ("drugs", "xenografts")
 COLUMNS = ["task", "model", "member", "split", "data", "level", "metric", "perturbation", "test_set", "value"]
 LETTERS = "ABCDEFGHIJKLMN"
-PANELS = {"1a": "A", "2a": "B", "3a": "C", "4a": "D", "5a": "E"}  # letters of the paper's figure 3
+PANELS = {"1a": "A", "2a": "B", "3a": "C", "4a": "D", "5a": "E", "4b": "F"}  # the paper's letters of figure 3, and ours
 FIGURE_2_TASKS = ("1b", "2a")  # the first that is real
 GAINS = ["task", "candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "data"]
 
 
-def words(task: str, study: str = "") -> dict[str, str]:
-    """Return how to call a task, its splits and its perturbations; the study is one held out for validation."""
+def words(task: str, study: str = "") -> tuple[str, str, str]:
+    """Return a task's title, and how to call its splits and its perturbations; a study is held out for validation."""
     known = TASKS.get(task)
     if known is None:
-        return {"title": f"Task {task}", "split_name": "splits", "perturbation_name": "perturbations"}
+        return f"Task {task}", "splits", "perturbations"
     about = f"external validation by {study}" if study else f"{known.title[0].lower()}{known.title[1:]}"
-    return {
-        "title": f"Task {known.id}: {about}",
-        "split_name": SPLIT_NAMES.get(known.design, "splits"),
-        "perturbation_name": "drugs" if known.screen in DRUG_SCREENS else "genes",
-    }
+    return f"Task {task}: {about}", SPLIT_NAMES[known.design], "drugs" if known.screen in DRUG_SCREENS else "genes"
 
 
-def data_of(frame: pd.DataFrame, otherwise: str = "real") -> str:
+def counts(task: str, n_splits: int, n_perturbations: float | None, splits: str = "") -> str:
+    """Return "n = 10 splits, 1,539 genes" of a task; splits may have a name of their own."""
+    _, split_name, perturbation_name = words(task)
+    known = [style.counted(n_splits, splits or split_name)]
+    if n_perturbations and pd.notna(n_perturbations):
+        known.append(style.counted(int(n_perturbations), perturbation_name))
+    return f"n = {', '.join(known)}"
+
+
+def counts_of(values: pd.DataFrame) -> str:
+    """Return the counts of one task's values, with their columns task, split, value and n_perturbations."""
+    known = values.dropna(subset=["value"])
+    task = str(known["task"].iloc[0]) if len(known) else ""
+    return counts(task, known["split"].nunique(), known["n_perturbations"].max())
+
+
+def data_of(frame: pd.DataFrame) -> str:
     """Return what a panel rests on: "real" only where all of it does."""
-    if "data" not in frame.columns:
-        return otherwise
-    return next((kind for kind in frame["data"] if kind != "real"), "real")
+    return next((kind for kind in frame.get("data", []) if kind != "real"), "real")
 
 
 def real_task(scores: pd.DataFrame, tasks: Sequence[str]) -> str:
@@ -65,13 +75,8 @@ def real_task(scores: pd.DataFrame, tasks: Sequence[str]) -> str:
     return (real or there[-1:] or list(tasks[-1:]))[0]
 
 
-def published_marks(
-    published: pd.DataFrame | None,
-    values: pd.DataFrame,
-    task: str,
-    reported_only: bool = False,
-    level: str = "per_perturbation",
-) -> pd.DataFrame:
+def published_marks(published: pd.DataFrame | None, values: pd.DataFrame, task: str, reported_only: bool = False,
+                    level: str = "per_perturbation") -> pd.DataFrame:  # fmt: skip
     """Return the published Spearman correlations to draw beside a task's values: none beside simulated data."""
     columns = ["task", "model", "level", "metric", "mean", "sd"]
     frame = style.checked(pd.DataFrame() if published is None else published, columns)
@@ -79,6 +84,12 @@ def published_marks(
     if data_of(values) != "real":
         return marks.head(0)
     return marks if reported_only else marks[marks["model"].isin(values["model"])]
+
+
+def beside(values: pd.DataFrame, marks: pd.DataFrame) -> pd.DataFrame:
+    """Return values and the published marks beside them as one frame of what is drawn."""
+    theirs = marks.drop(columns=["level", "metric"]).rename(columns={"mean": "value"})
+    return pd.concat([values.assign(source="this run"), theirs.assign(source="published")], ignore_index=True)
 
 
 def boxes(
@@ -95,58 +106,34 @@ def boxes(
     part = scores[scores["task"] == task]
     values = models_only(split_values(part, level, "spearman"))
     marks = published_marks(published, values, task, reported_only, level)
+    number = counts(task, values.dropna(subset=["value"])["split"].nunique(), n_perturbations(part))
+    style.head(ax, f"{words(task, study)[0]}\n{number}", letter, data_of(part))
     ylabel = f"{style.RHO} overall\n(all pairs at once)" if level == "overall" else comparison.YLABEL
-    comparison.model_boxes(
-        ax, values, marks, n_perturbations=n_perturbations(part), ylabel=ylabel, **words(task, study)
-    )
-    letter_and_note(ax, letter, data_of(part))
-    ours = values[["task", "data", "model", "split", "value"]].assign(source="this run")
-    return pd.concat([ours, as_drawn(marks)], ignore_index=True).assign(panel=letter)
-
-
-def as_drawn(marks: pd.DataFrame) -> pd.DataFrame:
-    """Return published values as they stand in the frame of what is drawn."""
-    return marks.drop(columns=["level", "metric"]).rename(columns={"mean": "value"}).assign(source="published")
+    comparison.model_boxes(ax, values, marks, ylabel)
+    return beside(values[["task", "data", "model", "split", "value"]], marks).assign(panel=letter)
 
 
 def scatter(ax: Axes, part: pd.DataFrame, task: str, rival: str, letter: str = "B") -> pd.DataFrame:
     """Draw LEAP against a rival, one point a perturbation, over the splits of both; return what is drawn."""
-    kind = data_of(part)
     known = part[part["model"].isin(["LEAP", rival]) & (part["perturbation"] != "") & part["value"].notna()]
     models = known.groupby("split")["model"].nunique()
-    part = part[part["split"].isin(models.index[models == 2])]
-    values = models_only(perturbation_values(part, "spearman"))
-    values = values[values["model"].isin(["LEAP", rival])]
+    shared = part[part["split"].isin(models.index[models == 2])]
+    values = models_only(perturbation_values(shared, "spearman"))
+    values = values[values["model"].isin(["LEAP", rival])].drop(columns="member")
     wide = values.pivot_table(index="perturbation", columns="model", values="value", sort=False)
     wide = wide.reindex(columns=[rival, "LEAP"]).dropna().reset_index()
-    names = words(task)
-    n_splits = split_values(part, "per_perturbation", "spearman")["split"].nunique()
+    _, split_name, perturbation_name = words(task)
+    splits = style.counted(split_values(shared, "per_perturbation", "spearman")["split"].nunique(), split_name)
+    number = f"n = {style.counted(len(wide), perturbation_name)}, mean of {splits}"
     against = rival.lower() if rival == style.REPRODUCIBILITY else rival
-    comparison.perturbation_scatter(
-        ax,
-        wide,
-        rival,
-        "LEAP",
-        title=f"Task {task}: LEAP against {against}",
-        mean_over=style.counted(n_splits, names["split_name"]),
-        perturbation_name=names["perturbation_name"],
-    )
-    letter_and_note(ax, letter, kind)
-    drawn = values[values["perturbation"].isin(wide["perturbation"])].drop(columns="member")
-    return drawn.assign(source="this run", panel=letter)
+    style.head(ax, f"Task {task}: LEAP against {against}\n{number}", letter, data_of(part))
+    comparison.perturbation_scatter(ax, wide, rival, "LEAP")
+    return values[values["perturbation"].isin(wide["perturbation"])].assign(source="this run", panel=letter)
 
 
-def n_perturbations(part: pd.DataFrame) -> int | None:
+def n_perturbations(part: pd.DataFrame) -> int:
     """Return how many perturbations have a score."""
-    return perturbation_values(part, "spearman").dropna(subset=["value"])["perturbation"].nunique() or None
-
-
-def counts(values: pd.DataFrame) -> str:
-    """Return "n = 10 splits, 649 drugs" of one task's values, with their columns task, split and n_perturbations."""
-    known = values.dropna(subset=["value"])
-    names = words(str(known["task"].iloc[0]) if len(known) else "")
-    number = int(known["n_perturbations"].max()) if known["n_perturbations"].notna().any() else None
-    return style.counts(known["split"].nunique(), names["split_name"], number, names["perturbation_name"])
+    return perturbation_values(part, "spearman").dropna(subset=["value"])["perturbation"].nunique()
 
 
 def empty(ax: Axes, task: str, letter: str) -> None:
@@ -154,16 +141,8 @@ def empty(ax: Axes, task: str, letter: str) -> None:
     known = TASKS[task]
     needed = "PDX Encyclopedia" if known.screen == "xenografts" else known.studies[0]
     why = "not run yet" if known.screen == "drugs" else f"{needed} is not at hand"
-    ax.set_title(words(task)["title"], loc="left")
+    style.head(ax, words(task)[0], letter)
     style.no_data(ax, f"no results on real data:\n{why}")
-    style.panel_letter(ax, letter, -24)
-
-
-def letter_and_note(ax: Axes, letter: str, data: str, offset: float = -24) -> None:
-    """Write a panel's letter ("": it stands alone), and the note where its data are not real."""
-    if letter:
-        style.panel_letter(ax, letter, offset)
-    style.data_note(ax, data)
 
 
 def plotted(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -172,17 +151,39 @@ def plotted(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if not full:
         return pd.DataFrame(columns=["panel"])
     frame = pd.concat(full, ignore_index=True)
-    return frame[["panel", *(column for column in frame if column != "panel")]]
+    return frame[["panel", *frame.columns.drop("panel")]]
+
+
+def alone(draw: Callable[..., Axes], frame: pd.DataFrame, title: str, size: Size, **options: Any) -> Drawn:
+    """Draw one panel on a page of its own."""
+    fig, ax = style.figure(*size)
+    style.head(ax, title, data=data_of(frame))
+    draw(ax, frame, **options)
+    return fig, frame
+
+
+def stacked(values: pd.DataFrame, by: str, draw: Callable[[Axes, pd.DataFrame], Any], title: Callable[[str], str],
+            width: float, room: float, size: Size | None) -> Drawn:  # fmt: skip
+    """Draw a panel of rows a group of values, under each other; `room` is what a panel needs beside its rows."""
+    parts = [part for _, part in values.groupby(by, sort=False)] or [values]
+    heights = [room + rows.height(part["name"]) for part in parts]
+    page = size or (width, min(sum(heights), style.MAX_HEIGHT))
+    fig, axes = style.figure(*page, nrows=len(parts), height_ratios=heights, squeeze=False)
+    for ax, part, letter in zip(axes.flat, parts, LETTERS, strict=False):
+        about = f"{title(part[by].iloc[0])}\n{counts_of(part)}; bars: means; lines: SD" if len(part) else ""
+        style.head(ax, about, letter if len(parts) > 1 else "", data_of(part), -9)
+        draw(ax, part)
+    return fig, plotted([part.assign(panel=letter) for part, letter in zip(parts, LETTERS, strict=False)])
 
 
 @style.styled
-def figure_1(frame: pd.DataFrame | None = None, *, size: Size = (style.TWO_COLUMNS, scheme.HEIGHT)) -> Drawn:
+def figure_1(frame: pd.DataFrame | None = None, *, size: Size = (diagrams.WIDTH, diagrams.HEIGHT)) -> Drawn:
     """Draw the LEAP scheme; it needs no frame."""
     fig, ax = style.figure(*size)
     fig.set_layout_engine("constrained", w_pad=0, h_pad=0)
-    scheme.scheme(ax)
-    stages = [(heading.replace("-\n", "").replace("\n", " "), number) for heading, number in scheme.STAGES.items()]
-    return fig, pd.DataFrame(stages, columns=["stage", "number"])
+    diagrams.scheme(ax)
+    stages = {heading.replace("-\n", "").replace("\n", " "): n for heading, (_, _, n) in diagrams.STAGES.items()}
+    return fig, pd.DataFrame(stages.items(), columns=["stage", "number"])
 
 
 def best_other_model(values: pd.DataFrame) -> str:
@@ -221,64 +222,54 @@ def figure_3(
     scores: pd.DataFrame,
     published: pd.DataFrame | None = None,
     *,
-    extra: Sequence[str] = ("4b",),
     reported_only: bool = False,
     left_out: Mapping[str, str] | None = None,
     frames: bool = False,
     size: Size | None = None,
 ) -> Drawn:
-    """Draw all models on each task that has results: A 1a, B 2a, C 3a, D 4a, E 5a, then `extra` from F.
+    """Draw all models on each task that has results: A 1a, B 2a, C 3a, D 4a, E 5a, F 4b.
 
     `left_out` says of a task what would make it real: where its data are simulated and another task's are not, this
     line stands in place of its panel.
     """
-    letters = PANELS | dict(zip(extra, LETTERS[len(PANELS) :], strict=False))
     scores = style.checked(scores, COLUMNS)
-    there = [task for task in letters if (scores["task"] == task).any()]
+    there = [task for task in PANELS if (scores["task"] == task).any()]
     simulated = [task for task in there if data_of(scores[scores["task"] == task]) == "simulated"]
-    absent = [task for task in simulated if task in (left_out or {})] if len(simulated) < len(there) else []
+    absent = {task: why for task, why in (left_out or {}).items() if task in simulated and len(simulated) < len(there)}
     there = [task for task in there if task not in absent]
-    tasks = list(letters) if frames else there
+    tasks = list(PANELS) if frames else there
     n_rows = max((len(tasks) + 1) // 2, 1)
     fig, axes = style.figure(*(size or (style.TWO_COLUMNS, 76 * n_rows)), nrows=n_rows, ncols=2, squeeze=False)
     for ax in axes.flat[len(tasks) :]:
         ax.set_axis_off()
     if not tasks:
         style.no_data(axes.flat[0])
-    if absent and left_out:
-        lines = [
-            f"{letters[task]}  {words(task)['title']}: simulated, and left out; {left_out[task]} makes it real"
-            for task in absent
-        ]
+    lines = [f"{PANELS[task]}  {words(task)[0]}: simulated, and left out; {why} makes it real"
+             for task, why in absent.items()]  # fmt: skip
+    if lines:
         fig.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6, color=style.NOTE)
     drawn = []
     for ax, task in zip(axes.flat, tasks, strict=False):
         if task in there:
-            drawn.append(boxes(ax, scores, task, letters[task], published, reported_only))
+            drawn.append(boxes(ax, scores, task, PANELS[task], published, reported_only))
         else:
-            empty(ax, task, letters[task])
+            empty(ax, task, PANELS[task])
     return fig, plotted(drawn)
 
 
 @style.styled
-def learning_curves(frame: pd.DataFrame, *, data: str = "real", size: Size = (style.ONE_COLUMN, 65)) -> Drawn:
-    """Draw the losses of each DAMAE by epoch: representation, epoch, train_loss, validation_loss."""
-    return _alone(representation.learning_curves, frame, data, size, "Pretraining of the drug tasks' DAMAEs")
+def learning_curves(frame: pd.DataFrame, *, size: Size = (style.ONE_COLUMN, 65)) -> Drawn:
+    """Draw the losses of each DAMAE by epoch: representation, epoch, train_loss, validation_loss, data."""
+    return alone(learned.learning_curves, frame, "Pretraining of the drug tasks' DAMAEs", size)
 
 
 @style.styled
-def codes(frame: pd.DataFrame, *, data: str = "real", size: Size = (120, 80)) -> Drawn:
+def codes(frame: pd.DataFrame, *, size: Size = (120, 80)) -> Drawn:
     """Draw the samples in two components (x, y) of a representation; the largest tissues (group) have colours."""
-    return _alone(representation.codes, frame, data, size, "Samples in the first of the drug tasks' DAMAEs")
-
-
-def _alone(panel: Callable[..., Axes], frame: pd.DataFrame, data: str, size: Size, title: str) -> Drawn:
-    """Draw one panel on a page of its own; `data` is what it rests on where the frame does not say it."""
-    fig, ax = style.figure(*size)
-    panel(ax, frame, title=title)
-    kind = data_of(frame, data)
-    style.data_note(ax, kind)
-    return fig, frame.assign(data=kind)
+    groups = style.checked(frame, ("x", "y", "group"))["group"]
+    n_tissues = groups[groups != learned.UNKNOWN].nunique()
+    number = f"n = {len(groups):,} samples of {style.counted(n_tissues, 'tissues')}"
+    return alone(learned.codes, frame, f"Samples in the first of the drug tasks' DAMAEs\n{number}", size)
 
 
 @style.styled
@@ -286,82 +277,69 @@ def two_laboratories(frame: pd.DataFrame, *, size: Size = (style.TWO_COLUMNS, 62
     """Draw how the tissues of two laboratories rank genes alike: `leaplib.sources.pocket.agreement`."""
     wide = frame.pivot(index="tissue", columns="other", values="value")
     fig, ax = style.figure(*size)
-    most = wide.abs().to_numpy().max()
-    places = np.arange(wide.shape[1]), np.arange(len(wide))
-    ax.pcolormesh(*places, wide, cmap="RdBu", vmin=-most, vmax=most)
-    ax.invert_yaxis()
-    for (row, column), value in np.ndenumerate(wide.to_numpy()):
-        colour = "white" if abs(value) > 0.7 * most else style.INK
-        ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=6, color=colour)
-    style.slanted(ax, list(wide.columns))
-    ax.set_yticks(range(len(wide)), wide.index)
+    sns.heatmap(wide, ax=ax, cmap="RdBu", center=0, annot=True, fmt=".2f", annot_kws={"fontsize": 6}, cbar=False)
+    ax.set_xticklabels(wide.columns, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticklabels(wide.index, rotation=0)
+    ax.tick_params(length=0)
     ax.set(xlabel="Project Score: share of vulnerable lines", ylabel="DepMap: minus\nmean effect")
-    counted = f"n = {frame['n_genes'].iloc[0]} genes; {style.RHO} of deviations from the mean over tissues"
-    low, high = frame["level"].min(), frame["level"].max()
-    ax.set_title(
-        f"Two laboratories, tissue by tissue\n{counted}\n(of the values themselves {low:.2f} to {high:.2f})", loc="left"
-    )
+    number = f"n = {frame['n_genes'].iloc[0]} genes; {style.RHO} of deviations from the mean over tissues"
+    level = f"(of the values themselves {frame['level'].min():.2f} to {frame['level'].max():.2f})"
+    style.head(ax, f"Two laboratories, tissue by tissue\n{number}\n{level}")
     return fig, frame.assign(data=POCKET)
 
 
 @style.styled
-def ablation_bars(frame: pd.DataFrame, *, xlabel: str = rows.XLABEL, size: Size | None = None) -> Drawn:
+def ablation_bars(frame: pd.DataFrame, *, size: Size | None = None) -> Drawn:
     """Draw alternatives under each other, a panel a group: splits, mean and SD.
 
     Columns task, group (title of the panel), name, split, value, n_perturbations, data; in the order of drawing.
     """
     values = style.checked(frame, ["task", "group", "name", "split", "value", "n_perturbations", "data"])
-    parts = [part for _, part in values.groupby("group", sort=False)] or [values]
-    heights = [22 + rows.height(part["name"]) for part in parts]
-    page = size or (120, min(sum(heights), style.MAX_HEIGHT))
-    fig, axes = style.figure(*page, nrows=len(parts), height_ratios=heights, squeeze=False)
-    letters = dict(zip(values["group"].unique(), LETTERS, strict=False))
-    for ax, part in zip(axes.flat, parts, strict=True):
-        group = part["group"].iloc[0] if len(part) else ""
-        rows.spread(ax, part, title=f"{group}\n{counts(part)}; bars: means; lines: SD", xlabel=xlabel)
-        letter_and_note(ax, letters[group] if len(parts) > 1 else "", data_of(part), offset=-9)
-    return fig, plotted([values.assign(panel=values["group"].map(letters))])
+    return stacked(values, "group", rows.spread, str, 120, 22, size)
 
 
 @style.styled
-def number_of_representations(
-    frame: pd.DataFrame,
-    *,
-    title: str = "LEAP by the number of its representations",
-    size: Size = (style.ONE_COLUMN, 65),
-) -> Drawn:
+def number_of_representations(frame: pd.DataFrame, *, size: Size = (style.ONE_COLUMN, 65)) -> Drawn:
     """Draw how LEAP's score grows with its representations: task, number, split, value, n_perturbations, data."""
     values = style.checked(frame, ["task", "number", "split", "value", "n_perturbations", "data"])
-    fig, ax = style.figure(*size)
-    about = f"{title} (task {', '.join(values['task'].unique())})" if len(values) else title
-    xlabel = "Representations (DAMAEs) averaged"
-    rows.by_number(ax, values, title=f"{about}\n{counts(values)}", xlabel=xlabel, ylabel=comparison.YLABEL)
-    style.data_note(ax, data_of(values))
-    return fig, plotted([values.assign(panel="A")])
+    tasks = f" (task {', '.join(values['task'].unique())})" if len(values) else ""
+    title = f"LEAP by the number of its representations{tasks}\n{counts_of(values)}"
+    axis = {"xlabel": "Representations (DAMAEs) averaged", "ylabel": comparison.YLABEL}
+    fig, drawn = alone(rows.by_number, values, title, size, **axis)
+    return fig, plotted([drawn.assign(panel="A")])
 
 
 @style.styled
-def beyond_leap(frame: pd.DataFrame, *, reference: str = "LEAP", size: Size | None = None) -> Drawn:
-    """Draw what candidates gain over a reference, a panel a task: the one with the most candidates left, others right.
+def beyond_leap(frame: pd.DataFrame, *, size: Size | None = None) -> Drawn:
+    """Draw what candidates gain over LEAP, a panel a task: the one with the most candidates left, others right.
 
     Columns `GAINS`, as `leaplib.results.tables.gains_table`.
     """
     values = style.checked(frame, GAINS)
-    levels = values[values["candidate"] == reference].set_index("task")["mean"]
-    values = values[values["candidate"] != reference]
-    most = values["task"].value_counts(sort=False).reindex(values["task"].unique())
-    first = str(most.idxmax()) if len(most) else ""
-    tasks = [first, *(str(task) for task in most.index if task != first)]
-    parts = {task: values[values["task"] == task] for task in tasks}
-    heights = [19 + rows.height(part["candidate"], gap=2.2, width=rows.GAINS_WIDTH) for part in parts.values()]
-    others = heights[1:] or heights
-    page = size or (style.TWO_COLUMNS if tasks[1:] else 120, min(max(heights[0], sum(others)), style.MAX_HEIGHT))
-    mosaic = [[first, task] for task in tasks[1:]] or [[first]]
-    fig, axes = style.figure(*page, mosaic=mosaic, height_ratios=others)
+    levels = values[values["candidate"] == "LEAP"].set_index("task")["mean"]
+    values = values[values["candidate"] != "LEAP"]
+    parts = {str(task): part for task, part in values.groupby("task", sort=False)}
+    parts = dict(sorted(parts.items(), key=lambda item: len(item[1]) < values["task"].value_counts().max()))
+    parts = parts or {"": values}
+    heights = [19 + rows.height(part["candidate"], 2.2, rows.GAINS_WIDTH) for part in parts.values()]
+    first, *others = parts
+    right = heights[1:] or heights
+    page = size or (style.TWO_COLUMNS if others else 120, min(max(heights[0], sum(right)), style.MAX_HEIGHT))
+    fig, axes = style.figure(*page, mosaic=[[first, task] for task in others] or [[first]], height_ratios=right)
     for (task, part), letter in zip(parts.items(), LETTERS, strict=False):
-        rows.gains(axes[task], part, title=_gains_title(part, task, levels))
-        letter_and_note(axes[task], letter if len(tasks) > 1 else "", data_of(part), offset=-9)
+        style.head(axes[task], _gains_title(part, task, levels), letter if others else "", data_of(part), -9)
+        rows.gains(axes[task], part)
     return fig, plotted([part.assign(panel=letter) for part, letter in zip(parts.values(), LETTERS, strict=False)])
+
+
+def _gains_title(part: pd.DataFrame, task: str, levels: pd.Series) -> str:
+    """Return a panel's title: the task, LEAP's own score, and the numbers of splits and perturbations."""
+    if part.empty:
+        return ""
+    xenografts = task in TASKS and TASKS[task].design == "xenograft"
+    splits = "sets of all PDX" if xenografts else ""  # no subsets: those of one set overlap
+    number = counts(task, int(part["n_splits"].max()), part["n_perturbations"].max(), splits)
+    return f"{words(task)[0]}\n{number}" + (f"; LEAP: {levels[task]:.3f}" if task in levels else "")
 
 
 @style.styled
@@ -378,32 +356,13 @@ def general_sensitivity(frame: pd.DataFrame, *, task: str = "2a", size: Size | N
     n_models = max(values["model"].nunique(), 1)
     page = size or (style.TWO_COLUMNS, min(len(studies) * (20 + 4.5 * n_models), style.MAX_HEIGHT))
     fig, axes = style.figure(*page, nrows=len(studies), ncols=2, sharey="row", sharex=True, squeeze=False)
+    places = [(study, where) for study in studies for where in ("within", "outside")]
     drawn = []
-    for row, study in enumerate(studies):
-        for column, where in enumerate(("within", "outside")):
-            part = values[(values["study"] == study) & (values["where"] == where)]
-            letter = LETTERS[2 * row + column]
-            name = "this screen" if where == "within" else f"measured by {study}"
-            title = ""
-            if len(part):
-                names, numbers = words(task), part[["n_splits", "n_perturbations"]].max().astype(int)
-                numbered = style.counts(
-                    numbers.iloc[0], names["split_name"], numbers.iloc[1], names["perturbation_name"]
-                )
-                title = f"Task {task}: {name}\n{numbered}"
-            rows.labels(axes[row, column], part, title=title)
-            letter_and_note(axes[row, column], letter, data_of(part))
-            drawn.append(part.assign(panel=letter))
+    for ax, (study, where), letter in zip(axes.flat, places, LETTERS, strict=False):
+        part = values[(values["study"] == study) & (values["where"] == where)]
+        name = "this screen" if where == "within" else f"measured by {study}"
+        number = counts(task, int(part["n_splits"].max()), part["n_perturbations"].max()) if len(part) else ""
+        style.head(ax, f"Task {task}: {name}\n{number}" if len(part) else "", letter, data_of(part))
+        rows.labels(ax, part)
+        drawn.append(part.assign(panel=letter))
     return fig, plotted(drawn)
-
-
-def _gains_title(part: pd.DataFrame, task: str, levels: pd.Series) -> str:
-    """Return a panel's title: the task, LEAP's own score, and the numbers of splits and perturbations."""
-    if part.empty:
-        return ""
-    names = words(task)
-    design = TASKS[task].design if task in TASKS else ""
-    splits = "sets of all PDX" if design == "xenograft" else names["split_name"]  # no subsets: those of one set overlap
-    numbers = int(part["n_splits"].max()), splits, int(part["n_perturbations"].max()), names["perturbation_name"]
-    level = f"; LEAP: {levels[task]:.3f}" if task in levels else ""
-    return f"{names['title']}\n{style.counts(*numbers)}{level}"

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
 
 from leaplib.base.errors import InputError
 from leaplib.base.store import atomic_path
@@ -30,7 +29,6 @@ TYPE = ("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "yti
         "legend.title_fontsize")  # fmt: skip
 
 MM_PER_INCH = 25.4
-POINTS_PER_MM = 72 / MM_PER_INCH
 ONE_COLUMN, TWO_COLUMNS, MAX_HEIGHT = 89, 183, 247  # mm
 
 # Lightness (CIE L*) rises in even steps from 17 to 89, so that greys differ; hues stay apart under the three
@@ -55,15 +53,15 @@ CONTROLS = ("Training mean", "Tissue mean", "LEAP (shuffled labels)")
 RHO = "Spearman's ρ"  # noqa: RUF001
 REPRODUCIBILITY = "Label reproducibility"  # no model: what the training studies' own measurements tell
 MODELS = tuple(name for name in COLOURS if name not in CONTROLS)
-ORDER = (*CONTROLS, *MODELS)
 SHORT = {"LEAP (shuffled labels)": "LEAP, shuffled", "PS-TCRP (10-shot)": "PS-TCRP, 10-shot"}  # for tick labels
 REPRESENTATIONS = ("#472A7A", "#2A6390", "#1E8F7A", "#63B548", "#D8C21A")
 
 INK, MUTED, FAINT, PALE = "#222222", "#666666", "#BBBBBB", "#F2F2F2"
 NOTE = "#B3400A"
+DASHED = (0, (4, 2))
 
 P = ParamSpec("P")
-R = TypeVar("R")
+Drawn = tuple[Figure, pd.DataFrame]
 
 
 def context() -> AbstractContextManager[None]:
@@ -97,22 +95,42 @@ def adapted(settings: Mapping[str, Any] | None = None, colours: Mapping[str, str
             used.update(kept)
 
 
-def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Make a function that returns (figure, frame) draw all of it under the style."""
+def styled(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
+    """Make a function that returns (figure, what it draws) draw all of it under the style."""
 
     @wraps(draw)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Drawn:
         with context():
-            result = draw(*args, **kwargs)
-            result[0].draw_without_rendering()  # type: ignore[index]  # ticks are made on the first drawing
-        return result
+            fig, drawn = draw(*args, **kwargs)
+            fig.draw_without_rendering()  # ticks are made on the first drawing
+        return fig, drawn
 
     return wrapped
 
 
+def panel(*columns: str) -> Callable[[Callable[Concatenate[Axes, pd.DataFrame, P], None]],
+                                     Callable[Concatenate[Axes, pd.DataFrame, P], Axes]]:  # fmt: skip
+    """Make a function that draws a frame with these columns on Axes a panel: a frame that lacks one is refused.
+
+    The panel returns the Axes. Where the frame has no value in the last column, it says "no data" and draws nothing.
+    """
+
+    def decorate(draw: Callable[Concatenate[Axes, pd.DataFrame, P], None]) -> Any:
+        @wraps(draw)
+        def wrapped(ax: Axes, frame: pd.DataFrame, *args: P.args, **kwargs: P.kwargs) -> Axes:
+            if checked(frame, columns)[columns[-1]].isna().all():
+                return no_data(ax)
+            draw(ax, frame, *args, **kwargs)
+            return ax
+
+        return wrapped
+
+    return decorate
+
+
 def colour(model: str) -> str:
     """Return a model's colour; a member ("PS-LASSO r3") has its model's, an unknown name a neutral one."""
-    return COLOURS.get(model) or COLOURS.get(re.sub(r" r\d+$", "", model), MUTED)
+    return COLOURS.get(re.sub(r" r\d+$", "", model), MUTED)
 
 
 def representation_colour(number: int) -> str:
@@ -131,9 +149,8 @@ def model_order(names: Iterable[str]) -> list[str]:
 
     Controls, unknown names as they come, models, and last the reproducibility of the labels.
     """
-    given = list(dict.fromkeys(names))
-    others = [name for name in given if name not in COLOURS and name != REPRODUCIBILITY]
-    return [*(n for n in CONTROLS if n in given), *others, *(n for n in (*MODELS, REPRODUCIBILITY) if n in given)]
+    order = {name: place for place, name in enumerate([*CONTROLS, None, *MODELS, REPRODUCIBILITY])}
+    return sorted(dict.fromkeys(names), key=lambda name: order.get(name, order[None]))
 
 
 def figure(width_mm: float = TWO_COLUMNS, height_mm: float = 60, *, mosaic: Any = None,
@@ -161,61 +178,45 @@ def figure(width_mm: float = TWO_COLUMNS, height_mm: float = 60, *, mosaic: Any 
         return plt.subplots(**subplots) if mosaic is None else plt.subplot_mosaic(mosaic, **subplots)
 
 
-def size_mm(ax: Axes) -> tuple[float, float]:
-    """Return width and height of an Axes on the page as the layout stands now."""
+def width_mm(ax: Axes) -> float:
+    """Return the width of an Axes on the page as the layout stands now."""
     page = ax.get_figure(root=True)
     assert page is not None
     page.draw_without_rendering()
-    box = ax.get_window_extent()
-    return box.width / page.dpi * MM_PER_INCH, box.height / page.dpi * MM_PER_INCH
+    return ax.get_window_extent().width / page.dpi * MM_PER_INCH
 
 
 def wrap(text: str, width_mm: float, size: float) -> str:
     """Break a text into lines that fit a width at a type size in points; \u00a0 does not break."""
-    fits = max(int(width_mm / (0.6 * size / POINTS_PER_MM)), 8)
+    fits = max(int(width_mm * 72 / MM_PER_INCH / (0.6 * size)), 8)
     lines = [line for part in text.split("\n") for line in textwrap.wrap(part, fits, break_long_words=False)]
     return "\n".join(lines).replace("\u00a0", " ")
 
 
-def _title_top(ax: Axes) -> float:
-    """Return how far above the Axes its title reaches, in points."""
-    title = ax.title if ax.title.get_text() else ax._left_title  # type: ignore[attr-defined]
-    lines = title.get_text().count("\n") + 1 if title.get_text() else 0
-    return 4 + 1.25 * lines * float(title.get_fontsize())
-
-
-def panel_letter(ax: Axes, letter: str, offset: float = -22) -> Annotation:
-    """Write a panel's letter (8 pt bold) left of its title; give the title first.
+def head(ax: Axes, title: str, letter: str = "", data: str = "real", offset: float = -24) -> None:
+    """Write a panel's title, its letter (8 pt bold) left of it, and above both that its data are not real.
 
     Parameters
     ----------
     ax : Axes
+    title : str
     letter : str
-    offset : float
-        Points from the left end of the Axes.
-    """
-    return ax.annotate(letter, (0, 1), (offset, _title_top(ax)), xycoords="axes fraction",
-                       textcoords="offset points", fontsize=8, fontweight="bold", ha="left", va="top",
-                       annotation_clip=False)  # fmt: skip
-
-
-def data_note(target: Axes | Figure, data: str) -> Annotation | None:
-    """Say visibly that a panel rests on data that are not real; real data need no note.
-
-    Parameters
-    ----------
-    target : Axes or Figure
-        Of a figure, its first Axes get the note. Give the title first: the note stands above it.
+        "" where the panel stands alone.
     data : str
-        "real", or what to say, e.g. "simulated".
+        "real", or what the note says, e.g. "simulated".
+    offset : float
+        Where the letter begins, in points from the left end of the Axes.
     """
-    if data == "real":
-        return None
-    ax = target.axes[0] if isinstance(target, Figure) else target
-    frame = {"boxstyle": "round,pad=0.25", "facecolor": "#FFF3E6", "edgecolor": NOTE, "linewidth": 0.5}
-    return ax.annotate(data_words(data), (1, 1), (0, _title_top(ax) + 1.5), xycoords="axes fraction",
-                       textcoords="offset points", fontsize=6, fontweight="bold", color=NOTE, ha="right",
-                       va="bottom", annotation_clip=False, bbox=frame)  # fmt: skip
+    size = float(ax.set_title(title, loc="left").get_fontsize())
+    top = 4 + 1.25 * size * (title.count("\n") + 1 if title else 0)  # points above the Axes
+    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False,
+                             "fontweight": "bold"}  # fmt: skip
+    if letter:
+        ax.annotate(letter, (0, 1), (offset, top), fontsize=8, ha="left", va="top", **place)
+    if data != "real":
+        frame = {"boxstyle": "round,pad=0.25", "facecolor": "#FFF3E6", "edgecolor": NOTE, "linewidth": 0.5}
+        ax.annotate(data_words(data), (1, 1), (0, top + 1.5), fontsize=6, color=NOTE, ha="right", va="bottom",
+                    bbox=frame, **place)  # fmt: skip
 
 
 def no_data(ax: Axes, why: str = "") -> Axes:
@@ -226,37 +227,23 @@ def no_data(ax: Axes, why: str = "") -> Axes:
     return ax
 
 
-def begin(ax: Axes, values: pd.Series, *title: str) -> bool:
-    """Write a panel's title, a line an argument, and tell whether there is nothing to draw: it is marked then."""
-    ax.set_title("\n".join(filter(None, title)), loc="left")
-    if nothing := bool(values.isna().all()):
-        no_data(ax)
-    return nothing
-
-
-def published(ax: Axes, x: Any, y: Any, xerr: pd.Series | None = None, yerr: pd.Series | None = None) -> None:
-    """Draw published means, with their SDs where these are given."""
-    bars = {name: sd.fillna(0) for name, sd in (("xerr", xerr), ("yerr", yerr)) if sd is not None}
-    lines = {"elinewidth": 0.6, "capsize": 1.2, "capthick": 0.5, "zorder": 4}
+def published(ax: Axes, x: Any, y: Any, **sd: pd.Series) -> None:
+    """Draw published means, with their SDs (`xerr` or `yerr`) where these are given."""
+    bars: dict[str, Any] = {name: values.fillna(0) for name, values in sd.items()}
     mark = {"markersize": 2.6, "markerfacecolor": "white", "markeredgewidth": 0.6}
-    ax.errorbar(x, y, **bars, fmt="D", color=INK, **mark, **lines, label="published mean ± SD")  # type: ignore[arg-type]
+    ax.errorbar(x, y, **bars, **mark, fmt="D", color=INK, elinewidth=0.6, capsize=1.2, capthick=0.5, zorder=4,
+                label="published mean ± SD")  # fmt: skip
 
 
-def box(ax: Axes, place: float, values: pd.Series, width: float, face: str | None = None, label: str = "") -> None:
-    """Draw one box of quartiles, filled with a colour or empty."""
-    thin = {"color": INK, "linewidth": 0.5}
-    look: dict[str, Any] = {"whiskerprops": thin, "capprops": thin, "boxprops": thin, "showfliers": False}
-    if face:
-        look |= {"patch_artist": True, "boxprops": {"facecolor": face, "edgecolor": INK, "linewidth": 0.5}}
-    drawn = ax.boxplot(
-        [values.to_numpy()],
-        positions=[place],
-        widths=width,
-        manage_ticks=False,
-        medianprops={"color": INK, "linewidth": 1.1},
-        **look,
-    )
-    drawn["boxes"][0].set_label(label)
+def boxes(ax: Axes, places: Sequence[float], values: Sequence[pd.Series], width: float, faces: Sequence[str]) -> None:
+    """Draw boxes of quartiles, each filled with its colour ("none": empty)."""
+    thin: dict[str, Any] = {"color": INK, "linewidth": 0.5}
+    lines: dict[str, Any] = {"medianprops": thin | {"linewidth": 1.1}, "whiskerprops": thin, "capprops": thin}
+    drawn = ax.boxplot([part.to_numpy() for part in values], positions=places, widths=width, manage_ticks=False,
+                       showfliers=False, patch_artist=True, boxprops={"edgecolor": INK, "linewidth": 0.5},
+                       **lines)  # fmt: skip
+    for box, face in zip(drawn["boxes"], faces, strict=True):
+        box.set_facecolor(face)
 
 
 def slanted(ax: Axes, names: Sequence[str]) -> None:
@@ -269,12 +256,6 @@ def counted(number: int, plural: str) -> str:
     """Return "1 split", "1,539 genes" or "1 subset of PDX"."""
     noun, of, rest = plural.partition(" of ")
     return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}{of}{rest}"
-
-
-def counts(splits: int, split_name: str, n_perturbations: int | None, perturbation_name: str) -> str:
-    """Return "n = 10 splits, 1,539 genes"."""
-    known = [] if n_perturbations is None else [counted(n_perturbations, perturbation_name)]
-    return "n = " + ", ".join([counted(splits, split_name), *known])
 
 
 def checked(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -6,10 +6,10 @@ from itertools import product
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from leaplib.figures import comparison, flowchart, groups, pages, rows, style
-from leaplib.figures.pages import Drawn, Size
+from leaplib.figures import comparison, diagrams, pages, rows, style
+from leaplib.figures.pages import Size
+from leaplib.figures.style import Drawn
 from leaplib.results.scores import models_only, split_values
 from leaplib.tasks import TASKS
 
@@ -19,42 +19,43 @@ MIN_COLUMNS, MAX_COLUMNS = 2, 5  # of flowcharts side by side
 
 
 @style.styled
-def supplementary_figure_1(
-    flows: Mapping[str, pd.DataFrame], *, data: Mapping[str, str] | None = None, size: Size | None = None
-) -> Drawn:
+def supplementary_figure_1(flows: Mapping[str, pd.DataFrame], *, size: Size | None = None) -> Drawn:
     """Draw the flowchart of the data preparation of each task, side by side where they fit.
 
     Parameters
     ----------
     flows : mapping of task id to DataFrame
         branch, step, samples, perturbations, pairs (see `leaplib.cohorts.selection`), and perhaps data.
-    data : mapping of task id to {"real", "simulated"}, optional
-        What each rests on, where its flow does not say it.
     size : tuple of float, optional
     """
-    widths = {task: max(len(flowchart.branches(flow)), 1) for task, flow in flows.items()} or {"": 1}
-    lines = _page_rows(widths)
-    mosaic = _mosaic(lines, widths)
+    flows = flows or {"": pd.DataFrame()}
+    columns = {task: max(len(diagrams.branches(flow)), 1) for task, flow in flows.items()}
+    lines = _page_rows(columns)
+    mosaic = _mosaic(lines, columns)
     page = size[0] if size else (style.TWO_COLUMNS if len(mosaic[0]) > MIN_COLUMNS else style.ONE_COLUMN)
     cell = (page - 2) / len(mosaic[0]) - 2  # a little less than the layout will give
     cells = Counter(task for line in mosaic for task in line)
-    needs = {
-        task: flowchart.page_height(flow, cell * cells[task] / widths[task], pages.words(task)["perturbation_name"])
-        for task, flow in flows.items()
-    }
-    heights = [max(needs.get(task, 30) for task in line) for line in lines]
+    needs = {}
+    for task, flow in flows.items():
+        boxes = diagrams.plan(flow, cell * cells[task] / columns[task], pages.words(task)[2])
+        needs[task] = diagrams.chart_height(boxes)
+    heights = [max(needs[task] for task in line) + diagrams.TITLE for line in lines]
     page_size = size or (page, min(sum(heights) + 2, style.MAX_HEIGHT))
     fig, axes = style.figure(*page_size, mosaic=mosaic, height_ratios=heights)
     for line, height in zip(lines, heights, strict=True):
         for task in line:
-            _flow(axes[task], flows.get(task, pd.DataFrame()), task, height - flowchart.TITLE)
-        _level_titles([axes[task] for task in line])
-    drawn = []
-    for letter, task in zip(pages.LETTERS, (task for line in lines for task in line), strict=False):
-        flow = flows.get(task, pd.DataFrame())
-        rests_on = (data or {}).get(task, pages.data_of(flow))
-        pages.letter_and_note(axes[task], letter, rests_on, offset=-9)
-        drawn.append(flow.drop(columns="data", errors="ignore").assign(panel=letter, task=task, data=rests_on))
+            held_out = TASKS[task].held_out(set(flows[task]["branch"])) if task in TASKS and len(flows[task]) else ()
+            diagrams.flowchart(axes[task], flows[task], perturbation_name=pages.words(task)[2], external=held_out,
+                               min_height=height - diagrams.TITLE)  # fmt: skip
+    drawn, letters = [], iter(pages.LETTERS)
+    for line in lines:
+        titles = [style.wrap(pages.words(task)[0], style.width_mm(axes[task]) - 2, 6.5) for task in line]
+        most = max(title.count("\n") for title in titles)
+        for task, title, letter in zip(line, titles, letters, strict=False):
+            kind = pages.data_of(flows[task])
+            padded = title + "\n" * (most - title.count("\n"))  # titles side by side begin at one height
+            style.head(axes[task], padded, letter, kind, -9)
+            drawn.append(flows[task].drop(columns="data", errors="ignore").assign(panel=letter, task=task, data=kind))
     return fig, pages.plotted(drawn)
 
 
@@ -77,22 +78,6 @@ def _mosaic(lines: Sequence[Sequence[str]], columns: Mapping[str, int]) -> list[
     pairs = zip(lines, totals, strict=True)
     full = [[task for task in line for _ in range(columns[task] * (widest // total))] for line, total in pairs]
     return [line + ["."] * (widest - len(line)) for line in full]
-
-
-def _flow(ax: Axes, flow: pd.DataFrame, task: str, height: float) -> None:
-    """Draw one task's flowchart, for `height` millimetres."""
-    known, words = TASKS.get(task), pages.words(task)
-    held_out = known.held_out(set(flow["branch"])) if known and len(flow) else ()
-    named = {"perturbation_name": words["perturbation_name"], "title": words["title"]}
-    flowchart.flowchart(ax, flow, **named, external=held_out, min_height=height)
-
-
-def _level_titles(line: Sequence[Axes]) -> None:
-    """Give titles side by side the same number of lines, so that they begin at one height."""
-    titles = [ax.get_title(loc="left") for ax in line]
-    most = max(title.count("\n") for title in titles)
-    for ax, title in zip(line, titles, strict=True):
-        ax.set_title(title + "\n" * (most - title.count("\n")), loc="left")
 
 
 @style.styled
@@ -149,19 +134,13 @@ def supplementary_figure_4(steps: pd.DataFrame, *, size: Size | None = None) -> 
     """
     columns = ["task", "step", "name", "split", "value", "n_perturbations", "data", "p_value"]
     values = style.checked(steps, [*columns, "published_mean", "published_sd"])
-    parts = [part for _, part in values.groupby("task", sort=False)] or [values]
-    heights = [26 + rows.height(part["name"]) for part in parts]
-    page = size or (140, min(sum(heights), style.MAX_HEIGHT))
-    fig, axes = style.figure(*page, nrows=len(parts), height_ratios=heights, squeeze=False)
-    drawn = []
-    for ax, part, letter in zip(axes.flat, parts, pages.LETTERS, strict=False):
-        title = ""
-        if len(part):
-            title = f"{pages.words(part['task'].iloc[0])['title']}\n{pages.counts(part)}; bars: means; lines: SD"
-        rows.steps(ax, part, published=pages.data_of(part) == "real", title=title)
-        pages.letter_and_note(ax, letter if len(parts) > 1 else "", pages.data_of(part), offset=-9)
-        drawn.append(part.assign(change=part["step"].map(rows.changes(part)), panel=letter))
-    return fig, pages.plotted(drawn)
+    changes = [part["step"].map(rows.changes(part)) for _, part in values.groupby("task")]
+    values = values.assign(change=pd.concat(changes) if changes else None)
+
+    def draw(ax: Axes, part: pd.DataFrame) -> None:
+        rows.steps(ax, part, published=pages.data_of(part) == "real")
+
+    return pages.stacked(values, "task", draw, lambda task: pages.words(task)[0], 140, 26, size)
 
 
 @style.styled
@@ -186,11 +165,12 @@ def supplementary_figure_5(
     values = values.assign(name=values["model"].where(values["model"] == "LEAP", "PS-LASSO r" + numbers))
     marks = pages.published_marks(published, values, task)
     marks = marks.assign(name=marks["model"].replace("PS-LASSO", "PS-LASSO r1"))
-    fig, ax = style.figure(*size)
-    comparison.members(ax, values, marks, n_perturbations=pages.n_perturbations(part), **pages.words(task))
-    style.data_note(ax, pages.data_of(values))
-    drawn = [values.assign(source="this run"), pages.as_drawn(marks)]
-    return fig, pages.plotted([part.assign(panel="A") for part in drawn if len(part)])
+    title, splits, _ = pages.words(task)
+    number = pages.counts(task, values.dropna(subset=["value"])["split"].nunique(), pages.n_perturbations(part))
+    title = f"{title}\n{number}\nlines: {splits}; bars: means"
+    fig, drawn = pages.alone(comparison.members, values, title, size, published=marks)
+    drawn = pages.beside(drawn, marks) if len(marks) else drawn.assign(source="this run")
+    return fig, pages.plotted([drawn.assign(panel="A")])
 
 
 @style.styled
@@ -220,10 +200,9 @@ def _by_tissue(
     values = split_intervals(part[part["task"].isin(tasks) & part["metric"].isin(metrics)])
     there = set(values["task"])
     present = [task for task in tasks if frames or task in there]
-    n_rows = max(len(present), 1)
     heights = [88 if task in there else 30 for task in present] or [88]
     page = size or (style.TWO_COLUMNS, min(16 + sum(heights), style.MAX_HEIGHT))  # the legend, and panels
-    fig, axes = style.figure(*page, nrows=n_rows, ncols=len(metrics), squeeze=False, height_ratios=heights)
+    fig, axes = style.figure(*page, nrows=len(heights), ncols=len(metrics), squeeze=False, height_ratios=heights)
     for ax in axes.flat[len(present) * len(metrics) :]:
         style.no_data(ax)
     widest = float(values["width"].max()) if values["width"].notna().any() else 0.0
@@ -234,22 +213,16 @@ def _by_tissue(
             pages.empty(ax, task, letters[task, metric])
             continue
         ours = values[values["task"] == task]
-        leading = groups.group_order(ours[ours["metric"] == "spearman"])
+        leading = comparison.group_order(ours[ours["metric"] == "spearman"])
         order = list(dict.fromkeys([*leading, *ours["group"]]))
         shown = ours[ours["metric"] == metric].assign(panel=letters[task, metric])
+        title = _tissue_title(task, shown, pages.n_perturbations(part[part["task"] == task]))
+        style.head(ax, title, letters[task, metric], pages.data_of(ours))
         ylabel = f"{METRIC_NAMES[metric]} per perturbation\n(median over test sets)"
-        groups.points(ax, shown, order, widest, title=_tissue_title(part, task, shown), ylabel=ylabel)
-        pages.letter_and_note(ax, letters[task, metric], pages.data_of(ours))
+        comparison.points(ax, shown, order, widest, ylabel=ylabel)
         drawn.append(shown)
-    _group_legend(fig, values, widest)
+    comparison.legend(fig, values, widest)
     return fig, pages.plotted(drawn)
-
-
-def _group_legend(fig: Figure, values: pd.DataFrame, widest: float = 0) -> None:
-    """Name the models under the panels, those without any value too."""
-    present = set(values.dropna(subset=["value"])["model"])
-    if present:
-        groups.legend(fig, list(values["model"]), widest, absent=[m for m in values["model"] if m not in present])
 
 
 def split_intervals(scores: pd.DataFrame) -> pd.DataFrame:
@@ -268,14 +241,13 @@ def split_intervals(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"value": sets.median(), "width": width.where(n > 1), "n": n}).reset_index()
 
 
-def _tissue_title(scores: pd.DataFrame, task: str, values: pd.DataFrame) -> str:
+def _tissue_title(task: str, values: pd.DataFrame, n_perturbations: int) -> str:
     """Return a panel's title with the numbers of tissues, perturbations and test sets."""
-    names, known = pages.words(task), values.dropna(subset=["value"])
-    number = pages.n_perturbations(scores[scores["task"] == task])
-    about = style.counts(known["group"].nunique(), "unseen tissues", number, names["perturbation_name"])
+    known = values.dropna(subset=["value"])
+    about = pages.counts(task, known["group"].nunique(), n_perturbations, "unseen tissues")
     fewest, most = (known["n"].min(), known["n"].max()) if len(known) else (0, 0)
     sets = style.counted(most, "test sets") if fewest == most else f"{fewest:,} to {most:,} test sets"
-    return f"{names['title']}\n{about}, {sets}"
+    return f"{pages.words(task)[0]}\n{about}, {sets}"
 
 
 @style.styled
@@ -289,12 +261,9 @@ def supplementary_figure_8(scores: pd.DataFrame, task: str = "5a", *, size: Size
     part = part[part["metric"] == "spearman"].rename(columns={"perturbation": "group"})
     subsets = part.groupby(["task", "group", "model", "data"], sort=False)["value"]
     values = subsets.agg(value="mean", sd="std", n="count").reset_index()
-    known, names = values.dropna(subset=["value"]), pages.words(task)
-    n_subsets = int(known["n"].max()) if len(known) else 0
-    about = style.counts(n_subsets, names["split_name"], known["group"].nunique(), names["perturbation_name"])
-    fig, ax = style.figure(*size)
-    ylabel = f"{style.RHO}\n(mean ± SD over {names['split_name']})"
-    groups.points(ax, values, groups.group_order(values), title=f"{names['title']}\n{about}", ylabel=ylabel)
-    style.data_note(ax, pages.data_of(values))
-    _group_legend(fig, values)
-    return fig, pages.plotted([values.assign(panel="A")])
+    known, (title, splits, _) = values.dropna(subset=["value"]), pages.words(task)
+    number = pages.counts(task, int(known["n"].max()) if len(known) else 0, known["group"].nunique())
+    options = {"groups": comparison.group_order(values), "ylabel": f"{style.RHO}\n(mean ± SD over {splits})"}
+    fig, drawn = pages.alone(comparison.points, values, f"{title}\n{number}", size, **options)
+    comparison.legend(fig, values)
+    return fig, pages.plotted([drawn.assign(panel="A")])

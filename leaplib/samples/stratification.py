@@ -6,7 +6,7 @@ from scipy.stats import mannwhitneyu
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from leaplib.base.errors import InputError
-from leaplib.figures import pages, stratification, style
+from leaplib.figures import learned, pages, style
 
 GROUPS = ("low", "middle", "high")
 MIN_SAMPLES = 12
@@ -87,7 +87,7 @@ def roc(frame: pd.DataFrame, high_is_sensitive: bool = True) -> tuple[pd.DataFra
 
 
 @style.styled
-def page(frame: pd.DataFrame, label: str = "response", high_is_sensitive: bool = True) -> pages.Drawn:
+def page(frame: pd.DataFrame, label: str = "response", high_is_sensitive: bool = True) -> style.Drawn:
     """Draw a stratification: A observed response by predicted third, B ROC curve, C predictions with intervals.
 
     Parameters
@@ -105,10 +105,12 @@ def page(frame: pd.DataFrame, label: str = "response", high_is_sensitive: bool =
     fig, axes = style.figure(style.TWO_COLUMNS, 62, ncols=3, width_ratios=(0.8, 1, 1.7))
     name, kind = str(frame["perturbation"].iloc[0]), pages.data_of(frame)
     curve, area, p = roc(frame, high_is_sensitive)
-    stratification.thirds(axes[0], frame, title=name, ylabel=f"Observed {label}")
-    stratification.roc(axes[1], curve, area, p, title=f"Responders: the best {frame['responder'].mean():.0%}")
-    stratification.intervals(axes[2], frame, title="Held-out samples by prediction", ylabel=label)
-    for letter, ax in zip("ABC", axes, strict=True):
-        style.panel_letter(ax, letter)
-    style.data_note(axes[2], kind)
+    style.head(axes[0], f"{name}\nn = {style.counted(len(frame), 'samples')}", "A")
+    learned.thirds(axes[0], frame, f"Observed {label}")
+    style.head(axes[1], f"Responders: the best {frame['responder'].mean():.0%}", "B")
+    learned.roc(axes[1], curve, area, p)
+    within, known = frame["observed"].between(frame["lower"], frame["upper"]), frame["lower"].notna()
+    said = f"{within.sum():,} of {known.sum():,} within their interval"
+    style.head(axes[2], f"Held-out samples by prediction\n{said}", "C", kind)
+    learned.intervals(axes[2], frame, label)
     return fig, frame

@@ -1,110 +1,85 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
+from leaplib.base.errors import InputError
 from leaplib.figures import comparison, style
+from tests.frames import points
 
 
 def texts(ax):
     return [text.get_text() for text in ax.texts]
 
 
-def points(ax, label):
-    return next(c for c in ax.collections if c.get_label() == f"_{label}").get_offsets()
+def lines(ax):
+    return {line.get_label(): line for line in ax.lines}
 
 
-def test_points_and_boxes_are_the_frames_values(ax, values):
-    assert comparison.model_boxes(ax, values.sample(frac=1, random_state=0)) is ax
-    for model, rows in values.groupby("model"):
-        assert sorted(points(ax, model)[:, 1]) == sorted(rows["value"])
-        box = next(patch for patch in ax.patches if patch.get_label() == f"_{model}")
-        heights = box.get_path().vertices[:, 1]
-        assert heights.min() == pytest.approx(rows["value"].quantile(0.25))
-        assert np.max(heights[:4]) == pytest.approx(rows["value"].quantile(0.75))
+def box(ax, model):
+    """Outline of a model's box: a tint of its colour."""
+    face = style.tint(style.COLOURS[model], 0.85)
+    return next(patch for patch in ax.patches if to_hex(patch.get_facecolor()) == face).get_path().vertices
+
+
+@pytest.mark.parametrize("published", [None, pd.DataFrame({"model": ["LEAP"], "mean": [0.35], "sd": [0.02]})])
+def test_points_boxes_and_published_marks_are_the_frames_values_side_by_side(ax, values, published):
+    assert comparison.model_boxes(ax, values.sample(frac=1, random_state=0), published) is ax
     assert [label.get_text() for label in ax.get_xticklabels()] == ["Tissue mean", "PS-KNN", "PS-LASSO", "LEAP"]
     medians = {round(line.get_ydata()[0], 9) for line in ax.lines if line.get_linewidth() > 1}
-    assert {round(median, 9) for median in values.groupby("model")["value"].median()} <= medians
+    for place, (model, rows) in enumerate(values.groupby("model", sort=False)):
+        across, up = box(ax, model).T
+        assert (up.min(), up.max()) == pytest.approx(tuple(rows["value"].quantile([0.25, 0.75])))
+        assert round(rows["value"].median(), 9) in medians
+        found = points(ax, model)
+        assert sorted(found[:, 1]) == sorted(rows["value"])
+        assert found[np.argsort(found[:, 0]), 1].tolist() == rows["value"].tolist()  # splits stand in their order
+        assert place - 0.5 < found[:, 0].min() and found[:, 0].max() < across.min() and across.max() < place + 0.5
+    assert ax.get_ylim()[0] < values["value"].min() and ax.get_ylim()[1] > values["value"].max()
+    if published is not None:
+        assert across.max() < ax.containers[0][0].get_xdata()[0] < 3.5
 
 
-def test_every_point_is_in_range_and_zero_is_drawn_only_there(ax, values):
-    comparison.model_boxes(ax, values)
-    low, high = ax.get_ylim()
-    assert low < values["value"].min() and high > values["value"].max()
-    assert (low < 0) == any(line.get_label() == "_zero" for line in ax.lines)
-    ax.clear()
-    comparison.model_boxes(ax, values.assign(value=values["value"] - 0.1))
-    assert any(line.get_label() == "_zero" for line in ax.lines)
-
-
-def test_published_marks_stand_at_mean_and_sd_beside_the_box(ax, values):
+def test_published_marks_stand_at_mean_and_sd(ax, values):
     published = pd.DataFrame(
         {"model": ["LEAP", "PS-KNN", "PP-MLP"], "mean": [0.35, 0.25, 0.3], "sd": [0.02, np.nan, 0]}
     )
     comparison.model_boxes(ax, values, published)
-    (bars,) = ax.containers
-    marks, _, (lines,) = bars
-    assert list(marks.get_ydata()) == [0.35, 0.25, 0.3]
+    marks, _, (bars,) = ax.containers[0]
     labels = [label.get_text() for label in ax.get_xticklabels()]
     assert [labels[round(x)] for x in marks.get_xdata()] == ["LEAP", "PS-KNN", "PP-MLP"]
-    ends = [segment[:, 1] for segment in lines.get_segments()]
-    np.testing.assert_allclose(ends, [[0.33, 0.37], [0.25, 0.25], [0.3, 0.3]])
-    assert (points(ax, "LEAP")[:, 0] < marks.get_xdata()[0]).all()
+    assert list(marks.get_ydata()) == [0.35, 0.25, 0.3]
+    np.testing.assert_allclose([end[:, 1] for end in bars.get_segments()], [[0.33, 0.37], [0.25, 0.25], [0.3, 0.3]])
     assert ax.get_legend().get_texts()[0].get_text() == "published mean ± SD"
 
 
-def test_counts_are_written(ax, values):
+@pytest.mark.parametrize("shift", [0, 0.1])
+def test_zero_is_drawn_where_it_is_in_range(ax, values, shift):
+    comparison.model_boxes(ax, values.query("model != 'Tissue mean'").assign(value=lambda v: v["value"] - 3 * shift))
+    assert ("_zero" in lines(ax)) == (shift > 0)
+
+
+def test_fewer_values_than_others_are_counted_and_none_keep_their_place(ax, values):
     few = values[(values["model"] != "PS-KNN") | (values["split"] == "holdout-0")]
-    comparison.model_boxes(ax, few, title="Task 1a", n_perturbations=1539, perturbation_name="genes")
-    assert ax.get_title(loc="left") == "Task 1a\nn = 4 splits, 1,539 genes"
-    assert texts(ax) == ["n = 1"]
-
-
-@pytest.mark.parametrize(("number", "plural", "text"), [
-    (1, "genes", "1 gene"),
-    (1539, "genes", "1,539 genes"),
-    (1, "subsets of PDX", "1 subset of PDX"),
-    (10, "subsets of PDX", "10 subsets of PDX"),
-])  # fmt: skip
-def test_counted(number, plural, text):
-    assert style.counted(number, plural) == text
-
-
-@pytest.mark.parametrize("frame", [pd.DataFrame(), "nan"])
-def test_nothing_to_draw_says_no_data(ax, values, frame):
-    frame = values.assign(value=np.nan) if isinstance(frame, str) else frame
-    comparison.model_boxes(ax, frame)
-    assert texts(ax) == ["no data"]
-    ax.clear()
-    comparison.members(ax, frame.rename(columns={"model": "name"}))
-    assert texts(ax) == ["no data"]
+    few = few.assign(value=few["value"].where(few["model"] != "PS-LASSO"))
+    comparison.model_boxes(ax, few)
+    assert texts(ax) == ["n = 1", "no data"] and len(ax.get_xticklabels()) == 4
 
 
 def test_one_model_one_split(ax, values):
-    comparison.model_boxes(ax, values.tail(1), title="one")
-    assert ax.get_title(loc="left") == "one\nn = 1 split"
-    assert len(points(ax, "LEAP")) == 1
-    assert not ax.patches
+    comparison.model_boxes(ax, values.tail(1))
+    assert len(points(ax, "LEAP")) == 1 and not ax.patches
     low, high = ax.get_xlim()
     assert high - low > comparison.MIN_PLACES and (low + high) / 2 == pytest.approx(0, abs=0.2)
-    assert style.to_hex(ax.collections[0].get_facecolor()[0]) == style.COLOURS["LEAP"].lower()
-
-
-def test_a_model_without_values_keeps_its_place(ax, values):
-    comparison.model_boxes(ax, values.assign(value=values["value"].where(values["model"] != "PS-KNN")))
-    assert len(ax.get_xticklabels()) == 4
-    assert texts(ax) == ["no data"]
 
 
 def test_label_reproducibility_stands_apart_and_its_median_runs_through(ax, values):
     labels = values[values["model"] == "LEAP"].assign(model=style.REPRODUCIBILITY, value=[0.1, 0.2, 0.25, np.nan])
     comparison.model_boxes(ax, pd.concat([labels, values]))
     assert [label.get_text() for label in ax.get_xticklabels()][-1] == style.REPRODUCIBILITY
-    lines = {line.get_label(): line for line in ax.lines}
-    assert set(lines["_median reproducibility"].get_ydata()) == {0.2}
-    assert set(lines["_controls"].get_xdata()) == {0.5} and set(lines["_reproducibility"].get_xdata()) == {3.5}
-    ax.clear()
-    comparison.model_boxes(ax, values)
-    assert "_median reproducibility" not in {line.get_label() for line in ax.lines}
+    assert set(lines(ax)["_median reproducibility"].get_ydata()) == {0.2}
+    assert set(lines(ax)["_controls"].get_xdata()) == {0.5} and set(lines(ax)["_reproducibility"].get_xdata()) == {3.5}
 
 
 @pytest.fixture
@@ -114,57 +89,119 @@ def pairs():
 
 
 def test_scatter_draws_pairs_and_says_how_many_lie_above(ax, pairs):
-    comparison.perturbation_scatter(ax, pairs, "PS-KNN", "LEAP", perturbation_name="drugs", mean_over="2 splits")
-    np.testing.assert_array_equal(points(ax, "perturbations"), pairs.dropna()[["PS-KNN", "LEAP"]])
+    comparison.perturbation_scatter(ax, pairs, "PS-KNN", "LEAP")
+    np.testing.assert_array_equal(ax.collections[0].get_offsets(), pairs.dropna()[["PS-KNN", "LEAP"]])
     assert texts(ax) == ["LEAP higher\n3 (75%)", "PS-KNN higher\n1 (25%)"]
-    assert ax.get_title(loc="left") == "n = 4 drugs, mean of 2 splits"
-    assert ax.get_xlim() == ax.get_ylim()
+    assert ax.get_xlim() == ax.get_ylim() and (ax.get_xlabel()[:6], ax.get_ylabel()[:4]) == ("PS-KNN", "LEAP")
     assert list(ax.get_xticks()) == list(ax.get_yticks()) and len(ax.get_xticks()) <= 8
-    diagonal = next(line for line in ax.lines if line.get_label() == "_diagonal")
-    np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+    np.testing.assert_array_equal(*lines(ax)["_diagonal"].get_data())
 
 
-@pytest.mark.parametrize("rows", [0, 1, 4])
-def test_scatter_of_few_or_equal_points(ax, pairs, rows):
-    frame = pairs.head(rows).assign(LEAP=0.3, **{"PS-KNN": 0.3})
-    comparison.perturbation_scatter(ax, frame, "PS-KNN", "LEAP")
-    assert ("no data" in texts(ax)) == (rows == 0)
-    if rows:
-        assert texts(ax) == ["LEAP higher\n0 (0%)", "PS-KNN higher\n0 (0%)"]
+def test_scatter_of_equal_points(ax, pairs):
+    comparison.perturbation_scatter(ax, pairs.assign(LEAP=0.3, **{"PS-KNN": 0.3}), "PS-KNN", "LEAP")
+    assert texts(ax) == ["LEAP higher\n0 (0%)", "PS-KNN higher\n0 (0%)"]
 
 
-def test_members_are_joined_by_split(ax):
-    frame = pd.DataFrame(
-        [(name, split, 10 * i + j) for i, name in enumerate(["PS-LASSO r1", "PS-LASSO r2", "LEAP"])
-         for j, split in enumerate("ab")], columns=["name", "split", "value"])  # fmt: skip
-    comparison.members(ax, frame)
-    assert ax.get_title(loc="left") == "n = 2 splits\nlines: splits; bars: means"
-    joined = [list(line.get_ydata()) for line in ax.lines if line.get_label() == "_split"]
-    assert joined == [[0, 10, 20], [1, 11, 21]]
-    np.testing.assert_array_equal(points(ax, "LEAP"), [[2, 20], [2, 21]])
-    assert style.to_hex(ax.collections[0].get_facecolor()[0]) == style.COLOURS["PS-LASSO"].lower()
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["PS-LASSO r1", "PS-LASSO r2", "LEAP"]
-
-
-@pytest.mark.parametrize("published", [None, pd.DataFrame({"model": ["LEAP"], "mean": [0.35], "sd": [0.02]})])
-def test_points_boxes_and_published_marks_stand_beside_each_other(ax, values, published):
-    comparison.model_boxes(ax, values, published)
-    for place, model in enumerate(["Tissue mean", "PS-KNN", "PS-LASSO", "LEAP"]):
-        box = next(patch for patch in ax.patches if patch.get_label() == f"_{model}").get_path().vertices[:, 0]
-        across = points(ax, model)[:, 0]
-        assert place - 0.5 < across.min() and across.max() < box.min() and box.max() < place + 0.5
-        face = next(c for c in ax.collections if c.get_label() == f"_{model}").get_facecolor()
-        assert {style.to_hex(colour) for colour in face} == {style.COLOURS[model].lower()}
-    if published is not None:
-        assert box.max() < ax.containers[0][0].get_xdata()[0] < 3.5
-
-
-def test_published_members_stand_beside_theirs(ax):
-    frame = pd.DataFrame(
-        [(name, split, 0.3) for name in ("PS-LASSO r1", "LEAP") for split in "ab"], columns=["name", "split", "value"]
-    )
+def test_members_are_joined_by_split_beside_what_is_published(ax):
+    names = ["PS-LASSO r1", "PS-LASSO r2", "LEAP"]
+    frame = pd.DataFrame([(name, split, 10 * i + j) for i, name in enumerate(names) for j, split in enumerate("ab")],
+                         columns=["name", "split", "value"])  # fmt: skip
     marks = pd.DataFrame({"name": ["LEAP", "scVI"], "mean": [0.35, 0.1], "sd": [0.01, 0.01]})
     comparison.members(ax, frame, marks)
-    (bars,) = ax.containers
-    assert list(bars[0].get_ydata()) == [0.35] and 1.27 < bars[0].get_xdata()[0] < 1.5
-    assert ax.get_legend().get_texts()[0].get_text() == "published mean ± SD"
+    assert [list(line.get_ydata()) for line in ax.lines if line.get_label() == "_split"] == [[0, 10, 20], [1, 11, 21]]
+    np.testing.assert_array_equal(points(ax, "LEAP"), [[2, 20], [2, 21]])
+    np.testing.assert_array_equal(points(ax, "PS-LASSO"), [[0, 0], [0, 1], [1, 10], [1, 11]])
+    means = next(drawn for drawn in ax.collections if hasattr(drawn, "get_segments"))
+    assert [segment[0][1] for segment in means.get_segments()] == [0.5, 10.5, 20.5]
+    assert [label.get_text() for label in ax.get_xticklabels()] == names
+    bars = ax.containers[0][0]
+    assert list(bars.get_ydata()) == [0.35] and 2.27 < bars.get_xdata()[0] < 2.5
+
+
+@pytest.fixture
+def by_group():
+    rows = [("lung", "LEAP", 0.3, 0.1), ("lung", "PS-KNN", 0.2, 0.05), ("skin", "LEAP", 0.4, 0.2),
+            ("skin", "PS-KNN", 0.1, np.nan), ("bone", "PS-KNN", 0.15, 0.001)]  # fmt: skip
+    return pd.DataFrame(rows, columns=["group", "model", "value", "width"])
+
+
+def test_groups_fall_with_leap_and_those_without_it_come_last(by_group):
+    more = pd.DataFrame({"group": ["liver"], "model": ["PS-KNN"], "value": [0.9]})
+    assert comparison.group_order(pd.concat([by_group, more])) == ["skin", "lung", "liver", "bone"]
+
+
+def test_a_point_stands_in_its_group_and_is_as_large_as_its_interval(ax, by_group):
+    order = ["skin", "lung", "bone"]
+    comparison.points(ax, by_group, order, 0.2, ylabel="y")
+    for name, rows in by_group.groupby("model"):
+        places = points(ax, name)
+        assert [order[round(x)] for x in places[:, 0]] == list(rows["group"])
+        assert list(places[:, 1]) == list(rows["value"])
+    areas = [0.05, np.nan, 0.001, 0.1, 0.2]
+    expected = np.fmax(np.array(areas) / 0.2 * comparison.LARGEST, comparison.SMALLEST)
+    np.testing.assert_allclose(ax.collections[-1].get_sizes(), expected)
+    assert ax.get_ylabel() == "y"
+
+
+@pytest.mark.parametrize("n_models", [1, 2, 12])
+def test_models_stay_within_their_group_in_order_and_apart(ax, n_models):
+    names = [*style.CONTROLS, *style.MODELS][:n_models]
+    frame = pd.DataFrame([(g, m, 0.1, 0.1) for g in "ab" for m in names], columns=["group", "model", "value", "width"])
+    comparison.points(ax, frame, ["a", "b"], 0.1)
+    across = np.array([points(ax, name)[0, 0] for name in names])
+    assert (np.diff(across) > 0.05).all() and np.abs(across).max() < 0.45 and across.mean() == pytest.approx(0)
+
+
+def test_means_have_bars_of_one_sd(ax):
+    frame = pd.DataFrame({"group": ["a", "b"], "model": "LEAP", "value": [0.3, -0.2], "sd": [0.05, np.nan]})
+    comparison.points(ax, frame, ["a", "b"])
+    (_, _, (bars,)) = ax.containers[0]
+    np.testing.assert_allclose(bars.get_segments()[0][:, 1], [0.25, 0.35])
+    assert "_zero" in lines(ax)
+    np.testing.assert_array_equal(ax.collections[-1].get_sizes(), comparison.MIDDLE)  # no interval is known
+
+
+@pytest.mark.parametrize(("names", "level"), [
+    (["Lung", "Central Nervous System"], True),
+    ([f"Gastrointestinal {i}" for i in range(18)], False),
+])  # fmt: skip
+def test_labels_slant_only_where_they_must(names, level):
+    _, ax = style.figure(183, 60)
+    comparison.points(ax, pd.DataFrame({"group": names, "model": "LEAP", "value": 0.1, "width": 0.1}), names, 0.1)
+    labels = ax.get_xticklabels()
+    assert [label.get_text().replace("\n", " ") for label in labels] == names
+    assert [label.get_rotation() == 0 for label in labels] == [level] * len(names)
+
+
+def test_the_legend_reads_row_by_row_and_explains_sizes():
+    fig, _ = style.figure(183, 60)
+    names = [*style.CONTROLS, *style.MODELS][:11]
+    values = pd.DataFrame({"model": names, "value": [np.nan, *[0.1] * 10]})
+    comparison.legend(fig, values, 0.083)
+    fig.canvas.draw()
+    models, sizes = fig.legends
+    across = sorted(models.get_texts(), key=lambda t: (-round(t.get_window_extent().y0), t.get_window_extent().x0))
+    assert [text.get_text() for text in across] == [f"{names[0]} (no data)", *names[1:]]
+    widths = [float(text.get_text()) for text in sizes.get_texts()]
+    assert widths == [0.02, 0.04, 0.08]
+    drawn = [handle.get_markersize() ** 2 for handle in sizes.legend_handles]
+    np.testing.assert_allclose(drawn, comparison.areas(pd.Series(widths), 0.083))
+    for frame, n_legends in ((values, 1), (values.assign(value=np.nan), 0)):
+        comparison.legend(plt.figure(), frame)
+        assert len(plt.gcf().legends) == n_legends
+
+
+@pytest.mark.parametrize(("draw", "column"), [
+    (lambda ax, frame: comparison.model_boxes(ax, frame), "model"),
+    (lambda ax, frame: comparison.perturbation_scatter(ax, frame, "value", "sd"), "sd"),
+    (lambda ax, frame: comparison.members(ax, frame.rename(columns={"model": "name"}), pd.DataFrame()), "name"),
+    (lambda ax, frame: comparison.points(ax, frame, []), "group"),
+])  # fmt: skip
+def test_nothing_to_draw_says_no_data_and_a_missing_column_is_named(ax, values, draw, column):
+    frame = values.assign(group="a", sd=1, perturbation="p")
+    for nothing in (pd.DataFrame(), frame.assign(value=np.nan)):
+        ax.clear()
+        draw(ax, nothing)
+        assert texts(ax) == ["no data"]
+    with pytest.raises(InputError, match=f"lacks column '{column}'"):
+        draw(ax, frame.drop(columns="model" if column == "name" else column))

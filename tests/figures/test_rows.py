@@ -4,6 +4,7 @@ import pytest
 
 from leaplib.base.errors import InputError
 from leaplib.figures import rows, style
+from tests.frames import points
 
 VALUES = {"PP-LGBM": [0.27, 0.28, 0.29], "PS-LASSO": [0.31, 0.33, 0.35], "LEAP": [0.32, 0.35, 0.35]}
 
@@ -25,8 +26,8 @@ def gains():
     return pd.DataFrame(found, columns=["candidate", "difference", "low", "high"])
 
 
-def drawn(ax, label):
-    return next((c for c in ax.collections if c.get_label() == f"_{label}"), None)
+def segments(ax, label):
+    return next((c.get_segments() for c in ax.collections if c.get_label() == label), [])
 
 
 def texts(ax):
@@ -38,29 +39,36 @@ def names(ax):
 
 
 def test_a_row_shows_points_mean_and_one_sd(ax, steps):
-    assert rows.spread(ax, steps.sort_values("step"), title="t", xlabel="x") is ax
-    for row, (name, values) in enumerate(VALUES.items()):
-        points = drawn(ax, name).get_offsets()
-        assert sorted(points[:, 0]) == values and set(points[:, 1]) == {row}
-        ((start, end),) = drawn(ax, f"SD {name}").get_segments()
+    assert rows.spread(ax, steps.sort_values("step"), "x") is ax
+    places = next(c for c in ax.collections if c.get_label() == "_splits").get_offsets()
+    for row, values in enumerate(VALUES.values()):
+        assert sorted(places[places[:, 1] == row][:, 0]) == values
         middle, sd = np.mean(values), np.std(values, ddof=1)
-        np.testing.assert_allclose([start[0], end[0]], [middle - sd, middle + sd])
-        assert drawn(ax, f"mean {name}").get_segments()[0][0][0] == pytest.approx(middle)
-    assert names(ax) == list(VALUES)
+        np.testing.assert_allclose(segments(ax, "_SD")[row], [[middle - sd, row], [middle + sd, row]])
+        assert segments(ax, "_mean")[row][0][0] == pytest.approx(middle)
+    assert names(ax) == list(VALUES) and ax.get_xlabel() == "x"
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row is at the top
-    assert (ax.get_xlabel(), ax.get_title(loc="left")) == ("x", "t")
     low, high = ax.get_xlim()
     assert 0.2 < low < 0.27 and 0.35 < high < 0.4  # differences fill the axis rather than start at zero
 
 
-def test_steps_stand_in_order_with_their_changes(ax, steps):
-    rows.steps(ax, steps, title="t")
+def test_steps_stand_in_order_with_their_changes_and_published_marks_under_them(ax, steps):
+    rows.steps(ax, steps)
     assert names(ax) == ["1  PP-LGBM", "2  PS-LASSO", "3  LEAP"]
-    assert texts(ax) == ["+0.0500 ***", "+0.0100", "change"]
-    assert [text.xy[1] for text in ax.texts[:2]] == [1, 2]
+    assert [(text.get_text(), text.xy[1]) for text in ax.texts] == [
+        ("+0.0500 ***", 1),
+        ("+0.0100", 2),
+        ("change", -0.9),
+    ]
     joined = next(line for line in ax.lines if line.get_label() == "_means")
     np.testing.assert_allclose(joined.get_xdata(), [0.28, 0.33, 0.34])
     assert rows.STAR_NOTE in ax.get_xlabel()
+    (marks, _, (bars,)) = ax.containers[0]
+    np.testing.assert_allclose(marks.get_xydata(), [[0.2821, rows.SHIFT], [0.3319, 2 + rows.SHIFT]])
+    np.testing.assert_allclose([end[:, 0] for end in bars.get_segments()], [[0.2721, 0.2921], [0.3219, 0.3419]])
+    ax.clear()
+    rows.steps(ax, steps, published=False)
+    assert not ax.containers and ax.get_legend() is None
 
 
 @pytest.mark.parametrize(("p_value", "stars"), [
@@ -84,26 +92,12 @@ def test_changes_are_paired_by_split(steps):
     assert rows.changes(apart).isna().all()
 
 
-def test_published_marks_stand_under_their_row(ax, steps):
-    rows.steps(ax, steps)
-    (container,) = ax.containers
-    assert list(container[0].get_xdata()) == [0.2821, 0.3319]
-    np.testing.assert_allclose(container[0].get_ydata(), np.array([0, 2]) + rows.SHIFT)
-    ends = [segment[:, 0] for segment in container[2][0].get_segments()]
-    np.testing.assert_allclose(ends, [[0.2721, 0.2921], [0.3219, 0.3419]])
-    ax.clear()
-    rows.steps(ax, steps, published=False)
-    assert not ax.containers and ax.get_legend() is None
-
-
 def test_a_step_without_values_keeps_its_row_and_a_single_split_has_no_spread(ax, steps):
     rows.steps(ax, steps.assign(value=steps["value"].where(steps["step"] != 2), published_mean=np.nan))
-    assert len(names(ax)) == 3
-    assert texts(ax) == ["no data"] and ax.texts[0].xy[1] == 1
+    assert len(names(ax)) == 3 and [(text.get_text(), text.xy[1]) for text in ax.texts] == [("no data", 1)]
     ax.clear()
     rows.steps(ax, steps[steps["split"] == "holdout-1"])
-    assert not [c for c in ax.collections if c.get_label().startswith("_SD")]
-    assert texts(ax)[:2] == ["+0.0500 ***", "+0.0200"]
+    assert not segments(ax, "_SD") and texts(ax)[:2] == ["+0.0500 ***", "+0.0200"]
 
 
 def test_long_names_need_higher_rows():
@@ -111,33 +105,27 @@ def test_long_names_need_higher_rows():
 
 
 def test_gains_are_dots_with_intervals_beside_zero(ax, gains):
-    assert rows.gains(ax, gains, title="t", xlabel="x") is ax
+    rows.gains(ax, gains)
     for row, (name, difference, low, high) in enumerate(gains.itertuples(index=False)):
-        np.testing.assert_allclose(drawn(ax, name).get_offsets(), [[difference, row]])
-        np.testing.assert_allclose(drawn(ax, f"interval {name}").get_segments(), [[[low, row], [high, row]]])
-        assert style.to_hex(drawn(ax, name).get_facecolor()[0]) == style.COLOURS[name].lower()
+        np.testing.assert_allclose(points(ax, name), [[difference, row]])
+        np.testing.assert_allclose(segments(ax, "_intervals")[row], [[low, row], [high, row]])
     assert {line.get_label(): line.get_xdata()[0] for line in ax.lines} == {"LEAP": 0}
     assert names(ax) == list(gains["candidate"])
-    assert ax.get_xlabel() == "x\n(dots: mean; lines: 95% interval)"
-    ax.clear()
-    rows.gains(ax, gains.head(1))
-    assert [line.get_label() for line in ax.lines] == ["LEAP"]
 
 
 def test_gains_without_a_difference_or_an_interval(ax, gains):
     gains.loc[0, ["low", "high"]] = np.nan
     gains.loc[1, "difference"] = np.nan
     rows.gains(ax, gains)
-    assert drawn(ax, "interval LEAP+") is None and drawn(ax, "LEAP+") is not None
-    assert drawn(ax, "PS-RIDGE") is None
-    assert [(text.get_text(), text.xy[1]) for text in ax.texts] == [("no data", 1)]
-    assert len(names(ax)) == 3
+    assert len(points(ax, "LEAP+")) == 1 and len(points(ax, "PS-RIDGE")) == 0
+    assert [segment[0][1] for segment in segments(ax, "_intervals")] == [2]
+    assert [(text.get_text(), text.xy[1]) for text in ax.texts] == [("no data", 1)] and len(names(ax)) == 3
 
 
 def test_by_number_draws_means_and_a_band_of_one_sd(ax):
     found = [(number, f"s{i}", 0.3 + 0.01 * number + 0.02 * i) for number in (2, 1, 10) for i in range(3)]
     frame = pd.DataFrame(found, columns=["number", "split", "value"])
-    rows.by_number(ax, frame, title="t", xlabel="x", ylabel="y")
+    rows.by_number(ax, frame, xlabel="x", ylabel="y")
     line = next(line for line in ax.lines if line.get_label() == "mean")
     np.testing.assert_allclose(line.get_xydata(), [[1, 0.33], [2, 0.34], [10, 0.42]])
     band = next(c for c in ax.collections if c.get_label() == "SD over splits").get_paths()[0].vertices
@@ -148,12 +136,22 @@ def test_by_number_draws_means_and_a_band_of_one_sd(ax):
     assert [c.get_label() for c in ax.collections] == ["split"]
 
 
+def test_labels_have_a_full_dot_for_the_first_kind_alone(ax):
+    frame = pd.DataFrame({"model": ["LEAP", "PS-KNN"] * 2, "labels": ["measured"] * 2 + ["without"] * 2,
+                          "mean": [0.4, 0.3, 0.2, 0.1]})  # fmt: skip
+    rows.labels(ax, frame)
+    full, empty = ax.collections
+    assert full.get_offsets().tolist() == [[0.4, 0], [0.3, 1]] and empty.get_offsets().tolist() == [[0.2, 0], [0.1, 1]]
+    assert style.to_hex(empty.get_facecolor()[0]) == "#ffffff" and len(points(ax, "LEAP")) == 1
+    assert ax.get_xlabel().endswith("(full dots: measured; squares: without)")
+
+
 @pytest.mark.parametrize(("draw", "column"), [
-    (rows.spread, "split"), (rows.steps, "split"), (rows.by_number, "split"), (rows.gains, "low")
+    (rows.spread, "split"), (rows.steps, "split"), (rows.by_number, "split"), (rows.gains, "low"), (rows.labels, "mean")
 ])  # fmt: skip
 def test_nothing_to_draw_and_missing_columns(ax, steps, gains, draw, column):
-    frame = gains if draw is rows.gains else steps.assign(number=1)
-    for nothing in (pd.DataFrame(), frame.assign(value=np.nan, difference=np.nan)):
+    frame = gains if draw is rows.gains else steps.assign(number=1, model="LEAP", labels="a", mean=steps["value"])
+    for nothing in (pd.DataFrame(), frame.assign(value=np.nan, difference=np.nan, mean=np.nan)):
         ax.clear()
         draw(ax, nothing)
         assert texts(ax) == ["no data"]

@@ -93,21 +93,29 @@ def test_adapted_holds_within_its_block_alone():
     assert before[1] == style.COLOURS
 
 
-def test_letter_is_8_points_bold(ax):
-    letter = style.panel_letter(ax, "A")
-    assert (letter.get_text(), letter.get_fontsize(), letter.get_fontweight()) == ("A", 8, "bold")
-
-
-def test_note_says_what_is_simulated_and_keeps_clear_of_the_title():
+def test_head_has_a_letter_and_a_note_that_keep_clear_of_the_title():
     fig, ax = style.figure(89, 60)
-    ax.set_title("a title as wide as the panel, that the note must not cover, however long\nn = 3", loc="left")
-    note = style.data_note(fig, "simulated")
-    assert note.get_text() == "simulated data"
-    assert style.data_note(ax, "real") is None
+    title = "a title as wide as the panel, that the note must not cover, however long\nn = 3"
+    style.head(ax, title, "A", "simulated")
+    letter, note = ax.texts
+    assert (letter.get_text(), letter.get_fontsize(), letter.get_fontweight()) == ("A", 8, "bold")
+    assert (note.get_text(), ax.get_title(loc="left")) == ("simulated data", title)
     fig.canvas.draw()
     page, box = fig.bbox, note.get_window_extent()
     assert box.y0 >= ax._left_title.get_window_extent().y1
     assert page.x0 <= box.x0 and box.x1 <= page.x1 and box.y1 <= page.y1
+    _, bare = style.figure(89, 60)
+    style.head(bare, title)
+    assert not bare.texts
+
+
+@pytest.mark.parametrize(("number", "plural", "text"), [
+    (1, "genes", "1 gene"),
+    (1539, "genes", "1,539 genes"),
+    (1, "subsets of PDX", "1 subset of PDX"),
+])  # fmt: skip
+def test_counted(number, plural, text):
+    assert style.counted(number, plural) == text
 
 
 def test_wrap_keeps_counts_whole():
