@@ -61,7 +61,7 @@ def model_boxes(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame | None = 
 
 def _boxes(ax: Axes, drawn: pd.DataFrame, names: Sequence[str], right: float) -> None:
     """Draw boxes, `right` of a model's place, and points; a split keeps its place across beside every box."""
-    sets = {name: values for name, values in drawn.groupby("model")["value"] if len(values) > 1}
+    sets = {str(name): values for name, values in drawn.groupby("model")["value"] if len(values) > 1}
     faces = [style.tint(style.colour(name), 0.85) for name in sets]
     if sets:
         style.boxes(ax, [names.index(name) + right for name in sets], list(sets.values()), BOX, faces)

@@ -1,6 +1,7 @@
 """Boxes and arrows, a unit of the Axes a millimetre on the page: the data preparation, and LEAP itself."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,18 +53,17 @@ def _counts(row: pd.Series, perturbation_name: str, sign: str = "") -> str:
     return ", ".join(sign + count.replace(" ", "\u00a0") for count in counts)
 
 
-def _steps(rows: pd.DataFrame, before: pd.DataFrame, column_mm: float, perturbation_name: str) -> list[dict[str, str]]:
+def _steps(rows: pd.DataFrame, before: pd.DataFrame, column_mm: float, perturbation_name: str) -> pd.DataFrame:
     """Return the texts of a branch's boxes: rule, counts, and what the rule removed; `before` is what enters."""
     wide = column_mm * BOX_WIDTH - 2
-    numbers = list(STEPS[2:])
-    lost = -pd.concat([before, rows])[numbers].astype(float).diff().iloc[len(before) :]
-    found = []
-    for (_, row), (_, gone) in zip(rows.iterrows(), lost.iterrows(), strict=True):
-        removed = "" if gone.isna().all() else _counts(gone[gone > 0], perturbation_name, MINUS) or "none removed"
-        found.append({"rule": style.wrap(str(row["step"]), wide, 5.5),
-                      "counts": style.wrap(_counts(row, perturbation_name), wide, 5),
-                      "removed": style.wrap(removed, wide - column_mm * ARROW_AT, 5)})  # fmt: skip
-    return found
+    lost = -pd.concat([before, rows])[list(STEPS[2:])].astype(float).diff().iloc[len(before) :]
+    removed = ["" if gone.isna().all() else _counts(gone[gone > 0], perturbation_name, MINUS) or "none removed"
+               for _, gone in lost.iterrows()]  # fmt: skip
+    counts = [_counts(row, perturbation_name) for _, row in rows.iterrows()]
+    texts = {"rule": [style.wrap(rule, wide, 5.5) for rule in rows["step"]],
+             "counts": [style.wrap(count, wide, 5) for count in counts],
+             "removed": [style.wrap(text, wide - column_mm * ARROW_AT, 5) for text in removed]}  # fmt: skip
+    return pd.DataFrame(texts, dtype=object).assign(level=range(len(rows)))
 
 
 def plan(
@@ -90,32 +90,26 @@ def plan(
         level (which the branches share; the union's come after the longest branch), top, height (of the level), own
         (height of the box), final (the last of all).
     """
-    flow = style.checked(flow, STEPS)
-    names, boxes = branches(flow), []
+    flow, names = style.checked(flow, STEPS), branches(flow)
     joined = [name for name in names if name not in external]
-    for column, name in enumerate(names):
-        steps = _steps(flow[flow["branch"] == name], flow.head(0), column_mm, perturbation_name)
-        last = len(steps) - 1
-        final = name in external or UNION not in set(flow["branch"])
-        boxes += [{"branch": name, "column": column, "level": level, "final": final and level == last} | texts
-                  for level, texts in enumerate(steps)]  # fmt: skip
     entering = flow[flow["branch"].isin(joined)].groupby("branch", sort=False).tail(1)
     if len(entering) > 1:  # studies overlap, so that only responses can be summed
         entering = entering[["pairs"]].sum().to_frame().T.reindex(columns=list(STEPS))
+    parts = {name: _steps(flow[flow["branch"] == name], flow.head(0), column_mm, perturbation_name) for name in names}
     union = _steps(flow[flow["branch"] == UNION], entering, column_mm, perturbation_name)
-    first = max((box["level"] + 1 for box in boxes), default=0)
+    union["level"] += max((len(part) for part in parts.values()), default=0)
     middle = (names.index(joined[0]) + names.index(joined[-1])) / 2 if joined else 0.0
-    boxes += [{"branch": UNION, "column": middle, "level": level, "final": texts is union[-1]} | texts
-              for level, texts in enumerate(union, first)]  # fmt: skip
-    table = pd.DataFrame(boxes, columns=["branch", "column", "level", "final", "rule", "counts", "removed"])
-    lines = table[["rule", "counts", "removed"]].apply(lambda texts: texts.str.count("\n") + 1)
-    table["own"] = PADDING + RULE_LINE * lines["rule"] + COUNT_LINE * lines["counts"]
-    gap = (1.4 + COUNT_LINE * lines["removed"]).clip(lower=MIN_GAP).where(table["removed"] != "", 0.0)
-    gap += BUS * ((table["branch"] == UNION) & (table["level"] == first) & (len(joined) > 1))
-    table["height"] = table.groupby("level")["own"].transform("max")
-    levels = pd.DataFrame({"gap": gap, "height": table["height"]}).groupby(table["level"]).max()
-    tops = HEADING + levels["gap"].cumsum() + levels["height"].cumsum() - levels["height"]
-    return table.assign(top=table["level"].map(tops))
+    placed = [part.assign(branch=name, column=float(names.index(name))) for name, part in parts.items()]
+    boxes = pd.concat([*placed, union.assign(branch=UNION, column=middle)], ignore_index=True)
+    ends = boxes["branch"].isin([UNION, *external]) | union.empty
+    boxes["final"] = ends & (boxes["level"] == boxes.groupby("branch")["level"].transform("max"))
+    lines = boxes[["rule", "counts", "removed"]].apply(lambda texts: texts.str.count("\n") + 1)
+    boxes["own"] = PADDING + RULE_LINE * lines["rule"] + COUNT_LINE * lines["counts"]
+    gap = (1.4 + COUNT_LINE * lines["removed"]).clip(lower=MIN_GAP).where(boxes["removed"] != "", 0.0)
+    gap += BUS * (boxes.index == len(boxes) - len(union)) * (len(joined) > 1)
+    levels = boxes.assign(gap=gap).groupby("level")[["gap", "own"]].max()
+    tops = HEADING + levels["gap"].cumsum() + levels["own"].cumsum() - levels["own"]
+    return boxes.assign(top=boxes["level"].map(tops), height=boxes["level"].map(levels["own"]))
 
 
 def chart_height(boxes: pd.DataFrame) -> float:
@@ -157,34 +151,31 @@ def flowchart(
         heading = f"{name}\n(external validation)" if name in external else name
         _text(ax, (column + 0.5) * wide, HEADING - 1, heading, 6, fontweight="bold", va="bottom")
     bottoms = (boxes["top"] + boxes["height"]).groupby(boxes["level"]).first()
-    entering = boxes[(boxes["branch"] != UNION) & ~boxes["branch"].isin(external)].groupby("column")["level"].max()
-    for number, box in boxes.iterrows():
+    entering = boxes[~boxes["branch"].isin([UNION, *external])].groupby("column")["level"].max()
+    box: Any
+    for box in boxes.itertuples():
         _step(ax, box, wide)
-        x = (box["column"] + ARROW_AT) * wide
-        first = number == 0 or boxes["branch"][number - 1] != box["branch"]
-        if not box["removed"]:
+        if not box.removed:
             continue
-        above = bottoms[box["level"] - 1]
-        if first and len(entering) > 1:  # lines lead the branches into the union
-            x, above = (box["column"] + 0.5) * wide, above + BUS
-            for column, level in entering.items():
-                foot = (column + 0.5) * wide
+        x, above = (box.column + ARROW_AT) * wide, bottoms[box.level - 1]
+        if len(entering) > 1 and box.branch == UNION and box.level == entering.max() + 1:
+            x, above = (box.column + 0.5) * wide, above + BUS  # lines lead the branches into the union
+            for foot, level in zip((entering.index + 0.5) * wide, entering, strict=True):
                 ax.plot([foot, foot, x], [bottoms[level], above, above], color=style.INK, linewidth=0.6)
-        _arrow(ax, (x, above), (x, box["top"]), style.INK)
-        _text(ax, x + 1.2, (above + box["top"]) / 2, box["removed"], 5, color=style.MUTED, ha="left")
+        _arrow(ax, (x, above), (x, box.top), style.INK)
+        _text(ax, x + 1.2, (above + box.top) / 2, box.removed, 5, color=style.MUTED, ha="left")
     return ax
 
 
-def _step(ax: Axes, box: pd.Series, wide: float) -> None:
+def _step(ax: Axes, box: Any, wide: float) -> None:
     """Draw one box: the rule, and what is left after it; the last one of all stands out."""
-    blue, middle = style.COLOURS["LEAP"], (box["column"] + 0.5) * wide
-    face, edge = (style.tint(blue, 0.14), blue) if box["final"] else ("white", style.MUTED)
-    _box(ax, (middle - BOX_WIDTH / 2 * wide, box["top"]), BOX_WIDTH * wide, box["height"], 1.2, facecolor=face,
-         edgecolor=edge, linewidth=0.9 if box["final"] else 0.5)  # fmt: skip
-    rules = box["rule"].count("\n") + 1
-    between = box["top"] + (box["height"] - box["own"] + PADDING) / 2 + RULE_LINE * rules
-    _text(ax, middle, between - 0.2, box["rule"], va="bottom")
-    _text(ax, middle, between + 0.2, box["counts"], 5, va="top", color=style.MUTED)
+    blue, middle = style.COLOURS["LEAP"], (box.column + 0.5) * wide
+    face, edge = (style.tint(blue, 0.14), blue) if box.final else ("white", style.MUTED)
+    _box(ax, (middle - BOX_WIDTH / 2 * wide, box.top), BOX_WIDTH * wide, box.height, 1.2, facecolor=face,
+         edgecolor=edge, linewidth=0.9 if box.final else 0.5)  # fmt: skip
+    between = box.top + (box.height - box.own + PADDING) / 2 + RULE_LINE * (box.rule.count("\n") + 1)
+    _text(ax, middle, between - 0.2, box.rule, va="bottom")
+    _text(ax, middle, between + 0.2, box.counts, 5, va="top", color=style.MUTED)
 
 
 # The scheme of LEAP.

@@ -28,8 +28,9 @@ def learning_curves(ax: Axes, frame: pd.DataFrame) -> None:
     frame : DataFrame
         Columns representation (0, 1, ...), epoch, train_loss, validation_loss.
     """
-    parts = {f"DAMAE {number + 1}": (style.representation_colour(number), rows)
-             for number, rows in frame.groupby("representation")}  # fmt: skip
+    numbers = sorted(int(number) for number in frame["representation"].unique())
+    parts = {f"DAMAE {number + 1}": (style.representation_colour(number), frame[frame["representation"] == number])
+             for number in numbers}  # fmt: skip
     for colour, rows in parts.values():
         ax.plot(rows["epoch"], rows["train_loss"], color=colour, label="_training", **TRAINING)
         ax.plot(rows["epoch"], rows["validation_loss"], color=colour, label="_validation", linewidth=0.9)
@@ -85,10 +86,10 @@ def thirds(ax: Axes, frame: pd.DataFrame, ylabel: str) -> None:
     """
     rng = np.random.default_rng(0)  # the points' places across their box
     sets = [frame.loc[frame["group"] == group, "observed"].dropna() for group in TINTS]
-    for place, (values, share) in enumerate(zip(sets, TINTS.values(), strict=True)):
+    for place, (values, (group, share)) in enumerate(zip(sets, TINTS.items(), strict=True)):
         across = place + rng.uniform(-0.28, 0.28, len(values))
         colour = style.tint(style.colour("LEAP"), share)
-        ax.scatter(across, values, color=colour, s=5, edgecolor="white", linewidth=0.2, zorder=2)
+        ax.scatter(across, values, color=colour, s=5, edgecolor="white", linewidth=0.2, zorder=2, label=f"_{group}")
     style.boxes(ax, range(len(TINTS)), sets, 0.62, ["none"] * len(TINTS))
     ax.set(xticks=range(len(TINTS)), xticklabels=list(TINTS), xlim=(-0.5, len(TINTS) - 0.5))
     ax.set(xlabel="Third by prediction", ylabel=ylabel)

@@ -230,7 +230,7 @@ def no_data(ax: Axes, why: str = "") -> Axes:
 def published(ax: Axes, x: Any, y: Any, **sd: pd.Series) -> None:
     """Draw published means, with their SDs (`xerr` or `yerr`) where these are given."""
     bars: dict[str, Any] = {name: values.fillna(0) for name, values in sd.items()}
-    mark = {"markersize": 2.6, "markerfacecolor": "white", "markeredgewidth": 0.6}
+    mark: dict[str, Any] = {"markersize": 2.6, "markerfacecolor": "white", "markeredgewidth": 0.6}
     ax.errorbar(x, y, **bars, **mark, fmt="D", color=INK, elinewidth=0.6, capsize=1.2, capthick=0.5, zorder=4,
                 label="published mean ± SD")  # fmt: skip
 

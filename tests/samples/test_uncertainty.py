@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom, mannwhitneyu
 
 from leaplib import InputError
-from leaplib.figures import stratification as panels
+from leaplib.figures import learned
 from leaplib.samples import stratification
 from leaplib.samples.uncertainty import (
     Applicability,
@@ -233,16 +233,17 @@ def test_the_page_shows_what_it_is_given(table):
     assert points == {"_low": 19, "_middle": 19, "_high": 19}
     within = (frame["observed"].between(frame["lower"], frame["upper"])).sum()
     marks = {c.get_label(): c for c in bars.collections}
-    assert len(marks["_within"].get_offsets()) == within and len(marks["_outside"].get_offsets()) == 57 - within
+    assert (
+        len(marks["observed"].get_offsets()) == within and len(marks["observed, outside"].get_offsets()) == 57 - within
+    )
     assert f"{within} of 57 within their interval" in bars.get_title(loc="left")
-    assert len(marks["_intervals"].get_segments()) == 57
+    assert len(marks["interval"].get_segments()) == 57
     assert len(next(line for line in curve.lines if line.get_label() == "_roc").get_xdata()) > 5
 
 
 def test_panels_without_rows_say_so():
-    for draw in (lambda ax: panels.thirds(ax, pd.DataFrame()), lambda ax: panels.intervals(ax, pd.DataFrame()),
-                 lambda ax: panels.roc(ax, pd.DataFrame(), 0.5, 1.0)):  # fmt: skip
+    for draw, rest in ((learned.thirds, ("",)), (learned.intervals, ("",)), (learned.roc, (0.5, 1.0))):
         ax = plt.figure().add_subplot()
-        draw(ax)
+        draw(ax, pd.DataFrame(), *rest)
         assert "no data" in {text.get_text() for text in ax.texts}
     plt.close("all")
