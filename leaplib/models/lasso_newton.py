@@ -21,9 +21,11 @@ penalty are usual when the guess comes from the penalty before:
 
 Each path is followed alone, by compiled code whose data stay in the core's cache.
 
-**Safety net.** The method need not converge where there are fewer samples than features, or where features
-repeat. What it leaves, homotopy (Osborne, Presnell, Turlach 2000; LARS) takes from the last solution to the
-next one event at a time; a feature that depends linearly on those with a sign stays out.
+**Safety net.** The method need not converge where there are fewer samples than features, or where features repeat. From
+the first penalty that it leaves on, homotopy (Osborne, Presnell, Turlach 2000; LARS) goes from event to event, an event
+being a feature that enters or leaves: between two of them coefficients and gradients are straight lines. Their slopes
+are read off the Gram matrix swept by the features with a sign (Goodnight 1979), so that an event is one sweep. Where
+Newton's method can, it then takes the rounding away. A feature that depends linearly on those with a sign stays out.
 
 References
 ----------
@@ -31,6 +33,7 @@ Hintermueller, Ito, Kunisch (2002), The primal-dual active set strategy as a sem
 SIAM J. Optim. 13(3).
 Osborne, Presnell, Turlach (2000), A new approach to variable selection in least squares problems,
 IMA J. Numer. Anal. 20(3).
+Goodnight (1979), A tutorial on the SWEEP operator, Am. Stat. 33(3).
 Massias, Gramfort, Salmon (2018), Celer: a fast solver for the Lasso with dual extrapolation, ICML.
 """
 
@@ -50,17 +53,16 @@ _math = {"reassoc", "contract", "nsz"}  # sums in any order; NaN and infinity ke
 
 
 def solve_paths(
-    gram: np.ndarray, inverse: np.ndarray, invertible: np.ndarray, c: np.ndarray, null: np.ndarray, alphas: np.ndarray
+    gram: np.ndarray, inverse: np.ndarray, invertible: bool, c: np.ndarray, null: np.ndarray, alphas: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Follow the paths of l perturbations, exactly up to rounding.
+    """Follow the paths of l perturbations that were measured in the same samples, exactly up to rounding.
 
     Parameters
     ----------
-    gram : array, l or 1 x p x p
-        Of each, or the one that all share.
-    inverse : array, l or 1 x p x p
-        Of these; anything where there is none.
-    invertible : array of bool, l or 1
+    gram : array, p x p
+    inverse : array, p x p
+        Of this; anything where there is none.
+    invertible : bool
     c : array, l x p
     null : array, l
         Null loss, ||yc||^2 / n.
@@ -75,8 +77,7 @@ def solve_paths(
     """
     coef, gap = np.zeros((*alphas.shape, c.shape[1])), np.zeros(alphas.shape)
     for row in range(len(c)):
-        at = row if len(gram) > 1 else 0
-        _follow(gram[at], inverse[at], invertible[at], c[row], null[row], alphas[row], coef[row], gap[row])
+        _follow(gram, inverse, invertible, c[row], null[row], alphas[row], coef[row], gap[row])
     return coef, gap
 
 
@@ -85,29 +86,33 @@ def _follow(G, K, invertible, c, null, alphas, coef, gap):
     """Follow a path and fill in its coefficients and gaps."""
     p = len(c)
     work = np.empty((p, p + 1)), np.empty(2 * p, np.int64), np.empty(p), np.zeros(p), np.zeros(p)
-    b, before, gradient, sign = np.zeros(p), np.zeros(p), np.zeros(p), np.zeros(p)
-    start = np.zeros(p)
+    b, before, gradient, sign, start = np.zeros(p), np.zeros(p), np.zeros(p), np.zeros(p), np.zeros(p)
     if invertible:
         _subtract_rows(K, np.arange(p), p, -c, start)  # K c
-    last = max(alphas[0], np.abs(c).max())  # there the solution is 0
     steep, rise = c / alphas[0], np.zeros(p)
     fall = alphas[-1] / alphas[-2] if len(alphas) > 1 else 0.0
+    by_steps, swept, signed = True, np.empty((0, 0)), np.zeros(p, np.bool_)
+    last, at_last = max(alphas[0], np.abs(c).max()), c.copy()  # there the solution is 0, and this its gradient
     for level in range(len(alphas)):
-        _extend(b, before, fall, steep, rise, sign)
-        x = coef[level]
-        done = _newton(G, K, invertible, c, start, alphas[level], sign, x, gradient, work)
-        if not done:
+        x, alpha = coef[level], alphas[level]
+        if by_steps:
+            _extend(b, before, fall, steep, rise, sign)
+            by_steps = _newton(G, K, invertible, c, start, alpha, sign, x, gradient, work)
+        if by_steps:
+            last, at_last[:] = alpha, gradient
+        else:
+            if not len(swept):
+                swept = G.copy()
             x[:] = b
-            done = _homotopy(G, c, last, alphas[level], x, gradient, work)
-            if not done:  # the gap shall be that of what is returned
-                gradient[:] = c
-                _subtract_rows(G, np.arange(p), p, x, gradient)
-        gap[level] = _gap(c, null, alphas[level], x, gradient)
-        if done:
-            before[:], b[:], last = b, x, alphas[level]
-            ahead = gradient / alphas[level]
-            rise[:] = ahead / 3 if level == 0 else ahead - steep
-            steep[:] = ahead
+            last = _homotopy(G, swept, signed, last, alpha, x, at_last)
+            sign[:] = np.sign(x)
+            if _newton(G, K, invertible, c, start, alpha, sign, before, gradient, work):
+                x[:], at_last[:] = before, gradient
+        gap[level] = _gap(c, null, alpha, x, at_last)
+        before[:], b[:] = b, x
+        ahead = at_last / alpha
+        rise[:] = ahead / 3 if level == 0 else ahead - steep
+        steep[:] = ahead
 
 
 @njit(nogil=True, cache=True)
@@ -142,69 +147,76 @@ def _newton(G, K, invertible, c, start, alpha, sign, b, g, work):
 
 
 @njit(nogil=True, cache=True)
-def _homotopy(G, c, alpha, end, b, g, work):
-    """Take the solution b at ``alpha`` to that at ``end``, one feature at a time, and write its gradient to g.
+def _homotopy(G, T, signed, alpha, end, b, g):
+    """Take the solution b at ``alpha`` and its gradient g to ``end``, event by event; return the penalty come to.
 
-    Between two events b = x - alpha y on the features with a sign, and g = gx + alpha gy. False where the events
-    do not come to an end.
+    ``T`` is the Gram matrix swept by the features in ``signed``, which are made those of b.
     """
-    A, index = work[:2]
-    p = len(c)
-    sign, barred = np.sign(b), np.zeros(p)
-    alpha *= 1 + 1e-9  # so that what happens at the start counts
-    gx, gy, x, y = np.empty(p), np.empty(p), np.empty(p), np.empty(p)
-    newest = -1
+    p, left = len(b), -1
+    sign, barred = np.sign(b), np.zeros(p, np.bool_)
+    index, weight, fall = np.empty(p, np.int64), np.empty(p), np.empty(p)
+    for j in range(p):
+        if (sign[j] != 0) != signed[j]:
+            _sweep(T, j, signed)
     for _ in range(EVENTS):
         n = 0
+        fall[:] = 0.0  # of b with a sign, and of g without, as the penalty falls by 1
         for j in range(p):
-            if sign[j] != 0 and j != newest:
-                index[n] = j
+            if signed[j]:
+                index[n], weight[n] = j, -sign[j]
                 n += 1
-        if newest >= 0:  # stands last, so that a singular factor is its own fault
-            index[n] = newest
-            n += 1
-        _gather(G, index, n, A)
-        if not _factor(A, n):
-            if newest < 0:
-                return False
-            sign[newest], barred[newest], newest = 0.0, 1.0, -1  # depends on the others: it adds nothing
+        _subtract_rows(T, index, n, weight, fall)
+        step, event = _next_event(alpha, end, sign, barred, left, b, g, fall)
+        for j in range(p):
+            if signed[j]:
+                b[j] -= step * fall[j]
+                g[j] = (alpha - step) * sign[j]
+            else:
+                g[j] -= step * fall[j]
+        alpha, left = alpha - step, -1
+        if event < 0:
+            break
+        if signed[event]:
+            b[event], sign[event], left = 0.0, 0.0, event
+            barred[:] = False
+        elif T[event, event] > INDEPENDENT * G[event, event]:
+            sign[event] = np.sign(g[event])
+        else:  # depends on the others: it adds nothing
+            barred[event] = True
             continue
-        for i in range(n):
-            x[i], y[i] = c[index[i]], sign[index[i]]
-        _solve(A, n, x)
-        _solve(A, n, y)
-        gx[:], gy[:] = c, 0.0
-        _subtract_rows(G, index, n, x, gx)
-        _subtract_rows(G, index, n, -y[:n], gy)
-        alpha, newest, dropped = _next_event(alpha, end, sign, barred, index, n, x, y, gx, gy)
-        if dropped >= 0:
-            sign[dropped] = 0.0
-            barred[:] = 0.0
-        elif newest >= 0:
-            sign[newest] = np.sign(gx[newest] + alpha * gy[newest])
-        else:
-            b[:], g[:] = 0.0, gx + end * gy
-            for i in range(n):
-                b[index[i]] = x[i] - end * y[i]
-            return True
-    return False
+        _sweep(T, event, signed)
+    return alpha
 
 
 @njit(nogil=True, cache=True)
-def _next_event(alpha, end, sign, barred, index, n, x, y, gx, gy):
-    """Return the next penalty at which something happens, and the feature that enters or leaves, or -1."""
-    at, entering, leaving = end, -1, -1
-    now = alpha * (1 - 1e-12)
-    for i in range(n):
-        if sign[index[i]] * y[i] < 0 and at < x[i] / y[i] < now:
-            at, leaving = x[i] / y[i], index[i]
-    for j in range(len(sign)):
-        if sign[j] == 0 and barred[j] == 0:
+def _next_event(alpha, end, sign, barred, left, b, g, fall):
+    """Return how far the penalty falls until a feature enters or leaves, and which, or -1 where none does."""
+    step, event = alpha - end, -1
+    for j in range(len(b)):
+        if sign[j] != 0:
+            if sign[j] * fall[j] > 0 and b[j] / fall[j] < step:
+                step, event = max(b[j] / fall[j], 0.0), j
+        elif not barred[j]:
             for side in (1.0, -1.0):
-                closing = 1 - side * gy[j]
-                if closing > 1e-10 and at < side * gx[j] / closing < now:
-                    at, entering, leaving = side * gx[j] / closing, j, -1
-    return at, entering, leaving
+                closing = 1 - side * fall[j]
+                if j == left and side * g[j] > 0:
+                    continue  # it has just left there
+                if closing > 1e-10 and (alpha - side * g[j]) / closing < step:
+                    step, event = max((alpha - side * g[j]) / closing, 0.0), j
+    return step, event
+
+
+@njit(nogil=True, cache=True)
+def _sweep(T, k, signed):
+    """Bring a feature in, or take it out again: T is - 1 / G, G / G and what is left of G on features in and out."""
+    row, pivot = T[k].copy(), T[k, k]
+    for i in range(len(T)):
+        factor = row[i] / pivot
+        for j in range(len(T)):
+            T[i, j] -= factor * row[j]
+    T[k] = T[:, k] = -row / pivot if signed[k] else row / pivot
+    T[k, k] = -1 / pivot
+    signed[k] = not signed[k]
 
 
 @njit(nogil=True, cache=True)
