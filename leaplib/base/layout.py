@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 PLAIN, LONGEST = " -+/()", 60  # signs within a name, and characters, that a file name can do without
@@ -25,42 +24,26 @@ def data_folder() -> Path:
     return Path(os.environ["LEAP_DATA"]) if os.environ.get("LEAP_DATA") else home() / "data"
 
 
-@dataclass(frozen=True)
 class Layout:
-    """The folders of one profile; `data` is the data folder, where not the usual one."""
+    """The folders of one profile; `data` is the data folder, where not the usual one.
 
-    profile: str
-    data: Path | None = None
+    Attributes
+    ----------
+    processed, results : Path
+        Cohorts and splits; representations, predictions and scores.
+    figures, tables : Path
+        Figures, each with the CSV it draws, and tables.
+    executed, report : Path
+        Executed notebooks, and HTML pages of the run.
+    """
 
-    @property
-    def processed(self) -> Path:
-        """Cohorts and splits."""
-        return (self.data or data_folder()) / "processed" / self.profile
-
-    @property
-    def results(self) -> Path:
-        """Representations, predictions and scores."""
-        return (self.data or data_folder()) / "results" / self.profile
-
-    @property
-    def figures(self) -> Path:
-        """Figures, each with the CSV it draws."""
-        return home() / "figures" / self.profile
-
-    @property
-    def tables(self) -> Path:
-        """Tables."""
-        return self.figures / "tables"
-
-    @property
-    def executed(self) -> Path:
-        """Executed notebooks."""
-        return home() / "notebooks" / "executed" / self.profile
-
-    @property
-    def report(self) -> Path:
-        """HTML pages of the run."""
-        return home() / "report" / self.profile
+    def __init__(self, profile: str, data: Path | None = None):
+        data = data or data_folder()
+        self.processed, self.results = data / "processed" / profile, data / "results" / profile
+        self.figures = home() / "figures" / profile
+        self.tables = self.figures / "tables"
+        self.executed = home() / "notebooks" / "executed" / profile
+        self.report = home() / "report" / profile
 
     def cohort(self, task: str) -> Path:
         """Folder of a task's cohort."""

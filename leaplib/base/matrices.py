@@ -1,6 +1,6 @@
 """Tables of samples x genes as the transformers take them: checked, and with the genes of training in their order."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,12 +8,6 @@ import pandas as pd
 from leaplib.base.errors import InputError, first_line
 
 LARGEST = 1e15  # no measurement comes near; sums of squares still fit single precision
-
-
-class Fitted(Protocol):
-    """A transformer that knows its number of genes and, where it was fitted to a frame, `feature_names_in_`."""
-
-    n_features_in_: int
 
 
 def numeric(table: Any, what: str) -> np.ndarray:
@@ -46,11 +40,7 @@ def finite_matrix(X: pd.DataFrame | np.ndarray) -> np.ndarray:
         are named.
     """
     _refuse_repeats(X)
-    try:
-        with np.errstate(over="ignore"):
-            values = np.array(X, dtype=np.float32, order="C")
-    except (TypeError, ValueError) as error:
-        raise InputError(f"X must hold numbers, samples x genes: {first_line(error)}") from error
+    values = numeric(X, "X")
     if values.ndim != 2 or values.size == 0:
         raise InputError(f"X must be a matrix, samples x genes, but has the shape {values.shape}")
     fits = np.abs(values) <= LARGEST
@@ -59,7 +49,7 @@ def finite_matrix(X: pd.DataFrame | np.ndarray) -> np.ndarray:
         if isinstance(X, pd.DataFrame):
             sample, gene = X.index[sample], X.columns[gene]
         raise InputError(f"X has a missing or infinite value (sample {sample}, gene {gene}): drop or fill it")
-    return values
+    return values.astype(np.float32, order="C")
 
 
 def _refuse_repeats(X: pd.DataFrame | np.ndarray) -> None:
@@ -68,7 +58,7 @@ def _refuse_repeats(X: pd.DataFrame | np.ndarray) -> None:
         raise InputError(f"X has the gene {X.columns[X.columns.duplicated()][0]!r} twice: drop one of the columns")
 
 
-def in_order(X: pd.DataFrame | np.ndarray, model: Fitted) -> pd.DataFrame | np.ndarray:
+def in_order(X: pd.DataFrame | np.ndarray, model: Any) -> pd.DataFrame | np.ndarray:
     """Return X with the genes that the model was fitted on, in their order; other columns of a frame are left out.
 
     Raises

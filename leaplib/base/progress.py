@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from multiprocessing import parent_process
 from typing import TypeVar
@@ -24,7 +25,7 @@ def progress(items: Iterable[Item], label: str, total: int | None = None) -> Ite
     return tqdm(items, desc=label, total=total, leave=False, disable=_quiet())
 
 
-class Progress:
+class Progress(AbstractContextManager["Progress"]):
     """The progress of jobs, as a context manager.
 
     In a terminal or JupyterLab a bar, with the job under way; where output goes to a file, a plain line every half
@@ -47,9 +48,6 @@ class Progress:
         self.count, self.failed, self.under_way = done, 0, dict[str, None]()
         self.start = self.last = time.monotonic()
         self.bar = tqdm(desc=label, total=total, initial=done, leave=False, disable=_quiet())
-
-    def __enter__(self) -> "Progress":
-        return self
 
     def __exit__(self, *raised: object) -> None:
         self.bar.close()

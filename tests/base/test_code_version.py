@@ -18,6 +18,8 @@ STAGES = {
     "features of a candidate": "leaplib.runs.features",
 }
 MODELS = ("PS-KNN", "PS-LASSO", "LEAP", "PS-RIDGE", "LEAP+", "PS-LGBM", "PP-LGBM", "PP-tDNN", "PS-TCRP")
+OWN = {"knn": {"PS-KNN"}, "ridge": {"PS-RIDGE"}, "kernel": {"LEAP+"}, "lgbm": {"PS-LGBM", "PP-LGBM"},
+       "networks": {"PP-tDNN"}, "tcrp": {"PS-TCRP"}, "lasso_path": {"PS-LASSO", "LEAP"}}  # fmt: skip
 ALL = {*STAGES, *MODELS}
 EVERY = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
@@ -42,53 +44,35 @@ def versions():
     return found | {name: code_of("PS-LASSO" if name == "LEAP" else name) for name in MODELS}
 
 
-def stale_after(path, line):
-    before, text = versions(), path.read_text()
+def stale_after(path, before, line="EDITED = 1"):
+    text = path.read_text()
     path.write_text(f"{text}\n{line}\n")
     after = versions()
     path.write_text(text)
     return {name for name in before if before[name] != after[name]}
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name.startswith(("sources/", "cohorts/"))])
-def test_a_mended_reader_makes_the_cohort_stale_and_every_result_on_it(copy, name):
-    """But for what brings files alone: their checksums tell what they hold."""
-    assert stale_after(copy / name, "EDITED = 1") == (set() if name == "sources/download.py" else ALL)
+@pytest.mark.parametrize("room", ["sources", "cohorts", "representation", "results", "figures", "samples", "report"])
+def test_an_edited_room_makes_stale_what_builds_on_it(copy, room):
+    """Of sources, all but what brings files: checksums tell what they hold. Genes are chosen with representations."""
+    before = versions()
+    for name in [name for name in EVERY if name.startswith(f"{room}/")]:
+        stale = stale_after(copy / name, before)
+        if room == "representation":
+            assert stale >= {"representation", *MODELS} and "cohort" not in stale, name
+        else:
+            read = name == "sources/download.py" or room not in ("sources", "cohorts")
+            assert stale == (set() if read else ALL), name
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name.startswith("representation/")])
-def test_what_makes_representations_makes_them_stale_and_all_models_but_no_cohort(copy, name):
-    """PS-RIDGE and LEAP+ too: their genes are chosen and standardised there."""
-    assert stale_after(copy / name, "EDITED = 1") >= {"representation", *MODELS}
-    assert "cohort" not in stale_after(copy / name, "EDITED = 1")
-
-
-@pytest.mark.parametrize(
-    ("name", "stale"),
-    [("knn", {"PS-KNN"}), ("ridge", {"PS-RIDGE"}), ("kernel", {"LEAP+"}), ("lgbm", {"PS-LGBM", "PP-LGBM"}),
-     ("networks", {"PP-tDNN"}), ("tcrp", {"PS-TCRP"})],
-)  # fmt: skip
-def test_an_edited_model_makes_its_own_results_stale(copy, name, stale):
-    found = stale_after(copy / f"models/{name}.py", "EDITED = 1")
-    assert stale <= found and not found & {*STAGES, "PS-LASSO", "LEAP"} - stale
-
-
-def test_the_lasso_is_leaps_too_and_metrics_and_folds_are_everyones(copy):
-    assert {"PS-LASSO", "LEAP"} <= stale_after(copy / "models/lasso_path.py", "EDITED = 1")
+def test_an_edited_model_makes_its_own_results_stale_and_what_all_use_those_of_all(copy):
+    before = versions()
+    for name, own in OWN.items():
+        stale = stale_after(copy / f"models/{name}.py", before)
+        assert own <= stale and not stale & {*STAGES, "PS-LASSO", "LEAP"} - own, name
     for name in ("base/metrics.py", "models/base.py", "models/tuning.py"):
-        assert set(MODELS) <= stale_after(copy / name, "EDITED = 1") | {"PS-KNN"}, name
-
-
-@pytest.mark.parametrize(
-    "name", [name for name in EVERY if name.startswith(("results/", "figures/", "samples/", "report/", "__main__"))]
-)
-def test_what_is_read_off_results_makes_none_stale(copy, name):
-    assert stale_after(copy / name, "EDITED = 1") == set()
-
-
-@pytest.mark.parametrize("line", ["# why", "", "\n\n"])
-def test_comments_and_layout_make_nothing_stale(copy, line):
-    assert stale_after(copy / "sources/studies.py", line) == set()
+        assert set(MODELS) <= stale_after(copy / name, before) | {"PS-KNN"}, name
+    assert stale_after(copy / "sources/studies.py", before, "# why\n\n") == set()
 
 
 def test_docstrings_make_nothing_stale_and_code_within_functions_does(copy):

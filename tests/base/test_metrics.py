@@ -45,12 +45,12 @@ def with_gaps(rng, n=60, n_perturbations=40, missing=0.3):
     return truth, rng.normal(size=truth.shape)
 
 
-@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("missing", [0.0, 0.3, 0.95])
-def test_equals_scipy_and_sklearn(rng, metric, missing):
+def test_equals_scipy_and_sklearn(rng, missing):
     truth, prediction = with_gaps(rng, missing=missing)
-    expected = by_scipy(metric, truth, prediction)
-    np.testing.assert_allclose(METRICS[metric](truth, prediction), expected, rtol=TOLERANCE, atol=TOLERANCE)
+    for name, metric in METRICS.items():
+        expected = by_scipy(name, truth, prediction)
+        np.testing.assert_allclose(metric(truth, prediction), expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 @settings(max_examples=150)
@@ -63,7 +63,7 @@ def test_equals_scipy_and_sklearn_on_small_and_degenerate_columns(pairs):
         np.testing.assert_allclose(metric(truth, prediction), expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("scale", [1e-150, 1e-6, 1e6, 1e150])
+@pytest.mark.parametrize("scale", [1e-150, 1e150])
 def test_correlations_do_not_depend_on_scale(rng, scale):
     truth, prediction = with_gaps(rng)
     for metric in (spearman, pearson):  # and leave their arguments as they were
@@ -95,6 +95,8 @@ def test_rounding_noise_on_a_constant_is_no_order(rng, dtype):
     assert spearman(truth, noisy)[0] == 0
     assert pearson(truth, noisy)[0] == 0
     assert np.isnan(spearman(noisy, truth))[0]
+    signal = 1 + 1e-4 * truth  # small, but an order
+    np.testing.assert_allclose([pearson(truth, signal)[0], spearman(truth, signal.astype(dtype))[0]], 1, rtol=1e-3)
 
 
 def test_responders_are_at_the_end_that_the_label_says(rng):
@@ -117,12 +119,6 @@ def test_responders_that_tie_all_count_unless_they_are_the_most():
     assert np.isnan(auroc(truth[[0, 1, 3, 4]], prediction[[0, 1, 3, 4]])[0])  # a tenth of four is one
 
 
-def test_a_small_signal_on_a_large_constant_is_an_order(rng):
-    truth = rng.normal(size=(50, 1))
-    np.testing.assert_allclose(pearson(truth, 1 + 1e-9 * truth), 1, rtol=1e-6)
-    np.testing.assert_allclose(spearman(truth, (1 + 1e-4 * truth).astype(np.float32)), 1, rtol=1e-3)
-
-
 @pytest.mark.parametrize("metric", METRICS)
 def test_grid_points_and_test_sets_are_broadcast(rng, metric):
     truth, _ = with_gaps(rng, n=25, n_perturbations=7)
@@ -139,29 +135,24 @@ def test_grid_points_and_test_sets_are_broadcast(rng, metric):
 
 
 @pytest.mark.parametrize("metric", METRICS.values())
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_failed_prediction_is_an_error_only_where_a_label_was_measured(rng, metric, value):
-    truth, prediction = with_gaps(rng)
-    prediction[np.isnan(truth)] = value
-    assert np.isfinite(metric(truth, prediction)).all()
-    prediction[tuple(np.argwhere(~np.isnan(truth))[5])] = value
-    with pytest.raises(InputError, match="model has failed"):
-        metric(truth, prediction)
+def test_what_is_no_truth_or_no_prediction_is_an_error(rng, metric):
+    ones = np.ones
+    for truth, prediction, message in ((ones((5, 3)), ones((5, 4)), r"\(5, 3\).*\(5, 4\)"),
+                                       (ones(5), ones(5), "samples"),
+                                       (ones((2, 5, 3)), ones((3, 5, 3)), "do not fit"),
+                                       (np.full((5, 3), np.inf), ones((5, 3)), "infinite")):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            metric(truth, prediction)
+    for value in (np.nan, np.inf):  # a prediction has to be there where a label was measured, and only there
+        truth, prediction = with_gaps(rng)
+        prediction[np.isnan(truth)] = value
+        assert np.isfinite(metric(truth, prediction)).all()
+        prediction[tuple(np.argwhere(~np.isnan(truth))[5])] = value
+        with pytest.raises(InputError, match="model has failed"):
+            metric(truth, prediction)
 
 
-@pytest.mark.parametrize("metric", METRICS.values())
-def test_shapes_and_infinite_truth_are_errors(rng, metric):
-    with pytest.raises(InputError, match=r"\(5, 3\).*\(5, 4\)"):
-        metric(rng.normal(size=(5, 3)), rng.normal(size=(5, 4)))
-    with pytest.raises(InputError, match="samples"):
-        metric(rng.normal(size=5), rng.normal(size=5))
-    with pytest.raises(InputError, match="do not fit"):
-        metric(rng.normal(size=(2, 5, 3)), rng.normal(size=(3, 5, 3)))
-    with pytest.raises(InputError, match="infinite"):
-        metric(np.full((5, 3), np.inf), rng.normal(size=(5, 3)))
-
-
-def test_overall_scores_all_measured_pairs_at_once(rng):
+def test_overall_scores_all_measured_pairs_at_once_and_rewards_knowing_the_drugs(rng):
     truth, prediction = with_gaps(rng)
     truth += 3 * rng.normal(size=truth.shape[1])
     pairs = truth[~np.isnan(truth)], prediction[~np.isnan(truth)]
@@ -170,9 +161,6 @@ def test_overall_scores_all_measured_pairs_at_once(rng):
     np.testing.assert_allclose(scores["spearman"], spearmanr(*pairs).statistic, atol=TOLERANCE)
     np.testing.assert_allclose(scores["pearson"], pearsonr(*pairs).statistic, atol=TOLERANCE)
     np.testing.assert_allclose(scores["mse"], np.mean((pairs[0] - pairs[1]) ** 2), rtol=TOLERANCE)
-
-
-def test_overall_rewards_knowing_the_drugs_where_score_does_not(rng):
     truth = rng.normal(size=(40, 30)) + 5 * rng.normal(size=30)
     means = np.broadcast_to(truth.mean(0), truth.shape)
     assert overall(truth, means)["spearman"] > 0.9
@@ -191,13 +179,7 @@ def test_score_is_a_tidy_frame_matched_by_name(rng):
     assert row["value"] == spearman(values, predicted)[1]
     assert row["n"] == truth["B"].notna().sum()
     assert overall(truth, shuffled[truth.columns]) == overall(values, predicted)
-
-
-def test_score_names_what_the_prediction_lacks(rng):
-    truth = pd.DataFrame(rng.normal(size=(5, 2)), list("abcde"), ["A", "B"])
-    with pytest.raises(InputError, match="1 samples: e"):
-        score(truth, truth.drop(index="e"))
-    with pytest.raises(InputError, match="1 perturbations: B"):
-        score(truth, truth[["A"]])
-    with pytest.raises(InputError, match="twice"):
-        score(truth, pd.concat([truth, truth]))
+    for lacking, message in ((truth.drop(index="line-3"), "1 samples: line-3"), (truth[["A", "C"]], "1 pert.*: B"),
+                             (pd.concat([truth, truth]), "twice")):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            score(truth, lacking)
