@@ -38,7 +38,7 @@ class Layout:
     """
 
     def __init__(self, profile: str, data: Path | None = None):
-        data = data or data_folder()
+        self.profile, data = profile, data or data_folder()
         self.processed, self.results = data / "processed" / profile, data / "results" / profile
         self.figures = home() / "figures" / profile
         self.tables = self.figures / "tables"
