@@ -17,19 +17,18 @@ MEND = "put the file there as DepMap publishes it (`leap data status` names its 
 LINE_IDS = {"ModelID": r"ACH-\d+", "CCLEName": r"(?:\[MERGED_TO_ACH-\d+\])?[^\s_]+_[A-Z0-9_]+"}
 DEFAULT_ENTRY = "IsDefaultEntryForModel"
 MIN_SHARED = 0.5  # of the screened lines; files of one release share more than nine in ten
-MODELS = {
+REQUIRED = {
     "ModelID": "depmap_id",
     "CellLineName": "name",
+    "OncotreeLineage": "tissue",
+    "OncotreePrimaryDisease": "cancer_type",
+}
+OPTIONAL = {
     "CCLEName": "ccle_name",
     "SangerModelID": "model_id",
     "COSMICID": "cosmic_id",
-    "OncotreeLineage": "tissue",
-    "OncotreePrimaryDisease": "cancer_type",
     "OncotreeSubtype": "cancer_type_detail",
 }
-REQUIRED = ("ModelID", "CellLineName", "OncotreeLineage", "OncotreePrimaryDisease")
-
-
 # A release's files in the manifest (labels, expression, lines), and what its labels are.
 RELEASES = {
     "23Q4": ("depmap-23q4-dependency", "depmap-23q4-expression", "depmap-23q4-model", "gene dependency"),
@@ -100,11 +99,11 @@ def read_models(path: str | Path) -> pd.DataFrame:
         ccle_name; model_id (of the Cell Model Passports); cosmic_id; tissue (OncotreeLineage); cancer_type,
         cancer_type_detail.
     """
-    place = Place(Path(path), "", mend=MEND)
-    header = _header(place)
-    tabular.check_columns(header, REQUIRED, place)
-    frame = tabular.read_text_table(place, [name for name in MODELS if name in header])
-    frame = frame.rename(columns=MODELS).reindex(columns=list(MODELS.values())).astype("str")
+    place, data = _read(path)
+    header = tabular.read_header(data, place)
+    frame = tabular.parse_table(data, place, [*REQUIRED, *(name for name in OPTIONAL if name in header)])
+    names = REQUIRED | OPTIONAL
+    frame = frame.rename(columns=names).reindex(columns=list(names.values())).astype("str")
     frame.index = _line_index(frame["depmap_id"], place, "ModelID").rename("line")
     frame["cosmic_id"] = frame["cosmic_id"].str.removesuffix(".0")  # written as a number with a decimal point
     return frame
@@ -129,15 +128,15 @@ def read_matrix(path: str | Path, kind: str) -> pd.DataFrame:
         The index is the ModelID or, in releases of 2018, the CCLE name; its name tells which. The columns are gene
         symbols; of columns with the same symbol the one with the lowest Entrez number is kept.
     """
-    place = Place(Path(path), "", mend=MEND)
-    header = _header(place)
+    place, data = _read(path)
+    header = tabular.read_header(data, place)
     genes = _gene_columns(header, place)
     line = header.index("ModelID") if "ModelID" in header else 0
     if line in genes.index:
         raise place.error(f"the first column is the gene {header[0]!r} and there is no column 'ModelID'")
     texts = [line, header.index(DEFAULT_ENTRY)] if DEFAULT_ENTRY in header else [line]
     types = {at: pa.string() for at in texts} | {at: pa.float32() for at in genes.index}
-    table = tabular.read_columns(place.path, place, header, types)
+    table = tabular.read_columns(data, place, header, types)
     ids, values = table.column(0).to_pandas(), table.select(range(len(texts), table.num_columns)).to_pandas()
     if len(texts) > 1:
         default = table.column(1).to_pandas().str.lower().isin(["yes", "true", "1"])
@@ -158,10 +157,11 @@ def read_matrix(path: str | Path, kind: str) -> pd.DataFrame:
     return frame
 
 
-def _header(place: Place) -> list[str]:
+def _read(path: str | Path) -> tuple[Place, bytes]:
+    """Return a file's place and content."""
+    place = Place(Path(path), "", mend=MEND)
     tabular.check_file(place)
-    with open(place.path, "rb") as handle:
-        return tabular.read_header(handle, place)
+    return place, place.path.read_bytes()
 
 
 def _to_model_ids(frame: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:

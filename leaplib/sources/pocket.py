@@ -5,8 +5,6 @@ genes x lines, Chronos effects, 0 without effect and -1 as the median of common 
 genes and turned round: high means that the line needs the gene, as for probabilities of dependency.
 """
 
-import io
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -80,9 +78,9 @@ def read_effects(tissue: str) -> pd.DataFrame:
 
 def _read_csv(data: bytes, place: Place) -> pd.DataFrame:
     """Read a table of text whose first column, without a name, holds the genes."""
-    header = tabular.read_header(io.BytesIO(data), place)
+    header = tabular.read_header(data, place)
     types = dict(enumerate([pa.string(), *[pa.float32()] * (len(header) - 1)]))
-    return tabular.read_columns(io.BytesIO(data), place, header, types).to_pandas().set_axis(header, axis=1)
+    return tabular.read_columns(data, place, header, types).to_pandas().set_axis(header, axis=1)
 
 
 def _read_parquet(data: bytes, place: Place) -> pd.DataFrame:
@@ -112,7 +110,7 @@ def agreement() -> pd.DataFrame:
         the mean effect with the percentage of vulnerable lines), level (the same before means are taken off), n_genes.
     """
     data, place = wheels.read_member("cy", SCORE)
-    header = tabular.read_header(io.BytesIO(data), place, sep="\t")
+    header = tabular.read_header(data, place, sep="\t")
     shares = {name: name.removeprefix(SHARE).replace(".", " ") for name in header if name.startswith(SHARE)}
     table = tabular.parse_table(data, place, ["Gene", *shares], sep="\t")
     theirs = pd.DataFrame({name: tabular.numbers(table, column, place, 0, 100) for column, name in shares.items()})

@@ -1,8 +1,8 @@
 """R's own files (.rds): objects that are walked by name and converted only where something is asked for.
 
 `rdata` parses the file into R's records and evaluates nothing; functions, calls and environments stay inert. Its
-own conversion to Python is not used: it converts the whole object, raw measurements of some gigabytes included,
-and stops at data frames with columns that it does not know. Nor is its unpacking, which knows no bounds.
+conversion is used for vectors alone: of the whole object it would convert raw measurements of some gigabytes too, and
+stop at data frames with columns that it does not know. Its unpacking, which knows no bounds, is not used.
 """
 
 import bz2
@@ -23,7 +23,6 @@ from leaplib.sources.tabular import CHUNK, Place, check_columns, check_file, ref
 if TYPE_CHECKING:
     from rdata.parser import RObject
 
-LATIN1 = 1 << 2  # flag of a string's encoding; all others are UTF-8 or ASCII
 NUMBERS = ("REAL", "INT", "LGL")
 PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 BINARY = b"X\n"  # how all files begin that saveRDS writes unless it is asked for text
@@ -76,6 +75,21 @@ def _unpacked(data: bytes, limit: int) -> bytes:
     return bytes(found)
 
 
+def _converted(raw: "RObject") -> Any:
+    """Return a vector as `rdata` gives it."""
+    from rdata.conversion import SimpleConverter
+
+    return SimpleConverter(default_encoding="utf-8").convert(raw)
+
+
+def _pairs(raw: "RObject | None") -> Iterator[tuple[str, "RObject"]]:
+    """Yield the named elements of a pair list."""
+    while raw is not None and raw.info.type.name == "LIST":
+        if raw.tag is not None:
+            yield _converted(raw.tag.referenced_object or raw.tag), raw.value[0]
+        raw = raw.value[1]
+
+
 @dataclass(frozen=True)
 class Node:
     """An R object and where it lies.
@@ -99,12 +113,11 @@ class Node:
     @property
     def classes(self) -> tuple[str, ...]:
         """What R's class() says, empty for plain vectors and lists."""
-        found = self._attributes.get("class")
-        return tuple(text for text in _texts(found) if text) if found else ()
+        return tuple(map(str, _converted(self._attributes["class"]))) if "class" in self._attributes else ()
 
     @cached_property
     def _attributes(self) -> dict[str, "RObject"]:
-        return dict(_pairs(self.raw.attributes)) if self.raw.attributes else {}
+        return dict(_pairs(self.raw.attributes))
 
     @cached_property
     def members(self) -> dict[str, "RObject"]:
@@ -116,7 +129,7 @@ class Node:
             buckets = tables.value if tables.info.type.name == "VEC" else []
             return dict(pair for pairs in [self.raw.value.frame, *buckets] for pair in _pairs(pairs))
         if self.kind == "VEC" and "names" in self._attributes:
-            return dict(zip(map(str, _texts(self._attributes["names"])), self.raw.value, strict=True))
+            return dict(zip(map(str, _converted(self._attributes["names"])), self.raw.value, strict=True))
         return dict(_pairs(self.raw))
 
     def __contains__(self, name: str) -> bool:
@@ -133,23 +146,19 @@ class Node:
         raise self.place.error(f"lacks {' or '.join(map(repr, names))}: has {has[:300]}")
 
     def vector(self) -> np.ndarray:
-        """Return numbers as float, text and factors as objects; R's NA is NaN or None."""
-        if self.kind == "STR":
-            return np.array([*_texts(self.raw), None], dtype=object)[:-1]
-        if self.kind not in NUMBERS:
+        """Return numbers as float, text and factors as objects; R's NA is None or NaN."""
+        if self.kind not in ("STR", *NUMBERS):
             raise self.place.error(f"is no vector of text or numbers ({self.kind})")
-        values: np.ndarray = np.ma.filled(np.ma.asarray(self.raw.value, dtype=float), np.nan)
-        if "factor" not in self.classes:
-            return values
-        levels = np.array([*_texts(self._attributes["levels"]), None], dtype=object)
-        return levels[np.where(np.isnan(values), len(levels), values).astype(int) - 1]
+        found = _converted(self.raw)
+        if self.kind == "STR" or isinstance(found, pd.Categorical):
+            return np.asarray(found, dtype=object)
+        return np.ma.filled(np.ma.asarray(found, dtype=float), np.nan)
 
     def matrix(self) -> np.ndarray:
         """Return a matrix of numbers, rows x columns."""
-        shape = self._attributes.get("dim")
-        if self.kind not in NUMBERS or shape is None or len(shape.value) != 2:
+        if self.kind not in NUMBERS or self.vector().ndim != 2:
             raise self.place.error("is no matrix of numbers")
-        return self.vector().reshape(tuple(shape.value), order="F")
+        return self.vector()
 
     def table(self, *choices: Sequence[str]) -> pd.DataFrame:
         """Return columns of a data.frame or of Bioconductor's DataFrame: of each choice the first that is there.
@@ -167,7 +176,7 @@ class Node:
         for column, value in values.items():
             if len(value) != len(index):
                 raise self.place.error(f"column {column!r} has {len(value)} values for {len(index)} rows")
-        return pd.DataFrame({name: pd.Series(value, index=index) for name, value in values.items()}, index=index)
+        return pd.DataFrame(values, index=index)
 
     def _row_names(self, n: int) -> pd.Index:
         """Return the names of `n` rows; unnamed rows are counted, in a data.frame R writes NA, -n for them."""
@@ -175,31 +184,9 @@ class Node:
             raise self.place.error("has no row names")
         names = self.child("rownames") if "rownames" in self else Node(self._attributes["row.names"], self.place)
         values = self.child("nrows").vector() if names.kind == "NILVALUE" else names.vector()
-        if names.kind == "STR":
-            return pd.Index(values).astype(str)
-        if names.kind != "NILVALUE" and not (len(values) == 2 and np.isnan(values[0])):
-            return pd.Index(values).astype(int).astype(str)
+        if names.kind == "STR" or (names.kind != "NILVALUE" and not (len(values) == 2 and np.isnan(values[0]))):
+            return pd.Index(values if names.kind == "STR" else values.astype(int)).astype(str)
         stated = int(abs(values[-1]))
         if stated != n:  # a wrong number of rows is not believed, however large
             raise self.place.error(f"a column has {n} values for {stated} rows")
         return pd.RangeIndex(1, n + 1).astype(str)
-
-
-def _pairs(raw: "RObject") -> Iterator[tuple[str, "RObject"]]:
-    """Yield the named elements of a pair list."""
-    while raw.info.type.name == "LIST":
-        if raw.tag is not None:
-            yield str(_text((raw.tag.referenced_object or raw.tag).value)), raw.value[0]
-        raw = raw.value[1]
-
-
-def _texts(raw: "RObject") -> list[str | None]:
-    """Return the strings of a character vector."""
-    return [_text(cell) for cell in raw.value]
-
-
-def _text(raw: "RObject") -> str | None:
-    """Return a string, None for NA."""
-    if raw.value is None:
-        return None
-    return raw.value.decode("latin-1" if raw.info.gp & LATIN1 else "utf-8", errors="replace")

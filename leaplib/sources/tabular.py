@@ -9,12 +9,13 @@ import csv
 import io
 import re
 import stat
+import textwrap
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,10 +100,10 @@ def check_file(place: Place) -> bytes:
 # Text
 
 
-def read_text_table(place: Place, columns: Sequence[str], sep: str = ",") -> pd.DataFrame:
+def read_text_table(place: Place, columns: Sequence[str]) -> pd.DataFrame:
     """Return columns of a text table, as text; empty fields are missing values."""
     check_file(place)
-    return parse_table(place.path.read_bytes(), place, columns, sep)
+    return parse_table(place.path.read_bytes(), place, columns)
 
 
 def parse_table(data: bytes, place: Place, columns: Sequence[str], sep: str = ",") -> pd.DataFrame:
@@ -111,47 +112,37 @@ def parse_table(data: bytes, place: Place, columns: Sequence[str], sep: str = ",
         raise place.error("a binary file or UTF-16, not a text table in UTF-8")
     try:
         data.decode()
-        encoding = "utf-8"
     except UnicodeDecodeError:
-        encoding = "latin-1"  # older exports hold single letters such as a micro sign
-    header = read_header(io.BytesIO(data), place, sep, encoding)
+        data = data.decode("latin-1").encode()  # older exports hold single letters such as a micro sign
+    header = read_header(data, place, sep)
     check_columns(header, columns, place)
-    types = {header.index(column): pa.string() for column in columns}
-    frame = read_columns(io.BytesIO(data), place, header, types, sep, encoding).to_pandas()
-    return _stripped(frame.set_axis(list(columns), axis=1), place)
+    frame = read_columns(data, place, header, {header.index(column): pa.string() for column in columns}, sep)
+    return _stripped(frame.to_pandas().set_axis(list(columns), axis=1), place)
 
 
-def read_header(stream: BinaryIO, place: Place, sep: str = ",", encoding: str = "utf-8") -> list[str]:
+def read_header(data: bytes, place: Place, sep: str = ",") -> list[str]:
     """Return the column names of a text table."""
     try:
-        header = next(csv.reader(io.TextIOWrapper(stream, encoding, newline=""), delimiter=sep), [])
+        header = next(csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8", newline=""), delimiter=sep), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise place.error("not a text table, perhaps still compressed or not in UTF-8") from error
     if not any(header):
         raise place.error("not a table: the first line is empty")
     if sep == "," and len(header) == 1 and re.search(r"[;\t]", header[0]):
-        raise place.error(
-            "has semicolons or tabs between fields, as spreadsheets with decimal commas write, not commas"
-        )
+        raise place.error("has semicolons or tabs between fields, as of spreadsheets with decimal commas, not commas")
     return [name.removeprefix("\ufeff").strip() for name in header]
 
 
 def read_columns(
-    source: Path | BinaryIO,
-    place: Place,
-    header: Sequence[str],
-    types: Mapping[int, pa.DataType],
-    sep: str = ",",
-    encoding: str = "utf-8",
+    data: bytes, place: Place, header: Sequence[str], types: Mapping[int, pa.DataType], sep: str = ","
 ) -> pa.Table:
     """Read columns of a text table by position, as these types; every row needs as many fields as the header."""
-    names = [str(at) for at in range(len(header))]
     wanted = {str(at): kind for at, kind in types.items()}
-    options = arrow_csv.ReadOptions(column_names=names, skip_rows=1, block_size=BLOCK, encoding=encoding)
+    options = arrow_csv.ReadOptions(column_names=[str(at) for at in range(len(header))], skip_rows=1, block_size=BLOCK)
     parsing = arrow_csv.ParseOptions(delimiter=sep, newlines_in_values=pa.float32() not in types.values())
     converting = arrow_csv.ConvertOptions(include_columns=list(wanted), column_types=wanted)
     try:
-        return arrow_csv.read_csv(source, options, parsing, converting)
+        return arrow_csv.read_csv(pa.BufferReader(data), options, parsing, converting)
     except pa.ArrowInvalid as error:
         text = str(error)
         column = re.search(r"column #(\d+)", text)
@@ -164,8 +155,7 @@ def check_columns(has: Sequence[str], needed: Sequence[str], place: Place) -> No
     """Raise when a column is missing or there twice; say which ones there are."""
     missing = [column for column in needed if column not in has]
     if missing:
-        shown = ", ".join(map(str, has))
-        shown = shown if len(shown) <= 300 else shown[:300] + " ..."
+        shown = textwrap.shorten(", ".join(map(str, has)), 300, placeholder=" ...")
         raise place.error(f"lacks the column {', '.join(map(repr, missing))}: has {shown or 'none'}")
     repeated = [column for column in needed if list(has).count(column) > 1]
     if repeated:
@@ -276,11 +266,9 @@ def numbers(frame: pd.DataFrame, column: str, place: Place, low: float = -np.inf
     if bad.any():
         row = first(bad)
         found = frame.loc[row, column]
-        if DECIMAL_COMMA.fullmatch(str(found)):
-            remedy = "take the file as published, or save it with decimal points"
-            raise place.error(f"row {row}, column {column!r}: {found!r} has a decimal comma", remedy)
         limits = "" if np.isinf(low) and np.isinf(high) else f" from {low:g} to {high:g}"
-        raise place.error(f"row {row}, column {column!r}: {found!r} is not a finite number{limits}")
+        comma = "has a decimal comma, and " if DECIMAL_COMMA.fullmatch(str(found)) else ""
+        raise place.error(f"row {row}, column {column!r}: {found!r} {comma}is not a finite number{limits}")
     return value
 
 
