@@ -363,7 +363,7 @@ def _draw(profile: Profile, task: Task, cohort: Cohort, flow: pd.DataFrame,
     last = Flow(cohort.samples["tissue"])
     step = f"profile {profile.name}: {limit} drawn at random"
     step += f", {len(shared)} of them among those of external studies" if len(shared) else ""
-    last.count_matrix("all", step, cohort.response)
+    last.count("all", step, cohort.response)
     return cohort, pd.concat([flow, last.frame()], ignore_index=True)
 
 

@@ -1,6 +1,7 @@
 """From screens to cohorts: the paper's selection rules, each counted (supplementary figure 1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -35,39 +36,33 @@ class Flow:
         self.tissue = tissue
         self.rows: list[dict] = []
 
-    def count_records(self, branch: str, step: str, records: pd.DataFrame) -> None:
-        """Count a long table with columns line and drug."""
-        lines = pd.Index(records["line"].unique())
-        self._add(branch, step, lines, records["drug"].nunique(), len(records))
-
-    def count_matrix(self, branch: str, step: str, response: pd.DataFrame) -> None:
-        """Count a matrix of samples x perturbations."""
-        self._add(branch, step, response.index, response.shape[1], int(response.notna().to_numpy().sum()))
-
-    def _add(self, branch: str, step: str, samples: pd.Index, perturbations: int, pairs: int) -> None:
-        tissues = self.tissue.reindex(samples).nunique()
-        self.rows.append({"branch": branch, "step": step, "tissues": tissues, "samples": len(samples),
-                          "perturbations": perturbations, "pairs": pairs})  # fmt: skip
+    def count(self, branch: str, step: str, table: pd.DataFrame) -> pd.DataFrame:
+        """Count what a rule left, records (columns line and drug) or a matrix of samples x perturbations; return it."""
+        if {"line", "drug"} <= set(table.columns):
+            samples, n_perturbations, pairs = pd.Index(table["line"].unique()), table["drug"].nunique(), len(table)
+        else:
+            samples, n_perturbations = table.index, table.shape[1]
+            pairs = int(table.notna().to_numpy().sum())
+        self.rows.append({"branch": branch, "step": step, "tissues": self.tissue.reindex(samples).nunique(),
+                          "samples": len(samples), "perturbations": n_perturbations, "pairs": pairs})  # fmt: skip
+        return table
 
     def frame(self) -> pd.DataFrame:
         """Return the counts as a frame."""
         return pd.DataFrame(self.rows)
 
 
-def pca_outliers(expression: pd.DataFrame, n_components: int = OUTLIER_COMPONENTS,
-                 share: float = OUTLIER_SHARE) -> pd.Index:  # fmt: skip
+def pca_outliers(expression: pd.DataFrame) -> pd.Index:
     """Return samples that dominate a leading principal component.
 
     The paper removes two DepMap lines "by visually inspecting the first principal components". The
-    rule here: a sample whose squared score exceeds `share` of the component's total on one of the first
-    `n_components`. Ordinary samples of n carry about 1/n; even the smallest tissue shares its component
+    rule here: a sample whose squared score exceeds a fifth of the component's total on one of the first
+    five. Ordinary samples of n carry about 1/n; even the smallest tissue shares its component
     among its members.
 
     Parameters
     ----------
     expression : DataFrame, samples x genes
-    n_components : int
-    share : float
 
     Returns
     -------
@@ -77,8 +72,8 @@ def pca_outliers(expression: pd.DataFrame, n_components: int = OUTLIER_COMPONENT
     values = values - values.mean(axis=0)
     # Left singular vectors from the samples x samples Gram matrix: their squares are the shares.
     n = len(values)
-    _, leading = eigh(values @ values.T, subset_by_index=[max(n - n_components, 0), n - 1])
-    return expression.index[np.flatnonzero((leading**2 > share).any(axis=1))]
+    _, leading = eigh(values @ values.T, subset_by_index=[max(n - OUTLIER_COMPONENTS, 0), n - 1])
+    return expression.index[np.flatnonzero((leading**2 > OUTLIER_SHARE).any(axis=1))]
 
 
 def median_of_repeats(records: pd.DataFrame) -> pd.DataFrame:
@@ -119,56 +114,54 @@ def prepare_drugs(screen: DrugScreen, task: Task, fingerprints: bool = True) -> 
     if task.label == "AUC":
         response = 1 - response
     smiles = screen.smiles.reindex(response.columns)
-    cohort = Cohort(
+    perturbations = pd.DataFrame({"kind": "drug", "smiles": smiles}, index=response.columns)
+    bits = morgan(smiles) if fingerprints else None
+    return _cohort(screen, task, response, perturbations, bits), flow.frame()
+
+
+def _cohort(screen: DrugScreen | GeneScreen, task: Task, response: pd.DataFrame, perturbations: pd.DataFrame,
+            bits: pd.DataFrame | None) -> Cohort:  # fmt: skip
+    """Return the cohort of the lines and perturbations that the rules left."""
+    return Cohort(
         name=f"task {task.id}",
         expression=screen.expression.loc[response.index],
         response=response,
         samples=screen.samples.loc[response.index].assign(study="/".join(task.studies), disease_model="cell line"),
-        perturbations=pd.DataFrame({"kind": "drug", "smiles": smiles}, index=response.columns),
-        fingerprints=morgan(smiles) if fingerprints else None,
+        perturbations=perturbations,
+        fingerprints=bits,
         label=task.label,
         unit=screen.unit,
         data=screen.data,
         platform=screen.platform,
     )
-    return cohort, flow.frame()
 
 
 def _unite_studies(screen: DrugScreen, task: Task, fingerprints: bool, flow: Flow) -> pd.DataFrame:
     """Return lines x drugs of the training studies, after the rules of each; external ones are only counted."""
     outliers = pca_outliers(screen.expression)
-    studies = [prepare_study(screen, study, outliers, fingerprints, flow) for study in task.studies]
-    for study in task.external:
-        prepare_study(screen, study, outliers, fingerprints, flow)
-    records = first_study(pd.concat(studies, ignore_index=True), task.studies)
-    flow.count_records("all", "studies united, first study wins", records)
+    studies = [_of_study(screen, study, outliers, fingerprints, flow) for study in (*task.studies, *task.external)]
+    records = first_study(pd.concat(studies[: len(task.studies)], ignore_index=True), task.studies)
+    flow.count("all", "studies united, first study wins", records)
     return records.pivot(index="line", columns="drug", values="aac")
 
 
-def prepare_study(screen: DrugScreen, study: str, outliers: pd.Index, fingerprints: bool,
-                  flow: Flow) -> pd.DataFrame:  # fmt: skip
-    """Return the records of a single study that its rules leave, the median of repeats, and count after each rule.
+def _of_study(screen: DrugScreen, study: str, outliers: pd.Index, fingerprints: bool, flow: Flow) -> pd.DataFrame:
+    """Return the records of a single study that its rules leave, the median of repeats, and count after each rule."""
+    tissue, lines = screen.samples["tissue"], screen.expression.index
+    rules = {
+        "with expression": ("line", lines),
+        "with a tissue of origin": ("line", tissue.index[tissue.notna()]),
+        "without outliers (PCA)": ("line", lines.difference(outliers)),
+    } | ({"drugs with a structure": ("drug", screen.smiles.index)} if fingerprints else {})
+    records = flow.count(study, "records", screen.responses[screen.responses["study"] == study])
+    records = _among(records, rules, study, flow)
+    return flow.count(study, "median of repeats", median_of_repeats(records))
 
-    Returns
-    -------
-    DataFrame
-        study, line, drug, aac.
-    """
-    records = screen.responses[screen.responses["study"] == study]
-    flow.count_records(study, "records", records)
-    tissue = screen.samples["tissue"]
-    rules: list[tuple[str, Callable[[pd.DataFrame], pd.Series]]] = [
-        ("with expression", lambda r: r["line"].isin(screen.expression.index)),
-        ("with a tissue of origin", lambda r: r["line"].isin(tissue.index[tissue.notna()])),
-        ("without outliers (PCA)", lambda r: ~r["line"].isin(outliers)),
-    ]
-    if fingerprints:
-        rules.append(("drugs with a structure", lambda r: r["drug"].isin(screen.smiles.index)))
-    for step, keep in rules:
-        records = records[keep(records)]
-        flow.count_records(study, step, records)
-    records = median_of_repeats(records)
-    flow.count_records(study, "median of repeats", records)
+
+def _among(records: pd.DataFrame, rules: Mapping[str, tuple[str, pd.Index]], study: str, flow: Flow) -> pd.DataFrame:
+    """Keep the records whose line or drug (by step) is among some, and count after each step."""
+    for step, (column, known) in rules.items():
+        records = flow.count(study, step, records[records[column].isin(known)])
     return records
 
 
@@ -187,8 +180,7 @@ def _select_drugs(response: pd.DataFrame, tissue: pd.Series, task: Task, flow: F
         raise InputError(f"task {task.id}: no perturbation is left after the rule '{step}': add data")
     response = response.loc[:, keep]
     response = response[response.notna().any(axis=1)].rename_axis(index=None, columns=None)
-    flow.count_matrix("all", step, response)
-    return response
+    return flow.count("all", step, response)
 
 
 def prepare_external(screen: DrugScreen, task: Task, cohort: Cohort) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -210,20 +202,20 @@ def prepare_external(screen: DrugScreen, task: Task, cohort: Cohort) -> tuple[pd
     DataFrame
         Counts after each rule; the branch is the study.
     """
-    flow, found = Flow(screen.samples["tissue"]), [pd.DataFrame(columns=["study", "line", "drug", "aac"])]
+    flow, found = Flow(screen.samples["tissue"]), []
     outliers = pca_outliers(screen.expression)
+    rules = {
+        "lines of the training studies": ("line", cohort.response.index),
+        "drugs of the training studies": ("drug", cohort.response.columns),
+    }
     for study in task.held_out(screen.responses["study"].unique()):
-        records = prepare_study(screen, study, outliers, cohort.fingerprints is not None, flow)
-        for step, column, known in (("lines of the training studies", "line", cohort.response.index),
-                                    ("drugs of the training studies", "drug", cohort.response.columns)):  # fmt: skip
-            records = records[records[column].isin(known)]
-            flow.count_records(study, step, records)
+        records = _of_study(screen, study, outliers, cohort.fingerprints is not None, flow)
+        records = _among(records, rules, study, flow)
         records = records[records.groupby("drug")["line"].transform("size") >= MIN_EXTERNAL]
-        flow.count_records(study, f"drugs in at least {MIN_EXTERNAL} lines", records)
-        found.append(records)
-    table = pd.concat(found if len(found) == 1 else found[1:], ignore_index=True).astype({"aac": float})
-    table["aac"] = 1 - table["aac"] if task.label == "AUC" else table["aac"]
-    return table.rename(columns={"aac": "response"}), flow.frame()
+        found.append(flow.count(study, f"drugs in at least {MIN_EXTERNAL} lines", records))
+    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["study", "line", "drug", "aac"])
+    response = table.pop("aac").astype(float)
+    return table.assign(response=1 - response if task.label == "AUC" else response), flow.frame()
 
 
 def prepare_dependencies(screen: GeneScreen, task: Task) -> tuple[Cohort, pd.DataFrame]:
@@ -236,54 +228,37 @@ def prepare_dependencies(screen: GeneScreen, task: Task) -> tuple[Cohort, pd.Dat
     """
     flow = Flow(screen.samples["tissue"])
     branch, response, tissue = task.studies[0], screen.dependency, screen.samples["tissue"]
-    flow.count_matrix(branch, "screened lines", response)
-    rules = (
-        ("with expression", screen.expression.index),
-        ("with a tissue of origin", tissue.index[tissue.notna()]),
-        ("without outliers (PCA)", response.index.difference(pca_outliers(screen.expression))),
-    )
-    for step, kept in rules:
-        response = response[response.index.isin(kept)]
-        flow.count_matrix(branch, step, response)
+    flow.count(branch, "screened lines", response)
+    rules = {
+        "with expression": screen.expression.index,
+        "with a tissue of origin": tissue.index[tissue.notna()],
+        "without outliers (PCA)": screen.expression.index.difference(pca_outliers(screen.expression)),
+    }
+    for step, kept in rules.items():
+        response = flow.count(branch, step, response[response.index.isin(kept)])
     membership = gene_set_membership(list(response.columns), screen.gene_sets)
-    response = response.loc[:, membership.any(axis=1)]
-    flow.count_matrix(branch, "genes in a gene set", response)
+    response = flow.count(branch, "genes in a gene set", response.loc[:, membership.any(axis=1)])
     response = _select_genes(response, task, flow).rename_axis(index=None, columns=None)
-    cohort = Cohort(
-        name=f"task {task.id}",
-        expression=screen.expression.loc[response.index],
-        response=response,
-        samples=screen.samples.loc[response.index].assign(study=branch, disease_model="cell line"),
-        perturbations=pd.DataFrame({"kind": "gene", "smiles": None}, index=response.columns),
-        fingerprints=membership.loc[response.columns],
-        label=task.label,
-        unit=screen.unit,
-        data=screen.data,
-        platform=screen.platform,
-    )
-    return cohort, flow.frame()
+    perturbations = pd.DataFrame({"kind": "gene", "smiles": None}, index=response.columns)
+    return _cohort(screen, task, response, perturbations, membership.loc[response.columns]), flow.frame()
 
 
 def _select_genes(response: pd.DataFrame, task: Task, flow: Flow) -> pd.DataFrame:
     """Keep genes that vary enough, then those that the task's ranking puts first; genes keep their order."""
     branch, spread = task.studies[0], response.std(axis=0)
     if task.min_sd:
-        response = response.loc[:, spread > task.min_sd]
-        flow.count_matrix(
-            branch, f"genes with SD of the {task.label.rpartition('gene ')[2]} > {task.min_sd:.3f}", response
-        )
+        step = f"genes with SD of the {task.label.rpartition('gene ')[2]} > {task.min_sd:.3f}"
+        response = flow.count(branch, step, response.loc[:, spread > task.min_sd])
     if not response.size:
         raise InputError(f"task {task.id}: no gene has an SD of the {task.label} above {task.min_sd}")
     if task.n_perturbations:
-        spread = spread[response.columns]
+        spread, words = spread[response.columns], "SD"
         if task.ranking == "standard score":
-            spread = ((response - response.mean()) / spread).abs().max()
-            step = f"{task.n_perturbations:,} genes with the largest absolute standard score"
-        else:
-            step = f"{task.n_perturbations:,} genes with the largest SD"
+            spread, words = ((response - response.mean()) / spread).abs().max(), "absolute standard score"
         first = spread.sort_values(ascending=False, kind="stable").index[: task.n_perturbations]
-        response = response.loc[:, response.columns.isin(first)]
-        flow.count_matrix(branch, step if len(first) == task.n_perturbations else f"at most {step}", response)
+        few = "" if len(first) == task.n_perturbations else "at most "
+        step = f"{few}{task.n_perturbations:,} genes with the largest {words}"
+        response = flow.count(branch, step, response.loc[:, response.columns.isin(first)])
     return response
 
 
@@ -308,26 +283,23 @@ def prepare_xenografts(screen: DrugScreen, xenografts: Xenografts, task: Task) -
     """
     task = task.with_studies(screen.responses["study"].unique())
     flow = Flow(pd.concat([screen.samples["tissue"], xenografts.samples["tissue"]]))
-    lines = _drugs_of(_unite_studies(screen, task, False, flow), task, flow)
-    tumours = _treated(xenografts, list(lines.columns), flow)
-    expression = join_domains(screen.expression.loc[lines.index], xenografts.expression.loc[tumours.index], screen.unit)
+    response = _drugs_of(_unite_studies(screen, task, False, flow), task, flow)
+    tumours = _treated(xenografts, list(response.columns), flow)
+    smiles = screen.smiles.rename(index=_spelling(screen.smiles.index, task.drugs)).reindex(response.columns)
+    perturbations = pd.DataFrame({"kind": "drug", "smiles": smiles}, index=response.columns)
+    bits = morgan(smiles.dropna()).reindex(response.columns, fill_value=0)
+    lines = _cohort(screen, task, response, perturbations, bits)
     described = xenografts.samples.loc[tumours.index].assign(study=PDX, disease_model="xenograft")
-    samples = screen.samples.loc[lines.index].assign(study="/".join(task.studies), disease_model="cell line")
-    smiles = screen.smiles.rename(index=_spelling(screen.smiles.index, task.drugs)).reindex(lines.columns)
-    bits = morgan(smiles.dropna()).reindex(lines.columns, fill_value=0)
-    cohort = Cohort(
-        name=f"task {task.id}",
-        expression=expression,
-        response=pd.concat([lines, tumours]),
-        samples=pd.concat([samples, described])[["tissue", "study", "disease_model"]],
-        perturbations=pd.DataFrame({"kind": "drug", "smiles": smiles}, index=lines.columns),
-        fingerprints=bits,
-        label=task.label,
-        unit=screen.unit,
+    both = replace(
+        lines,
+        expression=join_domains(lines.expression, xenografts.expression.loc[tumours.index], screen.unit),
+        response=pd.concat([response, tumours]),
+        samples=pd.concat([lines.samples, described])[["tissue", "study", "disease_model"]],
         data="real" if screen.data == xenografts.data == "real" else "simulated",
         platform=f"{screen.platform}; xenografts: RNA-seq",
+        _hash=[],
     )
-    return cohort, flow.frame()
+    return both, flow.frame()
 
 
 def _spelling(names: pd.Index, drugs: Sequence[str]) -> dict[str, str]:
@@ -343,17 +315,14 @@ def _drugs_of(response: pd.DataFrame, task: Task, flow: Flow) -> pd.DataFrame:
     if response.shape[1] == 0:
         raise InputError(f"task {task.id}: no study tested any of {', '.join(task.drugs)}")
     response = response[response.notna().any(axis=1)].rename_axis(index=None, columns=None)
-    flow.count_matrix("all", "drugs of the xenografts", response)
-    return response
+    return flow.count("all", "drugs of the xenografts", response)
 
 
 def _treated(xenografts: Xenografts, drugs: Sequence[str], flow: Flow) -> pd.DataFrame:
     """Return the xenografts with expression and a response to one of the drugs alone."""
-    response = xenografts.response[list(drugs)]
-    flow.count_matrix(PDX, "treated with one of the drugs alone", response[response.notna().any(axis=1)])
-    response = response[response.index.isin(xenografts.expression.index) & response.notna().any(axis=1)]
+    response = xenografts.response[list(drugs)].rename_axis(index=None, columns=None)
+    response = flow.count(PDX, "treated with one of the drugs alone", response[response.notna().any(axis=1)])
+    response = response[response.index.isin(xenografts.expression.index)]
     if response.empty:
         raise InputError(f"{PDX}: no xenograft has both expression and a response to {', '.join(drugs)}")
-    response = response.rename_axis(index=None, columns=None)
-    flow.count_matrix(PDX, "with expression", response)
-    return response
+    return flow.count(PDX, "with expression", response)

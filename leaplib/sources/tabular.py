@@ -100,10 +100,10 @@ def check_file(place: Place) -> bytes:
 # Text
 
 
-def read_text_table(place: Place, columns: Sequence[str]) -> pd.DataFrame:
+def read_text_table(place: Place, columns: Sequence[str], sep: str = ",") -> pd.DataFrame:
     """Return columns of a text table, as text; empty fields are missing values."""
     check_file(place)
-    return parse_table(place.path.read_bytes(), place, columns)
+    return parse_table(place.path.read_bytes(), place, columns, sep)
 
 
 def parse_table(data: bytes, place: Place, columns: Sequence[str], sep: str = ",") -> pd.DataFrame:
