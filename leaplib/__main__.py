@@ -145,7 +145,8 @@ def run_command(options: argparse.Namespace) -> int:
 
 def _show_tasks(options: argparse.Namespace) -> list[str]:
     """Print the scores of tasks; return what cannot be shown."""
-    from leaplib.results import printing, tables
+    from leaplib.results import printing
+    from leaplib.results.comparisons import summary
     from leaplib.runs.experiment import load_scores
 
     failed = []
@@ -155,7 +156,7 @@ def _show_tasks(options: argparse.Namespace) -> list[str]:
         except InputError as error:
             failed.append(f"task {task}: {error}")
             continue
-        shown = printing.styled("supplementary_table_3", tables.summary(found))
+        shown = printing.styled("supplementary_table_3", summary(found))
         print(printing.cells_of(shown).to_string(index=False))
     return failed
 

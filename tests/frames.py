@@ -8,8 +8,8 @@ from matplotlib.colors import to_hex
 from leaplib.base.layout import Layout
 from leaplib.base.store import load_frame
 from leaplib.figures import style
+from leaplib.results.external import SENSITIVITY_COLUMNS
 from leaplib.results.load import Results
-from leaplib.results.sensitivity import COLUMNS as SENSITIVITY_COLUMNS
 from leaplib.runs.experiment import ABLATION_COLUMNS, CANDIDATE_COLUMNS
 from leaplib.runs.recipes import steps
 

@@ -16,9 +16,10 @@ from leaplib.base.store import atomic_path
 from leaplib.cohorts.prepare import data_kind, fetching
 from leaplib.figures import pages, style, supplement
 from leaplib.representation import pretraining
+from leaplib.results.comparisons import bars_frame, gains_table, number_frame, steps_frame
 from leaplib.results.load import Results
 from leaplib.results.reference import reference, write_readme
-from leaplib.results.tables import bars_frame, gains_table, number_frame, save_table, steps_frame, tidy
+from leaplib.results.tables import save_table, tidy
 from leaplib.sources import pocket
 from leaplib.tasks import POCKET, get_task
 

@@ -24,7 +24,7 @@ from matplotlib.axes import Axes
 
 from leaplib.figures import comparison, diagrams, learned, rows, style
 from leaplib.figures.style import Drawn
-from leaplib.results.scores import models_only, perturbation_values, split_values
+from leaplib.results.comparisons import models_only, perturbation_values, split_values
 from leaplib.tasks import POCKET, TASKS
 
 Size = tuple[float, float]
@@ -313,7 +313,7 @@ def number_of_representations(frame: pd.DataFrame, *, size: Size = (style.ONE_CO
 def beyond_leap(frame: pd.DataFrame, *, size: Size | None = None) -> Drawn:
     """Draw what candidates gain over LEAP, a panel a task: the one with the most candidates left, others right.
 
-    Columns `GAINS`, as `leaplib.results.tables.gains_table`.
+    Columns `GAINS`, as `leaplib.results.comparisons.gains_table`.
     """
     values = style.checked(frame, GAINS)
     levels = values[values["candidate"] == "LEAP"].set_index("task")["mean"]
@@ -346,7 +346,7 @@ def _gains_title(part: pd.DataFrame, task: str, levels: pd.Series) -> str:
 def general_sensitivity(frame: pd.DataFrame, *, task: str = "2a", size: Size | None = None) -> Drawn:
     """Draw what is left of scores without general sensitivity: within the screen and outside, a row a study.
 
-    Columns as `leaplib.results.sensitivity.COLUMNS`; without any external study the screen's own pairs are drawn.
+    Columns `leaplib.results.external.SENSITIVITY_COLUMNS`; without an external study the screen's own pairs are drawn.
     """
     columns = ["task", "study", "where", "labels", "model", "mean", "n_perturbations", "n_splits", "data"]
     values = style.checked(frame, columns)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from leaplib.figures import comparison, diagrams, pages, rows, style
 from leaplib.figures.pages import Size
 from leaplib.figures.style import Drawn
-from leaplib.results.scores import models_only, split_values
+from leaplib.results.comparisons import models_only, split_values
 from leaplib.tasks import TASKS
 
 METRIC_NAMES = {"spearman": style.RHO, "pearson": "Pearson's r"}

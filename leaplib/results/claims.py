@@ -1,4 +1,4 @@
-"""The quantitative claims of the paper against what a run found.
+"""What results say: the paper's quantitative claims against a run, and verdicts in a few sentences.
 
 A claim (`claims.csv`) is data: where it stands, the published number, a rule, and what ours is measured by (one of
 `MEASURES`). Published numbers are the paper's tables, its sentences, or follow from them;
@@ -31,26 +31,28 @@ Gains and orders are above the spread in either case: the differences that anoth
 (`leaplib.results.comparisons.REPRESENTATION_SPREAD`). A missing interval is not above 0. Everything else does not hold.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 
+from leaplib.base.errors import InputError
 from leaplib.base.store import load_frame
 from leaplib.cohorts.selection import PDX
 from leaplib.models.table import FEW_SHOT, MODELS
 from leaplib.profiles import PROFILES, Profile
 from leaplib.representation.pretraining import folder_of
-from leaplib.results.comparisons import REPRESENTATION_SPREAD, interval, ratio_of
-from leaplib.results.external import REPRODUCIBILITY
+from leaplib.results import comparisons, external
+from leaplib.results.comparisons import MEAN, REFERENCE, REPRESENTATION_SPREAD, REPRODUCIBILITY, models_only, told
 from leaplib.results.load import Results
-from leaplib.results.scores import models_only, split_values, variant_values
+from leaplib.results.printing import markdown, number, percent, with_interval
 from leaplib.runs.experiment import FAILED, NOT_YET
-from leaplib.tasks import TASKS, Task, data_words
+from leaplib.runs.recipes import REFERENCES
+from leaplib.tasks import TASKS, Task, data_words, get_task
 
-PER_PERTURBATION = "per_perturbation"
 HOLDS, DIRECTION, FAILS, UNTESTED = "holds", "holds in direction", "does not hold", "not testable here"
 GAIN_SHARE, GAIN_LEAST, THIRD = 0.5, 0.01, 1 / 3
 VALUE, CLOSE = 0.03, 0.05
@@ -62,6 +64,10 @@ ANY_PROFILE = ("count", "study", "lost")
 NO_SETTINGS = ("name", "about", "tasks", "simulated", "simulated_lines", "simulated_genes", "n_shuffled",
                "n_identity_genes", "n_averaged", "leaves_out", "max_simulated")  # fmt: skip
 """Fields of a profile that the models of the claims do not depend on."""
+DAMAE = "DAMAE"
+SHUFFLED = "LEAP (shuffled labels)"
+TOLD = ("A difference is told where its 95% interval over splits excludes 0 and it is larger than "
+        f"{REPRESENTATION_SPREAD:g}, which is what another set of DAMAEs makes.")  # fmt: skip
 
 
 class UntestedError(Exception):
@@ -95,34 +101,23 @@ class Finding:
     note: str = ""
 
 
-def _part(found: Finding, paper: float) -> bool:
-    """Tell whether a number is at least a third of the published one, if there is one, on the same side of 0."""
-    paper = np.nan_to_num(paper)
-    return bool(found.value * np.sign(paper) >= THIRD * abs(paper))
-
-
-def _shown(found: Finding) -> bool:
-    return found.low > 0 and found.value > found.spread
-
-
-RULES: dict[str, Callable[[Finding, float], tuple[bool, bool]]] = {
-    "gain": lambda found, paper: (
-        _shown(found) and abs(found.value - paper) <= max(GAIN_SHARE * paper, GAIN_LEAST),
-        found.value > found.spread and _part(found, paper),
-    ),
-    "order": lambda found, paper: (_shown(found), found.value > found.spread and _part(found, paper)),
-    "value": lambda found, paper: (abs(found.value - paper) <= VALUE, _part(found, paper)),
-    "close": lambda found, paper: (abs(found.value - paper) <= CLOSE, False),
-    "count": lambda found, paper: (
-        abs(found.value - paper) <= COUNT * paper,
-        abs(found.value - paper) <= COUNT_ROUGH * paper,
-    ),
-    "at most": lambda found, paper: (found.value <= paper + found.spread, False),
-    "at least": lambda found, paper: (found.value >= paper - found.spread, False),
-    "factor": lambda found, paper: (found.value >= FACTOR_SHARE * paper, _part(found, paper)),
-    "share": lambda found, paper: (found.value >= paper, found.value > 0.5),
-}
-"""Whether a claim holds, and in direction, by what was found and the published value."""
+def judge(rule: str, found: Finding, published: float) -> str:
+    """Return the verdict of a rule on a number that was found."""
+    ours, paper, off = found.value, np.nan_to_num(published), abs(found.value - published)
+    part = ours * np.sign(paper) >= THIRD * abs(paper)  # at least a third of the published, on the same side of 0
+    above, shown = ours > found.spread, found.low > 0 and ours > found.spread
+    holds, direction = {
+        "gain": (shown and off <= max(GAIN_SHARE * paper, GAIN_LEAST), above and part),
+        "order": (shown, above and part),
+        "value": (off <= VALUE, part),
+        "close": (off <= CLOSE, False),
+        "count": (off <= COUNT * paper, off <= COUNT_ROUGH * paper),
+        "at most": (ours <= paper + found.spread, False),
+        "at least": (ours >= paper - found.spread, False),
+        "factor": (ours >= FACTOR_SHARE * paper, part),
+        "share": (ours >= paper, ours > 0.5),
+    }[rule]
+    return HOLDS if holds else DIRECTION if direction else FAILS
 
 
 def claim_list() -> pd.DataFrame:
@@ -161,32 +156,18 @@ def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame
             found = Finding(np.nan, "none", "", note=str(reason))
         kind = "" if found.data in ("real", "none") else data_words(found.data)
         note = claim["note"] or kind or ("" if claim["measure"] in ANY_PROFILE else settings) or found.note
-        row = {name: claim[name] for name in ("claim", "section", "published")}
         verdict = UNTESTED if note else judge(claim["rule"], found, claim["published"])
-        rows.append(row | {"ours": found.value, "difference": found.value - claim["published"], "data": found.data,
-                           "n": found.n, "verdict": verdict, "note": note})  # fmt: skip
+        rows.append(claim | {"ours": found.value, "difference": found.value - claim["published"], "data": found.data,
+                             "n": found.n, "verdict": verdict, "note": note})  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def judge(rule: str, found: Finding, published: float) -> str:
-    """Return the verdict of a rule on a number that was found."""
-    holds, direction = RULES[rule](found, published)
-    return HOLDS if holds else DIRECTION if direction else FAILS
 
 
 # ---- measures: each finds one number, with the data and the numbers that it rests on
 
 
-def data_of(kinds: Collection[str]) -> str:
-    """Return the one kind of data, or "mixed" where there are several."""
-    found = set(kinds)
-    return found.pop() if len(found) == 1 else "mixed"
-
-
-def score(results: Results, task: str, model: str, level: str = PER_PERTURBATION) -> Finding:
+def score(results: Results, task: str, model: str, level: str = MEAN[0]) -> Finding:
     """Return a model's mean Spearman correlation over splits."""
-    means = _means(results, task, [model], level)
-    return _found(results, task, means, models=[model])
+    return _found(results, task, _means(results, task, [model], level), models=[model])
 
 
 def gain(results: Results, task: str, model: str, other: str) -> Finding:
@@ -207,45 +188,43 @@ def difference(results: Results, task: str, model: str, other: str) -> Finding:
     return _found(results, task, means[model] - means[other], REPRESENTATION_SPREAD, [model, other])
 
 
-def margin(results: Results, task: str, level: str = PER_PERTURBATION) -> Finding:
+def margin(results: Results, task: str, level: str = MEAN[0]) -> Finding:
     """Return how far LEAP is above the best of the paper's other models; low is the lowest of all comparisons."""
     others = rivals(task)
-    means = _means(results, task, ["LEAP", *others], level)
-    return _found(results, task, means[others].rsub(means["LEAP"], axis=0), REPRESENTATION_SPREAD)
+    means = _means(results, task, [REFERENCE, *others], level)
+    return _found(results, task, means[others].rsub(means[REFERENCE], axis=0), REPRESENTATION_SPREAD)
 
 
 def rivals(task: str) -> list[str]:
     """Return the paper's models that are compared with LEAP on a task."""
     design = _task(task).design
-    return [name for model in MODELS.values() if model.published and design in model.designs and model.name != "LEAP"
+    return [name for model in MODELS.values() if model.published and design in model.designs and model.name != REFERENCE
             for name in (model.name, *([model.name + FEW_SHOT] if model.few_shot else []))]  # fmt: skip
 
 
 def n_splits(results: Results, task: str) -> Finding:
     """Return the number of splits (tissues) of a task."""
-    found = score(results, task, "LEAP")
+    found = score(results, task, REFERENCE)
     return replace(found, value=float(found.n.split()[0]))
 
 
 def splits_won(results: Results, task: str) -> Finding:
     """Return the share of splits (tissues) in which LEAP is above all other models."""
-    won = _won(results, task)
-    return _found(results, task, won.astype(float))
+    return _found(results, task, _won(results, task).astype(float))
 
 
 def splits_lost(results: Results, task: str, *expected: str) -> Finding:
     """Return how far the splits that LEAP does not win are those expected: common ones by those of either."""
     won = _won(results, task)
     ours = set(won.index[~won])
-    found = _found(results, task, won.astype(float))
-    return replace(found, value=len(ours & set(expected)) / len(ours | set(expected)))
+    return replace(splits_won(results, task), value=len(ours & set(expected)) / len(ours | set(expected)))
 
 
 def _won(results: Results, task: str) -> pd.Series:
     """Tell in which splits LEAP is above all other models."""
     others = rivals(task)
-    means = _means(results, task, ["LEAP", *others])
-    return means["LEAP"] > means[others].max(axis=1) + REPRESENTATION_SPREAD
+    means = _means(results, task, [REFERENCE, *others])
+    return means[REFERENCE] > means[others].max(axis=1) + REPRESENTATION_SPREAD
 
 
 def tasks_won(results: Results, tasks: str) -> Finding:
@@ -257,12 +236,12 @@ def tasks_won(results: Results, tasks: str) -> Finding:
 
 def gap_of_gains(results: Results, tasks: str, others: str) -> Finding:
     """Return LEAP's smallest gain over PP-LGBM on some tasks less its largest on others."""
-    ours, theirs = ([gain(results, task, "LEAP", "PP-LGBM") for task in part.split()] for part in (tasks, others))
+    ours, theirs = ([gain(results, task, REFERENCE, "PP-LGBM") for task in part.split()] for part in (tasks, others))
     value = min(each.value for each in ours) - max(each.value for each in theirs)
     low = min(each.low for each in ours) - max(each.high for each in theirs)  # wider than need be
-    spread = max(each.spread for each in [*ours, *theirs])
-    data = data_of([each.data for each in [*ours, *theirs]])
-    return Finding(value, data, f"{len(ours) + len(theirs)} tasks", low, spread=spread)
+    both = [*ours, *theirs]
+    data, spread = data_of([each.data for each in both]), max(each.spread for each in both)
+    return Finding(value, data, f"{len(both)} tasks", low, spread=spread)
 
 
 def largest_p(results: Results, tasks: str) -> Finding:
@@ -282,10 +261,10 @@ def largest_p(results: Results, tasks: str) -> Finding:
 
 def above_members(results: Results, task: str) -> Finding:
     """Return how far LEAP is above the best of its members."""
-    values = split_values(results.scores[results.scores["task"] == task], PER_PERTURBATION, "spearman")
-    _check(task, ["LEAP", "PS-LASSO"], values["model"])
+    values = comparisons.split_values(_rows(results.scores, task), *MEAN)
+    _check(task, [REFERENCE, "PS-LASSO"], values["model"])
     wide = values.pivot(index="split", columns=["model", "member"], values="value")
-    apart = wide["PS-LASSO"].rsub(pd.DataFrame(wide["LEAP"]).mean(axis=1), axis=0).dropna()
+    apart = wide["PS-LASSO"].rsub(wide[REFERENCE].mean(axis=1), axis=0).dropna()
     found = _found(results, task, apart, REPRESENTATION_SPREAD)
     return replace(found, n=f"{apart.shape[1]} representations, {found.n}")
 
@@ -297,9 +276,8 @@ def step_gain(results: Results, task: str, group: str, pair: str) -> Finding:
     that was run stands.
     """
     gains, spread, earlier = _step(results, task, group, pair)
-    found = _found(results, task, gains, spread, part="ablations")
-    before = int(pair.split("-")[1])
-    return found if earlier == before else replace(found, n=f"{found.n}, {earlier} in place of {before}")
+    found, before = _found(results, task, gains, spread, part="ablations"), pair.split("-")[1]
+    return found if str(earlier) == before else replace(found, n=f"{found.n}, {earlier} in place of {before}")
 
 
 def step_gap(results: Results, task: str, group: str, pairs: str) -> Finding:
@@ -318,37 +296,47 @@ def _step(results: Results, task: str, group: str, pair: str) -> tuple[pd.Series
     """Return the relative gains of a pair of variants by split, their spread, and what stands for the second."""
     after, before = map(int, pair.split("-"))
     rows = _ablation(results, task, group)
-    ran = rows[rows["note"] == ""]
-    pending = set(rows.loc[rows["note"].isin([NOT_YET, FAILED]), "number"])
+    ran, pending = rows[rows["note"] == ""], rows.loc[rows["note"].isin([NOT_YET, FAILED]), "number"]
     earlier = max((number for number in set(ran["number"]) if number <= before), default=0)
-    if after not in set(ran["number"]) or not earlier or pending & set(range(earlier, before + 1)):
+    if after not in set(ran["number"]) or not earlier or pending.between(earlier, before).any():
         raise UntestedError(f"ablation of task {task} ({group}): {before} or {after} was not run")
     means = ran.pivot(index="split", columns="number", values="value")[[after, earlier]].dropna()
     return *_relative(means[after], means[earlier]), earlier
+
+
+def _ablation(results: Results, task: str, group: str) -> pd.DataFrame:
+    """Return Spearman's correlation per perturbation: number of the variant (from 1), split, value, data, note."""
+    rows = results.ablations.query("task == @task and group == @group")
+    if rows.empty:
+        raise UntestedError(f"task {task} has no ablation ({group})")
+    order = {name: number for number, name in enumerate(rows["variant"].unique(), start=1)}
+    values = comparisons.variant_values(rows).assign(note="")
+    means = pd.concat([values, rows[rows["note"] != ""].rename(columns={"variant": "name"})])
+    means = means[(means["level"] == MEAN[0]) & (means["metric"] == MEAN[1])]
+    return means.assign(number=means["name"].map(order))
 
 
 def by_drug(results: Results, task: str, drug: str) -> Finding:
     """Return LEAP's Spearman correlation on one drug of the xenografts, mean over their subsets."""
     rows = results.scores.query("task == @task and perturbation == @drug and model == 'LEAP' and metric == 'spearman'")
     rows = rows[rows["test_set"] >= 0].dropna(subset=["value"])
-    _check(task, ["LEAP"], rows["model"])
+    _check(task, [REFERENCE], rows["model"])
     return Finding(rows["value"].mean(), data_of(rows["data"]), f"{len(rows)} subsets")
 
 
 def count(results: Results, task: str, column: str) -> Finding:
     """Return how many samples, perturbations or pairs a task's selection rules leave, before a profile draws."""
     flow = _flow(results, task)
+    present, last = set(flow["branch"]), flow[flow["branch"] == "all"] if (flow["branch"] == "all").any() else flow
     data = flow["data"].iloc[0]
-    absent = [study for study in TASKS[task].studies if data == "real" and study not in set(flow["branch"])]
-    flow = flow if (flow["branch"] != "all").all() else flow[flow["branch"] == "all"]
+    absent = [study for study in TASKS[task].studies if data == "real" and study not in present]
     note = f"without {' and '.join(absent)}" if absent else ""
-    return Finding(float(flow[column].iloc[-1]), data, flow["step"].iloc[-1], note=note)
+    return Finding(float(last[column].iloc[-1]), data, last["step"].iloc[-1], note=note)
 
 
 def study(results: Results, task: str, name: str, column: str) -> Finding:
     """Return how many samples, perturbations or pairs of one study its own rules leave (supplementary table 1)."""
-    flow = _flow(results, task)
-    flow = flow[flow["branch"] == name]
+    flow = _flow(results, task).query("branch == @name")
     own = flow["step"] == "median of repeats"
     flow = flow[own] if name in TASKS[task].studies and own.any() else flow  # what follows are the held-out study's
     if flow.empty:
@@ -363,6 +351,14 @@ def lost(results: Results, task: str, step: str) -> Finding:
     if removed.empty:
         raise UntestedError(f"task {task} has no rule {step!r}")
     return Finding(float(removed.iloc[0]), flow["data"].iloc[0], step)
+
+
+def _flow(results: Results, task: str) -> pd.DataFrame:
+    """Return the counts of a task's rules, before a profile draws among what they leave."""
+    flow = results.flows[results.flows["task"] == task]
+    if flow.empty:
+        raise UntestedError(f"task {task} has no cohort")
+    return flow[~flow["step"].str.startswith("profile ")]
 
 
 def pooled(results: Results, tasks: str, what: str) -> Finding:
@@ -380,29 +376,31 @@ def pooled(results: Results, tasks: str, what: str) -> Finding:
 
 
 def hours(results: Results, task: str, model: str) -> Finding:
-    """Return the hours that a model took on a task, in all splits that the log has; LEAP's are those of its members."""
-    data = _data(results, task)
-    times = results.times[results.times["task"] == task]
-    own = times["model"].str.fullmatch(r"PS-LASSO r\d+|LEAP") if model == "LEAP" else times["model"] == model
-    if not own.any():
-        raise UntestedError(f"the run log has no {model} on task {task}")
-    n = f"{times[own]['split'].nunique()} splits, on this machine, without the autoencoders"
-    return Finding(times[own]["seconds"].sum() / 3600, data, n)
+    """Return the hours that a model took on a task, in all splits that the log has; LEAP's are those of its members.
 
-
-def pretraining_hours(results: Results, task: str) -> Finding:
-    """Return the hours that the DAMAEs of a task's pool took, one after the other (the paper: on four GPUs)."""
-    data = _data(results, task)
-    pool = TASKS[task].pool + ("-simulated" if data == "simulated" else "")
-    times = results.times.query("model == 'DAMAE' and task == @pool")
-    if times.empty:
-        raise UntestedError(f"the run log has no DAMAE of {pool}")
-    return Finding(times["seconds"].sum() / 3600, data, f"{len(times)} DAMAEs, on this machine")
+    Those of the DAMAEs are of the task's pool, one after the other (the paper: on four GPUs).
+    """
+    kinds, times = results.scores.loc[results.scores["task"] == task, "data"], results.times
+    if kinds.empty:
+        raise UntestedError(f"task {task} has no results")
+    data, of = data_of(kinds), f"on task {task}"
+    if model == DAMAE:
+        pool = TASKS[task].pool + ("-simulated" if data == "simulated" else "")
+        own, of = times[(times["task"] == pool) & (times["model"] == model)], f"of {pool}"
+    else:
+        own = times[times["task"] == task]
+        leap = own["model"].str.fullmatch(r"PS-LASSO r\d+|LEAP")
+        own = own[leap if model == REFERENCE else own["model"] == model]
+    if own.empty:
+        raise UntestedError(f"the run log has no {model} {of}")
+    n = f"{own['split'].nunique()} splits, on this machine, without the autoencoders"
+    n = f"{len(own)} DAMAEs, on this machine" if model == DAMAE else n
+    return Finding(own["seconds"].sum() / 3600, data, n)
 
 
 def times_as_fast(results: Results, task: str, other: str) -> Finding:
     """Return another model's hours on a task by LEAP's."""
-    ours, theirs = hours(results, task, "LEAP"), hours(results, task, other)
+    ours, theirs = hours(results, task, REFERENCE), hours(results, task, other)
     return replace(ours, value=theirs.value / ours.value)
 
 
@@ -410,15 +408,20 @@ MEASURES: dict[str, Callable[..., Finding]] = {
     measure.__name__: measure
     for measure in (score, gain, share, difference, margin, n_splits, splits_won, splits_lost, tasks_won, gap_of_gains,
                     largest_p, above_members, step_gain, step_gap, by_drug, count, study, lost, pooled, hours,
-                    pretraining_hours, times_as_fast)
+                    times_as_fast)
 }  # fmt: skip
 
 
-def _means(results: Results, task: str, models: Sequence[str], level: str = PER_PERTURBATION) -> pd.DataFrame:
+def data_of(kinds: Collection[str]) -> str:
+    """Return the one kind of data, or "mixed" where there are several."""
+    found = set(kinds)
+    return found.pop() if len(found) == 1 else "mixed"
+
+
+def _means(results: Results, task: str, models: Sequence[str], level: str = MEAN[0]) -> pd.DataFrame:
     """Return Spearman's correlations of some models, splits x models, where all of them ran."""
-    rows = models_only(split_values(_rows(results.all_scores, task), level, "spearman"))
+    rows = models_only(comparisons.split_values(_rows(results.all_scores, task), level, "spearman"))
     _check(task, models, rows["model"])
-    rows = rows[rows["model"].isin(models)]
     table = rows.pivot(index="split", columns="model", values="value")[list(models)].dropna()
     if table.empty:
         raise UntestedError(f"task {task} has no split with results of {' and '.join(models)}")
@@ -448,33 +451,6 @@ def _rows(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     return rows[rows["study"].isin(studies[:1])]
 
 
-def _ablation(results: Results, task: str, group: str) -> pd.DataFrame:
-    """Return Spearman's correlation per perturbation: number of the variant (from 1), split, value, data, note."""
-    rows = results.ablations.query("task == @task and group == @group")
-    if rows.empty:
-        raise UntestedError(f"task {task} has no ablation ({group})")
-    order = {name: number for number, name in enumerate(rows["variant"].unique(), start=1)}
-    left_out = rows[rows["note"] != ""].rename(columns={"variant": "name"})
-    means = pd.concat([variant_values(rows).assign(note=""), left_out])
-    means = means[(means["level"] == PER_PERTURBATION) & (means["metric"] == "spearman")]
-    return means.assign(number=means["name"].map(order))
-
-
-def _flow(results: Results, task: str) -> pd.DataFrame:
-    """Return the counts of a task's rules, before a profile draws among what they leave."""
-    flow = results.flows[results.flows["task"] == task]
-    if flow.empty:
-        raise UntestedError(f"task {task} has no cohort")
-    return flow[~flow["step"].str.startswith("profile ")]
-
-
-def _data(results: Results, task: str) -> str:
-    data = results.scores.loc[results.scores["task"] == task, "data"]
-    if data.empty:
-        raise UntestedError(f"task {task} has no results")
-    return data_of(data)
-
-
 def _relative(scores: pd.Series, reference: pd.Series) -> tuple[pd.Series, float]:
     """Return by split what scores gain, relative to a reference's mean, and the spread in the same unit."""
     level = reference.mean()
@@ -489,12 +465,196 @@ def _found(results: Results, task: str, values: pd.Series | pd.DataFrame, spread
 
     `n` says how many splits and perturbations that rests on and, where one is held out, of which study.
     """
-    apart = pd.DataFrame(values)
-    ends = np.array([interval(apart[name].to_numpy(), ratio_of(task)) for name in apart])
+    apart, ratio = pd.DataFrame(values), comparisons.ratio_of(task)
+    low, high = np.min([comparisons.interval(apart[name].to_numpy(), ratio) for name in apart], axis=0)
     rows, known = _rows(getattr(results, part), task), _task(task).external
     n = rows.loc[rows["perturbation"] != "", "perturbation"].nunique()
     held_out = next((name for name in rows.get("study", ()) if name), "")
     about = f"{len(apart)} splits, {n} perturbations{f' of {held_out}' if held_out else ''}"
     note = f"another study than {known[0]}" if REPRODUCIBILITY in models and held_out != known[0] else ""
-    low, high = ends.min(axis=0)
     return Finding(float(apart.mean().min()), data_of(rows["data"]), about, low, high, spread, note)
+
+
+# ---- verdicts: a small table and a few sentences that follow from the numbers
+
+
+def verdict(results: Results, about: str) -> str:
+    """Return, as Markdown, what the results say about something, and what they do not.
+
+    A difference is told where its 95% interval over splits excludes 0 and it is larger than what another set of DAMAEs
+    changes (`leaplib.results.comparisons.told`).
+
+    Parameters
+    ----------
+    results : Results
+    about : str
+        "task 1a 2a" (one or several), "external 2a", "ablations 1a", "ensembles 1a", "tuning 3a", "additions",
+        "autoencoders 2a 4a", "beyond 2a 4a", "candidates 2a", "choice", "domains" or "claims".
+    """
+    subject, _, task = about.partition(" ")
+    if subject not in VERDICTS:
+        raise InputError(f"a verdict about {about!r} is unknown: use one of {', '.join(VERDICTS)}, with a task")
+    part, tell = VERDICTS[subject]
+    if not len(getattr(results, part)):
+        return f"**{about.capitalize()}**: no results, and nothing to tell. {results.why(part)}"
+    return tell(results, task)
+
+
+def _sentence(name: str, found: Mapping[str, str], other: str) -> str:
+    """Say on which tasks something is better, worse or not told from another, by what is found on each."""
+    words = {comparisons.BETTER: "better than", comparisons.WORSE: "worse than", comparisons.APART: "not told from"}
+    parts = [f"{words[kind]} {other} on task {', '.join(task for task in found if found[task] == kind)}"
+             for kind in words if kind in found.values()]  # fmt: skip
+    return f"**{name}** is {'; '.join(parts)}." if parts else f"**{name}** has no results."
+
+
+def _tasks(results: Results, tasks: str) -> str:
+    """Say how LEAP compares with the best of the paper's other models on some tasks."""
+    rows, found = [], {}
+    for task in tasks.split():
+        part = results.scores[results.scores["task"] == task]
+        means = comparisons.by_split(part).mean() if len(part) else pd.Series(dtype=float)
+        compared = _rows(results.comparisons, task).set_index("model").to_dict("index")
+        others = means.reindex([name for name in rivals(task) if name in compared]).dropna()
+        row = {"task": task, "LEAP": number(means.get(REFERENCE, np.nan), 3)}
+        if len(others):
+            best = str(others.idxmax())
+            found[task] = told(compared[best])
+            row |= {"best other model of the paper": f"{best} {others[best]:.3f}",
+                    "LEAP less it": with_interval(compared[best], 3)}  # fmt: skip
+        beside = ("PS-RIDGE", "LEAP+", "Tissue mean", SHUFFLED)
+        row |= {name: number(means.get(name, np.nan), 3) for name in beside}
+        splits = part.loc[part["model"] == REFERENCE, "split"].nunique()
+        rows.append(row | {"splits": splits, "data": next(iter(part["data"]), "")})
+    settings = thinned(results.profile)
+    caution = f"Models are {settings}: their order here is no verdict on the paper's." if settings else ""
+    text = _sentence(REFERENCE, found, "the best of the paper's other models")
+    return f"{markdown(rows)}\n\n{text} {TOLD} {caution}".strip()
+
+
+def _versus(results: Results, tasks: str, names: Sequence[str]) -> str:
+    """Say how candidates compare with LEAP on some tasks, by default all."""
+    table = comparisons.gains_table(results.candidates, results.times)
+    table = table[table["task"].isin(tasks.split())] if tasks else table
+    rows = []
+    for task, part in table.groupby("task", sort=False):
+        found = part.set_index("candidate").to_dict("index")
+        row = {"task": task, "LEAP": number(found[REFERENCE]["mean"], 3)}
+        for name in [name for name in names if name in found]:
+            row |= {name: number(found[name]["mean"], 3), f"{name} less LEAP": with_interval(found[name], 3)}
+        rows.append(row | {"data": part["data"].iloc[0]})
+    known = table[table["difference"].notna()].to_dict("records")
+    texts = [_sentence(name, {row["task"]: told(row) for row in known if row["candidate"] == name}, REFERENCE)
+             for name in names]  # fmt: skip
+    return f"{markdown(rows)}\n\n{' '.join(texts)} {TOLD}"
+
+
+def _sorted_out(rows: pd.DataFrame, names: pd.Series, than: str) -> list[str]:
+    """Return an item each for what is better, not told apart, and worse."""
+    items: dict[str, list[str]] = {comparisons.BETTER: [], comparisons.APART: [], comparisons.WORSE: []}
+    for name, row in zip(names, rows.to_dict("records"), strict=True):
+        items[told(row)].append(f"{name} ({row['difference']:+.4f})")
+    heads = (f"Better than {than}", "Not told apart", f"Worse than {than}")
+    return [f"- {head}: {'; '.join(found)}." for head, found in zip(heads, items.values(), strict=True) if found]
+
+
+def _ablations(results: Results, task: str, group: str) -> str:
+    """Say which variants of a task are better than what they are compared with."""
+    table = comparisons.ablation_table(results.ablations[results.ablations["task"] == task], [group])
+    rows, reference = table.query("level == 'per_perturbation' and metric == 'spearman'"), REFERENCES.get(group)
+    tested = rows[rows["compared_with"].notna()]
+    names = "step " + rows["step"].astype(str) + ", " + rows["name"] if "step" in rows else rows["name"]
+    left_out = "; ".join((names + ", " + rows["note"])[rows["note"] != ""])
+    about = f"**Task {task}{f', {group}' if reference else ''}** ({data_words(rows['data'].iloc[0])}, " \
+            f"{rows['n_splits'].max():.0f} splits)"  # fmt: skip
+    items = _sorted_out(tested, names[tested.index], f'"{reference}"' if reference else "the one before")
+    items += [f"- Left out: {left_out}."] if left_out else []
+    return "\n".join([f"{about}:", "", *items] if items else [f"{about}. Nothing to compare."])
+
+
+def _additions(results: Results, task: str) -> str:
+    """Say what each comparison that the paper lacks supports."""
+    rows = results.ablations[results.ablations["group"].isin(REFERENCES)]
+    pairs = rows[["task", "group"]].drop_duplicates().to_numpy()
+    return "\n\n".join(_ablations(results, one, group) for one, group in pairs if task in ("", one))
+
+
+def _candidates(results: Results, task: str) -> str:
+    """Say which candidates won and which lost against LEAP on a task."""
+    table = comparisons.gains_table(results.candidates, results.times)
+    task = task or table["task"].iloc[0]
+    rows = table[(table["task"] == task) & (table["candidate"] != REFERENCE)]
+    compared, failed = rows[rows["difference"].notna()], rows.loc[rows["mean"].isna(), "candidate"]
+    title = get_task(task).title
+    head = f"**Task {task}**, {title[0].lower()}{title[1:]} ({data_words(rows['data'].iloc[0])})"
+    if compared.empty:
+        return f"{head}. **No verdict**: LEAP, or all others, failed."
+    items = _sorted_out(compared, compared["candidate"], REFERENCE)
+    items += [f"- **Failed**: {'; '.join(failed)}."] if len(failed) else []
+    return "\n".join([f"{head}, {len(rows)} candidates beside LEAP:", "", *items])
+
+
+def _choice(results: Results, name: str) -> str:
+    """Say whether LEAP+, or another candidate, is what would have been chosen within the training sets."""
+    rows = comparisons.choice(results.inner, results.candidates).set_index("candidate")
+    name, gain = name or "LEAP+", rows["inner_gain"]
+    failed = rows.index[gain.isna() & rows.index.isin([REFERENCE, name])]
+    if len(failed):
+        return f"**No verdict** within the training sets: {' and '.join(failed)} failed there."
+    first, rank = str(rows.index[0]), rows["rank"][name]
+    text = (
+        f"Within the training sets **{first}** gains most on LEAP, of {len(rows)} candidates: {gain[first]:+.3f} in "
+        "the mean of Spearman, Pearson and the AUROC of responders."
+    )
+    if rank > 1:
+        close = "not told from it" if gain[first] - gain[name] <= REPRESENTATION_SPREAD else "behind it"
+        text += f" {name} is number {rank}, {close}: {gain[name]:+.3f}."
+    for test in map(str, rows.filter(like="test_")):
+        share = percent(rows[test][name] / rows[test][REFERENCE] - 1) or "failed"
+        text += f" On the test samples of task {test[5:]}, which the choice did not see, {name}: {share}."
+    return text
+
+
+def _domains(results: Results, task: str) -> str:
+    """Say how much it matters how cell lines and xenografts are brought together."""
+    table = comparisons.domain_shift(results.harmonised)
+    leap = table[table["model"] == REFERENCE].set_index("harmonise")["mean"]
+    row = {str(how): number(mean, 3) for how, mean in leap.items()}
+    return (f"{markdown([row])}\n\nLEAP on task 5a by the way to join domains: the largest difference is "
+            f"{leap.max() - leap.min():.3f}, and one split has no interval.")  # fmt: skip
+
+
+def _external(results: Results, task: str) -> str:
+    return external.counts(results.profile, get_task(task))
+
+
+def _claims(results: Results, _: str) -> str:
+    """Say how many claims hold, which do not and why others cannot be tested."""
+    table = claims(results)
+    counts, tested = table["verdict"].value_counts(), table[table["verdict"] != UNTESTED]
+    hold, direction, fail = (counts.get(name, 0) for name in (HOLDS, DIRECTION, FAILS))
+    text = (f"Of {len(table)} claims, {len(tested)} can be tested here: {hold} hold, {direction} hold in direction "
+            f"alone, {fail} do not hold.")  # fmt: skip
+    rows = [{"verdict": row["verdict"], "claim": row["claim"], "paper": number(row["published"], 3),
+             "this run": number(row["ours"], 3), "of": row["n"]}
+            for row in tested[tested["verdict"] != HOLDS].to_dict("records")]  # fmt: skip
+    reasons = table[table["verdict"] == UNTESTED]["note"].value_counts()
+    why = [{"not testable here, since": reason, "claims": n} for reason, n in reasons.items()]
+    return "\n\n".join([text, *(markdown(part) for part in (rows, why) if part)])
+
+
+VERDICTS: dict[str, tuple[str, Callable[[Results, str], str]]] = {
+    "task": ("scores", _tasks),
+    "external": ("external", _external),
+    "ablations": ("ablations", partial(_ablations, group="steps")),
+    "ensembles": ("ablations", partial(_ablations, group="ensembles")),
+    "tuning": ("ablations", partial(_ablations, group="tuning")),
+    "additions": ("ablations", _additions),
+    "autoencoders": ("candidates", partial(_versus, names=["PS-LASSO", "PS-RIDGE"])),
+    "candidates": ("candidates", _candidates),
+    "choice": ("inner", _choice),
+    "beyond": ("candidates", partial(_versus, names=["LEAP+"])),
+    "domains": ("harmonised", _domains),
+    "claims": ("scores", _claims),
+}
+"""What a verdict can be about, the part of the results that it rests on, and what tells it."""

@@ -1,10 +1,11 @@
-"""Methods compared on the same perturbations and splits: models, variants of an ablation, candidates for LEAP+.
+"""Scores brought to one value a split, beside the paper's, and methods compared on the same perturbations and splits.
 
-Two questions, two tests. *Is one better on most perturbations?* Wilcoxon's signed-rank test over perturbations. *Would
-it be better again on other samples?* A paired t-test over splits and, for the size of the difference, the 95% interval
-of the same t. Random holdouts share most of their training samples, so that their differences are no independent draws,
-and the variance is corrected for it (`interval`); unseen tissues do not overlap, and take the plain t. A single split
-has no interval (NaN), and neither have xenografts: their subsets are of one split.
+Methods are models, variants of an ablation, or candidates for LEAP+. Two questions, two tests. *Is one better on most
+perturbations?* Wilcoxon's signed-rank test over perturbations. *Would it be better again on other samples?* A paired
+t-test over splits and, for the size of the difference, the 95% interval of the same t. Random holdouts share most of
+their training samples, so that their differences are no independent draws, and the variance is corrected for it
+(`interval`); unseen tissues do not overlap, and take the plain t. A single split has no interval (NaN), and neither
+have xenografts: their subsets are of one split.
 
 References
 ----------
@@ -12,7 +13,8 @@ Holm (1979), A simple sequentially rejective multiple test procedure, Scand. J. 
 Nadeau and Bengio (2003), Inference for the generalization error, Machine Learning 52(3).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -20,14 +22,18 @@ import pandas as pd
 from scipy import stats
 
 from leaplib.base.errors import InputError
-from leaplib.cohorts.cohort import check_unique
 from leaplib.cohorts.splits import INNER, XENOGRAFTS
-from leaplib.models.table import names
-from leaplib.results.scores import models_only
-from leaplib.runs.recipes import REFERENCES
-from leaplib.tasks import get_task
+from leaplib.models.table import CONTROLS, names
+from leaplib.runs.experiment import MOST_MEMBERS
+from leaplib.runs.recipes import CANDIDATES, NUMBER, REFERENCES, STEPS
+from leaplib.tasks import HARMONISE, POCKET, get_task
 
 REFERENCE = "LEAP"
+REPRODUCIBILITY = "Label reproducibility"
+ORDER = [REPRODUCIBILITY, *CONTROLS.values(), *names()]
+"""Of models in tables: the yardstick of external validation, controls, models."""
+MEAN = ("per_perturbation", "spearman")
+"""The level and metric that most is about: Spearman's correlation per perturbation."""
 CRITERION = ("spearman", "pearson", "auroc")
 """What candidates are chosen by, written down before they were scored: the mean of what they gain in each."""
 TEST_TO_TRAINING = {"holdout": 0.2 / 0.8, "tissue": 0.0, "xenograft": np.nan}
@@ -40,11 +46,152 @@ measured. No sentence, order or verdict rests on a smaller difference, which may
 """
 LEVEL = 0.95  # of intervals
 BETTER, WORSE, APART = "better", "worse", "not told apart"
+PAPER = ["published_mean", "published_sd"]
+SCORES = ["task", "model", "level", "metric", "mean", "sd", "n_splits", "data", *PAPER]
 WON = ["perturbations_won", "n_perturbations", "splits_won", "n_splits"]
 COLUMNS = ["task", "study", "model", "difference", "low", "high", "p", "p_holm", "p_splits", *WON, "data"]
 GAINS = ["task", "candidate", "mean", "gain", "difference", "low", "high", "p", "p_splits", *WON, "seconds", "data"]
 TESTS = ["compared_with", "difference", "low", "high", "n_perturbations", "perturbations_won", "p_perturbations",
          "p_perturbations_holm", "splits_won", "p_splits", "p_splits_holm"]  # fmt: skip
+
+
+# ---- one value a split, or a perturbation
+
+
+def split_values(scores: pd.DataFrame, level: str | None = None, metric: str | None = None) -> pd.DataFrame:
+    """Return one value a split: the mean over its test sets of the mean over perturbations.
+
+    On xenografts there is one split, and each of its test sets counts as one: "subset 0" ....
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `leaplib.runs.experiment.load_scores`, or of variants (`leaplib.runs.experiment.load_variants`).
+    level, metric : str, optional
+        Only these; all by default.
+
+    Returns
+    -------
+    DataFrame
+        task, study, group and variant (where scores say it), model, member, level, metric, split, data, value.
+    """
+    rows = scores[scores["perturbation"] == ""]
+    rows = rows if level is None else rows[rows["level"] == level]
+    rows = _subsets(rows if metric is None else rows[rows["metric"] == metric])
+    return _mean_by(rows, ["level", "metric", "split", "data"])
+
+
+def perturbation_values(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return one value a perturbation: the mean over splits, all test samples of each.
+
+    Returns
+    -------
+    DataFrame
+        task, study (where scores say it), model, member, perturbation, data, value.
+    """
+    rows = scores[(scores["perturbation"] != "") & (scores["test_set"] == -1) & (scores["metric"] == metric)]
+    return _mean_by(rows, ["perturbation", "data"])
+
+
+def _mean_by(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    of = [key for key in ("task", "study", "group", "variant", "model", "member") if key in rows]
+    return rows.groupby([*of, *keys], sort=False)["value"].mean().reset_index()
+
+
+def _subsets(rows: pd.DataFrame) -> pd.DataFrame:
+    """Name each subset of the xenografts as a split."""
+    numbered = "subset " + rows["test_set"].astype(str)
+    return rows.assign(split=rows["split"].where(rows["split"] != XENOGRAFTS, numbered))
+
+
+def models_only(values: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the members of LEAP but the first, which stands for PS-LASSO."""
+    return values[values["member"] <= 0]
+
+
+def by_split(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return per-perturbation Spearman correlations, splits (or tissues) x models."""
+    wide = models_only(split_values(scores, *MEAN)).pivot(index=["task", "split"], columns="model", values="value")
+    return wide[[model for model in ORDER if model in wide]].rename_axis(columns=None)
+
+
+# ---- beside the paper's values
+
+
+def published(table: str = "suppl.") -> pd.DataFrame:
+    """Return means and SDs over splits that the paper reports (arXiv 2502.15646v1), as `published.csv` holds them.
+
+    Parameters
+    ----------
+    table : {"suppl. 2", "suppl. 3", "suppl. 4", "suppl. 5", "suppl. 6", "suppl. 7"}
+        The paper's; or the start of a name. M-KNN and S-LGBM of table 2 are PS-KNN and PP-LGBM. Some cells of table 3
+        lie outside their row in the paper's text; each has one place where it fits. `number` counts the variants of a
+        group from 1.
+    """
+    with files("leaplib.results").joinpath("published.csv").open(encoding="utf-8") as file:
+        everything = pd.read_csv(file, keep_default_na=False, na_values={"number": "", "mean": "", "sd": ""})
+    return everything[everything["table"].str.startswith(table)].reset_index(drop=True)
+
+
+def published_scores() -> pd.DataFrame:
+    """Return the published scores of models (tables 2 and 3): task, model, level, metric, mean, sd."""
+    found = pd.concat([published("suppl. 2"), published("suppl. 3")], ignore_index=True)
+    return found[["task", "model", "level", "metric", "mean", "sd"]]
+
+
+def beside_paper(table: pd.DataFrame, theirs: pd.DataFrame, on: list[str],
+                 other: pd.Series | None = None) -> pd.DataFrame:  # fmt: skip
+    """Add the paper's mean and SD to rows with the same keys; none to `other` rows, by default those not on real data.
+
+    Parameters
+    ----------
+    table, theirs : DataFrame
+        Ours, and some of `published`.
+    on : list of str
+        The keys.
+    other : Series of bool, optional
+        Rows whose scores are no counterpart of the paper's, in the order of `table`.
+    """
+    theirs = theirs.rename(columns={"mean": PAPER[0], "sd": PAPER[1]})[[*on, *PAPER]]
+    other = (table["data"] != "real") if other is None else other
+    table = table.merge(theirs, how="left", on=on)
+    table.loc[other.to_numpy(), PAPER] = np.nan
+    return table
+
+
+def summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and sample SD over splits beside the published values: `SCORES`, and the study where scores say it.
+
+    The study is "" within the task's own screen; beside scores against external studies there is nothing published.
+    The training mean's correlations per perturbation are 0 by definition.
+    """
+    values = models_only(split_values(scores))
+    study = ["study"] if "study" in values else []
+    groups = values.groupby([*study, "task", "model", "level", "metric", "data"], as_index=False)["value"]
+    table = groups.agg(mean="mean", sd="std", n_splits="count")
+    other = table["data"] == POCKET  # of other lines, genes and units
+    other = other | (table["study"] != "") if study else other
+    table = beside_paper(table, published_scores(), ["task", "model", "level", "metric"], other)
+    rank = table["model"].map({model: rank for rank, model in enumerate(ORDER)}).fillna(-1)
+    table = table.assign(rank=rank).sort_values(["task", *study, "level", "metric", "rank"], kind="stable")
+    return table[["task", *study, *SCORES[1:]]].reset_index(drop=True)
+
+
+def domain_shift(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return models under each way to bring cell lines and xenografts together: harmonise, model, data, mean, sd.
+
+    Of the mean Spearman correlation over drugs, over subsets of the xenografts; the task "5a combat" is 5a with ComBat.
+    """
+    values = models_only(split_values(scores, *MEAN))
+    ways = values["task"].str.partition(" ")[2].replace("", HARMONISE[0])
+    kept = values.loc[ways != HARMONISE[0], "model"].unique()
+    values = values.assign(harmonise=pd.Categorical(ways, HARMONISE, ordered=True))[values["model"].isin(kept)]
+    groups = values.groupby(["harmonise", "model", "data"], sort=False, observed=True)["value"]
+    table = groups.agg(mean="mean", sd="std").reset_index().sort_values("harmonise", kind="stable", ignore_index=True)
+    return table.astype({"harmonise": str})
+
+
+# ---- two methods
 
 
 def paired_test(a: pd.DataFrame, b: pd.DataFrame, ratio: float = TEST_TO_TRAINING["holdout"]) -> dict[str, float]:
@@ -53,7 +200,7 @@ def paired_test(a: pd.DataFrame, b: pd.DataFrame, ratio: float = TEST_TO_TRAININ
     Parameters
     ----------
     a, b : DataFrame, perturbations x splits
-        Larger is better; matched by name. A pair of which either is NaN is left out.
+        Larger is better; matched by name. A pair of which either is missing is left out.
     ratio : float
         As in `interval`.
 
@@ -62,11 +209,15 @@ def paired_test(a: pd.DataFrame, b: pd.DataFrame, ratio: float = TEST_TO_TRAININ
     dict
         difference (mean over splits of the mean of a - b over perturbations) with low and high (its `interval`);
         n_perturbations, perturbations_won, p_perturbations (two-sided, without differences of 0); n_splits,
-        splits_won, p_splits (two-sided). NaN where something is not defined.
+        splits_won, p_splits (two-sided). NaN where something is not defined; empty where they share no score.
     """
-    difference = _difference(a, b)
-    of_perturbations = difference.mean(axis=1).dropna().to_numpy()
-    of_splits = difference.mean(axis=0).dropna().to_numpy()
+    a, b = a.align(b, join="inner")
+    apart = a.astype(float) - b.astype(float)
+    if np.isinf(apart.to_numpy()).any():
+        raise InputError("scores to compare: a score is infinite")
+    of_perturbations, of_splits = (apart.mean(axis=axis).dropna().to_numpy() for axis in (1, 0))
+    if not len(of_splits):
+        return {}
     changed = of_perturbations[of_perturbations != 0]
     low, high = interval(of_splits, ratio)
     error = _error(of_splits, ratio)
@@ -119,21 +270,9 @@ def _error(differences: np.ndarray, ratio: float) -> float:
     return float(np.sqrt((1 / n + ratio) * differences.var(ddof=1) * (not equal)))
 
 
-def _difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    """Return a - b, perturbations x splits, after checks."""
-    for axis, what in (("index", "perturbation"), ("columns", "split")):
-        one, other = getattr(a, axis), getattr(b, axis)
-        for labels in (one, other):
-            check_unique(labels, what, "scores to compare")
-        apart = one.symmetric_difference(other)
-        if len(apart):
-            raise InputError(f"{what} {apart[0]!r} was scored for one method only ({len(apart)} such): drop it")
-    difference = a.astype(float) - b.loc[a.index, a.columns].astype(float)
-    if np.isinf(difference.to_numpy()).any():
-        raise InputError("scores to compare: a score is infinite")
-    if difference.isna().all(axis=None):
-        raise InputError("scores to compare: no perturbation has a score of both methods in any split")
-    return difference
+def ratio_of(task: str) -> float:
+    """Return `TEST_TO_TRAINING` of a task, such as "5a combat"."""
+    return TEST_TO_TRAINING[get_task(task.partition(" ")[0]).design]
 
 
 def told(row: Mapping[Any, Any]) -> str:
@@ -155,6 +294,28 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
+def _tests(scores: pd.DataFrame, by: str, metric: str, pairs: Iterable[tuple[str, str]], task: str) -> pd.DataFrame:
+    """Test pairs of methods, named in the column `by`, where both have scores: name, and `TESTS` with n_splits.
+
+    Scores are over all test samples of a split; a subset of the xenografts is a split.
+    """
+    rows = scores[scores["metric"] == metric]
+    if "test_set" in rows:
+        of = np.where(rows["split"] == XENOGRAFTS, rows["test_set"] >= 0, rows["test_set"] == -1)
+        rows = _subsets(rows[(rows["perturbation"] != "") & of])
+    wide = {name: part.pivot(index="perturbation", columns="split", values="value") for name, part in rows.groupby(by)}
+    found = []
+    for name, other in pairs:
+        test = paired_test(wide[name], wide[other], ratio_of(task)) if {name, other} <= set(wide) else {}
+        found += [{"name": name, "compared_with": other} | test] if test else []
+    table = pd.DataFrame(found, columns=["name", *(name for name in TESTS if "_holm" not in name), "n_splits"])
+    adjusted = {f"{p}_holm": holm(table[p].to_numpy(dtype=float)) for p in ("p_perturbations", "p_splits")}
+    return table.assign(**adjusted)
+
+
+# ---- models
+
+
 def compare_models(scores: pd.DataFrame, reference: str = REFERENCE, metric: str = "spearman") -> pd.DataFrame:
     """Compare a model with each other one, on each task and against each study that scores name.
 
@@ -167,18 +328,18 @@ def compare_models(scores: pd.DataFrame, reference: str = REFERENCE, metric: str
         within task and study in p_holm; the p over splits; how many perturbations and splits the reference wins, of
         those with both scores.
     """
-    found = []
+    tables = [pd.DataFrame(columns=COLUMNS)]
     scores = scores if "study" in scores else scores.assign(study="")
+    pairs = [(reference, name) for name in names() if name != reference]
     for (task, study), part in models_only(scores).groupby(["task", "study"], sort=False):
-        wide = _matrices(part, "model", metric)
-        others = [name for name in names() if name != reference and name in wide and reference in wide]
-        tests = [{"model": name} | _against(wide[reference], wide[name], str(task))
-                 for name in others if _shared(wide[reference], wide[name])]  # fmt: skip
-        if tests:
-            table = pd.DataFrame(tests).rename(columns={"p_perturbations": "p"})
-            about = {"task": str(task), "study": str(study), "data": part["data"].iloc[0]}
-            found.append(table.assign(**about, p_holm=holm(table["p"].to_numpy())))
-    return pd.concat(found, ignore_index=True)[COLUMNS] if found else pd.DataFrame(columns=COLUMNS)
+        table = _tests(part, "model", metric, pairs, str(task)).drop(columns="name")
+        words = {"compared_with": "model", "p_perturbations": "p", "p_perturbations_holm": "p_holm"}
+        table = table.rename(columns=words).assign(task=task, study=study, data=part["data"].iloc[0])
+        tables += [table[COLUMNS]] if len(table) else []
+    return pd.concat(tables[1:] or tables, ignore_index=True)
+
+
+# ---- variants of an ablation
 
 
 def compare_variants(scores: pd.DataFrame) -> pd.DataFrame:
@@ -189,30 +350,92 @@ def compare_variants(scores: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         task, group, name, level, metric (Spearman's correlation per perturbation), `TESTS`; Holm within task and group.
     """
-    found = []
+    tables = [pd.DataFrame(columns=["task", "group", "name", *TESTS])]
     for (task, group), part in scores[scores["note"] == ""].groupby(["task", "group"], sort=False):
-        wide = _matrices(part, "variant", "spearman")
-        pairs = _pairs(list(wide), REFERENCES.get(str(group)))
-        tests = [
-            {"name": name, "compared_with": other} | _against(wide[name], wide[other], str(task))
-            for name, other in pairs
-            if _shared(wide[name], wide[other])
-        ]
-        if tests:
-            table = pd.DataFrame(tests).assign(task=str(task), group=str(group))
-            corrected = {f"{p}_holm": holm(table[p].to_numpy()) for p in ("p_perturbations", "p_splits")}
-            found.append(table.assign(**corrected))
-    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["task", "group", "name", *TESTS])
-    return table.assign(level="per_perturbation", metric="spearman")[
-        ["task", "group", "name", "level", "metric", *TESTS]
-    ]
+        variants, reference = list(part["variant"].unique()), REFERENCES.get(str(group))
+        pairs = [(name, reference or before) for before, name in zip(["", *variants], variants, strict=False)]
+        pairs = [(name, other) for name, other in pairs if other and name != other]
+        table = _tests(part, "variant", MEAN[1], pairs, str(task)).assign(task=task, group=group)
+        tables += [table[list(tables[0])]] if len(table) else []
+    table = pd.concat(tables[1:] or tables, ignore_index=True).assign(level=MEAN[0], metric=MEAN[1])
+    return table[["task", "group", "name", "level", "metric", *TESTS]]
 
 
-def _pairs(variants: list[str], reference: str | None) -> Iterable[tuple[str, str]]:
-    """Return which variant is compared with which."""
-    if reference is None:
-        return zip(variants[1:], variants, strict=False)
-    return [(name, reference) for name in variants if name != reference and reference in variants]
+def variant_values(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return one value a variant and split, as `split_values`, of those that were run: task, group, name, ...."""
+    return split_values(scores[scores["note"] == ""]).rename(columns={"variant": "name"})
+
+
+def ablation_table(scores: pd.DataFrame, groups: Sequence[str], named: str = "name") -> pd.DataFrame:
+    """Return means, published values (beside real data) and paired tests of groups of variants.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `leaplib.results.load.Results.ablations`.
+    groups : sequence of str
+    named : str
+        What the names of variants are called.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `SCORES` and, on rows of Spearman's correlation per perturbation, of the paired tests, which are
+        over all test samples of a split where means are over its test sets; `note` says why a variant was not run.
+    """
+    scores = scores[scores["group"].isin(groups)]
+    if scores.empty:
+        raise InputError(f"no scores of {', '.join(groups) or 'any group'}: run these variants first")
+    keys = ["task", "group", "name", "model", "level", "metric", "data"]
+    rows = scores.rename(columns={"variant": "name"})
+    means = variant_values(scores).groupby(keys, sort=False)["value"].agg(mean="mean", sd="std", n_splits="count")
+    left_out = rows.loc[rows["note"] != "", [*keys, "note"]].assign(n_splits=0)
+    table = pd.concat([means.reset_index(), left_out]).fillna({"note": ""})
+    order = rows[["task", "group", "name"]].drop_duplicates(ignore_index=True)
+    order = order.assign(number=order.groupby(["task", "group"]).cumcount() + 1, place=order.index)
+    theirs = published().dropna(subset="number").astype({"number": int})
+    table = table.merge(order, on=["task", "group", "name"])
+    table = beside_paper(table, theirs, ["task", "group", "number", "level", "metric"])
+    table = table.merge(compare_variants(scores), how="left", on=["task", "group", "name", "level", "metric"])
+    first = ["group"] if len(groups) > 1 or groups[0] in REFERENCES else ["number"] if groups == [STEPS] else []
+    table = table.sort_values("place", kind="stable", ignore_index=True)
+    table = table[[*first, "name", *SCORES[:8], *PAPER, *TESTS, "note"]]
+    return table.rename(columns={"number": "step", "name": named})
+
+
+def steps_frame(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return what supplementary figure 4 draws: the steps by split, p-values over perturbations (Holm)."""
+    table = ablation_table(scores, [STEPS]).query("level == 'per_perturbation' and metric == 'spearman'")
+    table = table.rename(columns={"p_perturbations_holm": "p_value"})
+    values = _drawn(scores[scores["group"] == STEPS])[["task", "name", "split", "value", "n_perturbations"]]
+    return table[["task", "step", "name", "data", "p_value", *PAPER]].merge(values, on=["task", "name"])
+
+
+def bars_frame(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return what the figure of the additional comparisons draws: those with something to be compared with."""
+    values = _drawn(scores[scores["group"].isin(REFERENCES) & (scores["group"] != NUMBER)])
+    values = values.assign(group=values["group"] + " (task " + values["task"] + ")")
+    values = values[values.groupby("group")["name"].transform("nunique") > 1]
+    return values[["task", "group", "name", "split", "value", "n_perturbations", "data"]].reset_index(drop=True)
+
+
+def number_frame(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return what the figure of LEAP by its number of representations draws."""
+    values = _drawn(scores[scores["group"] == NUMBER])
+    values = values.assign(number=values["name"].astype(int))
+    return values[["task", "number", "split", "value", "n_perturbations", "data"]].reset_index(drop=True)
+
+
+def _drawn(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return Spearman's correlation of each variant and split, and of how many perturbations it is the mean."""
+    single = scores[(scores["perturbation"] != "") & (scores["metric"] == MEAN[1]) & scores["value"].notna()]
+    keys = ["task", "group", "name", "split"]
+    counts = single.rename(columns={"variant": "name"}).groupby(keys)["perturbation"].nunique()
+    values = variant_values(scores).query("level == 'per_perturbation' and metric == 'spearman'")
+    return values.merge(counts.rename("n_perturbations").reset_index(), how="left", on=keys)
+
+
+# ---- candidates for LEAP+
 
 
 def gains(scores: pd.DataFrame, reference: str = REFERENCE, metric: str = "spearman") -> pd.DataFrame:
@@ -223,7 +446,7 @@ def gains(scores: pd.DataFrame, reference: str = REFERENCE, metric: str = "spear
     scores : DataFrame
         As `leaplib.runs.experiment.run_candidates`, of one or several tasks.
     reference : str
-    metric : {"spearman", "pearson"}
+    metric : {"spearman", "pearson", "auroc"}
 
     Returns
     -------
@@ -233,19 +456,51 @@ def gains(scores: pd.DataFrame, reference: str = REFERENCE, metric: str = "spear
     """
     tables = []
     for task, part in scores.groupby("task", sort=False):
-        wide = _matrices(part, "candidate", metric)
-        if reference not in wide:
+        rows = part[part["metric"] == metric]
+        candidates = rows["candidate"].unique()
+        if reference not in candidates:
             raise InputError(f"task {task}: no scores of {reference}: add it to the candidates")
-        level, nothing = wide[reference].mean().mean(), dict.fromkeys(WON, 0)
+        tests = _tests(rows, "candidate", metric, [(name, reference) for name in candidates], str(task))
+        splits = rows.groupby(["candidate", "split"], sort=False)["value"].mean()
+        means = splits.groupby("candidate", sort=False).mean()
         seconds = part.drop_duplicates(["candidate", "split"]).groupby("candidate")["seconds"].mean()
-        rows = [{"candidate": name, "mean": values.mean().mean(), "seconds": seconds[name]}
-                | (_against(values, wide[reference], str(task)) if _shared(values, wide[reference]) else nothing)
-                for name, values in wide.items()]  # fmt: skip
-        table = pd.DataFrame(rows).assign(task=task, data=part["data"].iloc[0])
-        table = table.rename(columns={"p_perturbations": "p"}).reindex(columns=GAINS)
-        table["gain"] = table["difference"] / level if level > 0 else np.nan
+        table = tests.set_index("name").rename(columns={"p_perturbations": "p"}).reindex(candidates)
+        table = table.assign(mean=means, seconds=seconds, task=task, data=part["data"].iloc[0])
+        table = table.fillna(dict.fromkeys(WON, 0)).astype(dict.fromkeys(WON, int))
+        table["gain"] = table["difference"] / means[reference] if means[reference] > 0 else np.nan
+        table = table.rename_axis("candidate").reset_index().reindex(columns=GAINS)
         tables.append(table.sort_values("mean", ascending=False, kind="stable"))
     return pd.concat(tables, ignore_index=True)
+
+
+def gains_table(scores: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """Return the gains of candidates with what they cost.
+
+    Parameters
+    ----------
+    scores, times : DataFrame
+        As `leaplib.results.load.Results.candidates` and `.times`.
+
+    Returns
+    -------
+    DataFrame
+        As `gains`, with core_seconds (a split, fits of LEAP's members included, what makes the features not; NaN where
+        the log does not know) in place of seconds.
+    """
+    table = gains(scores)
+    seconds = [_core_seconds(row["candidate"], row["task"], row["seconds"], times) for row in table.to_dict("records")]
+    return table.assign(seconds=seconds).rename(columns={"seconds": "core_seconds"})
+
+
+def _core_seconds(name: str, task: str, seconds: float, times: pd.DataFrame) -> float:
+    """Return what a candidate takes on a split: what the log tells of the runs' own models, else what was measured."""
+    candidate = CANDIDATES[name]
+    if not candidate.mean_of:
+        return seconds
+    members = {part.label for model in candidate.mean_of for part in model.parts(MOST_MEMBERS)}
+    wanted = times["model"].isin({*members, *(model.label for model in candidate.mean_of)})
+    fits = times[wanted & times["task"].eq(task)]
+    return float(fits.groupby("split")["core_seconds"].sum().mean()) if len(fits) else np.nan
 
 
 def choice(inner: pd.DataFrame, test: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -292,32 +547,3 @@ def _means(scores: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:
     """Return the means of a score over perturbations, then splits: candidates x tasks; NaN if one failed."""
     values = scores[scores["metric"] == metric].groupby(["candidate", "task", "split"], sort=False)["value"].mean()
     return values.groupby(["candidate", "task"], sort=False).agg(lambda part: part.mean(skipna=False)).unstack("task")
-
-
-def _matrices(scores: pd.DataFrame, by: str, metric: str) -> dict[Any, pd.DataFrame]:
-    """Return each method's scores over all test samples of a split, perturbations x splits; a subset is a split."""
-    rows = scores[scores["metric"] == metric]
-    if "test_set" in rows:
-        subset = rows["split"] == XENOGRAFTS
-        rows = rows[(rows["perturbation"] != "") & np.where(subset, rows["test_set"] >= 0, rows["test_set"] == -1)]
-        numbered = "subset " + rows["test_set"].astype(str)
-        rows = rows.assign(split=rows["split"].where(rows["split"] != XENOGRAFTS, numbered))
-    return {name: part.pivot(index="perturbation", columns="split", values="value")
-            for name, part in rows.groupby(by, sort=False)}  # fmt: skip
-
-
-def _shared(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """Tell whether two methods have scores of the same perturbations on the same splits."""
-    a, b = a.align(b, join="inner")
-    return bool((a - b).notna().any(axis=None))
-
-
-def _against(a: pd.DataFrame, b: pd.DataFrame, task: str) -> dict[str, float]:
-    """Compare two methods where both have scores."""
-    a, b = a.align(b, join="inner")
-    return paired_test(a, b, ratio_of(task))
-
-
-def ratio_of(task: str) -> float:
-    """Return `TEST_TO_TRAINING` of a task, such as "5a combat"."""
-    return TEST_TO_TRAINING[get_task(task.partition(" ")[0]).design]

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from leaplib.base.code_version import package_version
@@ -13,13 +12,16 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout, data_folder, slug
 from leaplib.base.store import is_done, key_of, load_frame, save_frame, stamps
 from leaplib.cohorts.cohort import Cohort
-from leaplib.cohorts.prepare import load_cohort, saved_flow
+from leaplib.cohorts.prepare import cohort, saved_flow
 from leaplib.profiles import Profile, get_profile
-from leaplib.results.comparisons import compare_models
-from leaplib.results.external import EXTERNAL_COLUMNS, candidate_scores, external_scores
-from leaplib.results.published import published_scores
-from leaplib.results.sensitivity import COLUMNS as SENSITIVITY_COLUMNS
-from leaplib.results.sensitivity import sensitivity_scores
+from leaplib.results.comparisons import compare_models, published_scores
+from leaplib.results.external import (
+    EXTERNAL_COLUMNS,
+    SENSITIVITY_COLUMNS,
+    candidate_scores,
+    external_scores,
+    sensitivity_scores,
+)
 from leaplib.runs.experiment import (
     ABLATION_COLUMNS,
     CANDIDATE_COLUMNS,
@@ -68,14 +70,14 @@ class Results:
     def external(self) -> pd.DataFrame:
         """Scores against external studies, as `scores`, and the study."""
         tasks = [task for task in self.tasks if TASKS[task].external and task in set(self.scores["task"])]
-        wanted = {f"external validation of task {task}": (self._external, task) for task in tasks}
+        wanted = {f"external validation of task {task}": (self._saved, task, external_scores) for task in tasks}
         return self._frame("external", wanted, self.scores.head(0).reindex(columns=EXTERNAL_COLUMNS))
 
     @cached_property
     def sensitivity(self) -> pd.DataFrame:
-        """Scores with and without general sensitivity, as `leaplib.results.sensitivity.sensitivity_scores`."""
+        """Scores with and without general sensitivity, as `leaplib.results.external.sensitivity_scores`."""
         tasks = [task for task in self.tasks if TASKS[task].screen == "drugs" and task in set(self.scores["task"])]
-        wanted = {f"general sensitivity of task {task}": (self._sensitivity, task) for task in tasks}
+        wanted = {f"general sensitivity of task {task}": (self._saved, task, sensitivity_scores) for task in tasks}
         return self._frame("sensitivity", wanted, pd.DataFrame(columns=SENSITIVITY_COLUMNS))
 
     @cached_property
@@ -99,8 +101,8 @@ class Results:
     @cached_property
     def cohorts(self) -> dict[str, Cohort]:
         """The cohorts that were prepared, by task."""
-        found = self._found("cohorts", {f"cohort of task {task}": (self._cohort, task) for task in self.tasks})
-        return {what.removeprefix("cohort of task "): cohort for what, cohort in found.items()}
+        wanted = {f"cohort of task {task}": (self._saved, task, cohort) for task in self.tasks}
+        return {what.split()[-1]: found for what, found in self._found("cohorts", wanted).items()}
 
     @cached_property
     def flows(self) -> pd.DataFrame:
@@ -111,9 +113,8 @@ class Results:
     @cached_property
     def ablations(self) -> pd.DataFrame:
         """Scores of the ablations, as `leaplib.runs.experiment.load_variants`."""
-        chosen = [(task, variants) for task, variants in ablations_of(self.profile) if task.id in self.tasks]
         wanted = {f"ablations of task {task.id} ({variants[0].group})": (load_variants, self.profile, task, variants)
-                  for task, variants in chosen}  # fmt: skip
+                  for task, variants in ablations_of(self.profile) if task.id in self.tasks}  # fmt: skip
         return self._frame("ablations", wanted, pd.DataFrame(columns=ABLATION_COLUMNS))
 
     @cached_property
@@ -126,17 +127,16 @@ class Results:
     @cached_property
     def external_candidates(self) -> pd.DataFrame:
         """Scores of the candidates against external studies, as `candidates` but for the seconds, and the study."""
-        tasks = [task for task in TASKS_OF["10"] if task in self.tasks and TASKS[task].external]
-        wanted = {f"external validation of candidates on task {task}": (self._external_candidates, task)
-                  for task in tasks}  # fmt: skip
+        wanted = {f"external validation of candidates on task {task}": (
+                      self._saved, task, candidate_scores, self._compared(task))
+                  for task in TASKS_OF["10"] if task in self.tasks and TASKS[task].external}  # fmt: skip
         return self._frame("external_candidates", wanted, pd.DataFrame(columns=["study", *CANDIDATE_COLUMNS]))
 
     @cached_property
     def inner(self) -> pd.DataFrame:
         """Scores of the candidates within training sets of the task that they are chosen on."""
         wanted = {f"candidates within task {TRIED_ON}": (self._candidates, TRIED_ON, N_CHOSEN_ON, N_INNER)}
-        wanted = wanted if TRIED_ON in self.tasks else {}
-        return self._frame("inner", wanted, pd.DataFrame(columns=CANDIDATE_COLUMNS))
+        return self._frame("inner", wanted if TRIED_ON in self.tasks else {}, pd.DataFrame(columns=CANDIDATE_COLUMNS))
 
     @cached_property
     def times(self) -> pd.DataFrame:
@@ -151,16 +151,8 @@ class Results:
     @property
     def missing(self) -> pd.DataFrame:
         """What has no results, and why (which says the command that makes them): missing, why."""
-        for part in (
-            "scores",
-            "external",
-            "flows",
-            "ablations",
-            "candidates",
-            "external_candidates",
-            "inner",
-            "sensitivity",
-        ):
+        for part in ("scores", "external", "flows", "ablations", "candidates", "external_candidates", "inner",
+                     "sensitivity"):  # fmt: skip
             getattr(self, part)
         found = {what: why for (_, what), why in self._gaps.items()}
         return pd.DataFrame(found.items(), columns=["missing", "why"])
@@ -196,35 +188,25 @@ class Results:
                 self._gaps[part, what] = str(error)
         return found
 
-    def _external(self, task: str) -> pd.DataFrame:
-        self._flow(task)  # or the cohort would be prepared
-        return external_scores(self.profile, get_task(task))
-
-    def _sensitivity(self, task: str) -> pd.DataFrame:
-        self._flow(task)  # or the cohort would be prepared
-        return sensitivity_scores(self.profile, get_task(task))
-
-    def _cohort(self, task: str) -> Cohort:
-        self._flow(task)  # or the cohort would be prepared
-        return load_cohort(self.profile, get_task(task))[0]
+    def _saved(self, task: str, load: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a loader returns for a task whose cohort is saved: otherwise it would be prepared."""
+        self._flow(task)
+        return load(self.profile, get_task(task), *arguments)
 
     def _flow(self, task: str) -> pd.DataFrame:
         flow, data = saved_flow(self.profile, get_task(task))
         return flow.assign(task=task, data=data)[["task", *flow.columns, "data"]]
 
-    def _external_candidates(self, task: str) -> pd.DataFrame:
-        self._flow(task)  # or the cohort would be prepared
-        return candidate_scores(
-            self.profile, get_task(task), candidates_of(self.profile) if task == TRIED_ON else COMPARED
-        )
-
     def _candidates(self, task: str, n_splits: int | None = None, n_inner: int | None = 0) -> pd.DataFrame:
         command = f"run `leap run --profile {self.profile.name} --notebooks 10` first"
         if not any((Layout(self.profile.name).results / "scores" / task).rglob("candidates/*.parquet")):
             raise InputError(f"no candidates on task {task}: {command}")
-        names = candidates_of(self.profile) if task == TRIED_ON else COMPARED
         n_splits = n_splits or (self.profile.n_ablation_splits if task == TRIED_ON else None)
-        found = load_candidates(self.profile, get_task(task), names, n_splits, n_inner)
-        if np.isnan(found["value"].to_numpy(dtype=float)).all():
+        found = load_candidates(self.profile, get_task(task), self._compared(task), n_splits, n_inner)
+        if found["value"].isna().all():
             raise InputError(f"the candidates on task {task} are of other data, settings or code: {command}")
         return found
+
+    def _compared(self, task: str) -> tuple[str, ...]:
+        """Return the candidates that notebook 10 runs on a task."""
+        return candidates_of(self.profile) if task == TRIED_ON else COMPARED

@@ -4,11 +4,12 @@ import copy
 import io
 import re
 import textwrap
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from html import escape, unescape
+from importlib.resources import files
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,41 +22,13 @@ from pandas.io.formats.style import Styler
 
 from leaplib.base.layout import Layout
 from leaplib.base.store import atomic_path, write_text
-from leaplib.models.table import CONTROLS, names
-from leaplib.results.external import REPRODUCIBILITY
+from leaplib.models.table import names
+from leaplib.results.comparisons import MEAN, ORDER
+from leaplib.results.comparisons import PAPER as PUBLISHED
 from leaplib.tasks import DATA
 
 DIGITS = 4
-ORDER = [REPRODUCIBILITY, *CONTROLS.values(), *names()]
 FILE = "supplementary_tables.xlsx"
-AAC = "; AAC, AUC: area above, and under, the dose-response curve"
-SCORES = (
-    "; mean (SD) over splits (on xenografts, over subsets), best model of each task and metric in bold; AUROC: of "
-    "responders, the best tenth of the tested samples"
-)
-TITLES = {
-    "table_1": "Tasks, with the counts of this run beside the paper's" + AAC,
-    "supplementary_table_1": "Studies, each after its own selection rules, beside the paper's counts" + AAC,
-    "supplementary_table_2": "Gene dependency in unseen cell lines, release 22Q4 (task 1b)" + SCORES,
-    "supplementary_table_3": "Models compared on all tasks" + SCORES,
-    "supplementary_table_4": "Ablation: nine steps from PP-LGBM to LEAP" + SCORES,
-    "supplementary_table_5": "Regressors on one representation against LEAP" + SCORES,
-    "supplementary_table_6": "LEAP tuned by plain, tissue-grouped and leave-one-tissue-out cross-validation" + SCORES,
-    "supplementary_table_7": "Drug response of xenografts, drug by drug" + SCORES,
-    "comparisons": "LEAP less each other model: difference of Spearman's correlation per perturbation; intervals over "
-    "splits (Nadeau and Bengio on holdouts, none on xenografts); signed-rank test over perturbations",
-    "claims": "The paper's claims against this run",
-    "data_preparation": "Counts after each selection rule",
-    "ablations_additional": "Comparisons that the paper lacks, each with its group's reference" + SCORES,
-    "domain_shift": "Ways to bring cell lines and xenografts together: mean Spearman correlation over drugs",
-    "beyond_leap": "Candidates on the way to LEAP+ against LEAP",
-    "beyond_leap_external": "Candidates against LEAP within the screen and against other laboratories' measurements, "
-    "mean over perturbations",
-    "general_sensitivity": "Lines that respond to everything: Spearman's correlation per perturbation on labels as "
-    "measured, and without each line's general sensitivity or growth rate, on pairs that both laboratories measured",
-    "beyond_leap_choice": "Candidates ranked within training sets, by what they gain on LEAP there; mean Spearman "
-    "correlations within training sets (inner) and on their test sets (test)",
-}
 LEVELS = {"per_perturbation": "", "overall": "overall "}
 METRICS = {"spearman": "Spearman", "pearson": "Pearson", "auroc": "AUROC", "mse": "MSE"}
 KEYS = ("group", "task", "study", "step", "name", "strategy", "drug", "model")
@@ -64,7 +37,7 @@ WORDS = {"compared_with": "against", "low": "95% interval", "p_holm": "p (Holm)"
          "p_perturbations_holm": "p over perturbations", "p_splits_holm": "p over splits",
          "inner_gain": "gain on LEAP there"}  # fmt: skip
 WITHIN = ("high", "n_perturbations", "n_splits", "data")  # said with others, or last
-PAPER, PUBLISHED = ", paper", ["published_mean", "published_sd"]
+SIGNED, PAPER = ("difference", "inner_gain"), ", paper"
 SIMULATED = "#FBE9D9"
 VERDICTS = {"holds": "#CFE8D5", "holds in direction": "#FFF2C2", "does not hold": "#F6CFCB",
             "not testable here": "#E6E6E6"}  # fmt: skip
@@ -93,37 +66,36 @@ def styled(name: str, table: pd.DataFrame, digits: int = DIGITS) -> Styler:
         Decimals of scores.
     """
     table = table.reset_index(drop=True)
+    bold = pd.DataFrame(index=table.index)
     if "metric" in table:
         cells, bold = _scores(table, digits)
     else:
-        cells, bold = (_counts if "table" in name else _columns)(table, digits), pd.DataFrame(index=table.index)
+        cells = _columns(table, digits)
     kept = {*KEYS, "data"} - {"study"}  # "" within the task's own screen
     cells = cells.loc[:, [column in kept or (cells[column] != "").any() for column in cells]]
     css = np.where(bold.reindex(columns=cells.columns, fill_value=False), "font-weight: bold;", "").astype(object)
-    css += np.array([_alignment(cells[column]) for column in cells], dtype=object)
-    shaded = cells["data"].isin(["simulated", "mixed"]) if "data" in cells else pd.Series(False, cells.index)
-    css[shaded] += f"background-color: {SIMULATED}; color: black;"
+    css += [f"text-align: {'left;' if _is_text(cells[name]) else 'right;number-format: #,##0;'}" for name in cells]
+    if "data" in cells:
+        css[cells["data"].isin(["simulated", "mixed"])] += f"background-color: {SIMULATED}; color: black;"
     if "verdict" in cells:
         colours = "background-color: " + cells["verdict"].map(VERDICTS) + "; color: black;"
         css[:, cells.columns.get_loc("verdict")] += colours.to_numpy()
-    title = _titled(name, cells.get("data"))
+    title = _title(name, cells.get("data"))
     cells.columns = [column[0].upper() + column[1:] for column in map(str, cells)]
-    styles = pd.DataFrame(css, cells.index, cells.columns)
-    shown = cells.style.hide().apply(lambda _: styles, axis=None)
+    shown = cells.style.hide().apply(lambda _: css, axis=None)
     return shown.format(thousands=",", escape="html").format_index(escape="html", axis=1).set_caption(escape(title))
 
 
-def _alignment(values: pd.Series) -> str:
-    """Return the style of a column: words to the left, numbers to the right."""
-    if any(isinstance(value, str) and not NUMBER.fullmatch(value) for value in values):
-        return "text-align: left;"
-    return "text-align: right;number-format: #,##0;"
+def _is_text(values: pd.Series) -> bool:
+    """Tell whether a column has words, which stand to the left; numbers stand to the right."""
+    return any(isinstance(value, str) and not NUMBER.fullmatch(value) for value in values)
 
 
-def _titled(name: str, data: pd.Series | None) -> str:
-    """Return a table's title: its number, what it shows, on which data."""
-    number = f"{name.replace('_', ' ').capitalize()}. " if "table" in name else ""
-    title = number + TITLES[name]
+def _title(name: str, data: pd.Series | None) -> str:
+    """Return a table's title: its number, what it shows (`titles.csv`), on which data."""
+    with files("leaplib.results").joinpath("titles.csv").open(encoding="utf-8") as file:
+        title = pd.read_csv(file, index_col="table")["title"][name]
+    title = f"{name.replace('_', ' ').capitalize()}. {title}" if "table" in name else title
     if data is None:
         return f"{title}."
     kinds = [kind for kind in (*DATA, "mixed") if (data == kind).any()]
@@ -132,41 +104,37 @@ def _titled(name: str, data: pd.Series | None) -> str:
 
 
 def _columns(table: pd.DataFrame, digits: int) -> pd.DataFrame:
-    """Lay out a table column by column, each by what it holds; ends of intervals and totals stand within others."""
+    """Lay out a table column by column, each by what it holds; ends of intervals and totals stand within others.
+
+    Beside counts stand the paper's.
+    """
     cells = pd.DataFrame(index=table.index)
     digits = min(digits, 3) if "verdict" in table else digits
-    shown = [column for column in map(str, table) if column not in WITHIN and f"{column}_holm" not in table]
-    for column in shown:
+    paper = {column.removeprefix("paper_"): column for column in map(str, table) if column.startswith("paper_")}
+    own = [column for column in map(str, table) if column not in paper and column not in paper.values()]
+    for column in [*own, *(column for pair in paper.items() for column in pair)]:
         values, word = table[column], WORDS.get(column, column.replace("_", " "))
+        if column in WITHIN or f"{column}_holm" in table:
+            continue
         if column == "low":
-            ends = table[["low", "high"]].to_numpy()
-            texts = ["" if np.isnan(low) else f"{low:+.{digits}f} to {high:+.{digits}f}" for low, high in ends]
-            values = pd.Series(texts, table.index)
+            values = [_ends(*ends, digits, " to ") for ends in table[["low", "high"]].to_numpy()]
         elif column.endswith("_won"):
             pairs = table[[column, f"n_{column.removesuffix('_won')}"]].to_numpy(dtype=float)
-            texts = ["" if np.isnan(won) or not of else f"{won:.0f} of {of:.0f}" for won, of in pairs]
-            values = pd.Series(texts, table.index)
+            values = ["" if np.isnan(won) or not of else f"{won:.0f} of {of:.0f}" for won, of in pairs]
         elif column == "gain":
             values = values.map(percent)
         elif column == "p" or column.startswith("p_"):
             values = values.map(p_value)
-        elif column.startswith("paper_"):
+        elif column in paper.values():
             word, values = column.removeprefix("paper_") + PAPER, values.astype(object).where(values.notna(), "")
         elif is_float_dtype(values):
-            sign = "+" if column in ("difference", "inner_gain") else ""
-            values = values.map(partial(number, digits=2 if column == "core_seconds" else digits, sign=sign))
-        cells[word] = values.fillna("")
+            sign, decimals = "+" if column in SIGNED else "", 2 if column == "core_seconds" else digits
+            values = [number(value, decimals, sign) for value in values]
+        cells[word] = pd.Series(values, table.index).fillna("")
     if "candidate" in table and "difference" in table:
         compared = ["difference", "95% interval", "gain", "p", "p over splits", "perturbations won", "splits won"]
-        cells.loc[table["candidate"] == "LEAP", compared] = ""  # with itself
+        cells.loc[table["candidate"] == "LEAP", cells.columns.intersection(compared)] = ""  # with itself
     return cells.assign(data=table["data"]) if "data" in table else cells
-
-
-def _counts(table: pd.DataFrame, digits: int) -> pd.DataFrame:
-    """Lay out counts: ours, and the paper's beside each."""
-    theirs = [column for column in map(str, table) if column.startswith("paper_")]
-    pairs = [column for paper in theirs for column in (paper.removeprefix("paper_"), paper)]
-    return _columns(table[[*table.columns.difference(pairs, sort=False), *pairs]], digits)
 
 
 def _scores(table: pd.DataFrame, digits: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -176,18 +144,16 @@ def _scores(table: pd.DataFrame, digits: int) -> tuple[pd.DataFrame, pd.DataFram
         table = table.assign(order=table["model"].map(ORDER.index)).sort_values(["task", "drug", "order"])
     rows = table.drop_duplicates(keys).reset_index(drop=True)
     cells, bold, tests = rows[keys].copy(), pd.DataFrame(index=rows.index), pd.DataFrame(index=rows.index)
+    groups = [key for key in keys if key in ("group", "task", "study", "drug")]
     for level, prefix in LEVELS.items():
         for metric, label in METRICS.items():
             part = table[(table["level"] == level) & (table["metric"] == metric)]
-            part = rows[keys].merge(part, how="left", on=keys)
+            part, column = rows[keys].merge(part, how="left", on=keys), f"{prefix}{label}"
             theirs = part[PUBLISHED].where(part["data"] == "real")  # nothing to compare simulated data with
-            column = f"{prefix}{label}"
             cells[column] = [mean_sd(mean, sd, digits) for mean, sd in part[["mean", "sd"]].to_numpy()]
             cells[column + PAPER] = [mean_sd(mean, sd, digits) for mean, sd in theirs.to_numpy()]
-            bold[column] = _best(
-                part, metric, [key for key in keys if key in ("group", "task", "study", "drug")], digits
-            )
-            if "compared_with" in part and (level, metric) == ("per_perturbation", "spearman"):
+            bold[column] = _best(part, metric, groups, digits)
+            if "compared_with" in part and (level, metric) == MEAN:
                 tests = _columns(part.loc[:, "compared_with":"p_splits_holm"].assign(n_splits=part["n_splits"]), digits)
     grouped = table.groupby(keys, sort=False)
     splits = grouped["n_splits"].max().to_numpy().astype(int)
@@ -201,9 +167,11 @@ def _best(part: pd.DataFrame, metric: str, groups: list[str], digits: int) -> pd
     Controls are no models, and what only the paper has was not run.
     """
     values = part["mean"].astype(float).round(digits).where(part["model"].isin(names()))
-    values = -values if metric == "mse" else values
-    of = values.groupby([part[group] for group in groups])
-    return (values == of.transform("max")) & (of.transform("count") > 1)
+    of = (-values if metric == "mse" else values).groupby([part[group] for group in groups])
+    return (of.rank(method="min", ascending=False) == 1) & (of.transform("count") > 1)
+
+
+# ---- numbers
 
 
 def mean_sd(mean: float, sd: float, digits: int = DIGITS) -> str:
@@ -233,56 +201,26 @@ def p_value(value: float) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
-def with_interval(row: Mapping, digits: int = DIGITS) -> str:
+def _ends(low: float, high: float, digits: int, between: str) -> str:
+    return "" if pd.isna(low) else f"{low:+.{digits}f}{between}{high:+.{digits}f}"
+
+
+def with_interval(row: Mapping[Any, Any], digits: int = DIGITS) -> str:
     """Return "+0.0123 [+0.0045, +0.0200]"."""
     if pd.isna(row["difference"]):
         return ""
-    interval = "" if pd.isna(row["low"]) else f" [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
-    return f"{row['difference']:+.{digits}f}{interval}"
+    ends = _ends(row["low"], row["high"], digits, ", ")
+    return f"{row['difference']:+.{digits}f}" + (f" [{ends}]" if ends else "")
 
 
-def save_workbook(tables: Mapping[str, Styler], profile: str) -> Path:
-    """Write tables to `figures/<profile>/tables/supplementary_tables.xlsx`, a sheet each.
-
-    The first row of a sheet is its title, the second the header, which stays in view. Text that begins with "=" stays
-    text, and control characters, which no workbook holds, go.
-    """
-    content = io.BytesIO()
-    with pd.ExcelWriter(content, engine="openpyxl") as writer:
-        for name, table in tables.items():
-            clean = copy.deepcopy(table)
-            vars(clean)["data"] = cells_of(table).map(
-                lambda value: ILLEGAL_CHARACTERS_RE.sub("\ufffd", value) if isinstance(value, str) else value
-            )
-            title = name.replace("_", " ").capitalize()
-            clean.to_excel(writer, sheet_name=title, index=False, startrow=1, freeze_panes=(2, 0))
-            _finish(writer.sheets[title], table)
-    path = Layout(profile).tables / FILE
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content.getvalue())
-    return path
+def markdown(rows: Sequence[Mapping[str, Any]], missing: str = "\N{EN DASH}") -> str:
+    """Return rows as a table."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [names, ["---"] * len(names), *([row.get(name) or missing for name in names] for row in rows)]
+    return "\n".join(f"| {' | '.join(map(str, line))} |".replace("  ", " ") for line in lines)
 
 
-def _finish(sheet: Worksheet, table: Styler) -> None:
-    """Write the title, set widths and page, and leave no formula."""
-    for row in sheet.iter_rows():
-        for cell in row:
-            if cell.data_type == "f":
-                cell.data_type = "s"
-    total = 0.0
-    for position, column in enumerate(map(str, cells_of(table)), start=1):
-        longest = max([6, *map(len, column.split()), *cells_of(table)[column].astype(str).str.len()])
-        width = min(longest, WIDEST) + 2
-        sheet.column_dimensions[get_column_letter(position)].width = width
-        sheet.cell(2, position).alignment = Alignment(wrap_text=True, vertical="bottom")
-        total += width
-    title = sheet.cell(1, 1, _caption(table))
-    title.font, title.alignment = Font(bold=True, size=12), Alignment(wrap_text=True, vertical="top")
-    sheet.merge_cells(start_row=1, end_row=1, start_column=1, end_column=cells_of(table).shape[1])
-    sheet.row_dimensions[1].height = 16 * ceil(1.3 * len(title.value) / total)  # points; a title's letters are larger
-    sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", sheet.PAPERSIZE_A4
-    sheet.sheet_properties.pageSetUpPr.fitToPage, sheet.page_setup.fitToHeight = True, 0
-    sheet.print_title_rows = "1:2"
+# ---- files
 
 
 def cells_of(table: Styler) -> pd.DataFrame:
@@ -295,6 +233,48 @@ def _caption(table: Styler) -> str:
     return unescape(str(vars(table)["caption"]))
 
 
+def save_workbook(tables: Mapping[str, Styler], profile: str) -> Path:
+    """Write tables to `figures/<profile>/tables/supplementary_tables.xlsx`, a sheet each.
+
+    The first row of a sheet is its title, the second the header, which stays in view. Text that begins with "=" stays
+    text, and control characters, which no workbook holds, go.
+    """
+    content = io.BytesIO()
+    with pd.ExcelWriter(content, engine="openpyxl") as writer:
+        for name, table in tables.items():
+            clean, title = copy.deepcopy(table), name.replace("_", " ").capitalize()
+            vars(clean)["data"] = cells_of(table).map(_printable)
+            clean.to_excel(writer, sheet_name=title, index=False, startrow=1, freeze_panes=(2, 0))
+            _finish(writer.sheets[title], cells_of(table), _caption(table))
+    path = Layout(profile).tables / FILE
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getvalue())
+    return path
+
+
+def _printable(value: object) -> object:
+    return ILLEGAL_CHARACTERS_RE.sub("\ufffd", value) if isinstance(value, str) else value
+
+
+def _finish(sheet: Worksheet, cells: pd.DataFrame, caption: str) -> None:
+    """Write the title, set widths and page, and leave no formula."""
+    for cell in (cell for row in sheet.iter_rows() for cell in row if cell.data_type == "f"):
+        cell.data_type = "s"
+    total = 0.0
+    for position, column in enumerate(map(str, cells), start=1):
+        width = min(max([6, *map(len, column.split()), *cells[column].astype(str).str.len()]), WIDEST) + 2
+        sheet.column_dimensions[get_column_letter(position)].width = width
+        sheet.cell(2, position).alignment = Alignment(wrap_text=True, vertical="bottom")
+        total += width
+    title = sheet.cell(1, 1, caption)
+    title.font, title.alignment = Font(bold=True, size=12), Alignment(wrap_text=True, vertical="top")
+    sheet.merge_cells(start_row=1, end_row=1, start_column=1, end_column=cells.shape[1])
+    sheet.row_dimensions[1].height = 16 * ceil(1.3 * len(caption) / total)  # points; a title's letters are larger
+    sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", sheet.PAPERSIZE_A4
+    sheet.sheet_properties.pageSetUpPr.fitToPage, sheet.page_setup.fitToHeight = True, 0
+    sheet.print_title_rows = "1:2"
+
+
 def save_latex(tables: Mapping[str, Styler], profile: str) -> list[Path]:
     r"""Write each table to `figures/<profile>/tables/<name>.tex`, to be read with \input."""
     folder = Layout(profile).tables
@@ -303,28 +283,26 @@ def save_latex(tables: Mapping[str, Styler], profile: str) -> list[Path]:
 
 def latex(table: Styler) -> str:
     """Return a table as longtables: scores per perturbation, over all pairs, and tests each on a page's width."""
-    columns = [str(column) for column in cells_of(table)]
+    columns = list(map(str, cells_of(table)))
     overall = [column for column in columns if column.startswith("Overall ")]
-    tests = columns[columns.index("Against") : columns.index("Splits")] if "Against" in columns else []
     both = {column.removeprefix("Overall ").removesuffix(PAPER) for column in overall}
-    scores = [column for column in columns if column.removesuffix(PAPER) in both]
-    parts = {" Per perturbation.": scores, " Over all pairs at once.": overall, " Tests.": tests}
-    parts = {about: part for about, part in parts.items() if part} if overall else {"": []}
+    parts = {" Per perturbation.": [column for column in columns if column.removesuffix(PAPER) in both],
+             " Over all pairs at once.": overall}  # fmt: skip
+    if overall and "Against" in columns:
+        parts[" Tests."] = columns[columns.index("Against") : columns.index("Splits")]
+    parts = parts if overall else {"": []}
     apart = [column for part in parts.values() for column in part]
-    texts = [PREAMBLE]
-    for about, part in parts.items():
-        texts.append(_longtable(table, [name for name in columns if name not in apart or name in part], about))
-    return "\n".join(texts)
+    texts = [_longtable(table, [column for column in apart if column not in part], about)
+             for about, part in parts.items()]  # fmt: skip
+    return "\n".join([PREAMBLE, *texts])
 
 
-def _longtable(table: Styler, columns: list[str], about: str) -> str:
-    """Return some columns of a table; its caption has its own number, and gets no other from LaTeX."""
-    cells, kinds = cells_of(table)[columns], []
-    for column in columns:
-        words = "left" in _alignment(cells[column])
-        kinds.append("r" if not words else PARAGRAPH if cells[column].astype(str).str.len().max() > LONG else "l")
-    part = copy.deepcopy(table).format(_latex_text).format_index(_latex_heading, axis=1)
-    part.hide([column for column in cells_of(table) if column not in columns], axis=1)
+def _longtable(table: Styler, hidden: list[str], about: str) -> str:
+    """Return a table but for some columns; its caption has its own number, and gets no other from LaTeX."""
+    cells = cells_of(table).drop(columns=hidden)
+    longest = {column: cells[column].astype(str).str.len().max() for column in cells if _is_text(cells[column])}
+    kinds = ["r" if column not in longest else PARAGRAPH if longest[column] > LONG else "l" for column in cells]
+    part = copy.deepcopy(table).format(_latex_text).format_index(_latex_heading, axis=1).hide(hidden, axis=1)
     text = part.to_latex(environment="longtable", hrules=True, convert_css=True, column_format="".join(kinds),
                          caption=latex_escape(_caption(table) + about))  # fmt: skip
     text = text.replace(r"\caption{", r"\caption*{").replace(r"\caption[]{", r"\caption*{")

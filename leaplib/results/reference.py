@@ -7,9 +7,8 @@ what it took. Results that an earlier version of the code computed are as good a
 
 import json
 import shutil
-import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,26 +18,24 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leaplib.base.compute import machine
 from leaplib.base.errors import DAMAGE, InputError, first_line
 from leaplib.base.layout import Layout, data_folder, home, slug
 from leaplib.base.store import atomic_folder, key_of, load_frame, provenance, write_text
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import EXTERNAL, FLOW, by_study
-from leaplib.cohorts.splits import INNER, XENOGRAFTS, Split, load_splits
+from leaplib.cohorts.splits import INNER, XENOGRAFTS, load_splits
 from leaplib.models.table import CONTROLS, FEW_SHOT
 from leaplib.profiles import get_profile
-from leaplib.results.external import REPRODUCIBILITY, score_unseen, unseen_pairs
+from leaplib.results.comparisons import MEAN, ORDER, summary
+from leaplib.results.external import scored, unseen_truths
 from leaplib.results.load import Results
-from leaplib.results.printing import ORDER
-from leaplib.results.tables import summary
+from leaplib.results.printing import markdown, mean_sd
 from leaplib.runs.experiment import ABLATION_COLUMNS, CANDIDATE_COLUMNS, COLUMNS, NOT_YET
 from leaplib.runs.recipes import Recipe, ablations_of
 from leaplib.runs.records import read_log
 from leaplib.tasks import TASKS, get_task
 
-PAPER, REAL = "paper", "real"
-DAMAE = "DAMAE"
+PAPER, REAL, DAMAE = "paper", "real", "DAMAE"
 ROW = ["task", "group", "model", "member", "split"]
 """What tells one row of the provenance from another; `member` is the number of a representation, or -1."""
 MADE = ["cohort", "seed", "settings", "key", "code", "version", "commit", "computed", "device", "processor",
@@ -83,17 +80,12 @@ def export_reference(source: str | Path | None = None, data: str = REAL) -> pd.D
         When there are no results, or the reference holds a task of other data.
     """
     layout = Layout(PAPER, data_folder() if source is None else Path(source) / "data")
-    saved, log = _saved(layout, data), read_log(PAPER, layout)
+    saved, folder = _saved(layout, data), reference_folder()
     parts = [_named(load_frame(path), about["configuration"]) for path, about in saved]
     tasks = list(dict.fromkeys(part["task"].iloc[0] for part in parts))
     parts += [part for task in tasks for part in _external(layout, task, saved)]
-    commit = _commit(Path(source) if source else Path(__file__).resolve().parents[2])
-    precisions, damaes = _damaes(layout, log, commit)
-    made = [_row(about, log, commit, precisions) for _, about in saved]
-    used = {about["configuration"].get("representations") for _, about in saved}
-    made += [row for key, rows in damaes.items() if key in used for row in rows]
+    written = _provenance(layout, saved, _commit(Path(source) if source else Path(__file__).resolve().parents[2]))
     flows = [load_frame(layout.cohort(task) / FLOW).assign(task=task, data=data) for task in tasks]
-    folder, written = reference_folder(), pd.DataFrame(made)
     _check_cohorts(folder, written)
     with atomic_folder(folder) as new:
         if folder.is_dir():
@@ -117,8 +109,8 @@ def _saved(layout: Layout, data: str) -> Saved:
             raise InputError(f"{path}: cannot be read: run `leap run` again, which makes it anew")
         about = recorded["configuration"]
         cohort = provenance(layout.cohort(about["task"]["id"]) / FLOW) or {"configuration": {}}
-        if about["data"] == data and about["cohort"] == cohort["configuration"].get("hash"):
-            found += [(path, recorded)] if INNER not in about["split"] else []
+        current = about["data"] == data and about["cohort"] == cohort["configuration"].get("hash")
+        found += [(path, recorded)] if current and INNER not in about["split"] else []
     if not found:
         raise InputError(f"no results of {data} data in {layout.results / 'scores'}: run `leap run --profile {PAPER}` "
                          "there first")  # fmt: skip
@@ -127,104 +119,85 @@ def _saved(layout: Layout, data: str) -> Saved:
 
 def _about(about: Mapping[str, Any]) -> dict[str, Any]:
     """Return the task, group, model, member and split of a result."""
-    group = about.get("recipe", {}).get("group", "")
-    name = about["recipe"]["name"] if group else about["model"]
-    return dict(zip(ROW, (about["task"]["id"], group, name, about["member"], about["split"]), strict=True))
+    recipe = about.get("recipe", {})
+    name = recipe["name"] if recipe.get("group") else about["model"]
+    values = (about["task"]["id"], recipe.get("group", ""), name, about["member"], about["split"])
+    return dict(zip(ROW, values, strict=True))
 
 
 def _named(scores: pd.DataFrame, about: Mapping[str, Any], study: str = "") -> pd.DataFrame:
     return scores.assign(**_about(about), study=study, data=about["data"])[SCORES]
 
 
-def _external(layout: Layout, task: str, saved: Saved) -> Iterator[pd.DataFrame]:
-    """Yield the scores of a task's models, and of its own labels, against each external study."""
+def _external(layout: Layout, task: str, saved: Saved) -> list[pd.DataFrame]:
+    """Return the scores of a task's models, and of its own labels, against each external study."""
     folder = layout.cohort(task)
-    studies = _studies(folder, task)
+    studies = by_study(load_frame(folder / EXTERNAL), get_task(task))
     if not studies:
-        return
+        return []
     cohort = Cohort.load(folder)
     files = sorted((layout.processed / "splits").glob(f"task_{task}-*.parquet"), key=lambda path: path.stat().st_mtime)
     files = [path for path in files if (provenance(path) or {})["configuration"]["cohort"] == cohort.hash]
-    splits: dict[Any, Split] = {split.name: split for split in load_splits(files[-1])}
-    truths = {(study, name): unseen_pairs(measured, cohort, split)
-              for study, measured in studies.items() for name, split in splits.items()}  # fmt: skip
-    labels = {"task": {"id": task}, "model": REPRODUCIBILITY, "member": -1, "data": cohort.data}
-    predicted = [(cohort.response, labels | {"split": name}) for name in splits]
-    for path, recorded in saved:
-        about = recorded["configuration"]
-        if about["task"]["id"] == task and not about["recipe"]["group"]:
-            file = layout.results / "predictions" / task / path.parent.name / path.name
-            predicted.append((load_frame(file), about))
-    for prediction, about in predicted:
-        for study in studies:
-            truth = truths[study, about["split"]]
-            if truth.shape[1]:
-                scores = score_unseen(truth, prediction, splits[about["split"]], cohort.label)
-                yield _named(scores, about | {"task": {"id": task}}, study)
-
-
-def _studies(folder: Path, task: str) -> dict[str, pd.DataFrame]:
-    """Return what external studies measured, lines x drugs; before version 0.8 there was one, named in the counts."""
-    frame, known = load_frame(folder / EXTERNAL), get_task(task)
-    if "study" in frame or frame.empty:
-        return by_study(frame, known) if len(frame) else {}
-    held_out = [study for study in known.external if study in set(load_frame(folder / FLOW)["branch"])]
-    return dict.fromkeys(held_out[:1], frame)
+    splits = {split.name: split for split in load_splits(files[-1])}
+    own = [
+        (path, recorded["configuration"])
+        for path, recorded in saved
+        if _about(recorded["configuration"])["task"] == task and not _about(recorded["configuration"])["group"]
+    ]
+    where = layout.results / "predictions" / task
+    predictions = ((about, load_frame(where / path.parent.name / path.name)) for path, about in own)
+    found = scored(task, cohort, splits, unseen_truths(cohort, splits, studies), predictions)
+    return [_named(scores, about, study) for study, scores, about in found]
 
 
 def _compact(scores: pd.DataFrame) -> pd.DataFrame:
     """Leave of a thousand test sets those that figures draw, and of others their mean."""
     means = (scores["perturbation"] == "") & (scores["split"] != XENOGRAFTS)
-    drawn = (scores["level"] == "per_perturbation") & scores["metric"].isin(DRAWN) & (scores["member"] <= 0)
+    drawn = (scores["level"] == MEAN[0]) & scores["metric"].isin(DRAWN) & (scores["member"] <= 0)
     others = scores[means & ~drawn].groupby([c for c in SCORES if c not in ("value", "test_set")], sort=False)
     return pd.concat([scores[~means | drawn], others["value"].mean().reset_index().assign(test_set=0)])
 
 
-def _row(recorded: Mapping[str, Any], log: pd.DataFrame, commit: str, precisions: Mapping[str, str]) -> dict[str, Any]:
+def _provenance(layout: Layout, saved: Saved, commit: str) -> pd.DataFrame:
+    """Return the provenance of results, and of the autoencoders that they rest on, a row each."""
+    log, rows, precisions = read_log(PAPER, layout), [], {}
+    used = {recorded["configuration"].get("representations") for _, recorded in saved}
+    for path in sorted((layout.results / "representations").glob("*/scaler.parquet")):
+        shared, pool = provenance(path), path.parent.name
+        key = key_of(shared["configuration"]) if shared else None
+        for file in sorted(path.parent.glob("damae_*.json")) if shared and key in used else ():
+            number, precision = int(file.stem.rpartition("_")[2]), json.loads(file.read_text("utf-8"))["precision"]
+            entries = log[(log["job"] == f"pretrain {pool} {DAMAE} {number}") & log["seconds"].notna()]
+            precisions[key] = precision
+            about = {name: shared["configuration"][name] for name in ("damae", "code")}
+            row = dict(zip(ROW, (pool, "", DAMAE, number, ""), strict=True)) | {"cohort": "", "seed": number}
+            row |= {"settings": about["damae"], "code": about["code"], "precision": precision}
+            rows.append(row | _made(shared, entries))
+    results = [_row(recorded, log, precisions) for _, recorded in saved]
+    return pd.DataFrame([*results, *rows]).assign(commit=commit)
+
+
+def _row(recorded: Mapping[str, Any], log: pd.DataFrame, precisions: Mapping[str, str]) -> dict[str, Any]:
     """Return the provenance of one result."""
     about, own = recorded["configuration"], json.loads(json.dumps(asdict(Recipe())))
-    named = {"group", "name"}
+    row, named = _about(about), {"group", "name"}
     recipe = {name: value for name, value in about["recipe"].items() if value != own.get(name) and name not in named}
-    own_settings = {model: values for model, values in about["settings"].items() if values}
-    member = f" r{about['member']}" if about["member"] >= 0 else ""
+    settings = recipe | {"settings": {model: values for model, values in about["settings"].items() if values}}
+    logged = row["model"].removesuffix(FEW_SHOT) + (f" r{about['member']}" if about["member"] >= 0 else "")
+    entries = log[(log["task"] == row["task"]) & (log["split"] == about["split"]) & (log["model"] == logged)]
+    row |= {name: about[name] for name in ("cohort", "seed", "code")} | {"settings": settings}
+    row |= {"precision": precisions.get(about["representations"], "")} | _made(recorded, entries)
     tuned = about["model"].endswith(FEW_SHOT)  # its time is that of the model itself
-    here = (log["task"] == about["task"]["id"]) & (log["split"] == about["split"])
-    entries = log[here & (log["model"] == _about(about)["model"].removesuffix(FEW_SHOT) + member)]
-    row = {"cohort": about["cohort"], "seed": about["seed"], "settings": recipe | {"settings": own_settings}}
-    row |= {"code": about["code"], "precision": precisions.get(about["representations"], "")}
-    found = _about(about) | row | _made(recorded, entries, commit)
-    return found | (dict.fromkeys(("seconds", "core_seconds"), np.nan) if tuned else {})
+    return row | (dict.fromkeys(("seconds", "core_seconds"), np.nan) if tuned else {})
 
 
-def _made(recorded: Mapping[str, Any], entries: pd.DataFrame, commit: str) -> dict[str, Any]:
+def _made(recorded: Mapping[str, Any], entries: pd.DataFrame) -> dict[str, Any]:
     """Return which code made a result, on what machine, and what it took, as far as the log tells."""
-    versions = dict(recorded["versions"])
     entry: dict[Any, Any] = entries.iloc[-1].to_dict() if len(entries) else {}
-    if entry.get("host") == socket.gethostname() and pd.isna(entry.get("processor")):
-        entry |= machine()  # logged before machines were
-    packages = "; ".join(f"{name} {version}" for name, version in versions.items() if name != "leaplib")
-    return {"key": recorded.get("key", ""), "version": versions["leaplib"], "commit": commit, "packages": packages,
+    packages = "; ".join(f"{name} {version}" for name, version in recorded["versions"].items() if name != "leaplib")
+    return {"key": recorded.get("key", ""), "version": recorded["versions"]["leaplib"], "packages": packages,
             "computed": entry.get("time", ""), **{name: entry.get(name, "") for name in ("device", "processor")},
             **{name: entry.get(name, np.nan) for name in ("seconds", "core_seconds")}}  # fmt: skip
-
-
-def _damaes(layout: Layout, log: pd.DataFrame, commit: str) -> tuple[dict[str, str], dict[str, list[dict[str, Any]]]]:
-    """Return the precision of the autoencoders of each pool, by its key, and their provenance, a row each."""
-    precisions: dict[str, str] = {}
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted((layout.results / "representations").glob("*/scaler.parquet")):
-        shared = provenance(path)
-        if shared is None:
-            continue
-        key, pool = key_of(shared["configuration"]), path.parent.name
-        for file in sorted(path.parent.glob("damae_*.json")):
-            about, number = json.loads(file.read_text(encoding="utf-8")), int(file.stem.rpartition("_")[2])
-            entries = log[(log["job"] == f"pretrain {pool} {DAMAE} {number}") & log["seconds"].notna()]
-            precisions[key] = about["precision"]
-            row = dict(zip(ROW, (pool, "", DAMAE, number, ""), strict=True)) | {"cohort": "", "seed": number}
-            row |= {"settings": shared["configuration"]["damae"], "code": shared["configuration"]["code"]}
-            rows.setdefault(key, []).append(row | {"precision": about["precision"]} | _made(shared, entries, commit))
-    return precisions, rows
 
 
 def _commit(folder: Path) -> str:
@@ -239,14 +212,17 @@ def _commit(folder: Path) -> str:
 
 def _check_cohorts(folder: Path, written: pd.DataFrame) -> None:
     """Refuse rows of other data than those of the same task that stay."""
-    known = _read_csv(folder / "provenance.csv", [*ROW, *MADE])
-    stays = known.merge(written[ROW], how="left", on=ROW, indicator="from")
-    stays = stays[(stays["from"] == "left_only") & (stays["cohort"] != "")]
+    stays = _read_csv(folder / "provenance.csv", [*ROW, *MADE])
+    stays = stays[~_keys(stays, ROW).isin(_keys(written, ROW)) & (stays["cohort"] != "")]
     for task, part in written.groupby("task"):
         others = stays[(stays["task"] == task) & ~stays["cohort"].isin(part["cohort"])]
         if len(others):
             raise InputError(f"{folder}: has {others['model'].iloc[0]} on task {task} of other data: remove "
                              f"{folder / slug(str(task))} and its rows of provenance.csv to begin anew")  # fmt: skip
+
+
+def _keys(rows: pd.DataFrame, names: Sequence[str]) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(rows[list(names)])
 
 
 def _merged(path: Path, frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -257,8 +233,8 @@ def _merged(path: Path, frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFram
         known = _read_csv(path, columns)
     else:
         columns, known = SCORES, _read(path) if path.is_file() else frame.head(0)
-    new = pd.MultiIndex.from_frame(frame[[*keys, "task"]].drop_duplicates())
-    kept = known[~pd.MultiIndex.from_frame(known[[*keys, "task"]]).isin(new)]
+    same = list(dict.fromkeys([*keys, "task"]))
+    kept = known[~_keys(known, same).isin(_keys(frame, same))]
     table = pd.concat([part for part in (kept, frame) if len(part)], ignore_index=True).reindex(columns=columns)
     order = [*keys, *(c for c in ("level", "metric", "perturbation", "test_set") if c in table)]
     return table.sort_values(order, kind="stable", ignore_index=True)
@@ -310,20 +286,35 @@ def reference() -> Results:
     files = sorted(folder.rglob("*.parquet"))
     if not files:
         raise InputError(f"no reference results in {folder}: `leap reference export` writes them")
-    rows = pd.concat([_read(path) for path in files], ignore_index=True)
-    models, others = rows[rows["group"] == ""].drop(columns="group"), rows[rows["group"] != ""]
-    external = models["study"] != ""
-    times = reference_provenance().assign(model=lambda t: t["model"].where(
-        (t["member"] < 0) | (t["model"] == DAMAE), t["model"] + " r" + t["member"].astype(str)))  # fmt: skip
-    times = times[(times["group"] == "") & times["seconds"].notna()]
+    rows, times = pd.concat([_read(path) for path in files], ignore_index=True), reference_provenance()
+    models, external = rows[rows["group"] == ""].drop(columns="group"), rows["study"] != ""
+    numbered = (times["member"] >= 0) & (times["model"] != DAMAE)
+    times["model"] = times["model"].where(~numbered, times["model"] + " r" + times["member"].astype(str))
+    times = times.loc[(times["group"] == "") & times["seconds"].notna(),
+                      ["task", "split", "model", "seconds", "core_seconds"]]  # fmt: skip
     nothing = pd.DataFrame(columns=CANDIDATE_COLUMNS)
     return Results(
         PAPER, tuple(task for task in TASKS if (models["task"] == task).any()),
         scores=models.loc[~external, COLUMNS].reset_index(drop=True), external=models[external].reset_index(drop=True),
-        flows=pd.read_csv(folder / "flows.csv"), ablations=_ablations(others, set(models["task"])), cohorts={},
-        times=times[["task", "split", "model", "seconds", "core_seconds"]].reset_index(drop=True),
-        harmonised=models.head(0), candidates=nothing, inner=nothing, external_candidates=nothing, sensitivity=nothing,
+        flows=pd.read_csv(folder / "flows.csv"), ablations=_ablations(rows), cohorts={},
+        times=times.reset_index(drop=True), harmonised=models.head(0), candidates=nothing, inner=nothing,
+        external_candidates=nothing, sensitivity=nothing,
     )  # fmt: skip
+
+
+def _ablations(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the variants of the tasks that have models, those without scores with a note, as `Results.ablations`."""
+    profile, frames = get_profile(PAPER), [pd.DataFrame(columns=ABLATION_COLUMNS)]
+    gap = {"split": "", "level": MEAN[0], "perturbation": "", "test_set": 0, "metric": MEAN[1], "value": np.nan}
+    tasks = set(rows.loc[rows["group"] == "", "task"])
+    for task, variant in [(task, variant) for task, variants in ablations_of(profile) for variant in variants]:
+        own = (rows["group"] == variant.group) & (rows["model"] == variant.name) & (rows["task"] == task.id)
+        part = rows[own].assign(note="") if own.any() else pd.DataFrame([gap | {"note": NOT_YET}])
+        several = (variant.n_representations or profile.n_representations) > 1
+        about: dict[str, Any] = {"group": variant.group, "variant": variant.name, "task": task.id, "data": REAL,
+                                 "model": "LEAP" if several else variant.model, "member": -1}  # fmt: skip
+        frames += [part.assign(**about)[ABLATION_COLUMNS]] if task.id in tasks else []
+    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 # ---- README
@@ -335,27 +326,21 @@ def readme_table(results: Results) -> str:
     Where a model was run on fewer splits than another, their number stands before it.
     """
     table = summary(results.all_scores)
-    table = table[(table["level"] == "per_perturbation") & (table["metric"] == "spearman")]
+    table = table[(table["level"] == MEAN[0]) & (table["metric"] == MEAN[1])]
     table = table[table["model"] != CONTROLS["training-mean"]]  # 0 by definition
-    rows = {(row["task"], row["study"], row["model"]): row for row in table.to_dict("records")}
-    places = [place for place in HEADINGS if any(key[:2] == place for key in rows)]
-    lines = [["model", *(HEADINGS[place] for place in places), "paper, 2a", "paper, 4a"], ["---"] * (len(places) + 3)]
-    for model in [model for model in ORDER if any((*place, model) in rows for place in places)]:
-        cells = [_cell(rows, place, model) for place in places]
-        theirs = [rows.get((task, "", model), {}).get("published_mean", np.nan) for task in ("2a", "4a")]
-        name = f"**{model}**" if model == "LEAP" else model
-        lines.append([name, *cells, *("" if np.isnan(mean) else f"{mean:.3f}" for mean in theirs)])
-    return "\n".join(f"| {' | '.join(line)} |".replace("  ", " ") for line in lines)
-
-
-def _cell(rows: Mapping[tuple[str, str, str], Mapping[Any, Any]], place: tuple[str, str], model: str) -> str:
-    """Return a model's mean (SD) on a task and study, "2/10: " before it where it has some of the splits alone."""
-    row = rows.get((*place, model))
-    if row is None:
-        return ""
-    most = max(other["n_splits"] for key, other in rows.items() if key[:2] == place)
-    part = "" if row["n_splits"] == most else f"{row['n_splits']}/{most}: "
-    return part + f"{row['mean']:.3f} ({row['sd']:.3f})".replace(" (nan)", "")
+    own = table[table["study"] == ""].set_index(["model", "task"])["published_mean"].dropna()
+    table["place"] = [HEADINGS.get(place) for place in zip(table["task"], table["study"], strict=True)]
+    table["most"] = table.groupby("place")["n_splits"].transform("max")
+    cells: dict[str, dict[str, str]] = {}
+    for row in table.dropna(subset="place").to_dict("records"):
+        part = "" if row["n_splits"] == row["most"] else f"{row['n_splits']}/{row['most']:.0f}: "
+        cells.setdefault(row["model"], {})[row["place"]] = part + mean_sd(row["mean"], row["sd"], 3)
+    places = [place for place in HEADINGS.values() if (table["place"] == place).any()]
+    theirs = {model: {f"paper, {task}": f"{own[model, task]:.3f}" for task in ("2a", "4a") if (model, task) in own}
+              for model in cells}  # fmt: skip
+    rows = [{"model": f"**{model}**" if model == "LEAP" else model} | dict.fromkeys(places, "") | cells[model]
+            | {"paper, 2a": "", "paper, 4a": ""} | theirs[model] for model in ORDER if model in cells]  # fmt: skip
+    return markdown(rows, missing="")
 
 
 def write_readme(results: Results) -> Path:
@@ -375,18 +360,3 @@ def write_readme(results: Results) -> Path:
     if not last:
         raise InputError(f"{path}: has no lines {MARKS[0]} and {MARKS[1]} to write the results between")
     return write_text(path, "\n".join([before + first, "", readme_table(results), "", *about, "", last + after]))
-
-
-def _ablations(rows: pd.DataFrame, tasks: set[str]) -> pd.DataFrame:
-    """Return the variants of these tasks, those without scores with a note, as `Results.ablations`."""
-    profile, frames = get_profile(PAPER), []
-    for task, variants in ablations_of(profile):
-        for variant in variants if task.id in tasks else ():
-            several = (variant.n_representations or profile.n_representations) > 1
-            about: dict[str, Any] = {"group": variant.group, "variant": variant.name, "task": task.id, "data": REAL,
-                     "model": "LEAP" if several else variant.model, "member": -1}  # fmt: skip
-            own = (rows["group"] == variant.group) & (rows["model"] == variant.name) & (rows["task"] == task.id)
-            gap = {"split": "", "level": "per_perturbation", "perturbation": "", "test_set": 0, "metric": "spearman"}
-            part = rows[own] if own.any() else pd.DataFrame([gap | {"value": np.nan}])
-            frames.append(part.assign(**about, note="" if part["split"].any() else NOT_YET)[ABLATION_COLUMNS])
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=ABLATION_COLUMNS)

@@ -9,8 +9,7 @@ from matplotlib.text import Text
 
 from leaplib.base.errors import InputError
 from leaplib.figures import comparison, pages, style, supplement
-from leaplib.results.published import published_scores
-from leaplib.results.scores import split_values
+from leaplib.results.comparisons import published_scores, split_values
 from leaplib.tasks import POCKET
 from tests.frames import COLUMNS, MEANS, make_scores, make_subset_scores, points, written
 

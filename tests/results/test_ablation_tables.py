@@ -9,11 +9,10 @@ import pytest
 from scipy import stats
 
 from leaplib.base.errors import InputError
-from leaplib.results import tables
-from leaplib.results.comparisons import TESTS, holm
+from leaplib.results import comparisons, tables
+from leaplib.results.claims import verdict
+from leaplib.results.comparisons import TESTS, holm, published
 from leaplib.results.printing import cells_of, styled
-from leaplib.results.published import published
-from leaplib.results.verdicts import verdict
 from leaplib.runs.recipes import NUMBER, STEPS, TUNING
 from tests.frames import HOLDOUTS, STEP_NAMES, results_of, variant_scores
 
@@ -97,7 +96,7 @@ def test_additions_are_compared_with_the_reference_of_their_group():
     assert rows["name"].tolist() == ["PCA", "autoencoder", "DAMAE"]
     assert rows["compared_with"].fillna("").tolist() == ["DAMAE", "DAMAE", ""]
     with pytest.raises(InputError, match="no scores of tuning: run these variants first"):
-        tables.ablation_table(scores, ["tuning"])
+        comparisons.ablation_table(scores, ["tuning"])
 
 
 def parts_of(text):
@@ -125,15 +124,15 @@ def test_additions_are_told_against_their_reference():
 
 def test_frames_for_figures_hold_every_split():
     scores = variant_scores(left_out=(STEP_NAMES[2],))
-    frame = tables.steps_frame(scores)
+    frame = comparisons.steps_frame(scores)
     assert frame.groupby("step").size().to_dict() == dict.fromkeys((1, 2, 4, 5, 6, 7, 8, 9), 10)
     assert frame.groupby("step")["p_value"].nunique().loc[2:].eq(1).all() and (frame["n_perturbations"] == 20).all()
     representations = variant_scores("Representation", ["PCA", "DAMAE"], task="2a")
     numbers = variant_scores(NUMBER, ["1", "2", "10"], task="2a")
     alone = variant_scores("Batch correction", ["none", "ComBat"], task="2a", left_out=("ComBat",))
     both = pd.concat([representations, numbers, alone])
-    assert tables.bars_frame(both)["group"].unique().tolist() == ["Representation (task 2a)"]
-    drawn = tables.number_frame(both)
+    assert comparisons.bars_frame(both)["group"].unique().tolist() == ["Representation (task 2a)"]
+    drawn = comparisons.number_frame(both)
     assert drawn["number"].unique().tolist() == [1, 2, 10] and (drawn["n_perturbations"] == 20).all()
     value = drawn.query("number == 10 and split == 'holdout-3'")["value"].item()
     assert value == pytest.approx(matrix(numbers, "10")[:, HOLDOUTS.index("holdout-3")].mean())
@@ -141,7 +140,7 @@ def test_frames_for_figures_hold_every_split():
 
 def test_what_people_read_has_one_row_a_variant_with_its_test():
     scores = variant_scores(left_out=(STEP_NAMES[2],))
-    shown = cells_of(styled("supplementary_table_4", tables.ablation_table(scores, [STEPS])))
+    shown = cells_of(styled("supplementary_table_4", comparisons.ablation_table(scores, [STEPS])))
     assert shown["Step"].tolist() == list(range(1, 10)) and shown["Spearman, paper"][0] == "0.2821 (0.0138)"
     assert shown["Note"].tolist() == ["", "", "not run: GDSC not at hand", *[""] * 6]
     assert shown["Spearman"][2] == "" and shown["Against"][1] == "PP-LGBM"

@@ -8,8 +8,8 @@ from scipy.stats import spearmanr
 from leaplib.base.errors import InputError
 from leaplib.cohorts import prepare as data
 from leaplib.results import external, tables
+from leaplib.results.external import sensitivity_scores
 from leaplib.results.load import Results
-from leaplib.results.sensitivity import sensitivity_scores
 from leaplib.runs.experiment import run_candidates, run_task
 from leaplib.runs.recipes import CANDIDATES
 from leaplib.tasks import get_task

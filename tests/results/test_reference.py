@@ -12,10 +12,9 @@ from leaplib.base.compute import machine
 from leaplib.base.errors import InputError
 from leaplib.figures import draw
 from leaplib.results import reference as stored
+from leaplib.results.comparisons import split_values, summary
 from leaplib.results.external import external_scores
 from leaplib.results.load import Results
-from leaplib.results.scores import split_values
-from leaplib.results.tables import summary
 from leaplib.runs.experiment import run_task
 from leaplib.runs.records import read_log
 from leaplib.tasks import get_task

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import rankdata, spearmanr
 from sklearn.linear_model import LinearRegression
 
-from leaplib.results.sensitivity import general_sensitivity, spearman_within, without
+from leaplib.results.external import general_sensitivity, spearman_within, without
 from leaplib.sources import wheels
 
 

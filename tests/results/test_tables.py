@@ -14,12 +14,11 @@ from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import load_cohort, load_task_splits
 from leaplib.models.table import CONTROLS, names
 from leaplib.profiles import get_profile
-from leaplib.results import printing, tables
-from leaplib.results.comparisons import compare_models
+from leaplib.results import comparisons, printing, tables
+from leaplib.results.claims import verdict
+from leaplib.results.comparisons import compare_models, published_scores
 from leaplib.results.load import Results
 from leaplib.results.printing import cells_of, latex, latex_escape, mean_sd, styled
-from leaplib.results.published import published_scores
-from leaplib.results.verdicts import verdict
 from leaplib.runs import records
 from leaplib.runs.experiment import load_scores, run_task
 from leaplib.runs.scoring import UNPREPARED
@@ -52,7 +51,7 @@ def test_means_of_thousands_have_no_decimals_and_what_is_missing_is_empty():
 
 
 def test_summary_is_mean_and_sd_over_splits_beside_the_paper(scores):
-    table = tables.summary(scores).set_index("model")
+    table = comparisons.summary(scores).set_index("model")
     assert table.loc["LEAP", "mean"] == pytest.approx(0.5)
     assert table.loc["LEAP", "sd"] == pytest.approx(np.std([0.4, 0.6], ddof=1))
     assert table.loc["LEAP", "n_splits"] == 2
@@ -64,7 +63,7 @@ def test_summary_is_mean_and_sd_over_splits_beside_the_paper(scores):
 def test_test_sets_are_averaged_within_a_split_first():
     table = [rows("4b", "LEAP", "Lung", v, test_set=i) for i, v in enumerate([0.1, 0.2, 0.3])]
     table += [rows("4b", "LEAP", "Skin", 0.6)]
-    result = tables.summary(pd.DataFrame(table)).iloc[0]
+    result = comparisons.summary(pd.DataFrame(table)).iloc[0]
     assert result["mean"] == pytest.approx(0.4)
     assert result["n_splits"] == 2
     assert np.isnan(result["published_mean"])
@@ -242,7 +241,7 @@ def bold_of(table):
 
 def test_scores_are_laid_out_with_the_papers_beside_real_data(printed):
     cells = cells_of(printed["supplementary_table_3"]).set_index(["Task", "Model"])
-    tidy = tables.summary(make_scores("1a")).query("metric == 'spearman' and level == 'per_perturbation'")
+    tidy = comparisons.summary(make_scores("1a")).query("metric == 'spearman' and level == 'per_perturbation'")
     row = tidy.set_index("model").loc["LEAP"]
     assert cells.loc[("1a", "LEAP"), "Spearman"] == f"{row['mean']:.3f} ({row['sd']:.3f})"
     assert cells.loc[("1a", "LEAP"), "Spearman, paper"] == "0.332 (0.014)"
@@ -357,7 +356,7 @@ def failed(model, splits):
 @pytest.mark.parametrize("n", [1, 3])
 def test_tables_show_gaps(model, n):
     found = failed(model, [f"holdout-{number}" for number in range(n)])
-    summary = tables.summary(found)
+    summary = comparisons.summary(found)
     row = summary.query("task == '2a' and model == @model and metric == 'spearman' and level == 'overall'").iloc[0]
     assert row["n_splits"] == 3 - n and np.isnan(row["mean"]) == (n == 3)
     printed = styled("supplementary_table_3", summary)
@@ -384,4 +383,4 @@ def test_failures_are_gaps_in_what_is_loaded(home):
     assert set(prepared["split"]) == {UNPREPARED}
     assert {"LEAP", *CONTROLS.values()} <= set(prepared["model"]) <= {*names(), *CONTROLS.values()}
     assert set(found["data"]) == {"simulated"}
-    assert (tables.summary(found)["n_splits"] == 0).all()
+    assert (comparisons.summary(found)["n_splits"] == 0).all()

@@ -17,9 +17,9 @@ from leaplib.representation.pretraining import (
     saved_embedding,
     tissue_agreement,
 )
-from leaplib.results import tables
+from leaplib.results import comparisons, tables
+from leaplib.results.comparisons import perturbation_values, split_values
 from leaplib.results.load import Results
-from leaplib.results.scores import perturbation_values, split_values
 from leaplib.runs.engine import TaskRun, on_scale_of
 from leaplib.runs.experiment import load_scores, run_task
 from leaplib.runs.recipes import LEAP, MEANS, RECIPES
@@ -68,7 +68,7 @@ def test_each_subset_counts_as_a_split_and_there_is_no_squared_error(scores):
     assert "mse" not in set(scores["metric"])
     values = split_values(scores, "per_perturbation", "spearman").query("model == 'PS-KNN'")
     assert values["split"].tolist() == [f"subset {number}" for number in range(10)]
-    table = tables.summary(scores).query("model == 'PS-TCRP (10-shot)' and metric == 'spearman'")
+    table = comparisons.summary(scores).query("model == 'PS-TCRP (10-shot)' and metric == 'spearman'")
     assert (table["n_splits"] == 10).all() and table["sd"].notna().all()
 
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.results import tables
+from leaplib.results import comparisons, tables
+from leaplib.results.claims import VERDICTS, verdict
 from leaplib.results.comparisons import gains, interval
 from leaplib.results.printing import cells_of, styled
-from leaplib.results.verdicts import VERDICTS, verdict
 from tests.frames import make_scores, results_of
 
 SPLITS = [f"holdout-{i}" for i in range(4)]
@@ -90,7 +90,7 @@ MEANS = {"LEAP": 0.40, "PS-LASSO": 0.38, "PS-RIDGE": 0.41, "LEAP+": 0.44}
 def test_a_table_has_gains_and_costs(times):
     more = MEANS | {"mean of LEAP and LEAP+": 0.43, "ridge on codes": 0.41}
     scores = pd.concat([make(more), make(MEANS, "1a")])
-    table = tables.gains_table(scores, times)
+    table = comparisons.gains_table(scores, times)
     pd.testing.assert_frame_equal(table.drop(columns="core_seconds"), gains(scores).drop(columns="seconds"))
     cost = table[table["task"] == "2a"].set_index("candidate")["core_seconds"].to_dict()
     assert cost == pytest.approx({"LEAP": 11.5, "PS-LASSO": 5, "PS-RIDGE": 1, "LEAP+": 3, "ridge on codes": 2,
@@ -135,7 +135,7 @@ def test_what_failed_is_a_gap_and_no_number(times):
     def without(name):
         return scores.assign(value=scores["value"].where(scores["candidate"] != name))
 
-    shown = cells_of(styled("beyond_leap", tables.gains_table(without("ridge on codes"), times))).iloc[-1]
+    shown = cells_of(styled("beyond_leap", comparisons.gains_table(without("ridge on codes"), times))).iloc[-1]
     assert shown["Candidate"] == "ridge on codes"
     assert shown[["Mean", "Difference", "Perturbations won"]].tolist() == ["", "", ""]
     text = told("candidates 2a", without("ridge on codes"))

@@ -14,7 +14,7 @@ from leaplib.cohorts.splits import Split, tuning_folds
 from leaplib.models.lasso import PSLasso
 from leaplib.profiles import get_profile
 from leaplib.representation.kinds import Representations
-from leaplib.results.scores import split_values
+from leaplib.results.comparisons import split_values
 from leaplib.runs import engine, features
 from leaplib.runs.engine import TaskRun
 from leaplib.runs.experiment import load_scores, load_variants, run_task, run_variants

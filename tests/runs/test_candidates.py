@@ -16,8 +16,8 @@ from leaplib.models.kernel import rank_scores
 from leaplib.models.ridge import DualRidge
 from leaplib.models.table import CONTROLS
 from leaplib.profiles import get_profile
+from leaplib.results.claims import verdict
 from leaplib.results.comparisons import gains
-from leaplib.results.verdicts import verdict
 from leaplib.runs import records
 from leaplib.runs.engine import TaskRun, smoothed, stack_weights
 from leaplib.runs.experiment import run_candidates

@@ -17,7 +17,7 @@ from leaplib.models.ridge import DualRidge
 from leaplib.models.table import CONTROLS, MODELS, USUAL, names
 from leaplib.profiles import get_profile
 from leaplib.representation.kinds import make_representation
-from leaplib.results import tables
+from leaplib.results import comparisons
 from leaplib.runs.engine import TaskRun
 from leaplib.runs.experiment import load_scores, run_task
 from leaplib.runs.recipes import CHANCE, LEAP, MEANS, RECIPES
@@ -194,7 +194,7 @@ def test_test_sets_of_a_tissue_leave_ten_lines_out(tissue_scores):
 
 
 def test_tissue_mean_knows_nothing_of_an_unseen_tissue(tissue_scores):
-    part = tables.by_split(tissue_scores)
+    part = comparisons.by_split(tissue_scores)
     assert (part["Tissue mean"] == 0).all()
     assert (part["Training mean"] == 0).all()
     assert part["LEAP"].mean() > 0.1
