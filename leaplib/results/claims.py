@@ -264,7 +264,7 @@ def above_members(results: Results, task: str) -> Finding:
     values = comparisons.split_values(_rows(results.scores, task), *MEAN)
     _check(task, [REFERENCE, "PS-LASSO"], values["model"])
     wide = values.pivot(index="split", columns=["model", "member"], values="value")
-    apart = wide["PS-LASSO"].rsub(wide[REFERENCE].mean(axis=1), axis=0).dropna()
+    apart = wide["PS-LASSO"].rsub(pd.DataFrame(wide[REFERENCE]).mean(axis=1), axis=0).dropna()
     found = _found(results, task, apart, REPRESENTATION_SPREAD)
     return replace(found, n=f"{apart.shape[1]} representations, {found.n}")
 

@@ -167,8 +167,8 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
     """
     values = models_only(split_values(scores))
     study = ["study"] if "study" in values else []
-    groups = values.groupby([*study, "task", "model", "level", "metric", "data"], as_index=False)["value"]
-    table = groups.agg(mean="mean", sd="std", n_splits="count")
+    groups = values.groupby([*study, "task", "model", "level", "metric", "data"])["value"]
+    table = groups.agg(mean="mean", sd="std", n_splits="count").reset_index()
     other = table["data"] == POCKET  # of other lines, genes and units
     other = other | (table["study"] != "") if study else other
     table = beside_paper(table, published_scores(), ["task", "model", "level", "metric"], other)
@@ -334,7 +334,7 @@ def compare_models(scores: pd.DataFrame, reference: str = REFERENCE, metric: str
     for (task, study), part in models_only(scores).groupby(["task", "study"], sort=False):
         table = _tests(part, "model", metric, pairs, str(task)).drop(columns="name")
         words = {"compared_with": "model", "p_perturbations": "p", "p_perturbations_holm": "p_holm"}
-        table = table.rename(columns=words).assign(task=task, study=study, data=part["data"].iloc[0])
+        table = table.rename(columns=words).assign(task=str(task), study=str(study), data=part["data"].iloc[0])
         tables += [table[COLUMNS]] if len(table) else []
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
@@ -355,7 +355,7 @@ def compare_variants(scores: pd.DataFrame) -> pd.DataFrame:
         variants, reference = list(part["variant"].unique()), REFERENCES.get(str(group))
         pairs = [(name, reference or before) for before, name in zip(["", *variants], variants, strict=False)]
         pairs = [(name, other) for name, other in pairs if other and name != other]
-        table = _tests(part, "variant", MEAN[1], pairs, str(task)).assign(task=task, group=group)
+        table = _tests(part, "variant", MEAN[1], pairs, str(task)).assign(task=str(task), group=str(group))
         tables += [table[list(tables[0])]] if len(table) else []
     table = pd.concat(tables[1:] or tables, ignore_index=True).assign(level=MEAN[0], metric=MEAN[1])
     return table[["task", "group", "name", "level", "metric", *TESTS]]

@@ -113,11 +113,12 @@ def _columns(table: pd.DataFrame, digits: int) -> pd.DataFrame:
     paper = {column.removeprefix("paper_"): column for column in map(str, table) if column.startswith("paper_")}
     own = [column for column in map(str, table) if column not in paper and column not in paper.values()]
     for column in [*own, *(column for pair in paper.items() for column in pair)]:
-        values, word = table[column], WORDS.get(column, column.replace("_", " "))
+        values: Any = table[column]
+        word = WORDS.get(column, column.replace("_", " "))
         if column in WITHIN or f"{column}_holm" in table:
             continue
         if column == "low":
-            values = [_ends(*ends, digits, " to ") for ends in table[["low", "high"]].to_numpy()]
+            values = [_ends(low, high, digits, " to ") for low, high in table[["low", "high"]].to_numpy()]
         elif column.endswith("_won"):
             pairs = table[[column, f"n_{column.removesuffix('_won')}"]].to_numpy(dtype=float)
             values = ["" if np.isnan(won) or not of else f"{won:.0f} of {of:.0f}" for won, of in pairs]
@@ -297,7 +298,7 @@ def latex(table: Styler) -> str:
     return "\n".join([PREAMBLE, *texts])
 
 
-def _longtable(table: Styler, hidden: list[str], about: str) -> str:
+def _longtable(table: Styler, hidden: list[Any], about: str) -> str:
     """Return a table but for some columns; its caption has its own number, and gets no other from LaTeX."""
     cells = cells_of(table).drop(columns=hidden)
     longest = {column: cells[column].astype(str).str.len().max() for column in cells if _is_text(cells[column])}

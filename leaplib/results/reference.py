@@ -160,24 +160,25 @@ def _compact(scores: pd.DataFrame) -> pd.DataFrame:
 
 def _provenance(layout: Layout, saved: Saved, commit: str) -> pd.DataFrame:
     """Return the provenance of results, and of the autoencoders that they rest on, a row each."""
-    log, rows, precisions = read_log(PAPER, layout), [], {}
+    log, rows = read_log(PAPER, layout), []
+    precisions: dict[str | None, str] = {}
     used = {recorded["configuration"].get("representations") for _, recorded in saved}
     for path in sorted((layout.results / "representations").glob("*/scaler.parquet")):
         shared, pool = provenance(path), path.parent.name
-        key = key_of(shared["configuration"]) if shared else None
-        for file in sorted(path.parent.glob("damae_*.json")) if shared and key in used else ():
+        if shared is None or key_of(shared["configuration"]) not in used:
+            continue
+        for file in sorted(path.parent.glob("damae_*.json")):
             number, precision = int(file.stem.rpartition("_")[2]), json.loads(file.read_text("utf-8"))["precision"]
             entries = log[(log["job"] == f"pretrain {pool} {DAMAE} {number}") & log["seconds"].notna()]
-            precisions[key] = precision
-            about = {name: shared["configuration"][name] for name in ("damae", "code")}
+            precisions[key_of(shared["configuration"])] = precision
             row = dict(zip(ROW, (pool, "", DAMAE, number, ""), strict=True)) | {"cohort": "", "seed": number}
-            row |= {"settings": about["damae"], "code": about["code"], "precision": precision}
-            rows.append(row | _made(shared, entries))
+            row |= {"settings": shared["configuration"]["damae"], "code": shared["configuration"]["code"]}
+            rows.append(row | {"precision": precision} | _made(shared, entries))
     results = [_row(recorded, log, precisions) for _, recorded in saved]
     return pd.DataFrame([*results, *rows]).assign(commit=commit)
 
 
-def _row(recorded: Mapping[str, Any], log: pd.DataFrame, precisions: Mapping[str, str]) -> dict[str, Any]:
+def _row(recorded: Mapping[str, Any], log: pd.DataFrame, precisions: Mapping[str | None, str]) -> dict[str, Any]:
     """Return the provenance of one result."""
     about, own = recorded["configuration"], json.loads(json.dumps(asdict(Recipe())))
     row, named = _about(about), {"group", "name"}

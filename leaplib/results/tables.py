@@ -125,8 +125,10 @@ def external_candidates(results: Results) -> pd.DataFrame:
     scores = pd.concat([within.assign(study="this screen"), results.external_candidates], ignore_index=True)
     scores = scores[scores["metric"] != "mse"]
     columns = ["candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "data"]
-    frames = [gains(part.assign(seconds=np.nan), metric=str(metric)).assign(study=study, score=printing.METRICS[metric])
-              for (study, metric), part in scores.groupby(["study", "metric"], sort=False)]  # fmt: skip
+    frames = []
+    for (study, metric), part in scores.groupby(["study", "metric"], sort=False):
+        table = gains(part.assign(seconds=np.nan), metric=str(metric))
+        frames.append(table.assign(study=str(study), score=printing.METRICS[str(metric)]))
     table = pd.concat(frames, ignore_index=True)[["task", "study", "score", *columns]]
     return table.sort_values(["task", "study", "score"], kind="stable")
 
