@@ -46,18 +46,11 @@ BY_GENE = (NEW - X.mean()) / X.std().clip(lower=0.1)
 
 
 def csv(table: pd.DataFrame, name: str = "new.csv", **options: object) -> Callable[[Path], Path]:
-    """Return what writes a table as a CSV file."""
     return lambda folder: (table.to_csv(folder / name, **options), folder / name)[1]
 
 
-def text(change: Callable[[str], str], table: pd.DataFrame = NEW, name: str = "new.csv") -> Callable[[Path], Path]:
-    """Return what writes a table and changes the text."""
-
-    def write(folder: Path) -> Path:
-        (folder / name).write_text(change(table.to_csv()))
-        return folder / name
-
-    return write
+def text(change: Callable[[str], str]) -> Callable[[Path], Path]:
+    return lambda folder: ((folder / "new.csv").write_text(change(NEW.to_csv())), folder / "new.csv")[1]
 
 
 def parquet(table: pd.DataFrame, **options: object) -> Callable[[Path], Path]:

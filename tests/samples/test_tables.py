@@ -43,7 +43,6 @@ def test_tabs_and_parquet_give_the_same_table(tmp_path):
 BAD = {
     "text": ("id,TP53,EGFR\na,1,2\nb,high,2\n", r"sample 'b', column 'TP53': 'high' is not a number"),
     "decimal commas": ("id,TP53,EGFR\na,1,5,2,5\n", r"row 2 has 5 fields, the header 3"),
-    "another separator": ("id;TP53;EGFR\na;1;2\n", r"has semicolons between fields: separate fields"),
     "cut off": ("id,TP53,EGFR\na,1,2\nb,1", r"row 3 has 2 fields, the header 3"),
     "a sample twice": ("id,TP53\na,1\na,2\n", r"sample 'a' stands more than once"),
     "a column twice": ("id,TP53,TP53\na,1,2\n", r"column 'TP53' stands more than once"),
@@ -53,7 +52,6 @@ BAD = {
     "no name": ("id,TP53\n,1\n", r"a sample has no name"),
     "web page": ("<!DOCTYPE html><html>", r"a web page"),
     "UTF-16": ("id,TP53\na,1\n".encode("utf-16"), r"not in UTF-8"),
-    "latin-1": ("id,TP53\ncaf\u00e9,1\n".encode("latin-1"), r"not in UTF-8"),
     "NUL": (b"id,TP53\na,1\0\n", r"holds no numbers"),
 }
 
@@ -94,8 +92,7 @@ def test_groups_of_samples(tmp_path):
 
 
 def table(n=30, seed=0):
-    rng = np.random.default_rng(seed)
-    return pd.DataFrame(rng.gamma(2, 2, (n, 40)), [f"s{i}" for i in range(n)], GENES)
+    return pd.DataFrame(np.random.default_rng(seed).gamma(2, 2, (n, 40)), [f"s{i}" for i in range(n)], GENES)
 
 
 def test_units_are_told_by_the_values():
@@ -171,10 +168,9 @@ def test_a_log_table_is_z_scored_for_a_model_of_z_scores_and_not_the_other_way_r
 
 def test_counts_for_a_model_of_tpm_are_told():
     x = table()
-    told = {
-        units: Reference.fit(x, "log2(TPM+1)", x.columns, "tpm").prepare(x, units)[1] for units in ("log", "counts")
-    }
-    assert told["log"] == [] and "trained on tpm, these are counts" in told["counts"][0]
+    model = Reference.fit(x, "log2(TPM+1)", x.columns, "tpm")
+    assert model.prepare(x, "log")[1] == []
+    assert "trained on tpm, these are counts" in model.prepare(x, "counts")[1][0]
 
 
 def test_domain_matching_undoes_an_affine_shift_of_each_gene():

@@ -154,9 +154,7 @@ def test_applicability_of_an_outlier_a_copy_and_the_training_set():
 
 def test_distance_by_hand():
     line = pd.DataFrame({"x": [0.0, 1, 2, 3, 4, 5, 6]})
-    measure = Applicability.fit(
-        [line]
-    )  # each without itself: 0 is 1, 2, 3, 4, 5 away, on average 3; 3: (1+1+2+2+3) / 5
+    measure = Applicability.fit([line])  # each without itself: 0 is 1, 2, 3, 4, 5 away, on average 3
     own = np.array([3, 2.2, 1.8, 1.8, 1.8, 2.2, 3])
     np.testing.assert_allclose(measure.distances, own / 2.2)
     found = measure.score([pd.DataFrame({"x": [3.0, 100.0]}, ["in", "out"])])
@@ -197,6 +195,10 @@ def test_thirds_and_responders(table):
     assert means.loc[["low", "middle", "high"]].to_numpy().ravel().tolist() == sorted(means.to_numpy().ravel())
     assert frame["responder"].sum() == 14
     assert frame.loc[frame["responder"], "observed"].min() >= frame.loc[~frame["responder"], "observed"].max()
+    for truth, drug, message in ((table[1], "other", "'other' was not predicted"),
+                                 (table[1].iloc[3:14], "drug", "11 measured samples: 12 are needed")):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            stratification.stratify(table[0], truth, drug)
     turned = stratification.stratify(*table, "drug", high_is_sensitive=False)
     assert turned.loc[turned["responder"], "observed"].max() <= turned.loc[~turned["responder"], "observed"].min()
 
@@ -211,14 +213,6 @@ def test_area_and_p_are_those_of_mann_and_whitney(table, high):
     assert p == pytest.approx(test.pvalue) and 0 < p < 0.05
     assert np.trapezoid(curve["true_positive"], curve["false_positive"]) == pytest.approx(area)
     assert len(curve) == frame["prediction"].nunique() + 1  # ties are one step
-
-
-def test_too_few_samples_and_unknown_drugs(table):
-    predicted, truth = table
-    with pytest.raises(InputError, match="'other' was not predicted"):
-        stratification.stratify(predicted, truth, "other")
-    with pytest.raises(InputError, match="drug: 11 measured samples: 12 are needed"):
-        stratification.stratify(predicted, truth.iloc[3:14], "drug")
 
 
 def test_the_page_shows_what_it_is_given(table):

@@ -64,10 +64,7 @@ def test_dates_and_numbers_are_no_genes() -> None:
         (["SEPT9", "SEPTIN9"], "'SEPT9' and 'SEPTIN9' are one gene, SEPTIN9"),
         (["TP53 (7157)", "TP53"], r"'TP53 \(7157\)' and 'TP53' are one gene"),
         (["TP53 (7157)", "TP53 (7157)"], r"'TP53 \(7157\)' is there twice"),
-        (
-            ["ENSG00000141510.1", "ENSG00000146648.3"],
-            "genes are Ensembl ids, such as 'ENSG00000141510.1'",
-        ),
+        (["ENSG00000141510.1", "ENSG00000146648.3"], "genes are Ensembl ids, such as 'ENSG00000141510.1'"),
         (["TP53 (7157)", "1-Mar (55016)"], r"'1-Mar \(55016\)' is a date"),
         (["TP53|7157", "44256|55016"], r"'44256\|55016' is the serial number of a date"),
         (["7157", "1956", "RET"], "genes are numbers .*, such as '7157'"),
@@ -81,16 +78,8 @@ def test_what_is_refused(columns: list[str], message: str) -> None:
 
 def test_counters_and_later_ids_are_left_out_and_all_is_counted() -> None:
     counters = ["__no_feature", "N_unmapped", "X__ambiguous", "Unassigned_NoFeatures", "ERCC-00002"]
-    columns = [
-        "TP53 (9)",
-        "HLA.A",
-        *counters,
-        "TP53 (7)",
-        "SEPT1",
-        "ERCC2",
-        "U3 (ENSG00000212195)",
-        "U3 (ENSG00000200001)",
-    ]
+    columns = ["TP53 (9)", "HLA.A", *counters, "TP53 (7)", "SEPT1", "ERCC2"]
+    columns += ["U3 (ENSG00000212195)", "U3 (ENSG00000200001)"]
     frame, notes = with_gene_names(pd.DataFrame([np.arange(len(columns))], columns=columns), "x.csv")
     assert frame.iloc[0].to_dict() == {"HLA-A": 1, "TP53": 7, "SEPTIN1": 8, "ERCC2": 9, "U3": 11}
     assert notes == [
