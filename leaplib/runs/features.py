@@ -23,25 +23,8 @@ from leaplib.profiles import Profile
 from leaplib.representation.damae import DAMAE
 from leaplib.representation.kinds import Components, make_representation
 from leaplib.representation.pretraining import Embedding, embed, embedding_key, folder_of, standardised
-from leaplib.runs.recipes import (
-    ALL,
-    BOTH,
-    CODE,
-    CODES,
-    COMPONENTS,
-    DENOISED,
-    GENES,
-    MORE_GENES,
-    OWN,
-    RANKED,
-    SCOPES,
-    SECOND,
-    THIRD,
-    TISSUE,
-    TRAINING,
-    WIDTHS,
-    Recipe,
-)
+from leaplib.runs import recipes
+from leaplib.runs.recipes import ALL, CODE, OWN, SCOPES, SECOND, THIRD, TRAINING, Recipe
 from leaplib.tasks import POCKET, TASKS, Task
 
 MADE_BY = "leaplib.runs.features"
@@ -55,13 +38,12 @@ def settings_of(profile: Profile) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in ("random_state", "device")}
 
 
-@dataclass(frozen=True)
 class Features:
     """Features of all samples of a task's pool, each made when it is first asked for."""
 
-    profile: Profile
-    task: Task
-    device: str = "auto"
+    def __init__(self, profile: Profile, task: Task, device: str = "auto"):
+        self.profile, self.task, self.device = profile, task, device
+        self._made: dict[str, pd.DataFrame] = {}
 
     def frame(self, name: str, number: int = 0) -> pd.DataFrame:
         """Return features (samples x features) by their name in `FEATURES`; `number` is that of the code."""
@@ -70,10 +52,6 @@ class Features:
         if name not in self._made:
             self._made[name] = self._make(name)
         return self._made[name]
-
-    @cached_property
-    def _made(self) -> dict[str, pd.DataFrame]:
-        return {}
 
     @cached_property
     def embedding(self) -> Embedding:
@@ -89,15 +67,15 @@ class Features:
         """Make features; those of codes need DAMAEs, and others do not."""
         genes = self.genes
         made = {
-            GENES: lambda: genes,
-            MORE_GENES: lambda: standardised(self.profile, self.task, 2),
-            RANKED: lambda: _standardised(pd.DataFrame(rankdata(genes, axis=1), genes.index, genes.columns)),
-            CODES: lambda: _side_by_side(self.embedding.codes),
-            BOTH: lambda: _beside(genes, self.frame(CODES)),
-            WIDTHS: lambda: _side_by_side([self.width(0.5), self.embedding.codes[0], self.width(2)]),
-            COMPONENTS: lambda: _components(genes, self.embedding.codes[0].shape[1]),
-            DENOISED: lambda: linear_denoised(genes, settings_of(self.profile)["corruption"]),
-            TISSUE: lambda: _beside(genes, _indicators(self.embedding.tissue.reindex(genes.index))),
+            recipes.GENES: lambda: genes,
+            recipes.MORE_GENES: lambda: standardised(self.profile, self.task, 2),
+            recipes.RANKED: lambda: _standardised(pd.DataFrame(rankdata(genes, axis=1), genes.index, genes.columns)),
+            recipes.CODES: lambda: _side_by_side(self.embedding.codes),
+            recipes.BOTH: lambda: _beside(genes, self.frame(recipes.CODES)),
+            recipes.WIDTHS: lambda: _side_by_side([self.width(0.5), self.embedding.codes[0], self.width(2)]),
+            recipes.COMPONENTS: lambda: _components(genes, self.embedding.codes[0].shape[1]),
+            recipes.DENOISED: lambda: linear_denoised(genes, settings_of(self.profile)["corruption"]),
+            recipes.TISSUE: lambda: _beside(genes, _indicators(self.embedding.tissue.reindex(genes.index))),
         }
         return made[name]()
 
@@ -121,7 +99,7 @@ class Features:
 
 def sees_codes(features: str) -> bool:
     """Tell whether features are made of what DAMAEs leave: codes, or the table beside them."""
-    return features in (CODE, CODES, BOTH, WIDTHS, COMPONENTS, TISSUE)
+    return features in (CODE, recipes.CODES, recipes.BOTH, recipes.WIDTHS, recipes.COMPONENTS, recipes.TISSUE)
 
 
 def linear_denoised(genes: pd.DataFrame, corruption: float) -> pd.DataFrame:
@@ -358,9 +336,9 @@ def seen(table: pd.DataFrame, domain: pd.Series, scope: str, split: Split) -> pd
     return table[domain.isin(roles).to_numpy()]
 
 
-def encode(sources: Sequence[Source], recipe: Recipe, split: Split, seeds: Sequence[int], n_genes: int, device: str,
-           damae: dict[str, Any]) -> list[pd.DataFrame]:  # fmt: skip
-    """Choose genes, standardise, train one representation a seed, and return the codes of the own source.
+def encode(sources: Sequence[Source], recipe: Recipe, split: Split, seed: int, n_genes: int, device: str,
+           damae: dict[str, Any]) -> pd.DataFrame:  # fmt: skip
+    """Choose genes, standardise, train a representation, and return the codes of the own source.
 
     Parameters
     ----------
@@ -370,7 +348,7 @@ def encode(sources: Sequence[Source], recipe: Recipe, split: Split, seeds: Seque
         As it can be run with these sources (`leaplib.runs.recipes.resolve`).
     split : Split
         Its training set, where the recipe is inductive; else it plays no part.
-    seeds : sequence of int
+    seed : int
     n_genes : int
         Most variable genes a source.
     device : str
@@ -379,7 +357,7 @@ def encode(sources: Sequence[Source], recipe: Recipe, split: Split, seeds: Seque
 
     Returns
     -------
-    list of DataFrame, samples x components
+    DataFrame, samples x components
     """
     genes = choose_genes(sources, recipe, n_genes, split)
     table, domain = joined(within(sources, recipe))
@@ -388,7 +366,6 @@ def encode(sources: Sequence[Source], recipe: Recipe, split: Split, seeds: Seque
         table = harmonise(table, domain, recipe.correction)
     scaler = ExpressionScaler(len(genes)).fit(seen(table, domain, recipe.scaling, split))
     training = scaler.transform(seen(table, domain, recipe.pretraining, split))
-    damae = {**damae, "device": device}
-    models = [make_representation(recipe.representation, seed, **damae).fit(training) for seed in seeds]
+    model = make_representation(recipe.representation, seed, **{**damae, "device": device}).fit(training)
     own = scaler.transform(table.loc[sources[0].expression.index])
-    return [pd.DataFrame(model.transform(own), index=own.index).rename(columns=str) for model in models]
+    return pd.DataFrame(model.transform(own), index=own.index).rename(columns=str)

@@ -27,9 +27,9 @@ RATES = {
 
 def estimate(job: Job, rates: Mapping[str, float] | None = None) -> float:
     """Return a job's core-seconds; `rates` go before the shipped ones."""
-    known, kind = RATES | dict(rates or {}), job.size.kind
+    known, kind = RATES | dict(rates or {}), job.cost
     usual = TRAINING if kind.startswith("codes ") else kind.partition(" on ")[0]
-    return OVERHEAD + known.get(kind, known.get(usual, 1.0)) * job.size.work
+    return OVERHEAD + known.get(kind, known.get(usual, 1.0)) * job.work
 
 
 class Pace:
@@ -86,8 +86,8 @@ def table(jobs: Sequence[Job]) -> pd.DataFrame:
     """
     columns = ["job", "stage", "kind", "task", "split", "model", "state", "core_seconds", "memory_gb"]
     rates = calibrated(read_log(jobs[0].profile.name)) if jobs else {}
-    rows = [{"job": job.id, "stage": job.stage, "kind": job.kind, **job.where, "model": job.size.kind,
-             "state": job.state(), "core_seconds": estimate(job, rates), "memory_gb": job.size.memory_gb}
+    rows = [{"job": job.id, "stage": job.stage, "kind": job.kind, **job.where, "model": job.cost,
+             "state": job.state(), "core_seconds": estimate(job, rates), "memory_gb": job.memory_gb}
             for job in jobs]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 

@@ -29,18 +29,7 @@ from leaplib.base.progress import Progress
 from leaplib.base.store import sweep, write_text
 from leaplib.runs.jobs import Job
 from leaplib.runs.plan import Pace, calibrated, estimate
-from leaplib.runs.records import (
-    Failure,
-    failure_of,
-    find,
-    forget,
-    keep,
-    log,
-    log_path,
-    measured,
-    read_log,
-    try_again,
-)
+from leaplib.runs.records import Failure, failure_of, find, forget, keep, log, log_path, measured, read_log, try_again
 
 GPU = "GPU"
 WAIT = 60  # seconds for the first worker of a cluster
@@ -48,6 +37,7 @@ PATIENCE = 300  # seconds without any worker, later on: they may be started anew
 LOOK = 10  # seconds between looks at the workers
 EVERYTHING = "leaplib.runs.engine", "leaplib.cohorts.prepare"
 
+DEAD = "its process died (killed, or out of memory): free memory or use fewer --jobs, and run again"
 DONE, COMPUTED, PARTLY, FAILED, LOST = "done", "computed", "partly failed", "failed", "lost"
 
 
@@ -82,7 +72,7 @@ def do(job: Job, force: bool, threads: int, retry: bool) -> Outcome:
             return Outcome(job.id, DONE, {})
         errors: dict[str, Exception] = {}
         with limited(threads), measured() as taken:
-            job.do(True, errors)
+            job.deed(job, errors)
         failure = _partial(job, errors)
         return Outcome(
             job.id, PARTLY if failure else COMPUTED, {"threads": threads, **taken, **machine(job.device)}, failure
@@ -100,19 +90,12 @@ def unsuccessful(job: Job, error: BaseException, state: str = FAILED, why: str =
     return Outcome(job.id, state, {"error": failure.error}, failure)
 
 
-def lost(job: Job, error: BaseException) -> Outcome:
-    """Return the outcome of a job whose process died."""
-    why = "its process died (killed, or out of memory): free memory or use fewer --jobs, and run again"
-    return unsuccessful(job, error, LOST, why)
-
-
 def _partial(job: Job, errors: dict[str, Exception]) -> Failure | None:
     """Return the record of perturbations that failed alone."""
     if not errors:
         return None
-    first = failure_of(job.id, job.key, next(iter(errors.values())), **job.where)
     named = {name: f"{type(error).__name__}: {error}".splitlines()[0] for name, error in errors.items()}
-    return replace(first, perturbations=named)
+    return replace(failure_of(job.id, job.key, next(iter(errors.values())), **job.where), perturbations=named)
 
 
 def record(job: Job, outcome: Outcome) -> None:
@@ -123,7 +106,7 @@ def record(job: Job, outcome: Outcome) -> None:
         keep(job.profile.name, outcome.failure)
     else:
         forget(job.profile.name, job.id)
-    size = {"cost": job.size.kind, "work": round(job.size.work, 6)} if "seconds" in outcome.entry else {}
+    size = {"cost": job.cost, "work": round(job.work, 6)} if "seconds" in outcome.entry else {}
     log(job.profile.name, job=job.id, kind=job.kind, **job.where, state=outcome.state, **outcome.entry, **size)
 
 
@@ -324,7 +307,7 @@ def run_jobs(jobs: Sequence[Job], backend: Backend | None = None, force: bool = 
     failed: dict[Path, str] = {}
     with closing(Cluster(backend.scheduler, profile) if backend.scheduler else Local(backend.n_jobs)) as pool:
         rates = calibrated(read_log(profile))
-        pace = Pace(((job.id, job.stage, job.size.kind, estimate(job, rates)) for job in to_do), pool.size)
+        pace = Pace(((job.id, job.stage, job.cost, estimate(job, rates)) for job in to_do), pool.size)
         with Progress(label, len(jobs), len(found), pace.left, str(log_path(profile))) as progress:
             for stage in sorted({job.stage for job in to_do}):
                 waiting = [job for job in to_do if job.stage == stage]
@@ -358,7 +341,7 @@ def _outcomes(pool: Local | Cluster, jobs: Sequence[Job], failed: Mapping[Path, 
     for suspect in suspects:
         for job, future in _ended(pool, [suspect], progress, *how):
             error = future.exception()
-            yield lost(job, error) if isinstance(error, pool.died) else future.result()
+            yield unsuccessful(job, error, LOST, DEAD) if isinstance(error, pool.died) else future.result()
 
 
 def _ended(pool: Local | Cluster, jobs: Sequence[Job], progress: Progress, *how: Any) -> Iterator[tuple[Job, Any]]:

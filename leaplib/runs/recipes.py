@@ -4,7 +4,7 @@ The models of the tables, the variants of the ablations (paper, supplementary ta
 candidates on the way from LEAP to LEAP+, the losing ones too, are lists of recipes; `leaplib.runs.engine` makes them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
 from typing import Any
@@ -185,6 +185,12 @@ class Recipe:
     def saved_parts(self, n_representations: int) -> "tuple[Recipe, ...]":
         """Return the parts that are results of their own."""
         return self.parts(n_representations) if self.keeps_parts else ()
+
+    def with_parts(self, n_representations: int) -> "Iterator[Recipe]":
+        """Yield the results below it, each before what rests on it, and itself."""
+        for part in self.saved_parts(n_representations):
+            yield from part.with_parts(n_representations)
+        yield self
 
     def depth(self, n_representations: int) -> int:
         """Return how many results stand below it, each resting on the next, and itself."""

@@ -19,7 +19,7 @@ from leaplib.__main__ import main
 from leaplib.base.layout import slug
 from leaplib.results import tables
 from leaplib.results.load import Results
-from leaplib.runs.jobs import Fit
+from leaplib.runs import jobs
 
 TINY = replace(
     profiles.get_profile("smoke"), name="tiny", n_splits=1, n_test_sets=5, max_perturbations=5, n_genes=60,
@@ -183,14 +183,14 @@ def files_of_jobs() -> dict[str, list[Path]]:
     """Return the files that each job leaves, by their names alone; what DAMAEs share, the first one leaves."""
     shared = [POOL / "scaler.parquet", POOL / "samples.parquet"]
     names = ("history_{}.parquet", "embedding_{}.parquet", "damae_{}.safetensors", "damae_{}.json")
-    jobs = {f"pretrain drugs-simulated DAMAE {seed}": [POOL / name.format(seed) for name in names]
+    found = {f"pretrain drugs-simulated DAMAE {seed}": [POOL / name.format(seed) for name in names]
             for seed in range(TINY.n_representations)}  # fmt: skip
-    jobs["pretrain drugs-simulated DAMAE 0"] += shared
+    found["pretrain drugs-simulated DAMAE 0"] += shared
     for model in FITS:
-        jobs[f"fit 2a holdout-0 {model}"] = [
+        found[f"fit 2a holdout-0 {model}"] = [
             Path(f"data/results/tiny/{kind}/2a/holdout-0/{slug(model)}.parquet") for kind in ("predictions", "scores")
         ]
-    return jobs
+    return found
 
 
 def missing_jobs(home: Path) -> set[str]:
@@ -222,23 +222,20 @@ def assert_same(found: dict[str, bytes], expected: dict[str, bytes]) -> None:
     assert [name for name in expected if found[name] != expected[name]] == []
 
 
-@dataclass(frozen=True)
-class DiesOnce(Fit):
-    """A job whose process dies the first time."""
-
-    def do(self, force, errors):
-        mark = Path(os.environ["LEAP_HOME"]) / f"{slug(self.id)}.died"
-        if "KNN" in self.recipe.name and not mark.exists():
-            mark.touch()
-            kill()
-        super().do(force, errors)
+make = jobs.fit
 
 
-@dataclass(frozen=True)
-class DiesAlways(Fit):
-    """A job whose process dies every time."""
+def dies_once(split, recipe, job, *how) -> None:
+    """Make a model; that of PS-KNN ends its process the first time."""
+    mark = Path(os.environ["LEAP_HOME"]) / f"{slug(job.id)}.died"
+    if "KNN" in job.id and not mark.exists():
+        mark.touch()
+        kill()
+    make(split, recipe, job, *how)
 
-    def do(self, force, errors):
-        if "KNN" in self.recipe.name:
-            kill()
-        super().do(force, errors)
+
+def dies_always(split, recipe, job, *how) -> None:
+    """Make a model; that of PS-KNN ends its process every time."""
+    if "KNN" in job.id:
+        kill()
+    make(split, recipe, job, *how)

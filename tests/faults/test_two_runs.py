@@ -63,7 +63,7 @@ def test_a_worker_that_dies_once_costs_nothing(home, undisturbed):
         code = HERE()
         return code or command()
 
-    ended = run(home, two, lambda patch: patch.setattr("leaplib.runs.jobs.Fit", injection.DiesOnce))
+    ended = run(home, two, lambda patch: patch.setattr("leaplib.runs.jobs.fit", injection.dies_once))
     assert (ended.code, ended.err) == (0, "")
     assert (home / "fit-2a-holdout-0-ps-knn.died").exists()
     injection.assert_same(injection.snapshot(home), undisturbed)
@@ -72,7 +72,7 @@ def test_a_worker_that_dies_once_costs_nothing(home, undisturbed):
 
 @pytest.mark.faults
 def test_a_worker_that_dies_every_time_is_recorded_as_lost(home, undisturbed):
-    ended = run(home, HERE, lambda patch: patch.setattr("leaplib.runs.jobs.Fit", injection.DiesAlways))
+    ended = run(home, HERE, lambda patch: patch.setattr("leaplib.runs.jobs.fit", injection.dies_always))
     assert ended.code == 1
     lines = ended.err.strip().splitlines()
     assert "1 failed" in lines[0]

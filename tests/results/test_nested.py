@@ -63,7 +63,7 @@ def test_no_response_of_a_test_sample_reaches_the_choice(shared_home, inner):
 def test_own_models_are_fitted_on_the_inner_training_set(shared_home, inner):
     run = TaskRun(TINY, get_task("2a"), "cpu")
     one = inner_splits(run.splits[0])[1]
-    genes, labels = run.expression, run.cohort.response
+    genes, labels = run.genes, run.cohort.response
     model = DualRidge().fit(genes.loc[one.train], labels.loc[one.train], one.folds)
     prediction, truth = model.predict(genes.loc[one.test]), labels.loc[one.test]
     expected = [prediction[drug].corr(truth[drug], method="spearman") for drug in labels]

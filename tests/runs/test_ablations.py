@@ -76,7 +76,7 @@ def setting(shared_home):
 
 def encode(setting, sources=None, **changes):
     known, split, recipe = setting
-    return features.encode(sources or known, replace(recipe, **changes), split, [0], 60, "cpu", dict(TINY.damae))[0]
+    return features.encode(sources or known, replace(recipe, **changes), split, 0, 60, "cpu", dict(TINY.damae))
 
 
 # ---- variants
@@ -265,7 +265,7 @@ def test_regressors_on_one_representation_are_averaged_over_cross_validations(sc
     assert five == value(scores, "steps", "mean of the 5 fold models")
     run = TaskRun(TINY, GENES)
     variant, split = resolve(ensembles_of(TINY, GENES)[1], run.roles), run.splits[0]
-    codes, labels = run.codes(run.parts(variant)[0], split), run.cohort.response
+    codes, labels = run.codes(variant.parts(run.n)[0], split), run.cohort.response
     found = [
         PSLasso().fit(codes.loc[split.train], labels.loc[split.train], folds).predict(codes.loc[split.test]).to_numpy()
         for folds in (split.folds, *(tuning_folds(split.train, 1000 * repeat) for repeat in (1, 2, 3, 4)))
@@ -336,7 +336,7 @@ def test_refit_and_fold_models_predict_from_the_same_representation(shared_home,
     for variant, ensemble in ((refit, "refit"), (folds, "folds")):
         model = PSLasso(ensemble=ensemble).fit(codes.loc[split.train], labels, split.folds)
         expected = model.predict(codes.loc[split.test])
-        (part,) = run.parts(variant)
+        (part,) = variant.parts(run.n)
         np.testing.assert_allclose(run.result(split, part), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -359,7 +359,7 @@ def test_number_of_damaes_averages_the_first_members(shared_home, alone):
     found = run_variants(TINY, DRUGS, additions_of(TINY)[-10:])
     run = TaskRun(TINY, DRUGS)
     variant, split = resolve(additions_of(TINY)[-1], run.roles), run.splits[0]
-    members = [run.result(split, part).to_numpy() for part in run.parts(variant)]
+    members = [run.result(split, part).to_numpy() for part in variant.parts(run.n)]
     truth = run.cohort.response.loc[split.test].to_numpy()
     for n in (1, 2, 3, 10):
         expected = np.nanmean(spearman(truth, np.mean(members[:n], axis=0)))

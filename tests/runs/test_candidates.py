@@ -65,7 +65,7 @@ def test_candidates_are_what_their_names_say(scores):
     np.testing.assert_allclose(predicted(run, "mean of LEAP and PS-RIDGE", split), (leap + ridge) / 2, atol=1e-6)
     np.testing.assert_allclose(predicted(run, "PS-LASSO", split), run.result(split, RECIPES["PS-LASSO"]))
     rank = predicted(run, "ridge on rank scores", split)
-    genes = run.expression
+    genes = run.genes
     model = DualRidge().fit(genes.loc[split.train], rank_scores(labels.to_numpy()), split.folds)
     np.testing.assert_allclose(rank, model.predict(genes.loc[split.test]))
     elastic = predicted(run, "elastic net on each code", split)
@@ -80,8 +80,8 @@ def test_candidates_are_what_their_names_say(scores):
 
 def test_features_are_what_their_names_say(scores):
     run = TaskRun(TINY, get_task("2a"), "cpu")
-    genes = run.expression
-    one = {name: run.features.frame(name) for name in FEATURES}
+    genes = run.genes
+    one = {name: run.frame(name) for name in FEATURES}
     assert all(frame.loc[genes.index].notna().all(axis=None) for frame in one.values())
     assert one["codes"].shape[1] == 2 * 16 and one["more genes"].shape[1] == 240
     assert one["codes of three widths"].shape[1] == 8 + 16 + 32 and one["principal components"].shape[1] == 16
@@ -125,7 +125,7 @@ def test_stacked_weights_are_non_negative_least_squares_shrunk_to_their_mean():
 def test_a_stacked_mean_weighs_by_samples_that_models_were_fitted_without(scores):
     run = TaskRun(TINY, get_task("2a"), "cpu")
     split, name = run.splits[0], "LEAP, PS-RIDGE and LEAP+, stacked"
-    labels, genes = run.cohort.response.loc[split.train], run.expression
+    labels, genes = run.cohort.response.loc[split.train], run.genes
     parts = [replace(part, held_out=True, keeps_parts=False) for part in CANDIDATES[name].mean_of]
     each = np.stack([run.in_memory(part, split, labels.columns).to_numpy() for part in parts])
     folds = DualRidge().fit(genes.loc[split.train], labels, split.folds).predict_folds(genes.loc[split.train])
@@ -176,7 +176,7 @@ def test_names_are_files_of_their_own():
 
 def test_candidates_wait_for_what_they_use(scores):
     jobs = candidate_jobs(TINY, TASK, n_splits=1, device="cpu")
-    outer = {job.recipe.name: job for job in jobs if job.kind == "score"}
+    outer = {job.where["model"]: job for job in jobs if job.kind == "score"}
     assert outer["LEAP"].stage == 3 and outer["ridge on codes"].stage == 1
     fits = {path.stem for path in outer["mean of LEAP and PS-RIDGE"].inputs if "predictions" in path.parts}
     assert fits == {"leap", "ps-ridge"}
@@ -236,10 +236,10 @@ def test_the_notebook_and_the_command_line_run_the_same(shared_home):
     assert {values["tried_on"], *values["tasks"]} == set(TASKS_OF["10"]) and values["n_splits"] is None
     jobs = notebook_jobs(replace(TINY, tasks=("1a", "2a")), ["10"], "cpu")
     tried = [job for job in jobs if job.kind == "score"]
-    found = {(job.task.id, INNER in job.split_name, job.recipe.name) for job in tried}
+    found = {(job.task.id, INNER in job.where["split"], job.where["model"]) for job in tried}
     assert found == {("2a", inner, name) for inner in (False, True) for name in CANDIDATES} | {
         ("1a", False, name) for name in COMPARED}  # fmt: skip
-    assert len({job.split_name for job in tried if INNER in job.split_name}) == N_INNER
+    assert len({job.where["split"] for job in tried if INNER in job.where["split"]}) == N_INNER
 
 
 def test_the_study_of_damaes_runs_where_it_is_asked_for_within_training_sets(scores):

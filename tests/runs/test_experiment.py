@@ -105,8 +105,8 @@ def test_leap_on_other_views_is_the_mean_of_lassos_on_each(tissue_scores):
     run = TaskRun(TINY, TISSUES)
     split, labels = run.splits[0], run.cohort.response.loc[run.splits[0].train]
     for name, kind in (("LEAP on PCA views", "pca view"), ("LEAP on random projections", "random projection")):
-        codes = [make_representation(kind, seed, n_components=16).fit_transform(run.expression) for seed in range(2)]
-        frames = [pd.DataFrame(values, run.expression.index) for values in codes]
+        codes = [make_representation(kind, seed, n_components=16).fit_transform(run.genes) for seed in range(2)]
+        frames = [pd.DataFrame(values, run.genes.index) for values in codes]
         members = [PSLasso().fit(frame.loc[split.train], labels, split.folds) for frame in frames]
         expected = average([member.predict(frame.loc[split.test])
                             for member, frame in zip(members, frames, strict=True)])  # fmt: skip
@@ -121,7 +121,7 @@ def test_leaps_layer_under_another_regressor_takes_the_first_from_the_tables(tis
     np.testing.assert_allclose(
         load_predictions(TINY, "4b", split.name, "LEAP over PS-KNN"), average(members), rtol=1e-5
     )
-    first, second = run.parts(RECIPES["LEAP over PS-KNN"])
+    first, second = RECIPES["LEAP over PS-KNN"].parts(2)
     assert first == RECIPES["PS-KNN"] and not second.name and second.number == 1
 
 
@@ -134,7 +134,7 @@ def test_ridge_sees_the_genes_that_the_autoencoders_see_and_no_code(scores):
     model = DualRidge().fit(values.loc[split.train], run.cohort.response.loc[split.train], split.folds)
     saved = load_predictions(TINY, "2a", split.name, "PS-RIDGE")
     np.testing.assert_allclose(saved, model.predict(values.loc[split.test]), rtol=1e-4, atol=1e-5)
-    assert run.expression.columns.tolist() == genes
+    assert run.genes.columns.tolist() == genes
 
 
 def test_leap_plus_is_not_mistaken_for_leap(scores):
@@ -142,11 +142,11 @@ def test_leap_plus_is_not_mistaken_for_leap(scores):
     paths = [layout.prediction("2a", "holdout-0", model) for model in ("LEAP", "LEAP+")]
     assert paths[0] != paths[1] and all(path.is_file() for path in paths)
     settings = replace(TINY, models={"ps-lasso": {"n_alphas": 3}, "leap-plus": {"share": 0.2}})
-    (member,) = {fit.model for fit in TaskRun(settings, DRUGS).fits(LEAP)}
+    (member,) = {fit.model for fit in LEAP.fits(2)}
     assert TaskRun(settings, DRUGS).estimator(RECIPES["LEAP+"]).share == 0.2
     assert TaskRun(settings, DRUGS).estimator(RECIPES[member]).n_alphas == 3
     split = run.splits[0]
-    expression = run.expression
+    expression = run.genes
     model = SharedKernelRidge().fit(expression.loc[split.train], run.cohort.response.loc[split.train], split.folds)
     np.testing.assert_allclose(load_predictions(TINY, "2a", split.name, "LEAP+"),
                                model.predict(expression.loc[split.test]), rtol=1e-4, atol=1e-5)  # fmt: skip

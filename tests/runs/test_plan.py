@@ -10,7 +10,7 @@ from leaplib.__main__ import main
 from leaplib.models.table import MODELS
 from leaplib.profiles import PROFILES, get_profile
 from leaplib.runs import plan
-from leaplib.runs.jobs import Fit, ablation_jobs, in_stages, task_jobs
+from leaplib.runs.jobs import ablation_jobs, in_stages, task_jobs
 from leaplib.runs.plan import calibrated, estimate
 from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.recipes import additions_of
@@ -123,20 +123,20 @@ def test_workers_share_what_is_left_but_not_a_single_job():
 
 
 def test_work_grows_as_it_should(shared):
-    fits = {job.recipe.label: job for job in task_jobs(TINY, TASK, tuple(MODELS), "cpu") if isinstance(job, Fit)}
+    fits = {job.where["model"]: job for job in task_jobs(TINY, TASK, tuple(MODELS), "cpu") if job.stage}
     trees = replace(TINY, models={**TINY.models, "ps-lgbm": {**TINY.models["ps-lgbm"], "n_estimators": 40}})
-    lgbm = fits["PS-LGBM"]
-    assert replace(lgbm, profile=trees).size.work == pytest.approx(2 * lgbm.size.work)  # 40 trees for 20
-    assert fits["LEAP (shuffled labels)"].size.work == pytest.approx(2 * fits["PS-LASSO r0"].size.work)
+    more = {job.where["model"]: job.work for job in task_jobs(trees, TASK, ("ps-lgbm",), "cpu") if job.stage}
+    assert more["PS-LGBM"] == pytest.approx(2 * fits["PS-LGBM"].work)  # 40 trees for 20
+    assert fits["LEAP (shuffled labels)"].work == pytest.approx(2 * fits["PS-LASSO r0"].work)
     for job in fits.values():
-        assert estimate(job, {job.size.kind: 1e6}) == pytest.approx(1e6 * job.size.work + plan.OVERHEAD)
-        assert job.size.memory_gb > 0.5
+        assert estimate(job, {job.cost: 1e6}) == pytest.approx(1e6 * job.work + plan.OVERHEAD)
+        assert job.memory_gb > 0.5
 
 
 def test_every_kind_of_job_has_a_rate(shared):
     """Of the shipped rates: a model without one would cost next to nothing."""
     fits = [job for task in ("2a", "5a") for job in task_jobs(TINY, get_task(task), tuple(MODELS), "cpu")]
-    found = {job.size.kind for job in [*fits, *ablation_jobs(TINY, TASK, additions_of(TINY), "cpu")]}
+    found = {job.cost for job in [*fits, *ablation_jobs(TINY, TASK, additions_of(TINY), "cpu")]}
     assert {kind.partition(" on ")[0] for kind in found if not kind.startswith("codes ")} <= set(plan.RATES)
 
 

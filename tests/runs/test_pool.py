@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import dask
@@ -14,11 +15,11 @@ from distributed import Client, LocalCluster
 
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout
-from leaplib.base.store import write_text
+from leaplib.base.store import key_of, load_frame, save_frame, write_text
 from leaplib.profiles import get_profile
 from leaplib.runs import pool, records
 from leaplib.runs.experiment import load_scores
-from leaplib.runs.jobs import Job, Pretrain, in_stages, task_jobs
+from leaplib.runs.jobs import Job, in_stages, pretraining_jobs, task_jobs
 from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.records import read_log
 from leaplib.tasks import get_task
@@ -36,51 +37,26 @@ def jobs(models=MODELS, profile=TINY):
     return in_stages(task_jobs(profile, TASK, models, "cpu"))
 
 
-@dataclass(frozen=True)
-class Pretend(Job):
+def act(name, deed, job, errors):
     """A job whose work is to do something to its process."""
-
-    kind = "pretend"
-    name: str = ""
-    deed: str = ""
-    wants_gpu: bool = False
-
-    @property
-    def id(self):
-        return f"pretend {self.name}"
-
-    @property
-    def gpu(self):
-        return self.wants_gpu
-
-    @property
-    def path(self):
-        return Layout(self.profile.name).results / f"{self.name}.txt"
-
-    @property
-    def key(self):
-        return self.name
-
-    def results(self):
-        return []
-
-    def is_done(self):
-        return self.path.exists()
-
-    def do(self, force, errors):
-        marks = list(self.path.parent.glob(f"{self.name}.started*"))
-        write_text(self.path.parent / f"{self.name}.started{len(marks)}", "")
-        if self.deed == "die" or (self.deed == "die once" and not marks):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.deed == "raise":
-            raise ValueError("as told\nsecond line")
-        if self.deed == "full":
-            raise StorageError("no room")
-        write_text(self.path, str(os.getpid()))
+    path = job.files[0][0]
+    marks = list(path.parent.glob(f"{name}.started*"))
+    write_text(path.parent / f"{name}.started{len(marks)}", "")
+    if deed == "die" or (deed == "die once" and not marks):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if deed == "raise":
+        raise ValueError("as told\nsecond line")
+    if deed == "full":
+        raise StorageError("no room")
+    save_frame(pd.DataFrame({"process": [os.getpid()]}), path, {"name": name})
 
 
-def pretend(**deeds):
-    return [Pretend(TINY, TASK, "cpu", name, deed) for name, deed in deeds.items()]
+def pretend(gpu=False, **deeds):
+    return [
+        Job(TINY, TASK, "cpu", "pretend", f"pretend {name}", partial(act, name, deed), gpu=gpu,
+            files=[(Layout(TINY.name).results / f"{name}.parquet", key_of({"name": name}))])
+        for name, deed in deeds.items()
+    ]  # fmt: skip
 
 
 def outcomes(found):
@@ -200,7 +176,7 @@ def test_a_disk_that_refuses_stops_the_run_and_what_was_done_stays(home, n_jobs)
 
 
 def test_jobs_for_a_gpu_go_to_workers_that_have_one(scheduler, tmp_path):
-    todo = [replace(job, wants_gpu=True) for job in pretend(**{f"g{number}": "" for number in range(4)})]
+    todo = pretend(gpu=True, **{f"g{number}": "" for number in range(4)})
     gpu = dask_worker(scheduler, tmp_path, "--resources", "GPU=1", "--no-nanny")
     try:
         with Client(scheduler) as client:
@@ -209,7 +185,7 @@ def test_jobs_for_a_gpu_go_to_workers_that_have_one(scheduler, tmp_path):
     finally:
         gpu.terminate()
         gpu.wait(120)
-    assert {int(job.path.read_text()) for job in todo} == {gpu.pid}
+    assert {load_frame(path)["process"][0] for job in todo for path, _ in job.files} == {gpu.pid}
 
 
 def test_a_cluster_that_loses_all_workers_is_not_waited_for_without_end(home, monkeypatch):
@@ -261,7 +237,7 @@ def test_results_that_are_left_from_other_settings_are_stale(home):
     states = {job.id: job.state() for job in jobs(("ps-knn",), longer)}
     assert states["fit 2a holdout-0 PS-KNN"] == "stale"
     assert states["fit 2a holdout-0 Tissue mean"] == "done"
-    assert Pretrain(longer, TASK, "cpu", 0).state() == "stale"
+    assert states["pretrain drugs-simulated DAMAE 0"] == "stale"
     weights = Path(Layout(TINY.name).results / "representations/drugs-simulated/damae_1.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    assert [Pretrain(TINY, TASK, "cpu", seed).state() for seed in (0, 1)] == ["done", "stale"]
+    assert [job.state() for job in pretraining_jobs(TINY, TASK, "cpu")] == ["done", "stale"]
