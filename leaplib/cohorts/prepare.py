@@ -237,7 +237,13 @@ def load_cohort(profile: Profile, task: Task) -> tuple[Cohort, pd.DataFrame]:
         branch, step, tissues, samples, perturbations, pairs (see `leaplib.cohorts.selection`).
     """
     folder = _whole(profile, task)
-    return Cohort.load(folder), load_frame(folder / FLOW)
+    return _loaded(*stamp(profile, task)), load_frame(folder / FLOW)
+
+
+@lru_cache(maxsize=3)
+def _loaded(folder: str, *files: str) -> Cohort:
+    """Read a cohort, kept in memory while its files stay: a notebook asks for the same several times."""
+    return Cohort.load(folder)
 
 
 def load_external(profile: Profile, task: Task) -> dict[str, pd.DataFrame]:
