@@ -78,11 +78,14 @@ class Profile:
 SLOWEST = (
     "linear encoders",
     "elastic net on each code",
+    "ridge on each code",
     "LEAP on rank scores",
+    "LEAP, PS-RIDGE and LEAP+, stacked",
+    "LEAP+ on twice as many genes",
     "ridge on codes of three widths",
     "LEAP+ on codes of three widths",
 )
-"""Ablations and candidates that train autoencoders of their own, or fit as many Lassos as LEAP does."""
+"""Ablations and candidates that take longest: five autoencoders or regressors of their own, or wider tables."""
 
 PROFILES = {
     profile.name: profile
@@ -129,7 +132,7 @@ PROFILES = {
             "demo",
             "real responses at a laptop's pace: fewer splits, unseen tissues and drugs than the paper, ablations and "
             "candidates on one split, some left out, narrower autoencoders on fewer genes, one grid point for all "
-            "models but those on the Lasso, smaller forests and networks (PP-tDNN trains too short to keep its place)",
+            "models but those on the Lasso, smaller forests and networks (those over all perturbations, PP, too small to keep their place)",
             tasks=tuple(TASKS),
             n_splits=3,
             n_tissues=3,
@@ -153,7 +156,7 @@ PROFILES = {
             },
             models={
                 "pp-lgbm": {
-                    "n_estimators": 40,
+                    "n_estimators": 30,
                     "num_leaves": 31,
                     "grid": {"learning_rate": [0.2], "reg_alpha": [0.0]},
                 },
@@ -173,7 +176,7 @@ PROFILES = {
                 "ps-tcrp": {"n_epochs": 60, "grid": {"meta_rate": [1e-3], "inner_rate": [1e-2]}},
             },
             simulated_lines=480,
-            simulated_genes=600,
+            simulated_genes=400,
         ),
         Profile("paper", "the paper's settings in full, on whatever real data is there", tasks=tuple(TASKS)),
     )
