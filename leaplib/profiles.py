@@ -132,8 +132,8 @@ PROFILES = {
             "demo",
             "real responses at a laptop's pace: fewer splits, unseen tissues and drugs than the paper, ablations and "
             "candidates on one split, some left out, narrower autoencoders on fewer genes, one grid point for all "
-            "models but those on the Lasso, smaller forests and networks (those over all perturbations, PP, are too small "
-            "to keep their place)",
+            "models but those on the Lasso, smaller forests and networks (those over all perturbations, PP, are too "
+            "small to keep their place)",
             tasks=tuple(TASKS),
             n_splits=3,
             n_tissues=3,

@@ -264,10 +264,16 @@ def spearman_within(truth: pd.DataFrame, prediction: pd.DataFrame, groups: pd.Se
 
     Ranks over all measured lines, less the mean rank of their group: what a group's mean explains counts for nothing.
     """
-    ranks = [frame.rank() for frame in (truth, prediction.where(truth.notna()))]
-    by = groups.loc[truth.index].fillna("").to_numpy()
-    one, other = (frame - frame.groupby(by).transform("mean") for frame in ranks)
-    return pearson(one.to_numpy(), other.fillna(0.0).to_numpy())
+    codes, _ = pd.factorize(groups.loc[truth.index].fillna(""))
+    member = np.eye(codes.max() + 1)[codes]  # lines x groups
+
+    def centred(frame: pd.DataFrame) -> np.ndarray:
+        ranks = frame.rank().to_numpy()
+        known = ~np.isnan(ranks)
+        total, count = member.T @ np.where(known, ranks, 0.0), member.T @ known
+        return ranks - member @ (total / np.maximum(count, 1))
+
+    return pearson(centred(truth), np.nan_to_num(centred(prediction.where(truth.notna()))))
 
 
 def sensitivity_scores(profile: Profile, task: Task) -> pd.DataFrame:
