@@ -59,7 +59,7 @@ MODULES = {
     "pages": "figures.pages",
     "stratification": "samples.stratification",
     "style": "figures.style",
-    "supplement": "figures.supplement",
+    "supplement": "figures.pages",
     "uncertainty": "samples.uncertainty",
 }
 """Modules that are public as a whole, under a shorter name."""

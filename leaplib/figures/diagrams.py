@@ -1,6 +1,7 @@
 """Boxes and arrows, a unit of the Axes a millimetre on the page: the data preparation, and LEAP itself."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,7 @@ def _steps(rows: pd.DataFrame, before: pd.DataFrame, column_mm: float, perturbat
     return pd.DataFrame(texts, dtype=object).assign(level=range(len(rows)))
 
 
-def plan(
-    flow: pd.DataFrame, column_mm: float, perturbation_name: str = "perturbations", external: Sequence[str] = ()
-) -> pd.DataFrame:
+def plan(flow: pd.DataFrame, column_mm: float, perturbation_name: str, external: Sequence[str] = ()) -> pd.DataFrame:
     """Return a row a box of a flowchart: its texts, and where it stands (mm from the top).
 
     Parameters
@@ -117,14 +116,8 @@ def chart_height(boxes: pd.DataFrame) -> float:
     return float((boxes["top"] + boxes["height"]).max()) + 1 if len(boxes) else HEADING
 
 
-def flowchart(
-    ax: Axes,
-    flow: pd.DataFrame,
-    *,
-    perturbation_name: str = "perturbations",
-    external: Sequence[str] = (),
-    min_height: float = 0.0,
-) -> Axes:
+def flowchart(ax: Axes, flow: pd.DataFrame, perturbation_name: str, external: Sequence[str] = (),
+              min_height: float = 0.0) -> Axes:  # fmt: skip
     """Draw one column a branch and one box a step, with the counts left and what each step removed.
 
     Parameters
@@ -178,29 +171,28 @@ def _step(ax: Axes, box: Any, wide: float) -> None:
     _text(ax, middle, between + 0.2, box.counts, 5, va="top", color=style.MUTED)
 
 
-# The scheme of LEAP.
+# The scheme of LEAP: what is drawn, and where, stands in `scheme.csv`.
 
 WIDTH, HEIGHT = 183.0, 88.0
-N_FOLDS, N_WEIGHTS = 5, 16
 LANES = (71.0, 57.5, 44.0, 30.5, 17.0)  # middle of the lane of each representation
 MIDDLE = LANES[2]
-HIGH = 8.5  # of what stands in a lane
-STRIP = HIGH * 0.14  # height of one fold's strip
+STRIP, BETWEEN = 1.19, 1.7  # height of one fold's strip, and from one to the next
+FOLDS, WEIGHTS = 5, 16
+COLOURS = {"ink": style.INK, "muted": style.MUTED, "faint": style.FAINT, "note": style.NOTE,
+           "last lane": style.REPRESENTATIONS[-1]}  # fmt: skip
 
-# Heading of each stage; where it begins, how wide it is, and how many there are of it for one perturbation.
-STAGES = {
-    "Gene\nexpression": (5.5, 16.0, 1),
-    "5 DAMAEs,\n5 random seeds": (31.5, 16.0, 5),
-    "5 learned\nrepresentations": (57.0, 10.0, 5),
-    "5-fold cross-\nvalidation": (77.0, 12.0, 5),
-    "5 × 5 Lasso\nregressors": (94.0, 16.0, 25),  # noqa: RUF001
-    "Average\nover folds": (115.5, 6.4, 5),
-    "Average over\nrepresentations": (137.5, 4.4, 1),
-    "Predicted\nresponse": (155.0, 22.0, 1),
-}
-EXPRESSION, DAMAE, CODE, FOLDS, LASSO, FOLD_MEAN, MEAN, PREDICTION = (left for left, _, _ in STAGES.values())
-MEMBER = 126.5  # the prediction from one representation
-TABLE_WIDE, DAMAE_WIDE, CODE_WIDE, FOLDS_WIDE, LASSO_WIDE, _, _, PREDICTION_WIDE = (w for _, w, _ in STAGES.values())
+
+def marks() -> pd.DataFrame:
+    """Return the marks of the scheme, a row each, in the order of drawing.
+
+    Returns
+    -------
+    DataFrame
+        part ("lane": once a representation, heights from the middle of its lane), kind, x, y, x2, y2 (from one corner
+        or end to the other; no height: the middle of the page), colour, text (of a table: its rows and columns), size
+        in points, number (of a heading: how many there are of it for one perturbation), ha, va, weight, rotation.
+    """
+    return pd.read_csv(Path(__file__).with_name("scheme.csv"))
 
 
 def scheme(ax: Axes) -> Axes:
@@ -218,21 +210,51 @@ def scheme(ax: Axes) -> Axes:
     ax.set(xlim=(0, WIDTH), ylim=(0, HEIGHT), aspect="equal")
     ax.set_axis_off()
     random = np.random.default_rng(5)
-    for step in (1.8, 0.9, 0.0):  # a stack of cards: what stands on them is done for each perturbation
-        _box(ax, (FOLDS - 3 + step, 7.5 - step), MEAN + 12.4 - FOLDS, 70.5, 1.5, zorder=0.5 - step / 10,
-             facecolor="#F8F8F8", edgecolor=style.FAINT, linewidth=0.5)  # fmt: skip
-    for heading, (left, wide, _) in STAGES.items():
-        for number, line in enumerate(heading.split("\n")):  # one text a line keeps the baselines level
-            _text(ax, left + wide / 2, 84.2 - 2.7 * number, line, 6, fontweight="bold", va="baseline")
-    _expression(ax, random)
-    for number, lane in enumerate(LANES):
-        _lane(ax, style.representation_colour(number), number, lane, random)
-    _prediction(ax, random)
-    _labels(ax, random)
+    for part, rows in marks().groupby("part", sort=False):
+        for number, lane in enumerate(LANES if part == "lane" else (0.0,)):
+            known = COLOURS | {"LEAP": style.COLOURS["LEAP"], "lane": style.representation_colour(number)}
+            placed = rows.assign(y=(rows["y"] + lane).fillna(MIDDLE), y2=(rows["y2"] + lane).fillna(MIDDLE))
+            for mark in placed.itertuples():
+                _mark(ax, mark, known[str(mark.colour)], number, random)
     return ax
 
 
-def _curve(ax: Axes, tail: Point, head: Point, colour: str = style.MUTED, arrow: bool = False) -> None:
+def _mark(ax: Axes, mark: Any, colour: str, number: int, random: np.random.Generator) -> None:
+    """Draw one mark of the scheme in a lane of this number."""
+    tail, head = (mark.x, mark.y), (mark.x2, mark.y2)
+    wide, high = mark.x2 - mark.x, mark.y2 - mark.y
+    match mark.kind:
+        case "text" | "heading":
+            look = {"color": colour, "ha": mark.ha, "va": mark.va, "fontweight": mark.weight, "rotation": mark.rotation}
+            for line, text in enumerate(mark.text.split("|")):  # one text a line keeps the baselines level
+                _text(ax, mark.x, mark.y - 2.7 * line, text.format(number + 1), mark.size, **look)
+        case "card":  # of a stack: what stands on them is done for each perturbation
+            _box(ax, tail, wide, high, 1.5, facecolor="#F8F8F8", edgecolor=colour, linewidth=0.5, zorder=0.5)
+        case "arrow":
+            _arrow(ax, tail, head, colour)
+        case "curve" | "curved arrow":
+            _curve(ax, tail, head, colour, arrow=mark.kind == "curved arrow")
+        case "fill":
+            ax.add_patch(Rectangle(tail, wide, high, facecolor=colour, linewidth=0))
+        case "frame":
+            ax.add_patch(Rectangle(tail, wide, high, fill=False, edgecolor=colour, linewidth=1.2, zorder=3))
+        case "mean":
+            _box(ax, (mark.x, mark.y - 1.5), 6.4, 3, 1.5, facecolor="white", edgecolor=colour, linewidth=0.9, zorder=3)
+            _text(ax, mark.x + 3.2, mark.y - 0.1, "mean", 5, zorder=4)
+        case "table":
+            _table(ax, tail, wide, high, random.random([int(n) for n in mark.text.split()]), colour)
+        case "expression":  # training samples above unseen ones
+            programmes = np.kron(random.random((5, 4)), np.ones((3, 3)))
+            values = np.clip(0.65 * programmes + 0.35 * random.random(programmes.shape), 0, 1)
+            _table(ax, (mark.x, mark.y + 12), wide, high - 12, values[4:], colour)
+            _table(ax, tail, wide, 11, values[:4], colour)
+        case "autoencoder":
+            _autoencoder(ax, tail, wide, high, colour)
+        case "folds":
+            _folds(ax, tail, head, colour, random)
+
+
+def _curve(ax: Axes, tail: Point, head: Point, colour: str, arrow: bool = False) -> None:
     """Draw a line that leaves and arrives level."""
     t = np.linspace(0, 1, 40)
     x, y = tail[0] + (head[0] - tail[0]) * t, tail[1] + (head[1] - tail[1]) * t**2 * (3 - 2 * t)
@@ -242,7 +264,7 @@ def _curve(ax: Axes, tail: Point, head: Point, colour: str = style.MUTED, arrow:
 
 
 def _cells(
-    ax: Axes, corner: Point, wide: float, high: float, values: np.ndarray, colours: Sequence[str], edge: str = "white"
+    ax: Axes, corner: Point, wide: float, high: float, values: np.ndarray, colours: Sequence[str], edge: str
 ) -> None:
     """Draw cells of a table, values from 0 to 1 between two colours, as vectors."""
     shades = LinearSegmentedColormap.from_list("shades", list(colours))
@@ -253,78 +275,27 @@ def _cells(
 
 def _table(ax: Axes, corner: Point, wide: float, high: float, values: np.ndarray, colour: str) -> None:
     """Draw a small heat map of values from 0 to 1 in tints of a colour, in a frame."""
-    _cells(ax, corner, wide, high, 0.08 + 0.87 * values, ("white", colour))
+    _cells(ax, corner, wide, high, 0.08 + 0.87 * values, ("white", colour), "white")
     ax.add_patch(Rectangle(corner, wide, high, fill=False, edgecolor=style.INK, linewidth=0.5))
 
 
-def _mean(ax: Axes, left: float, y: float, colour: str) -> None:
-    """Draw an average as a pill."""
-    _box(ax, (left, y - 1.5), 6.4, 3, 1.5, facecolor="white", edgecolor=colour, linewidth=0.9, zorder=3)
-    _text(ax, left + 3.2, y - 0.1, "mean", 5, zorder=4)
-
-
-def _expression(ax: Axes, random: np.random.Generator) -> None:
-    """Draw the expression table, training samples above unseen ones, and the lines to the autoencoders."""
-    programmes = np.kron(random.random((5, 4)), np.ones((3, 3)))
-    values = np.clip(0.65 * programmes + 0.35 * random.random(programmes.shape), 0, 1)
-    _table(ax, (EXPRESSION, 34), TABLE_WIDE, 30, values[4:], style.INK)
-    _table(ax, (EXPRESSION, 22), TABLE_WIDE, 11, values[:4], style.INK)
-    _text(ax, EXPRESSION - 2, 49, "training samples", rotation=90)
-    _text(ax, EXPRESSION - 2, 27.5, "unseen", rotation=90)
-    _text(ax, EXPRESSION + TABLE_WIDE / 2, 19.8, "genes")
-    for lane in LANES:
-        _curve(ax, (EXPRESSION + TABLE_WIDE + 0.6, MIDDLE), (DAMAE - 0.5, lane), arrow=True)
-
-
-def _lane(ax: Axes, colour: str, number: int, lane: float, random: np.random.Generator) -> None:
-    """Draw an autoencoder, the representation that it makes, its regressors, and the average over them."""
-    half, narrow, middle = HIGH / 2, HIGH * 0.2, DAMAE + DAMAE_WIDE / 2
+def _autoencoder(ax: Axes, corner: Point, wide: float, high: float, colour: str) -> None:
+    """Draw an encoder, its code, and a decoder."""
+    middle, lane, narrow = corner[0] + wide / 2, corner[1] + high / 2, high / 5
     for side in (-1, 1):
-        outer, inner = middle + side * DAMAE_WIDE / 2, middle + side * 1.3
-        corners = [(outer, lane + half), (inner, lane + narrow), (inner, lane - narrow), (outer, lane - half)]
-        ax.add_patch(Polygon(corners, facecolor=style.tint(colour, 0.3), edgecolor=colour, linewidth=0.6))
+        outer, inner = middle + side * wide / 2, middle + side * 1.3
+        ends = [(outer, lane + high / 2), (inner, lane + narrow), (inner, lane - narrow), (outer, lane - high / 2)]
+        ax.add_patch(Polygon(ends, facecolor=style.tint(colour, 0.3), edgecolor=colour, linewidth=0.6))
     ax.add_patch(Rectangle((middle - 0.8, lane - narrow), 1.6, 2 * narrow, facecolor=colour, linewidth=0))
-    _text(ax, middle, lane + half - 0.3, f"seed {number + 1}", 5)
-    _arrow(ax, (middle + DAMAE_WIDE / 2 + 0.6, lane), (CODE - 0.5, lane))
-    _table(ax, (CODE, lane - half), CODE_WIDE, HIGH, random.random((6, 7)), colour)
-    _arrow(ax, (CODE + CODE_WIDE + 0.6, lane), (FOLDS - 0.5, lane))
-    for fold, held_out in enumerate(np.eye(N_FOLDS)):
-        y = lane + HIGH * (0.4 - 0.2 * fold)
-        low, shades = y - STRIP / 2, (style.tint(colour, 0.35), style.INK)
-        _cells(ax, (FOLDS, low), FOLDS_WIDE, STRIP, held_out[None], shades, "#F8F8F8")
-        _arrow(ax, (FOLDS + FOLDS_WIDE + 0.3, y), (LASSO - 0.4, y))
-        chosen = np.isin(range(N_WEIGHTS), random.choice(N_WEIGHTS, 4, replace=False))
-        _cells(ax, (LASSO, low), LASSO_WIDE, STRIP, chosen[None].astype(float), ("white", colour), style.MUTED)
-        _curve(ax, (LASSO + LASSO_WIDE + 0.4, y), (FOLD_MEAN, lane), colour)
-    _mean(ax, FOLD_MEAN, lane, colour)
-    _arrow(ax, (FOLD_MEAN + 6.6, lane), (MEMBER - 0.3, lane))
-    _table(ax, (MEMBER, lane - half), 2, HIGH, random.random((4, 1)), colour)
-    _curve(ax, (MEMBER + 2.4, lane), (MEAN, MIDDLE), colour)
 
 
-def _prediction(ax: Axes, random: np.random.Generator) -> None:
-    """Draw the average over representations and the predicted table, one perturbation marked."""
-    blue, high = style.COLOURS["LEAP"], 22.0
-    corner = (PREDICTION, MIDDLE - high / 2)
-    _mean(ax, MEAN, MIDDLE, blue)
-    _arrow(ax, (MEAN + 6.7, MIDDLE), (PREDICTION - 0.8, MIDDLE), blue)
-    _table(ax, corner, PREDICTION_WIDE, high, random.random((4, 8)), blue)
-    marked = Rectangle(corner, PREDICTION_WIDE / 8, high, fill=False, edgecolor=style.NOTE, linewidth=1.2, zorder=3)
-    ax.add_patch(marked)
-    _text(ax, PREDICTION + PREDICTION_WIDE / 2, corner[1] - 2.2, "perturbations")
-    _text(ax, PREDICTION + PREDICTION_WIDE + 2, MIDDLE, "unseen samples", rotation=90)
-
-
-def _labels(ax: Axes, random: np.random.Generator) -> None:
-    """Explain marks under the lanes, and draw the observed response that enters from below."""
-    below, middle = LANES[-1] - HIGH / 2 - 2.2, FOLDS + FOLDS_WIDE / 2
-    for x, text, fill in ((FOLDS, "held out", style.INK), (LASSO, "weight not zero", style.REPRESENTATIONS[4])):
-        ax.add_patch(Rectangle((x, below - 0.6), 1.2, 1.2, facecolor=fill, linewidth=0))
-        _text(ax, x + 2, below - 0.1, text, 5, ha="left")
-    _text(ax, MEMBER + 1, LANES[0] + HIGH / 2 + 1.6, "PS-LASSO", 5)
-    _text(ax, MEAN + 3.2, MIDDLE - 3.6, "LEAP", 6, fontweight="bold", color=style.COLOURS["LEAP"])
-    _table(ax, (FOLDS, 1.2), FOLDS_WIDE, 2.2, random.random((1, 11)), style.NOTE)
-    _arrow(ax, (middle, 3.8), (middle, 9.2), style.NOTE)
-    observed = "observed response of the training samples to one perturbation"
-    _text(ax, FOLDS + FOLDS_WIDE + 1.5, 2.2, observed, ha="left")
-    _text(ax, MEAN + 7.6, below - 0.1, "for each perturbation", ha="right", color=style.MUTED, fontweight="bold")
+def _folds(ax: Axes, tail: Point, head: Point, colour: str, random: np.random.Generator) -> None:
+    """Draw the divisions into folds, the held-out one dark, each's weights, and the way to their mean."""
+    lasso, shades = tail[0] + 17, (style.tint(colour, 0.35), style.INK)
+    for fold, held_out in enumerate(np.eye(FOLDS)):
+        y = tail[1] + BETWEEN * (2 - fold)
+        _cells(ax, (tail[0], y - STRIP / 2), 12, STRIP, held_out[None], shades, "#F8F8F8")
+        _arrow(ax, (tail[0] + 12.3, y), (lasso - 0.4, y))
+        chosen = np.isin(range(WEIGHTS), random.choice(WEIGHTS, 4, replace=False)).astype(float)
+        _cells(ax, (lasso, y - STRIP / 2), 16, STRIP, chosen[None], ("white", colour), style.MUTED)
+        _curve(ax, (lasso + 16.4, y), head, colour)

@@ -14,7 +14,7 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout, home
 from leaplib.base.store import atomic_path
 from leaplib.cohorts.prepare import data_kind, fetching
-from leaplib.figures import pages, style, supplement
+from leaplib.figures import pages, style
 from leaplib.representation import pretraining
 from leaplib.results.comparisons import bars_frame, gains_table, number_frame, steps_frame
 from leaplib.results.load import Results
@@ -39,17 +39,13 @@ OPTIONS: dict[str, Callable[[Results], Any]] = {
 
 
 class Page(NamedTuple):
-    """The notebooks that make a figure's results, the frame of these, the page, and which of `OPTIONS` it takes."""
+    """The notebooks that make a figure's results, its page, what it draws of them, which of `OPTIONS` it takes."""
 
     notebooks: str
-    frame: Callable[[Results], Any]
     draw: Callable[..., style.Drawn]
-    options: tuple[str, ...] = ()
     part: str = "scores"  # of the results, which says why there is nothing
-
-
-def _scores(results: Results) -> pd.DataFrame:
-    return results.scores
+    frame: Callable[[Results], Any] | None = None  # the part itself by default
+    options: tuple[str, ...] = ()
 
 
 def _flows(results: Results) -> dict[str, pd.DataFrame]:
@@ -71,9 +67,17 @@ def _codes(results: Results) -> pd.DataFrame:
     return codes.assign(data=data_kind(results.profile, DRUGS.screen))
 
 
+def _steps(results: Results) -> pd.DataFrame:
+    return steps_frame(results.ablations)
+
+
 def _bars(results: Results) -> pd.DataFrame:
     corrections_last = results.ablations.sort_values("group", key=lambda g: g == "Batch correction", kind="stable")
     return bars_frame(corrections_last)
+
+
+def _numbers(results: Results) -> pd.DataFrame:
+    return number_frame(results.ablations)
 
 
 def _gains(results: Results) -> pd.DataFrame:
@@ -88,27 +92,25 @@ def _agreement(results: Results) -> pd.DataFrame:
 
 BESIDE = ("published", "reported_only")
 FIGURES = {
-    "figure_1": Page("00", lambda r: pd.DataFrame(), pages.figure_1),
-    "figure_2": Page("03", _scores, pages.figure_2, BESIDE),
-    "figure_3": Page("03,04,05", _scores, pages.figure_3, ("published", "left_out")),
-    "supplementary_figure_1": Page("01", _flows, supplement.supplementary_figure_1),
-    "supplementary_figure_2": Page("03", _scores, supplement.supplementary_figure_2, BESIDE),
-    "supplementary_figure_3": Page("03", lambda r: r.external, supplement.supplementary_figure_3, part="external"),
-    "supplementary_figure_4": Page("06", lambda r: steps_frame(r.ablations), supplement.supplementary_figure_4,
-                                   part="ablations"),
-    "supplementary_figure_5": Page("03", _scores, supplement.supplementary_figure_5, ("published",)),
-    "supplementary_figure_6": Page("04", _scores, supplement.supplementary_figure_6),
-    "supplementary_figure_7": Page("04", _scores, supplement.supplementary_figure_7),
-    "two_laboratories": Page("04", _agreement, pages.two_laboratories),
-    "supplementary_figure_8": Page("05", _scores, supplement.supplementary_figure_8),
-    "damae_learning_curves": Page("02", _curves, pages.learning_curves),
-    "damae_codes": Page("02", _codes, pages.codes),
-    "ablations_additional": Page("06", _bars, pages.ablation_bars, part="ablations"),
-    "ablations_number_of_damaes": Page("06", lambda r: number_frame(r.ablations), pages.number_of_representations,
-                                       part="ablations"),
-    "general_sensitivity": Page("10", lambda r: r.sensitivity, pages.general_sensitivity, part="sensitivity"),
-    "beyond_leap": Page("10", _gains, pages.beyond_leap, part="candidates"),
-}  # fmt: skip
+    "figure_1": Page("00", pages.figure_1, frame=lambda r: pd.DataFrame()),
+    "figure_2": Page("03", pages.figure_2, options=BESIDE),
+    "figure_3": Page("03,04,05", pages.figure_3, options=("published", "left_out")),
+    "supplementary_figure_1": Page("01", pages.supplementary_figure_1, "flows", _flows),
+    "supplementary_figure_2": Page("03", pages.supplementary_figure_2, options=BESIDE),
+    "supplementary_figure_3": Page("03", pages.supplementary_figure_3, "external"),
+    "supplementary_figure_4": Page("06", pages.supplementary_figure_4, "ablations", _steps),
+    "supplementary_figure_5": Page("03", pages.supplementary_figure_5, options=("published",)),
+    "supplementary_figure_6": Page("04", pages.supplementary_figure_6),
+    "supplementary_figure_7": Page("04", pages.supplementary_figure_7),
+    "two_laboratories": Page("04", pages.two_laboratories, frame=_agreement),
+    "supplementary_figure_8": Page("05", pages.supplementary_figure_8),
+    "damae_learning_curves": Page("02", pages.learning_curves, frame=_curves),
+    "damae_codes": Page("02", pages.codes, frame=_codes),
+    "ablations_additional": Page("06", pages.ablation_bars, "ablations", _bars),
+    "ablations_number_of_damaes": Page("06", pages.number_of_representations, "ablations", _numbers),
+    "general_sensitivity": Page("10", pages.general_sensitivity, "sensitivity"),
+    "beyond_leap": Page("10", pages.beyond_leap, "candidates", _gains),
+}
 
 
 def figure(name: str, results: Results, **options: Any) -> Figure | Markdown:
@@ -120,7 +122,7 @@ def figure(name: str, results: Results, **options: Any) -> Figure | Markdown:
         Of `FIGURES`, such as "figure 2" or "damae codes".
     results : Results
     **options
-        Of the page (`leaplib.figures.pages`, `leaplib.figures.supplement`), such as size or task.
+        Of the page (`leaplib.figures.pages`), such as size or task.
 
     Returns
     -------
@@ -133,7 +135,8 @@ def figure(name: str, results: Results, **options: Any) -> Figure | Markdown:
     page = FIGURES[key]
     try:
         given = {name: OPTIONS[name](results) for name in page.options}
-        fig, drawn = page.draw(page.frame(results), **given | options)
+        frame = page.frame(results) if page.frame else getattr(results, page.part)
+        fig, drawn = page.draw(frame, **given | options)
         if _ours(drawn).empty and not options.get("frames"):
             plt.close(fig)
             raise InputError(results.why(page.part) or "nothing is saved")

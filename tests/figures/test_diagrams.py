@@ -16,7 +16,7 @@ def texts(ax):
 
 
 def test_a_box_a_step_with_its_counts_and_what_it_removed(wide, flow):
-    assert diagrams.flowchart(wide, flow, perturbation_name="drugs") is wide
+    assert diagrams.flowchart(wide, flow, "drugs") is wide
     assert len(wide.patches) == len(flow)
     found, minus = texts(wide), diagrams.MINUS
     for row in flow.itertuples():
@@ -32,7 +32,7 @@ def test_a_box_a_step_with_its_counts_and_what_it_removed(wide, flow):
 
 
 def test_the_union_lies_below_the_longest_branch_and_between_those_that_enter(flow):
-    boxes = diagrams.plan(flow, 40)
+    boxes = diagrams.plan(flow, 40, "genes")
     levels = boxes.groupby("level")[["top", "height"]].first()
     assert list(boxes["level"]) == [0, 1, 2, 0, 1, 3, 4] and list(boxes["column"]) == [0, 0, 0, 1, 1, 0.5, 0.5]
     below = levels["top"].shift(-1) - levels["top"] - levels["height"]
@@ -41,24 +41,24 @@ def test_the_union_lies_below_the_longest_branch_and_between_those_that_enter(fl
 
 
 def test_external_branches_do_not_enter_the_union(wide, flow):
-    diagrams.flowchart(wide, flow, external=["GDSC v1"])
+    diagrams.flowchart(wide, flow, "genes", external=["GDSC v1"])
     assert "GDSC v1 (external validation)" in texts(wide)
     assert not wide.lines  # no branches to lead together
-    boxes = diagrams.plan(flow, 40, external=["GDSC v1"])
+    boxes = diagrams.plan(flow, 40, "genes", external=["GDSC v1"])
     assert list(boxes.loc[boxes["branch"] == diagrams.UNION, "column"]) == [0, 0]
     assert list(boxes.index[boxes["final"]]) == [4, 6]
 
 
 @pytest.mark.parametrize("rows", [[0, 0], [5, 6]])
 def test_a_branch_or_the_union_alone(wide, flow, rows):
-    diagrams.flowchart(wide, flow.iloc[rows])
+    diagrams.flowchart(wide, flow.iloc[rows], "genes")
     assert ("none removed" in texts(wide)) == (rows == [0, 0]) and len(wide.patches) == 2
 
 
 def test_no_data(wide):
-    diagrams.flowchart(wide, pd.DataFrame())
+    diagrams.flowchart(wide, pd.DataFrame(), "genes")
     assert texts(wide) == ["no data"]
-    assert diagrams.chart_height(diagrams.plan(pd.DataFrame(), 40)) > 0
+    assert diagrams.chart_height(diagrams.plan(pd.DataFrame(), 40, "genes")) > 0
 
 
 def test_the_scheme_has_five_representations_and_folds_and_its_texts_do_not_overlap():

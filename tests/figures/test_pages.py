@@ -8,7 +8,7 @@ import pytest
 from matplotlib.text import Text
 
 from leaplib.base.errors import InputError
-from leaplib.figures import comparison, pages, style, supplement
+from leaplib.figures import comparison, pages, style
 from leaplib.results.comparisons import published_scores, split_values
 from leaplib.tasks import POCKET
 from tests.frames import COLUMNS, MEANS, make_scores, make_subset_scores, points, written
@@ -85,7 +85,7 @@ def test_figures_are_of_the_papers_task_where_that_is_real(kinds, second, fifth)
     scores = pd.concat([make_scores(name, data) for name, data in kinds.items()])
     fig, drawn = pages.figure_2(scores)
     assert set(drawn["task"]) == {second} and all(name.startswith(f"Task {second}") for name in titles(fig))
-    assert set(supplement.supplementary_figure_5(scores)[1]["task"]) == {fifth}
+    assert set(pages.supplementary_figure_5(scores)[1]["task"]) == {fifth}
 
 
 def test_the_rival_is_neither_member_nor_control(scores):
@@ -134,8 +134,8 @@ def test_figure_3_names_what_makes_a_simulated_task_real_where_others_are(publis
 
 @pytest.mark.parametrize("draw, there, absent", [
     (pages.figure_3, ("2a", "4a"), ["DepMap 23Q4", "DepMap 23Q4", "PDX Encyclopedia", ""]),
-    (supplement.supplementary_figure_6, ("4a",), ["DepMap 23Q4"]),
-    (supplement.supplementary_figure_7, ("4b",), ["DepMap 18Q3", "DepMap 18Q3"]),
+    (pages.supplementary_figure_6, ("4a",), ["DepMap 23Q4"]),
+    (pages.supplementary_figure_7, ("4b",), ["DepMap 18Q3", "DepMap 18Q3"]),
 ])  # fmt: skip
 def test_tasks_without_results_are_left_out_or_empty_frames_that_say_what_is_missing(draw, there, absent):
     scores = pd.concat([make_scores(task, "real") for task in there])
@@ -257,12 +257,12 @@ def test_flowcharts_of_several_tasks(branch):
     several = pd.concat([branch.assign(branch=name) for name in ("GDSC v2", "GDSC v1", "CCLE")])
     union = branch.assign(branch="all", pairs=[5000, 4000])
     flows = {"1a": branch.assign(data="simulated"), "2a": pd.concat([several, union]), "4b": pd.concat([branch, union])}
-    fig, drawn = supplement.supplementary_figure_1(flows)
+    fig, drawn = pages.supplementary_figure_1(flows)
     assert [len(ax.patches) for ax in fig.axes] == [2, 8, 4]
     assert len(drawn) == 14 and drawn.groupby("panel")["data"].unique().map(list).to_dict() == {
         "A": ["simulated"], "B": ["real"], "C": ["real"]}  # fmt: skip
     assert written(fig).count("simulated data") == 1 and "CCLE\n(external validation)" in written(fig)
-    assert supplement.supplementary_figure_1({"1a": branch})[0].get_size_inches()[0] * 25.4 == pytest.approx(89)
+    assert pages.supplementary_figure_1({"1a": branch})[0].get_size_inches()[0] * 25.4 == pytest.approx(89)
 
 
 def test_flowcharts_of_all_screens_fit_a_page_and_their_boxes(branch):
@@ -275,7 +275,7 @@ def test_flowcharts_of_all_screens_fit_a_page_and_their_boxes(branch):
     studies = ["GDSC v2", "GDSC v1", "CCLE", "CTRP", "PRISM"]
     several = pd.concat([*(steps.head(6).assign(branch=name) for name in studies), steps.tail(3).assign(branch="all")])
     flows = {"1a": steps, "2a": several, "5a": branch.assign(branch="PDX Encyclopedia")}
-    fig, drawn = supplement.supplementary_figure_1(flows)
+    fig, drawn = pages.supplementary_figure_1(flows)
     assert drawn.drop_duplicates("panel").set_index("panel")["task"].to_dict() == {"A": "1a", "B": "5a", "C": "2a"}
     assert fig.get_size_inches()[1] * 25.4 <= 247.001
     fig.canvas.draw()
@@ -292,7 +292,7 @@ def test_flowcharts_of_all_screens_fit_a_page_and_their_boxes(branch):
 
 @pytest.mark.parametrize("flows", [{}, {"1a": pd.DataFrame()}])
 def test_flowcharts_of_nothing(flows):
-    assert "no data" in written(supplement.supplementary_figure_1(flows)[0])
+    assert "no data" in written(pages.supplementary_figure_1(flows)[0])
 
 
 def test_per_perturbation_and_overall(scores):
@@ -300,7 +300,7 @@ def test_per_perturbation_and_overall(scores):
     published = pd.DataFrame({"task": "1a", "model": ["LEAP", "LEAP", "PS-TCRP"], "metric": "spearman",
                               "level": ["per_perturbation", "overall", "overall"], "mean": [0.35, 0.66, 0.5],
                               "sd": [0.02, np.nan, 0.01]})  # fmt: skip
-    fig, drawn = supplement.supplementary_figure_2(scores, "1a", published)
+    fig, drawn = pages.supplementary_figure_2(scores, "1a", published)
     rows = scores[(scores["perturbation"] == "") & (scores["metric"] == "spearman") & (scores["member"] <= 0)]
     for ax, letter, level in zip(fig.axes, "AB", ("per_perturbation", "overall"), strict=True):
         expected = rows[rows["level"] == level].groupby(["model", "split"])["value"].mean()
@@ -319,7 +319,7 @@ def external(scores):
 
 def test_external_validation_has_a_row_a_study(external):
     two = pd.concat([external, external.assign(study="CTRP", value=external["value"] - 0.1)])
-    fig, drawn = supplement.supplementary_figure_3(two)
+    fig, drawn = pages.supplementary_figure_3(two)
     assert letters(fig) == list("ABCD")
     assert titles(fig)[::2] == [
         f"Task 2a: external validation by {study}\nn = 3 splits, 12 drugs" for study in ("CCLE", "CTRP")
@@ -338,7 +338,7 @@ def test_steps_have_a_panel_a_task():
             for step, name in enumerate(("PP-LGBM", "PS-LASSO", "LEAP"), start=1) for i in range(4)]  # fmt: skip
     columns = ["task", "step", "name", "split", "value", "data", "p_value", "published_mean", "published_sd"]
     frame = pd.DataFrame(rows, columns=columns).assign(n_perturbations=30)
-    fig, drawn = supplement.supplementary_figure_4(frame)
+    fig, drawn = pages.supplementary_figure_4(frame)
     assert titles(fig) == [
         "Task 2a: drug response, unseen cell lines\nn = 4 splits, 30 drugs; bars: means; lines: SD",
         "Task 1a: gene dependency, unseen cell lines\nn = 4 splits, 30 genes; bars: means; lines: SD",
@@ -348,12 +348,12 @@ def test_steps_have_a_panel_a_task():
     means = frame.groupby(["task", "step"])["value"].mean().unstack()
     got = drawn.groupby(["task", "step"])["change"].first().unstack()
     np.testing.assert_allclose(got.to_numpy(), means.diff(axis=1).to_numpy())
-    one, _ = supplement.supplementary_figure_4(frame[frame["task"] == "2a"])
+    one, _ = pages.supplementary_figure_4(frame[frame["task"] == "2a"])
     assert letters(one) == []
 
 
 def test_members_of_leap_beside_published_values_where_real(scores, published):
-    fig, drawn = supplement.supplementary_figure_5(scores, published=published)
+    fig, drawn = pages.supplementary_figure_5(scores, published=published)
     names = ["PS-LASSO r1", "PS-LASSO r2", "PS-LASSO r3", "LEAP"]
     assert list(dict.fromkeys(drawn["name"])) == names == [label.get_text() for label in fig.axes[0].get_xticklabels()]
     assert titles(fig) == [
@@ -362,7 +362,7 @@ def test_members_of_leap_beside_published_values_where_real(scores, published):
     assert marks(fig.axes[0]) == [[0.35, 0.32]]
     theirs = drawn[drawn["source"] == "published"].set_index("name")["value"]
     assert theirs.to_dict() == {"LEAP": 0.35, "PS-LASSO r1": 0.32}
-    fig, drawn = supplement.supplementary_figure_5(scores.assign(data="simulated"), published=published)
+    fig, drawn = pages.supplementary_figure_5(scores.assign(data="simulated"), published=published)
     assert marks(fig.axes[0]) == [] and set(drawn["source"]) == {"this run"} and "simulated data" in written(fig)
 
 
@@ -387,8 +387,8 @@ def by_tissue():
 
 
 @pytest.mark.parametrize(("draw", "tasks", "panels"), [
-    (supplement.supplementary_figure_6, ("3a", "4b"), {"A": ("3a", "spearman"), "B": ("4b", "spearman")}),
-    (supplement.supplementary_figure_7, ("3b", "4b"), {"C": ("4b", "spearman"), "D": ("4b", "pearson")}),
+    (pages.supplementary_figure_6, ("3a", "4b"), {"A": ("3a", "spearman"), "B": ("4b", "spearman")}),
+    (pages.supplementary_figure_7, ("3b", "4b"), {"C": ("4b", "spearman"), "D": ("4b", "pearson")}),
 ])  # fmt: skip
 def test_tissues_show_medians_and_intervals_in_one_order(by_tissue, draw, tasks, panels):
     fig, drawn = draw(by_tissue, tasks)
@@ -414,10 +414,10 @@ def test_tissues_with_few_test_sets_or_values(by_tissue):
     by_tissue.loc[by_tissue["model"] == "LEAP", "data"] = "simulated"
     by_tissue.loc[by_tissue["model"] == "PS-LASSO", "value"] = np.nan
     few = by_tissue[(by_tissue["model"] != "Tissue mean") | (by_tissue["test_set"] < 10)]
-    fig, drawn = supplement.supplementary_figure_6(few, ("3a",))
+    fig, drawn = pages.supplementary_figure_6(few, ("3a",))
     assert "10 to 40 test sets" in title(fig.axes[0]) and written(fig).count("simulated data") == 1
     assert "PS-LASSO (no data)" in [text.get_text() for text in fig.legends[0].get_texts()]
-    fig, drawn = supplement.supplementary_figure_6(by_tissue[by_tissue["test_set"] <= 0], ("3a",))
+    fig, drawn = pages.supplementary_figure_6(by_tissue[by_tissue["test_set"] <= 0], ("3a",))
     assert drawn["width"].isna().all() and len(fig.legends) == 1
 
 
@@ -427,7 +427,7 @@ LONG_TISSUES = ["Lung", "Central Nervous System", "Ovary/Fallopian Tube", "Perip
 
 
 @pytest.mark.parametrize(("draw", "n_tissues"), [
-    (supplement.supplementary_figure_6, 18), (supplement.supplementary_figure_7, 10)])  # fmt: skip
+    (pages.supplementary_figure_6, 18), (pages.supplementary_figure_7, 10)])  # fmt: skip
 def test_twelve_models_and_all_tissues_fit_the_page(draw, n_tissues):
     rng = np.random.default_rng(0)
     rows = [(task, model, -1, tissue, "per_perturbation", "", i, metric, rng.normal(0.2, 0.1), "simulated")
@@ -449,7 +449,7 @@ def test_twelve_models_and_all_tissues_fit_the_page(draw, n_tissues):
 
 def test_drugs_show_mean_and_sd_over_subsets_by_falling_value_of_leap():
     scores = make_subset_scores()
-    fig, drawn = supplement.supplementary_figure_8(scores)
+    fig, drawn = pages.supplementary_figure_8(scores)
     single = scores[(scores["perturbation"] != "") & (scores["test_set"] >= 0) & (scores["metric"] == "spearman")]
     wide = single.pivot(index=["perturbation", "model"], columns="test_set", values="value")
     assert len(drawn) == len(wide) and (drawn["n"] == 10).all()
@@ -458,24 +458,24 @@ def test_drugs_show_mean_and_sd_over_subsets_by_falling_value_of_leap():
         assert (row.value, row.sd) == pytest.approx((values.mean(), values.std(ddof=1)))
     leap = drawn[drawn["model"] == "LEAP"].sort_values("value", ascending=False)
     assert [label.get_text() for label in fig.axes[0].get_xticklabels()] == list(leap["group"])
-    fig, drawn = supplement.supplementary_figure_8(make_subset_scores(n_subsets=1, data="simulated"))
+    fig, drawn = pages.supplementary_figure_8(make_subset_scores(n_subsets=1, data="simulated"))
     assert drawn["sd"].isna().all() and "simulated data" in written(fig)
-    none, drawn = supplement.supplementary_figure_8(make_scores("5a"))  # nothing by subset
+    none, drawn = pages.supplementary_figure_8(make_scores("5a"))  # nothing by subset
     assert "no data" in written(none) and drawn.empty
 
 
 BY_SCORES = {
     "2": lambda frame: pages.figure_2(frame, "1a"),
     "3": pages.figure_3,
-    "S2": lambda frame: supplement.supplementary_figure_2(frame, "1a"),
-    "S3": lambda frame: supplement.supplementary_figure_3(frame.assign(study="CCLE"), task="1a"),
-    "S5": lambda frame: supplement.supplementary_figure_5(frame, "1a"),
-    "S6": lambda frame: supplement.supplementary_figure_6(frame, ("1a",)),
-    "S7": lambda frame: supplement.supplementary_figure_7(frame, ("1a", "2a")),
-    "S8": lambda frame: supplement.supplementary_figure_8(frame, "1a"),
+    "S2": lambda frame: pages.supplementary_figure_2(frame, "1a"),
+    "S3": lambda frame: pages.supplementary_figure_3(frame.assign(study="CCLE"), task="1a"),
+    "S5": lambda frame: pages.supplementary_figure_5(frame, "1a"),
+    "S6": lambda frame: pages.supplementary_figure_6(frame, ("1a",)),
+    "S7": lambda frame: pages.supplementary_figure_7(frame, ("1a", "2a")),
+    "S8": lambda frame: pages.supplementary_figure_8(frame, "1a"),
 }
 BY_ROWS = (pages.ablation_bars, pages.number_of_representations, pages.beyond_leap, pages.general_sensitivity,
-           supplement.supplementary_figure_4)  # fmt: skip
+           pages.supplementary_figure_4)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BY_SCORES)
