@@ -52,21 +52,15 @@ from leaplib.sources.tensors import read_tensors
 from leaplib.sources.xenografts import read_pdx
 from leaplib.tasks import get_task
 
+from .conftest import frames
 from .sources import rds as writing
 from .sources import test_download, test_studies, test_xenografts
 from .sources.test_tensors import Call, storage_bytes
 
 shop = test_download.shop
 SCRIPT = "<script>alert(1)</script>"
-HOSTILE = [
-    SCRIPT,
-    '"onload=alert(1) x="',
-    "'><img src=x onerror=alert(1)>",
-    "javascript:alert(1)",
-    "</td></style>" + SCRIPT,
-    "{{ 7 * 7 }}",
-    "[a](javascript:alert(1))",
-]
+HOSTILE = [SCRIPT, '"onload=alert(1) x="', "'><img src=x onerror=alert(1)>", "javascript:alert(1)",
+           "</td></style>" + SCRIPT, "{{ 7 * 7 }}", "[a](javascript:alert(1))"]  # fmt: skip
 MB = 1 << 20
 
 
@@ -80,9 +74,8 @@ def payloads(trace):
     torch.save({"a": evil}, buffers["old torch"], _use_new_zipfile_serialization=False)
     np.savez(buffers["npz"], a=np.array([evil], dtype=object))
     np.save(buffers["npy"], np.array([evil], dtype=object), allow_pickle=True)
-    return {"pickle": pickle.dumps(evil, protocol=4), "old pickle": pickle.dumps({"a": evil}, protocol=0)} | {
-        name: buffer.getvalue() for name, buffer in buffers.items()
-    }
+    pickles = {"pickle": pickle.dumps(evil, protocol=4), "old pickle": pickle.dumps({"a": evil}, protocol=0)}
+    return pickles | {name: buffer.getvalue() for name, buffer in buffers.items()}
 
 
 def place(path, source="pset-ccle"):
@@ -96,17 +89,14 @@ def read_member(path, name):
 # No pickle is executed --------------------------------------------------------------------------
 
 
-def test_the_payloads_do_run_in_readers_that_run_pickles(tmp_path):
-    for name, data in payloads(tmp_path / "ran").items():
-        if "torch" in name:
-            torch.load(io.BytesIO(data), weights_only=False)
-        elif name.startswith("np"):
-            loaded = np.load(io.BytesIO(data), allow_pickle=True)
-            _ = loaded["a"] if name == "npz" else loaded
-        else:
-            pickle.loads(data)
-        assert (tmp_path / "ran").exists(), name
-        (tmp_path / "ran").unlink()
+def run_freely(name, data):
+    """Read a payload with a reader that runs it."""
+    if "torch" in name:
+        return torch.load(io.BytesIO(data), weights_only=False)
+    if name.startswith("np"):
+        loaded = np.load(io.BytesIO(data), allow_pickle=True)
+        return loaded["a"] if name == "npz" else loaded
+    return pickle.loads(data)
 
 
 def readers(tmp_path, data):
@@ -145,28 +135,18 @@ def test_no_reader_runs_a_pickle(tmp_path):
             with pytest.raises(InputError):
                 read()
             assert not trace.exists(), (number, name)
+        run_freely(name, data)
+        assert trace.exists(), name  # the test tests something
+        trace.unlink()
 
 
 def test_a_pickle_in_parquet_metadata_is_not_run(tmp_path):
     trace = tmp_path / "ran"
     evil = pickle.dumps(Call(os.system, f"touch {trace}"))
-    field = pa.field(
-        "x", pa.binary(), metadata={"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": evil}
-    )
-    about = {
-        "index_columns": [],
-        "column_indexes": [],
-        "creator": {"library": "pyarrow", "version": "1"},
-        "columns": [
-            {
-                "name": "x",
-                "field_name": "x",
-                "pandas_type": "object",
-                "numpy_type": "object",
-                "metadata": {"encoding": "pickle"},
-            }
-        ],
-    }
+    extension = {"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": evil}
+    field = pa.field("x", pa.binary(), metadata=extension)
+    column = {"name": "x", "field_name": "x", "pandas_type": "object", "numpy_type": "object"}
+    about = {"index_columns": [], "column_indexes": [], "columns": [column | {"metadata": {"encoding": "pickle"}}]}
     schema = pa.schema([field], metadata={"pandas": json.dumps(about), "leap": evil})
     pq.write_table(pa.Table.from_arrays([pa.array([evil], pa.binary())], schema=schema), tmp_path / "a.parquet")
     assert store.provenance(tmp_path / "a.parquet") is None
@@ -177,10 +157,10 @@ def test_a_pickle_in_parquet_metadata_is_not_run(tmp_path):
 
 def test_a_tensor_cannot_be_copied_until_memory_is_full():
     storage = Call(torch.storage._load_from_bytes, storage_bytes([0.0] * 1000))  # once in the pickle
-    parts = {
-        str(number): Call(torch._utils._rebuild_tensor_v2, storage, 0, (1000,), (1,), False, OrderedDict())
-        for number in range(50)
-    }
+    rebuilt = [
+        Call(torch._utils._rebuild_tensor_v2, storage, 0, (1000,), (1,), False, OrderedDict()) for _ in range(50)
+    ]
+    parts = {str(number): part for number, part in enumerate(rebuilt)}
     assert read_tensors(pickle.dumps({"0": parts["0"]}, protocol=4), place("here"))["0"].shape == (1000,)
     with pytest.raises(InputError, match="tensors larger than the pickle itself"):
         read_tensors(pickle.dumps(parts, protocol=4), place("here"))
@@ -256,11 +236,10 @@ def small(tmp_path, monkeypatch):
     return tmp_path
 
 
-def bomb(path, member, size, method=zipfile.ZIP_DEFLATED, stated=None):
-    """Add a member of zeros; `stated` is the size that the archive pretends."""
-    with zipfile.ZipFile(path, "a", method) as archive, archive.open(member, "w") as handle:
-        for _ in range(size // MB):
-            handle.write(bytes(MB))
+def bomb(path, member, size, stated=None):
+    """Write an archive with a member of zeros; `stated` is the size that the archive pretends."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(member, bytes(size))
     if stated is not None:
         data = path.read_bytes()
         with zipfile.ZipFile(path) as archive:
@@ -293,29 +272,20 @@ def test_what_an_archive_unpacks_to_is_bounded_by_the_manifest(small, stated, me
         assert peak(refused) < 8 * MB, name
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_members_that_cannot_be_unpacked_in_pieces_are_refused(small, method):
-    path = bomb(small / "a.zip", "data", MB // 4 * 4, method)
-    with pytest.raises(InputError, match="packed in an unusual way"):
-        read_member(path, "data")
-
-
-def test_many_members_count_together(small):
-    path = small / "a.zip"
-    for number in range(3):
-        with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(str(number), bytes(MB // 2))
-    with pytest.raises(InputError, match="beyond the 1,048,576"):
-        read_member(path, "0")
-
-
-def test_a_member_of_the_largest_size_is_read(small):
-    path = small / "a.zip"
-    data = os.urandom(MB)
-    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+def test_members_that_cannot_be_unpacked_in_pieces_or_are_too_many_are_refused_the_largest_is_read(small):
+    path, data = small / "a.zip", os.urandom(MB)
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         with zipfile.ZipFile(path, "w", method) as archive:
             archive.writestr("data", data)
-        assert read_member(path, "data") == data
+        if method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            assert read_member(path, "data") == data
+        else:
+            with pytest.raises(InputError, match="packed in an unusual way"):
+                read_member(path, "data")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("more", b"x")
+    with pytest.raises(InputError, match="beyond the 1,048,576"):
+        read_member(path, "data")
 
 
 def test_a_file_beyond_its_limit_is_not_read(small):
@@ -340,17 +310,13 @@ LAUGHS = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a0 "lol">{}]><workbook
 )
 EXTERNAL = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><sst><si><t>&a;</t></si></sst>'
 
-SHARED_STRINGS = (
-    '<Override PartName="/xl/sharedStrings.xml" '
-    'ContentType="application/vnd.openxmlformats-officedocument.'
-    'spreadsheetml.sharedStrings+xml"/>'
-)
+SHARED = '<Override PartName="/xl/sharedStrings.xml" ContentType="application/vnd.openxmlformats-officedocument.'
+SHARED += 'spreadsheetml.sharedStrings+xml"/></Types>'
 
 
 @pytest.mark.parametrize("xml", [LAUGHS, EXTERNAL], ids=["laughs", "external"])
-@pytest.mark.parametrize(
-    "part", ["[Content_Types].xml", "xl/workbook.xml", "xl/sharedStrings.xml", "xl/worksheets/sheet1.xml"]
-)
+@pytest.mark.parametrize("part", ["[Content_Types].xml", "xl/workbook.xml", "xl/sharedStrings.xml",
+                                  "xl/worksheets/sheet1.xml"])  # fmt: skip
 def test_entities_of_xml_are_refused(tmp_path, part, xml):
     assert openpyxl.DEFUSEDXML
     sound = test_xenografts.workbook(tmp_path, test_xenografts.content())
@@ -358,10 +324,7 @@ def test_entities_of_xml_are_refused(tmp_path, part, xml):
     with zipfile.ZipFile(sound) as before, zipfile.ZipFile(path, "w") as after:
         for name in {*before.namelist(), part}:
             content = xml if name == part else before.read(name).decode()
-            after.writestr(
-                name,
-                content.replace("</Types>", f"{SHARED_STRINGS}</Types>") if part == "xl/sharedStrings.xml" else content,
-            )
+            after.writestr(name, content.replace("</Types>", SHARED) if "shared" in part else content)
     with pytest.raises(InputError, match=r"no xlsx workbook, or a damaged one .*(EntitiesForbidden|lol|'a')"):
         read_pdx(path, test_xenografts.PAIR)
 
@@ -392,9 +355,6 @@ def test_packed_parts_follow_each_other(small):
     path, data = small / "file.rds", writing.serialise({"a": "x"})
     path.write_bytes(gzip.compress(data[:20]) + gzip.compress(data[20:]))
     assert read_rds(place(path)).child("a").vector().tolist() == ["x"]
-    path.write_bytes(gzip.compress(data)[:-4])
-    with pytest.raises(InputError, match="EOFError"):
-        read_rds(place(path))
 
 
 def compact(n, kind="compact_intseq"):
@@ -427,9 +387,7 @@ def test_a_vector_of_which_the_file_states_its_length_alone_is_bounded(small, ki
 def test_row_names_are_not_made_before_they_are_known_to_fit(tmp_path):
     huge = 2**31 - 1
     table = writing.Frame({"a": np.arange(2.0)})
-    data = writing.serialise(table).replace(
-        struct.pack(">2i", writing.NA_INTEGER, -2), struct.pack(">2i", writing.NA_INTEGER, -huge)
-    )
+    data = writing.serialise(table).replace(struct.pack(">i", -2), struct.pack(">i", -huge))
     other = writing.serialise(writing.data_frame({"a": np.arange(2.0)}, huge))
     for content in (data, other):
         (tmp_path / "file.rds").write_bytes(content)
@@ -462,38 +420,21 @@ def test_a_small_parquet_file_cannot_ask_for_any_amount_of_memory(tmp_path, monk
 # Downloads --------------------------------------------------------------------------------------
 
 
+UNSAFE = ["http://example.org/x", "ftp://example.org/x", "file:///etc/passwd", "//x", "HTTP://example.org/x",
+          "http://localhost.example.org/x", "http://127.0.0.1@example.org/x"]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "url",
-    [
-        "http://example.org/x",
-        "ftp://example.org/x",
-        "file:///etc/passwd",
-        "//x",
-        "HTTP://example.org/x",
-        "http://localhost.example.org/x",
-        "http://127.0.0.1@example.org/x",
-    ],
+    ("entry", "says"),
+    [({"url": url}, "is not encrypted: state an https:// address") for url in UNSAFE]
+    + [({"file": file}, "lies outside data/raw: name a place below it") for file in [*OUTSIDE[:6], "folder/../../x"]]
+    + [({"limit": limit}, r"state a number of bytes|limit cannot be .much.") for limit in (0, -1, "much")],
 )
-def test_an_address_that_is_not_encrypted_is_refused_in_the_manifest(shop, url):
-    shop.offer(url=url)
-    with pytest.raises(InputError, match="is not encrypted: state an https:// address"):
+def test_what_the_manifest_may_not_say(shop, entry, says):
+    shop.offer(**entry)
+    with pytest.raises(InputError, match=says):
         fetch("it")
     assert not shop.asked
-
-
-@pytest.mark.parametrize("file", [*OUTSIDE[:6], "folder/../../x"])
-def test_a_place_outside_the_data_folder_is_refused_in_the_manifest(shop, file):
-    shop.offer(file=file)
-    with pytest.raises(InputError, match="lies outside data/raw: name a place below it"):
-        fetch("it")
-    assert not shop.asked
-
-
-@pytest.mark.parametrize("limit", [0, -1, "much"])
-def test_a_limit_that_limits_nothing_is_refused(shop, limit):
-    shop.offer(limit=limit)
-    with pytest.raises(InputError, match=r"state a number of bytes|limit cannot be .much."):
-        fetch("it")
 
 
 @pytest.mark.parametrize("where", ["http://example.org/x", "HERE/files/7"])
@@ -514,12 +455,6 @@ def test_a_redirect_from_https_to_http_is_refused(shop, monkeypatch, where):
     assert asked == ["https://example.org/file.csv"] and not shop.asked
 
 
-def test_a_wrong_checksum_leaves_nothing(shop):
-    shop.offer(sha256="0" * 64)
-    test_download.refused(shop, "wrong checksum")
-    assert shop.left() == []
-
-
 @pytest.mark.parametrize("length", [True, False])
 def test_a_server_that_sends_more_than_the_manifest_allows_is_cut_off(shop, length):
     shop.offer(limit=len(test_download.BODY) - 1)
@@ -529,19 +464,6 @@ def test_a_server_that_sends_more_than_the_manifest_allows_is_cut_off(shop, leng
     shop.offer(limit=len(test_download.BODY))
     fetch("it", say=lambda _: None)
     assert shop.left() == ["file.csv"]
-
-
-def test_a_server_that_sends_more_than_figshare_lists_is_cut_off(shop):
-    entry = {
-        "id": 7,
-        "name": "file.csv",
-        "size": len(test_download.BODY) - 1,
-        "download_url": f"{shop.address}/files/7",
-    }
-    shop.api, shop.length = {"files": [entry]}, False
-    shop.offer(article="5", version="1")
-    test_download.refused(shop, "more than the")
-    assert shop.left() == []
 
 
 def test_certificates_are_checked():
@@ -558,9 +480,8 @@ def acts(html):
     found = [tag.name for tag in soup.find_all(["script", "iframe", "object", "embed", "base", "svg", "form", "link"])]
     for tag in soup.find_all(True):
         found += [name for name in tag.attrs if name.lower().startswith("on") or name == "style"]
-        found += [
-            tag[key] for key in ("href", "src") if re.match(r"\s*(javascript|data|vbscript):", tag.get(key, ""), re.I)
-        ]
+        links = [tag.get(key, "") for key in ("href", "src")]
+        found += [link for link in links if re.match(r"\s*(javascript|data|vbscript):", link, re.IGNORECASE)]
     return found
 
 
@@ -600,16 +521,8 @@ def test_a_report_of_hostile_outputs_runs_nothing(home):
         assert set(acts(main)) <= {"style"}, page.name  # of pandas, on heads of tables
 
 
-FORMULAS = [
-    '=HYPERLINK("http://x.y","a")',
-    "+1+1",
-    "-1+cmd|' /C calc'!A0",
-    "@SUM(A1)",
-    "\t=1",
-    "=1\n",
-    "\x00\x07bell",
-    SCRIPT,
-]
+FORMULAS = ['=HYPERLINK("http://x.y","a")', "+1+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "=1\n", "\x00\x07bell",
+            SCRIPT]  # fmt: skip
 
 
 def test_a_workbook_holds_no_formula(home):
@@ -643,17 +556,11 @@ def test_latex_holds_no_command():
 # Files named by data ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["../../x", "..", "/etc/passwd", "a/../../b", "C:\\x", "\\\\host\\x", "", ".", "~", "x\0y", "a" * 5000, "ü" * 300],
-)
+@pytest.mark.parametrize("name", ["../../x", "..", "/etc/passwd", "a/../../b", "C:\\x", "\\\\host\\x", "", ".", "~",
+                                  "x\0y", "a" * 5000, "ü" * 300])  # fmt: skip
 def test_no_name_leads_to_another_folder(home, name):
     layout = Layout("smoke")
-    for path in (
-        layout.prediction("2a", name, "LEAP"),
-        layout.scores("2a", "holdout-0", name),
-        layout.scores("2a", name, name),
-    ):
+    for path in (layout.prediction("2a", name, "LEAP"), layout.scores("2a", name, name)):
         assert path.resolve().is_relative_to(layout.results.resolve())
         assert len(path.relative_to(layout.results).parts) == 4
         assert all(0 < len(part.encode()) < 255 and not part.startswith(".") for part in path.parts[-2:])
@@ -667,30 +574,14 @@ def test_names_that_look_alike_have_files_of_their_own():
     check_names([*known, *alike])
 
 
-def test_tissues_that_would_share_their_files_are_refused(cohort_of):
-    task = get_task("4a")
+def test_tissues_that_would_share_their_files_are_refused():
+    task, parts = get_task("4a"), frames(n_samples=120)
+
+    def names_of(*tissues):
+        parts["samples"]["tissue"] = np.resize(tissues, 120)
+        return [split.name for split in make_splits(Cohort(name="test", **parts), task, 1, 2)]
+
     for pair in (("Lung", "lung"), ("Head Neck", "Head-Neck"), ("CNS/Brain", "CNS Brain")):
         with pytest.raises(InputError, match="would share their files: give both one name"):
-            make_splits(cohort_of(pair), task, 1, 2)
-    assert [split.name for split in make_splits(cohort_of(("Lung", "Skin", "Bone")), task, 1, 2)] == [
-        "Bone",
-        "Lung",
-        "Skin",
-    ]
-
-
-@pytest.fixture
-def cohort_of():
-    def make(tissues):
-        n = 40
-        lines = pd.Index([f"line-{number}" for number in range(n * len(tissues))])
-        rng = np.random.default_rng(0)
-        return Cohort(
-            name="test",
-            expression=pd.DataFrame(rng.random((len(lines), 3)), lines, list("abc")),
-            response=pd.DataFrame(rng.random((len(lines), 2)), lines, ["x", "y"]),
-            samples=pd.DataFrame({"tissue": np.repeat(tissues, n), "study": "S", "disease_model": "cell line"}, lines),
-            perturbations=pd.DataFrame({"kind": "drug", "smiles": "C"}, index=["x", "y"]),
-        )
-
-    return make
+            names_of(*pair)
+    assert names_of("Lung", "Skin", "Bone") == ["Bone", "Lung", "Skin"]

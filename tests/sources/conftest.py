@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import pickle
 import zipfile
 from dataclasses import dataclass
@@ -124,16 +125,18 @@ def write_wheel(target: Path, name: str, version: str, content: dict[str, bytes 
     return target
 
 
+def entry(name: str, **keys: object) -> str:
+    """Return an entry of a manifest."""
+    known = {"name": name, "release": "r", "licence": "l", "page": "p", "enables": ["1a"], **keys}
+    return "\n".join(["[[source]]", *(f"{key} = {json.dumps(value)}" for key, value in known.items()), ""])
+
+
 def study_entries() -> list[str]:
     """Entries of the studies' own files, without checksums; DepMap's files have short names."""
     checkout = Path(__file__).resolve().parents[2] / "data" / manifest.MANIFEST
     sources = [s for s in manifest.load(checkout).values() if s.group in STUDY_GROUPS or s.name in STUDY_FILES]
     files = {s.name: f"{s.group}/{s.name.split('-')[-1]}.csv" for s in sources if s.group.startswith("depmap")}
-    return [
-        f'[[source]]\nname = "{source.name}"\nkind = "download"\nfile = "{files.get(source.name, source.file)}"\n'
-        f'url = "{source.url}"\nrelease = "r"\nlicence = "l"\npage = "p"\nenables = ["2a"]\n'
-        for source in sources
-    ]
+    return [entry(s.name, kind="download", file=files.get(s.name, s.file), url=s.url) for s in sources]
 
 
 @dataclass
@@ -158,25 +161,16 @@ class World:
         self.write_manifest()
 
     def write_manifest(self) -> None:
-        entries = [
-            f'[[source]]\nname = "{name}"\ngroup = "wheels"\nkind = "wheel"\n'
-            f'file = "{self.wheel(name).name}"\n'
-            f'package = "{name}"\nversion = "{VERSIONS[name]}"\n'
-            f'sha256 = "{hashlib.sha256(self.wheel(name).read_bytes()).hexdigest()}"\n'
-            'release = "r"\nlicence = "l"\npage = "p"\nenables = ["2a", "4b"]\n'
+        wheels_here = [
+            entry(name, group="wheels", kind="wheel", file=self.wheel(name).name, package=name, version=VERSIONS[name],
+                  sha256=hashlib.sha256(self.wheel(name).read_bytes()).hexdigest(), enables=["2a", "4b"])
             for name in VERSIONS
             if self.wheel(name).is_file()
-        ]
-        entries.append(
-            '[[source]]\nname = "other"\nkind = "download"\nfile = "folder/other.csv"\n'
-            f'url = "https://example.org/x"\nmd5 = "{hashlib.md5(b"good").hexdigest()}"\n'
-            'release = "r"\nlicence = "l"\npage = "p"\nenables = ["1a"]\n'
-        )
-        entries.append(
-            '[[source]]\nname = "free"\nkind = "manual"\nfile = "free.txt"\n'
-            'release = "r"\nlicence = "l"\npage = "the page"\nenables = ["1a"]\n'
-        )
-        (self.data / manifest.MANIFEST).write_text("\n".join([*study_entries(), *entries]))
+        ]  # fmt: skip
+        good = hashlib.md5(b"good").hexdigest()
+        other = entry("other", kind="download", file="folder/other.csv", url="https://example.org/x", md5=good)
+        free = entry("free", kind="manual", file="free.txt", page="the page")
+        (self.data / manifest.MANIFEST).write_text("\n".join([*study_entries(), *wheels_here, other, free]))
 
 
 @pytest.fixture

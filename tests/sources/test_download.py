@@ -18,6 +18,8 @@ from leaplib.sources import download, manifest
 from leaplib.sources.download import fetch, fetch_all
 from leaplib.sources.manifest import status
 
+from .conftest import entry
+
 BODY = bytes(range(256)) * 40
 HALF = len(BODY) // 2
 PAGE = b"\n<!DOCTYPE html><html>Are you a robot?</html>"
@@ -52,11 +54,8 @@ class Shop:
 
     def offer(self, url: str = "", **keys: str | int) -> None:
         """Write the manifest."""
-        entry = {"name": "it", "kind": "download", "file": "folder/file.csv", "url": url or f"{self.address}/files/7"}
-        entry |= {"release": "r", "licence": "l", "page": "the page", **keys}
-        lines = [f"{key} = {json.dumps(value)}" for key, value in entry.items()]
-        text = "\n".join(["[[source]]", *lines, 'enables = ["1a"]', ""])
-        (self.data / manifest.MANIFEST).write_text(text)
+        known = {"name": "it", "kind": "download", "file": "folder/file.csv", "url": url or f"{self.address}/files/7"}
+        (self.data / manifest.MANIFEST).write_text(entry(**known | {"page": "the page"} | keys))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -309,11 +308,10 @@ def test_a_list_without_the_file_is_refused(shop: Shop, answer: object) -> None:
 
 def offer_several(shop: Shop, **urls: str) -> None:
     """Write a manifest of several files."""
-    texts = []
-    for name, url in urls.items():
-        shop.offer(name=name, file=f"{name}.csv", url=url, page=f"page of {name}")
-        texts.append((shop.data / manifest.MANIFEST).read_text())
-    (shop.data / manifest.MANIFEST).write_text("\n".join(texts))
+    entries = [
+        entry(name, kind="download", file=f"{name}.csv", url=url, page=f"page of {name}") for name, url in urls.items()
+    ]
+    (shop.data / manifest.MANIFEST).write_text("\n".join(entries))
 
 
 def test_all_is_told_with_its_size_then_fetched_and_what_fails_is_returned(shop: Shop) -> None:

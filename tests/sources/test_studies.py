@@ -10,32 +10,19 @@ import pytest
 
 from leaplib.base.errors import InputError
 from leaplib.sources import manifest, wheels
-from leaplib.sources.studies import (
-    available,
-    read_ccle,
-    read_ctrp,
-    read_gdsc,
-    read_prism,
-    read_study,
-)
+from leaplib.sources.studies import available, read_ccle, read_ctrp, read_gdsc, read_prism, read_study
 
 from .rds import S4, Frame, write_rds
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
-GDSC_HEADER = [
-    "DATASET", "NLME_RESULT_ID", "NLME_CURVE_ID", "COSMIC_ID", "CELL_LINE_NAME", "SANGER_MODEL_ID", "TCGA_DESC",
-    "DRUG_ID", "DRUG_NAME", "PUTATIVE_TARGET", "PATHWAY_NAME", "COMPANY_ID", "WEBRELEASE", "MIN_CONC", "MAX_CONC",
-    "LN_IC50", "AUC", "RMSE", "Z_SCORE",
-]  # fmt: skip
-CCLE_HEADER = (
-    "CCLE Cell Line Name,Primary Cell Line Name,Compound,Target,Doses (uM),Activity Data (median),Activity SD,"
-    "Num Data,FitType,EC50 (uM),IC50 (uM),Amax,ActArea"
-)
-PRISM_HEADER = (
-    "broad_id,depmap_id,ccle_name,screen_id,upper_limit,lower_limit,slope,r2,auc,ec50,ic50,name,moa,target,"
-    "disease.area,indication,smiles,phase,passed_str_profiling,row_name"
-)
+GDSC_HEADER = ["DATASET", "NLME_RESULT_ID", "NLME_CURVE_ID", "COSMIC_ID", "CELL_LINE_NAME", "SANGER_MODEL_ID",
+               "TCGA_DESC", "DRUG_ID", "DRUG_NAME", "PUTATIVE_TARGET", "PATHWAY_NAME", "COMPANY_ID", "WEBRELEASE",
+               "MIN_CONC", "MAX_CONC", "LN_IC50", "AUC", "RMSE", "Z_SCORE"]  # fmt: skip
+CCLE_HEADER = ("CCLE Cell Line Name,Primary Cell Line Name,Compound,Target,Doses (uM),Activity Data (median),"
+               "Activity SD,Num Data,FitType,EC50 (uM),IC50 (uM),Amax,ActArea")  # fmt: skip
+PRISM_HEADER = ("broad_id,depmap_id,ccle_name,screen_id,upper_limit,lower_limit,slope,r2,auc,ec50,ic50,name,moa,target,"
+                "disease.area,indication,smiles,phase,passed_str_profiling,row_name")  # fmt: skip
 CTRP = {
     "v20.data.curves_post_qc.txt": (
         "experiment_id\tconc_pts_fit\tfit_num_param\tarea_under_curve\tmaster_cpd_id\n"
@@ -45,9 +32,7 @@ CTRP = {
         "experiment_id\trun_id\texperiment_date\tmaster_ccl_id\n1\t1a\t20120501\t100\n1\t1b\t20120502\t100\n"
         "2\t2\t20120503\t100\n3\t3\t20120504\t101\n"
     ),
-    "v20.meta.per_cell_line.txt": (
-        "master_ccl_id\tccl_name\tccle_primary_site\n100\tCAL-120\tbreast\n101\tTT\tthyroid\n"
-    ),
+    "v20.meta.per_cell_line.txt": "master_ccl_id\tccl_name\n100\tCAL-120\n101\tTT\n",
     "v20.meta.per_compound.txt": (
         "master_cpd_id\tcpd_name\tbroad_cpd_id\tcpd_smiles\n10\terlotinib\tBRD-1\tCCO\n11\t\"BRD5, dimer\"\tBRD-2\t\n"
         "12\tnavitoclax:PLX-4032 (1:1 mol/mol)\tBRD-3\tCC.CN\n"
@@ -226,24 +211,11 @@ def test_old_letters_are_read(tmp_path: Path) -> None:
     assert read_ccle(path).records["drug"].tolist() == ["Drug \u00b5"]
 
 
-def real_file(name: str) -> Path:
-    path = SHARED / name
-    if not path.is_file():
-        pytest.skip(f"no real data: {name} is absent")
-    return path
-
-
-def test_real_ccle() -> None:
-    path = real_file("CCLE_NP24.2009_Drug_data_2015.02.24.csv")
-    frame = read_ccle(path).records
-    assert (len(frame), frame["line"].nunique(), frame["drug"].nunique()) == (11_670, 504, 24)
-    assert frame["aac"].between(0, 1).all() and not frame.duplicated(["line", "drug"]).any()
-    known = frame.set_index(["line", "drug"])["aac"]
-    assert known["1321N1", "AEW541"] == pytest.approx(0.7124 / 8)
-
-
 def test_real_ccle_equals_the_copy_in_the_wheel(real: Path) -> None:
-    path = real_file("CCLE_NP24.2009_Drug_data_2015.02.24.csv")
+    path = SHARED / "CCLE_NP24.2009_Drug_data_2015.02.24.csv"
+    if not path.is_file():
+        pytest.skip(f"no real data: {path.name} is absent")
     ours = read_ccle(path).records.set_index(["line", "drug"])["aac"]
+    assert ours.index.is_unique and ours["1321N1", "AEW541"] == pytest.approx(0.7124 / 8)
     wheel = wheels.read_response("CCLE").set_index(["line", "drug"])["aac"]
     pd.testing.assert_series_equal(ours.sort_index(), wheel.sort_index(), check_exact=False)
