@@ -36,7 +36,7 @@ from lightgbm import LGBMRegressor
 
 from leaplib.base.errors import InputError
 from leaplib.base.metrics import spearman
-from leaplib.models.lgbm import PSLgbm
+from leaplib.models.trees import PSLgbm
 
 K = 5
 GRID = {"learning_rate": [0.005, 0.01], "feature_fraction": [0.05, 0.25]}

@@ -20,7 +20,7 @@ def code_version(*modules: str) -> str:
     Parameters
     ----------
     modules : str
-        Dotted names, such as "leaplib.models.knn".
+        Dotted names, such as "leaplib.models.naive".
 
     Notes
     -----

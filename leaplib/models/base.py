@@ -11,6 +11,7 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
 from leaplib.base.errors import DAMAGE, InputError, first_line
@@ -116,6 +117,29 @@ def as_fingerprints(fingerprints: Any, perturbations: pd.Index) -> np.ndarray | 
     return values
 
 
+def fingerprint_components(fingerprints: np.ndarray, n_components: int = 500) -> np.ndarray:
+    """Return the principal components of the perturbations' fingerprints.
+
+    Parameters
+    ----------
+    fingerprints : array, L x bits
+    n_components : int
+        Components wanted. There are no more than the centred fingerprints have dimensions, at most L - 1: what
+        lies beyond is rounding, by which a tree could tell equal fingerprints apart.
+
+    Returns
+    -------
+    array, L x c
+        Of each component the bit that weighs most weighs positively, so that signs do not depend on the solver.
+        Where all fingerprints are equal, one column of zeros.
+    """
+    bits = np.asarray(fingerprints, dtype=np.float64)
+    rank = int(np.linalg.matrix_rank(bits - bits.mean(axis=0)))
+    if rank == 0:
+        return np.zeros((len(bits), 1))
+    return PCA(min(n_components, rank), svd_solver="full").fit_transform(bits)
+
+
 def patterns(measured: np.ndarray) -> np.ndarray:
     """Return a number for each column of a mask, from 0: equal where columns are."""
     return np.unique([column.tobytes() for column in measured.T], return_inverse=True)[1]
@@ -168,6 +192,12 @@ class Training:
         """Return some of the samples (mask or positions)."""
         groups = None if self.groups is None else self.groups[keep]
         return replace(self, X=self.X[keep], Y=self.Y[keep], groups=groups)
+
+    def components(self, model: str, n_components: int) -> np.ndarray:
+        """Return the principal components of the fingerprints; without any, an InputError that names the model."""
+        if self.fingerprints is None:
+            raise InputError(f"{model} needs fingerprints: give `fingerprints` (perturbations x bits) to `fit`")
+        return fingerprint_components(self.fingerprints, n_components)
 
     def columns(self, part: slice) -> "Training":
         """Return some of the perturbations."""

@@ -35,7 +35,6 @@ from leaplib.base.errors import InputError
 from leaplib.base.progress import progress
 from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
-from leaplib.models.pairs import fingerprint_components, require_fingerprints
 from leaplib.models.tuning import FoldModel, Tuned, fold_numbers
 
 HELD_OUT = 0.1  # share of the lines that training is watched on
@@ -345,7 +344,7 @@ class PairRegressor(Tuned):
 
     def _untrained(self, data: Training, labels: np.ndarray) -> PairModels:
         """Return a fold model that has all but its networks, with the labels' unit."""
-        components = fingerprint_components(require_fingerprints(data, self.title), self.n_components)
+        components = data.components(self.title, self.n_components)
         centre, scale = np.zeros(data.X.shape[1]), np.ones(data.X.shape[1])
         if self.scale_inputs:
             scaler = RobustScaler().fit(data.X)

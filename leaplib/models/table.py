@@ -8,14 +8,13 @@ import pandas as pd
 
 from leaplib.base.errors import InputError
 from leaplib.models.base import Regressor
-from leaplib.models.forest import PSForest
 from leaplib.models.kernel import SharedKernelRidge
-from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
-from leaplib.models.lgbm import PPLgbm, PSLgbm
+from leaplib.models.naive import PSKNN
 from leaplib.models.networks import PPMlp, PPTdnn
 from leaplib.models.ridge import DualRidge
 from leaplib.models.tcrp import PSTcrp
+from leaplib.models.trees import PPLgbm, PSForest, PSLgbm
 from leaplib.models.tuning import Tuned
 
 
@@ -43,7 +42,7 @@ class Model:
         Stands in the paper: the paper's claims are about these alone.
     averages, representation : str
         Of a mean: the model that is averaged, and the representations that it is fitted on, as
-        `leaplib.representation.kinds.make_representation` knows them.
+        `leaplib.representation.pretraining.make_representation` knows them.
     usual : bool
         Runs where no models are named.
     """

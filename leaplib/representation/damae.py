@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from leaplib.base.matrices import finite_matrix, in_order
 from leaplib.base.progress import progress
 from leaplib.base.store import atomic_path, key_of, sha256, versions, write_text
 
+Model = TypeVar("Model", bound=Any)
 FORMAT = "leaplib.representation.damae/3"
 LEAST = {"n_components": 1, "n_layers": 1, "learning_rate": 1e-30, "batch_size": 2, "max_epochs": 1, "patience": 1}
 BELOW = {"dropout": 1, "corruption": 1, "holdout": 1, "random_state": 2**63}
@@ -44,6 +46,15 @@ def corrupt(clean: Tensor, corruption: float = 0.3, noise: float = 0.01, masking
     donors = circle[torch.arange(n_genes, device=clean.device), d].T
     replaced = torch.rand_like(clean) < corruption
     return torch.where(replaced, donors, clean).add_(torch.randn_like(clean), alpha=noise)
+
+
+def learn_genes(model: Model, X: pd.DataFrame | np.ndarray) -> Model:
+    """Let a model know the number of genes, and their names where X is a frame, as scikit-learn has it."""
+    model.__dict__.pop("feature_names_in_", None)  # of an earlier fit to a frame
+    model.n_features_in_ = np.shape(X)[1]
+    if isinstance(X, pd.DataFrame):
+        model.feature_names_in_ = X.columns.to_numpy(dtype=object)
+    return model
 
 
 class Autoencoder(nn.Module):
@@ -117,11 +128,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
             _, history, self.best_epoch_ = self._train(samples[rest], self.max_epochs, samples[held])
         self.network_, final, _ = self._train(samples, self.best_epoch_)
         self.history_ = final if history is None else history
-        self.n_features_in_ = values.shape[1]
-        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit to a frame
-        if isinstance(X, pd.DataFrame):
-            self.feature_names_in_ = X.columns.to_numpy(dtype=object)
-        return self
+        return learn_genes(self, X)
 
     def _check(self, n_samples: int) -> int:
         """Return how many samples are held out; an InputError for settings or samples out of range."""

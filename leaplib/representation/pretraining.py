@@ -1,25 +1,156 @@
-"""Pretraining: the DAMAEs of a pool of samples, trained once for all its tasks, saved and found again."""
+"""What a regressor sees of a sample: DAMAEs on standardised genes, trained once a pool, and their rivals.
 
-from collections.abc import Sequence
+From top to bottom: the representations that there are, the five of LEAP with their scaler, and those of a pool of
+samples, saved and found again.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.random_projection import GaussianRandomProjection
+from sklearn.utils.validation import check_is_fitted
 
 from leaplib.base.code_version import code_version
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
+from leaplib.base.matrices import finite_matrix, in_order
 from leaplib.base.store import is_done, key_of, load_frame, save_frame
 from leaplib.cohorts.expression import ExpressionScaler
 from leaplib.cohorts.prepare import pool_key, pool_name, pool_of
 from leaplib.profiles import Profile, get_profile
-from leaplib.representation.damae import DAMAE
-from leaplib.representation.kinds import Representations
+from leaplib.representation.damae import DAMAE, learn_genes
 from leaplib.tasks import HARMONISE, Task, get_task, harmonised
+
+AUTOENCODERS: dict[str, Mapping[str, Any]] = {
+    "ae": {"corruption": 0.0, "noise": 0.0},
+    "masked ae": {"noise": 0.0},
+    "noise ae": {"corruption": 0.0},
+    "damae": {},
+    "damae, row corruption": {"masking": "row"},
+    "damae, no hidden layer": {"n_hidden": 0},
+    "linear encoder": {"n_hidden": 0, "noise": 0.0, "masking": "row"},
+    "damae, half width": {"n_hidden": 256, "n_components": 128},
+    "damae, double width": {"n_hidden": 1024, "n_components": 512},
+    "damae, two hidden layers": {"n_layers": 2},
+    "damae, 100 epochs": {"holdout": 0.0, "max_epochs": 100},
+    "damae, 1,000 epochs": {"holdout": 0.0, "max_epochs": 1000},
+    "damae, corruption 0.15": {"corruption": 0.15},
+    "damae, corruption 0.5": {"corruption": 0.5},
+}
+"""The settings of DAMAE that make each variant what it is."""
+
+OTHERS = ("identity", "pca", "pca view", "random projection")
+"""What is no autoencoder: the scaled expression itself; principal components, as many as genes and samples (less one)
+allow; those of a part of the samples and genes, drawn by the seed; normal weights of variance 1 / n_components."""
+VIEW = (0.8, 0.5)  # shares of the samples and genes
+
+
+class Plain(TransformerMixin, BaseEstimator):
+    """A representation that is no autoencoder, one of `OTHERS`; input and errors as in `DAMAE`."""
+
+    def __init__(self, kind: str = "identity", n_components: int = 256, random_state: int = 0):
+        self.kind = kind
+        self.n_components = n_components
+        self.random_state = random_state
+
+    def fit(self, X: pd.DataFrame | np.ndarray, y: object = None) -> Self:
+        """Learn from X, samples x genes."""
+        values = finite_matrix(X)
+        rng, drawn = np.random.default_rng(self.random_state), [np.arange(n) for n in values.shape]
+        if self.kind == "pca view":
+            drawn = [np.sort(rng.choice(n, max(round(share * n), 1), replace=False))
+                     for n, share in zip(values.shape, VIEW, strict=True)]  # fmt: skip
+        self.columns_ = drawn[1]
+        self.model_ = self._model(*map(len, drawn)).fit(values[np.ix_(*drawn)])
+        return learn_genes(self, X)
+
+    def _model(self, n_samples: int, n_genes: int) -> BaseEstimator:
+        if self.kind == "identity":
+            return FunctionTransformer()
+        if self.kind == "random projection":
+            return GaussianRandomProjection(self.n_components, random_state=self.random_state)
+        if n_samples < 2 or self.n_components < 1:
+            raise InputError(f"{self.n_components} components of {n_samples} samples: give at least 1 of at least 2")
+        return PCA(min(self.n_components, n_samples - 1, n_genes), svd_solver="full")
+
+    def transform(self, X: pd.DataFrame | np.ndarray) -> np.ndarray:
+        """Return the representation of samples (float32, samples x components)."""
+        check_is_fitted(self, "model_")
+        return self.model_.transform(finite_matrix(in_order(X, self))[:, self.columns_]).astype(np.float32)
+
+
+REPRESENTATIONS = (*OTHERS, *AUTOENCODERS)
+
+
+def make_representation(name: str, random_state: int, **damae: Any) -> Plain | DAMAE:
+    """Return a transformer, not yet fitted, by its name in `REPRESENTATIONS`.
+
+    `damae` are the settings that all autoencoders share; what makes a variant what it is prevails. Others take of them
+    `n_components` and the seed.
+    """
+    if name not in REPRESENTATIONS:
+        raise InputError(f"representation {name!r} is unknown: use one of {'; '.join(REPRESENTATIONS)}")
+    unknown = damae.keys() - DAMAE().get_params()
+    if unknown:
+        raise InputError(f"setting {min(unknown)!r} is unknown: DAMAE has {', '.join(DAMAE().get_params())}")
+    damae = {**damae, **AUTOENCODERS.get(name, {}), "random_state": random_state}
+    if name in AUTOENCODERS:
+        return DAMAE(**damae)
+    return Plain(name, **{key: damae[key] for key in ("n_components", "random_state") if key in damae})
+
+
+class Representations:
+    """The scaler and the DAMAEs (both fitted) that LEAP's regressors share."""
+
+    def __init__(self, scaler: ExpressionScaler, damaes: Sequence[DAMAE]):
+        self.scaler, self.damaes = scaler, list(damaes)
+
+    @classmethod
+    def fit(
+        cls,
+        expression: pd.DataFrame,
+        seeds: Sequence[int],
+        n_genes: int = 5000,
+        device: str = "auto",
+        sources: pd.Series | None = None,
+        **damae: Any,
+    ) -> Self:
+        """Choose genes, standardise and train one DAMAE a seed on all samples of `expression`.
+
+        `sources` names the source of each sample: genes are chosen in each source and united.
+        """
+        if not len(seeds):
+            raise InputError("no seeds: give at least one, as many as there shall be representations")
+        scaler = ExpressionScaler(n_genes).fit(expression, sources=sources)
+        scaled = scaler.transform(expression)
+        return cls(scaler, [DAMAE(random_state=seed, device=device, **damae).fit(scaled) for seed in seeds])
+
+    def transform(self, expression: pd.DataFrame) -> list[pd.DataFrame]:
+        """Return one frame a DAMAE, samples x components."""
+        scaled = self.scaler.transform(expression)
+        return [pd.DataFrame(damae.transform(scaled), index=expression.index) for damae in self.damaes]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `scaler.parquet` and, for each DAMAE, `damae_<number>` (.safetensors, .json) to a folder."""
+        folder = Path(folder)
+        self.scaler.save(folder / "scaler.parquet")
+        for number, damae in enumerate(self.damaes):
+            damae.save(folder / f"damae_{number}")
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, n_damaes: int) -> Self:
+        """Read what `save` wrote, or a run's pretraining; a missing or damaged file is an InputError."""
+        scaler = ExpressionScaler.load(Path(folder) / "scaler.parquet")
+        return cls(scaler, [DAMAE.load(Path(folder) / f"damae_{number}") for number in range(n_damaes)])
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import at_hand, load_cohort, load_task_splits, stamp
 from leaplib.cohorts.splits import INNER, SEED, XENOGRAFTS, Split, inner_splits, tissue_folds, tuning_folds
 from leaplib.models.base import Regressor
-from leaplib.models.expression_model import average
+from leaplib.models.leap import average
 from leaplib.models.naive import shuffle_labels
 from leaplib.models.table import BY_NAME
 from leaplib.profiles import Profile

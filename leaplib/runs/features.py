@@ -21,8 +21,14 @@ from leaplib.cohorts.prepare import at_hand, data_kind, pool_key, pool_of, scree
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile
 from leaplib.representation.damae import DAMAE
-from leaplib.representation.kinds import Components, make_representation
-from leaplib.representation.pretraining import Embedding, embed, embedding_key, folder_of, standardised
+from leaplib.representation.pretraining import (
+    Embedding,
+    embed,
+    embedding_key,
+    folder_of,
+    make_representation,
+    standardised,  # fmt: skip
+)
 from leaplib.runs import recipes
 from leaplib.runs.recipes import ALL, CODE, OWN, SCOPES, SECOND, THIRD, TRAINING, Recipe
 from leaplib.tasks import POCKET, TASKS, Task
@@ -135,7 +141,7 @@ def _beside(genes: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
 
 def _components(genes: pd.DataFrame, n: int) -> pd.DataFrame:
     """Return the leading principal components of the genes."""
-    return pd.DataFrame(Components(n).fit(genes).transform(genes), genes.index)
+    return pd.DataFrame(make_representation("pca", 0, n_components=n).fit(genes).transform(genes), genes.index)
 
 
 def _indicators(tissue: pd.Series) -> pd.DataFrame:

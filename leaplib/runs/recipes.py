@@ -15,12 +15,12 @@ from leaplib.base.code_version import code_version
 from leaplib.base.errors import InputError
 from leaplib.base.store import key_of
 from leaplib.cohorts.prepare import data_kind
-from leaplib.models.elastic_net import PSElasticNet
 from leaplib.models.kernel import rank_scores
+from leaplib.models.lasso import PSElasticNet
 from leaplib.models.naive import TissueMean, TrainingMean
 from leaplib.models.table import BY_NAME, CONTROLS, FEW_SHOT, MODELS, Model
 from leaplib.profiles import Profile
-from leaplib.representation.kinds import AUTOENCODERS
+from leaplib.representation.pretraining import AUTOENCODERS
 from leaplib.tasks import Task, get_task
 
 TRAINING, OWN, SECOND, THIRD = "training set", "own", "second", "third"
@@ -67,7 +67,7 @@ class Recipe:
     scaling, pretraining : {"training set", "own", "second", "third"}
         What the preprocessing (choice of genes, standardisation) and the autoencoder see, see `SCOPES`.
     representation : str
-        As `leaplib.representation.kinds.make_representation` knows it.
+        As `leaplib.representation.pretraining.make_representation` knows it.
     n_genes : int or None
         Most variable genes a source; None: as the profile says.
     correction : {"together", "per domain", "combat"}

@@ -8,16 +8,13 @@ from scipy.stats import spearmanr
 
 from leaplib.base.errors import InputError
 from leaplib.models.base import Training
-from leaplib.models.elastic_net import PSElasticNet
-from leaplib.models.forest import PSForest
 from leaplib.models.kernel import SharedKernelRidge
-from leaplib.models.knn import PSKNN
-from leaplib.models.lasso import PSLasso
-from leaplib.models.lgbm import PPLgbm, PSLgbm
-from leaplib.models.naive import shuffle_labels
+from leaplib.models.lasso import PSElasticNet, PSLasso
+from leaplib.models.naive import PSKNN, shuffle_labels
 from leaplib.models.networks import PPMlp, PPTdnn
 from leaplib.models.ridge import DualRidge
 from leaplib.models.tcrp import PSTcrp
+from leaplib.models.trees import PPLgbm, PSForest, PSLgbm
 from leaplib.models.tuning import Tuned
 
 MODELS = {

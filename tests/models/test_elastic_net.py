@@ -4,7 +4,7 @@ from sklearn.linear_model import ElasticNet
 
 from leaplib.base.errors import InputError
 from leaplib.models.base import Training
-from leaplib.models.elastic_net import PSElasticNet
+from leaplib.models.lasso import PSElasticNet
 
 
 def data(n=60, p=8, seed=0):

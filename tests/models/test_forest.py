@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 
-from leaplib.models.forest import PSForest
+from leaplib.models.trees import PSForest
 
 GRID = {"max_features": [0.2, 0.6], "min_samples_leaf": [4]}
 

@@ -21,16 +21,14 @@ from hypothesis import strategies as st
 
 from leaplib.base import metrics
 from leaplib.cohorts.splits import Split
-from leaplib.models.expression_model import average
-from leaplib.models.forest import PSForest
 from leaplib.models.kernel import SharedKernelRidge
-from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
-from leaplib.models.lgbm import PPLgbm, PSLgbm
-from leaplib.models.naive import TissueMean, TrainingMean
+from leaplib.models.leap import average
+from leaplib.models.naive import PSKNN, TissueMean, TrainingMean
 from leaplib.models.networks import PPMlp, PPTdnn
 from leaplib.models.ridge import DualRidge
 from leaplib.models.tcrp import PSTcrp  # fmt: skip
+from leaplib.models.trees import PPLgbm, PSForest, PSLgbm
 from leaplib.runs.scoring import score_split
 
 N, P, L = 60, 6, 5

@@ -4,7 +4,7 @@ import pytest
 from sklearn.neighbors import KNeighborsRegressor
 
 from leaplib.base.errors import InputError
-from leaplib.models.knn import PSKNN
+from leaplib.models.naive import PSKNN
 
 
 def test_equals_scikit_learn_on_each_perturbations_own_lines(rng):

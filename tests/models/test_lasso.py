@@ -6,8 +6,8 @@ from sklearn.linear_model import Lasso
 
 from leaplib.base.errors import InputError
 from leaplib.cohorts.splits import tissue_folds, tuning_folds
-from leaplib.models.expression_model import average
 from leaplib.models.lasso import PSLasso
+from leaplib.models.leap import average
 
 
 @pytest.fixture(scope="module")

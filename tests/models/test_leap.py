@@ -6,7 +6,7 @@ from sklearn.linear_model import Lasso
 from leaplib import LEAP, InputError
 from leaplib.base.metrics import spearman
 from leaplib.cohorts.splits import tuning_folds
-from leaplib.models.expression_model import average
+from leaplib.models.leap import average
 from leaplib.models.naive import shuffle_labels
 
 SMALL = {"n_hidden": 64, "n_components": 24, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 60}

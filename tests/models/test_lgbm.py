@@ -5,9 +5,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from leaplib.base.errors import InputError
-from leaplib.models.base import Training
-from leaplib.models.lgbm import PairRows, PPLgbm, PSLgbm, pair_dataset
-from leaplib.models.pairs import fingerprint_components
+from leaplib.models.base import Training, fingerprint_components
+from leaplib.models.trees import PairRows, PPLgbm, PSLgbm, pair_dataset
 
 GRID = {"learning_rate": [0.05, 0.1], "feature_fraction": [0.4]}
 TREES = 30

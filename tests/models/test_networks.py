@@ -12,9 +12,8 @@ from torch.nn.functional import mse_loss
 
 from leaplib.base.errors import InputError
 from leaplib.models import networks as module
-from leaplib.models.base import Training
+from leaplib.models.base import Training, fingerprint_components
 from leaplib.models.networks import Network, Pairs, PPMlp, PPTdnn, Recipe, Schedule, held_out_lines, train
-from leaplib.models.pairs import fingerprint_components
 
 WIDTHS = {"PP-tDNN": ((12, 8), (10, 6, 4)), "PP-MLP": ((), (10, 6, 4))}
 SMALL = {

@@ -6,7 +6,7 @@ from sklearn.exceptions import NotFittedError
 
 from leaplib.base.errors import InputError
 from leaplib.representation.damae import DAMAE
-from leaplib.representation.kinds import REPRESENTATIONS, Components, Identity, make_representation
+from leaplib.representation.pretraining import AUTOENCODERS, REPRESENTATIONS, make_representation
 
 SMALL = {"n_hidden": 16, "n_components": 8, "batch_size": 64, "max_epochs": 3, "learning_rate": 1e-3,
          "precision": "float32", "device": "cpu"}  # fmt: skip
@@ -19,6 +19,10 @@ def X():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(50, 5)) @ rng.normal(size=(5, 30)) + rng.normal(size=(50, 30))
     return pd.DataFrame(values, [f"s{i}" for i in range(50)], [f"G{i}" for i in range(30)]).astype(np.float32)
+
+
+def pca(n_components=256):
+    return make_representation("pca", 0, n_components=n_components)
 
 
 @each
@@ -50,40 +54,24 @@ def test_what_is_drawn_follows_the_seed(name, X):
     assert np.allclose(one, other, atol=1e-4) == (name in ("identity", "pca"))
 
 
-def test_the_names_mean_what_they_say():
-    own = {"identity": None, "pca": None, "ae": {"corruption": 0, "noise": 0}, "masked ae": {"noise": 0},
-           "noise ae": {"corruption": 0}, "damae": {}, "damae, row corruption": {"masking": "row"},
-           "pca view": None, "random projection": None, "damae, no hidden layer": {"n_hidden": 0},
-           "linear encoder": {"n_hidden": 0, "noise": 0, "masking": "row"}}  # fmt: skip
-    own |= {"damae, half width": {"n_hidden": 256, "n_components": 128}, "damae, two hidden layers": {"n_layers": 2},
-            "damae, double width": {"n_hidden": 1024, "n_components": 512},
-            "damae, 100 epochs": {"holdout": 0, "max_epochs": 100},
-            "damae, 1,000 epochs": {"holdout": 0, "max_epochs": 1000},
-            "damae, corruption 0.15": {"corruption": 0.15}, "damae, corruption 0.5": {"corruption": 0.5}}  # fmt: skip
-    assert set(own) == set(REPRESENTATIONS)
-    for name, settings in own.items():
-        made = make_representation(name, 5, **SMALL)
-        if settings is not None:
-            assert made.get_params() == DAMAE(**SMALL | settings, random_state=5).get_params()
+def test_settings_are_shared_but_what_makes_a_variant_what_it_is_prevails():
+    for name, own in AUTOENCODERS.items():
+        assert make_representation(name, 5, **SMALL).get_params() == DAMAE(**SMALL | own, random_state=5).get_params()
     assert make_representation("damae", 0).get_params() == DAMAE().get_params()
-    assert make_representation("ae", 0, corruption=0.5, noise=1.0).corruption == 0  # the variant prevails
+    assert make_representation("ae", 0, corruption=0.5, noise=1.0).corruption == 0
     assert make_representation("masked ae", 0, corruption=0.5).corruption == 0.5
-    for name in ("pca", "pca view", "random projection"):
-        assert make_representation(name, 0).n_components == 256
+    assert make_representation("pca", 0).n_components == DAMAE().n_components
 
 
 def test_identity_is_the_expression_itself(X):
-    np.testing.assert_array_equal(Identity().fit_transform(X), X.to_numpy())
+    np.testing.assert_array_equal(make_representation("identity", 0).fit_transform(X), X.to_numpy())
 
 
 def test_pca_is_that_of_the_singular_vectors(X):
-    centred = X.to_numpy(dtype=float) - X.to_numpy(dtype=float).mean(axis=0)
-    u, s, vt = np.linalg.svd(centred, full_matrices=False)
-    codes = Components(4).fit(X).transform(X)
-    np.testing.assert_allclose(np.abs(codes), np.abs(u * s)[:, :4], atol=1e-3)
-    new = X.iloc[:5] + 1
-    expected = (new.to_numpy() - X.to_numpy().mean(axis=0)) @ vt[:4].T
-    np.testing.assert_allclose(np.abs(Components(4).fit(X).transform(new)), np.abs(expected), atol=1e-3)
+    new, mean = X.iloc[:5] + 1, X.to_numpy(dtype=float).mean(axis=0)
+    vt = np.linalg.svd(X.to_numpy(dtype=float) - mean, full_matrices=False)[2]
+    codes = pca(4).fit(X).transform(new)
+    np.testing.assert_allclose(np.abs(codes), np.abs((new.to_numpy() - mean) @ vt[:4].T), atol=1e-3)
 
 
 def test_a_view_is_the_pca_of_half_of_the_genes_and_four_fifths_of_the_samples(X):
@@ -92,9 +80,9 @@ def test_a_view_is_the_pca_of_half_of_the_genes_and_four_fifths_of_the_samples(X
     assert len(set(genes)) == 15
     others = X.assign(**dict.fromkeys(X.columns.difference(genes), 0.0))
     np.testing.assert_array_equal(view.transform(others), view.transform(X))
-    mean = X[genes].to_numpy(dtype=float) - view.pca_.mean_
-    np.testing.assert_allclose(view.transform(X), mean @ view.pca_.components_.T, atol=1e-4)
-    assert view.pca_.n_samples_ == 40
+    mean = X[genes].to_numpy(dtype=float) - view.model_.mean_
+    np.testing.assert_allclose(view.transform(X), mean @ view.model_.components_.T, atol=1e-4)
+    assert view.model_.n_samples_ == 40
 
 
 def test_random_projections_keep_distances_in_the_mean(X):
@@ -107,12 +95,12 @@ def test_random_projections_keep_distances_in_the_mean(X):
 
 def test_pca_has_no_more_components_than_the_samples_have():
     values = np.random.default_rng(0).normal(size=(9, 40))
-    assert Components().fit_transform(values).shape == (9, 8)
-    assert Components().fit_transform(values.T).shape == (40, 9)
+    assert pca().fit_transform(values).shape == (9, 8)
+    assert pca().fit_transform(values.T).shape == (40, 9)
     with pytest.raises(InputError, match="at least 2"):
-        Components().fit(values[:1])
+        pca().fit(values[:1])
     with pytest.raises(InputError, match="at least 1"):
-        Components(0).fit(values)
+        pca(0).fit(values)
 
 
 def test_what_is_unknown_is_refused(X):
@@ -122,4 +110,4 @@ def test_what_is_unknown_is_refused(X):
         with pytest.raises(InputError, match="setting 'depth' is unknown"):
             make_representation(name, 0, depth=3)
     with pytest.raises(NotFittedError):
-        Identity().transform(X)
+        make_representation("identity", 0).transform(X)

@@ -13,7 +13,7 @@ from leaplib.base.metrics import spearman
 from leaplib.cohorts.splits import Split, tuning_folds
 from leaplib.models.lasso import PSLasso
 from leaplib.profiles import get_profile
-from leaplib.representation.kinds import Representations
+from leaplib.representation.pretraining import Representations
 from leaplib.results.comparisons import split_values
 from leaplib.runs import engine, features
 from leaplib.runs.engine import TaskRun

@@ -9,14 +9,14 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.base.store import provenance
 from leaplib.cohorts.prepare import pool_of
-from leaplib.models.expression_model import average
 from leaplib.models.kernel import SharedKernelRidge
-from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
+from leaplib.models.leap import average
+from leaplib.models.naive import PSKNN
 from leaplib.models.ridge import DualRidge
 from leaplib.models.table import CONTROLS, MODELS, USUAL, names
 from leaplib.profiles import get_profile
-from leaplib.representation.kinds import make_representation
+from leaplib.representation.pretraining import make_representation
 from leaplib.results import comparisons
 from leaplib.runs.engine import TaskRun
 from leaplib.runs.experiment import load_scores, run_task

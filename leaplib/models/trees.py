@@ -1,4 +1,4 @@
-"""PS-LGBM and PP-LGBM: boosted trees, one tuned model a perturbation or one for all pairs.
+"""PS-LGBM and PP-LGBM: boosted trees, one tuned model a perturbation or one for all pairs; PS-RF: random forests.
 
 **PS-LGBM at scale.** Some hundred thousand small models are fitted (perturbations x folds x grid points). LightGBM
 alone would spend much of its time on binning the same features again and on threads that wait for each other. Here
@@ -15,7 +15,7 @@ changed by -0.0015 (standard error 0.0018) over 70 drugs and by +0.0024 over 70 
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -23,10 +23,11 @@ import lightgbm
 import numpy as np
 import torch
 from joblib import Parallel, delayed
+from sklearn.ensemble import RandomForestRegressor
 
+from leaplib.base.compute import side_by_side
 from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
-from leaplib.models.pairs import fingerprint_components, require_fingerprints
 from leaplib.models.tuning import FoldModel, Tuned
 
 BATCH = 4096  # rows of pairs that exist at a time
@@ -64,11 +65,18 @@ class PairRows(lightgbm.Sequence):
 
 
 @dataclass
-class Forests(FoldModel):
-    """Boosted models at G grid points: one of each of L perturbations, or one of all pairs."""
+class Packed(FoldModel):
+    """Models at G grid points, packed into bytes: one of each of L perturbations, or one of all pairs."""
 
-    text: np.ndarray  # bytes: LightGBM's own text of each model, compressed, end to end
+    text: np.ndarray  # bytes of all models, end to end
     size: np.ndarray  # (G, L) or (G, 1): bytes of each model, 0 for a perturbation without labels
+    predict_one: ClassVar[Callable[[bytes, Any], np.ndarray]]  # a model's prediction of each row
+
+    @classmethod
+    def of(cls, models: Sequence[Sequence[bytes]] | np.ndarray, **others: np.ndarray) -> Self:
+        """Return models, a row for each grid point."""
+        text = np.frombuffer(b"".join(model for point in models for model in point), dtype=np.uint8)
+        return cls(text, np.array([[len(model) for model in point] for point in models]), **others)
 
     def models(self) -> np.ndarray:
         """Return the bytes of each model."""
@@ -78,25 +86,37 @@ class Forests(FoldModel):
     def keep(self, points: np.ndarray) -> Self:
         """Return the models at one grid point a perturbation (or that of all pairs, its point the same for all)."""
         column = np.arange(self.size.shape[1])
-        return replace(self, **joined(self.models()[points[column], column][None]))
-
-    def predictions(self, rows: np.ndarray | PairRows) -> np.ndarray:
-        """Return the prediction of each model for each row."""
-        work = (delayed(predictions)(model, rows) for model in self.models().ravel())
-        return np.array(Parallel(cores(None), backend="threading")(work)).reshape(*self.size.shape, len(rows))
-
-
-class SampleForests(Forests):
-    """Models of perturbations, each on the samples' features."""
+        kept = Packed.of(self.models()[points[column], column][None])
+        return replace(self, text=kept.text, size=kept.size)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return predictions, G x samples x perturbations."""
-        return self.predictions(X).swapaxes(1, 2)
+        return self.of_rows(X).swapaxes(1, 2)
+
+    def of_rows(self, rows: "np.ndarray | PairRows") -> np.ndarray:
+        """Return the prediction of each model for each row, 0 where there is no model."""
+        one = type(self).predict_one
+        work = (delayed(one)(model, rows) if model else delayed(np.zeros)(len(rows)) for model in self.models().ravel())
+        return np.array(Parallel(cores(None), backend="threading")(work)).reshape(*self.size.shape, len(rows))
+
+
+def boosted(model: bytes, rows: "np.ndarray | PairRows") -> np.ndarray:
+    """Return the prediction of a boosted model, packed as LightGBM's own text of it, compressed."""
+    booster = lightgbm.Booster(model_str=zlib.decompress(model).decode())
+    starts = range(0, len(rows), BATCH)
+    return np.concatenate([booster.predict(rows[start : start + BATCH], num_threads=1) for start in starts])
 
 
 @dataclass
-class PairForests(Forests):
-    """Models of all pairs."""
+class BoostedModels(Packed):
+    """Boosted models of perturbations, each on the samples' features."""
+
+    predict_one = staticmethod(boosted)
+
+
+@dataclass
+class PairModels(BoostedModels):
+    """Boosted models of all pairs."""
 
     components: np.ndarray  # of the perturbations' fingerprints, L x c
 
@@ -104,25 +124,7 @@ class PairForests(Forests):
         """Return predictions, G x samples x perturbations."""
         shape = len(X), len(self.components)
         pairs = PairRows(X, self.components, *np.indices(shape).reshape(2, -1))
-        return self.predictions(pairs).reshape(-1, *shape)
-
-
-def predictions(model: bytes, rows: np.ndarray | PairRows) -> np.ndarray:
-    """Return a model's prediction of each row, 0 where there is no model."""
-    if not model:
-        return np.zeros(len(rows))
-    booster = lightgbm.Booster(model_str=zlib.decompress(model).decode())
-    starts = range(0, len(rows), BATCH)
-    return np.concatenate([booster.predict(rows[start : start + BATCH], num_threads=1) for start in starts])
-
-
-def joined(models: Sequence[Sequence[bytes]] | np.ndarray) -> dict[str, np.ndarray]:
-    """Return models, a row for each grid point, as the fields of `Forests`."""
-    text = b"".join(model for point in models for model in point)
-    return {
-        "text": np.frombuffer(text, dtype=np.uint8),
-        "size": np.array([[len(model) for model in point] for point in models]),
-    }
+        return self.of_rows(pairs).reshape(-1, *shape)
 
 
 class Boosted(Tuned):
@@ -177,7 +179,7 @@ class PSLgbm(Boosted):
         "learning_rate": (0.005, 0.01),
         "feature_fraction": (0.05, 0.1, 0.15, 0.2, 0.25),
     }
-    fold_model: ClassVar = SampleForests
+    fold_model: ClassVar = BoostedModels
     block: ClassVar = 32  # half a megabyte a model, 5 folds, 10 grid points: below 1 GB
 
     n_estimators: int = 400
@@ -191,11 +193,11 @@ class PSLgbm(Boosted):
     random_state: int = 0
     n_jobs: int | None = None
 
-    def _fit_fold(self, data: Training, fold: int) -> SampleForests:
+    def _fit_fold(self, data: Training, fold: int) -> BoostedModels:
         dataset = lightgbm.Dataset(data.X, np.zeros(len(data.X)), params=self._settings(1)).construct()
         work = (delayed(self._fit_one)(dataset, labels) for labels in data.Y.T)
         models = Parallel(cores(self.n_jobs), backend="threading")(work)
-        return SampleForests(**joined(list(zip(*models, strict=True))))
+        return BoostedModels.of(list(zip(*models, strict=True)))
 
     def _fit_one(self, dataset: lightgbm.Dataset, labels: np.ndarray) -> list[bytes]:
         """Fit one perturbation at all grid points."""
@@ -235,7 +237,7 @@ class PPLgbm(Boosted):
         "learning_rate": (0.01, 0.02, 0.03, 0.04, 0.05),
         "reg_alpha": (1.0, 0.0),
     }
-    fold_model: ClassVar = PairForests
+    fold_model: ClassVar = PairModels
     pan_perturbation: ClassVar[bool] = True
 
     n_estimators: int = 500
@@ -250,14 +252,14 @@ class PPLgbm(Boosted):
     ensemble: str = "folds"
 
     def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
-        components = fingerprint_components(require_fingerprints(data, "PP-LGBM"), self.n_components)
+        components = data.components("PP-LGBM", self.n_components)
         return super()._fit_folds(replace(data, fingerprints=components), folds)
 
-    def _fit_fold(self, data: Training, fold: int) -> PairForests:
+    def _fit_fold(self, data: Training, fold: int) -> PairModels:
         settings = self._settings(cores(self.n_jobs))
         dataset = pair_dataset(data, settings)
         models = [[self._grow(dataset, settings | point)] for point in self.points()]
-        return PairForests(**joined(models), components=np.asarray(data.fingerprints))
+        return PairModels.of(models, components=np.asarray(data.fingerprints))
 
     def _settings(self, threads: int) -> dict[str, Any]:
         # Histograms of 4,000 leaves of 756 features take 3 GB, of more features much more. A tenth of a million
@@ -271,3 +273,87 @@ def pair_dataset(data: Training, settings: Mapping[str, Any]) -> lightgbm.Datase
     sample, perturbation = np.nonzero(~np.isnan(data.Y))
     rows = PairRows(data.X, data.fingerprints, sample, perturbation)
     return lightgbm.Dataset(rows, data.Y[sample, perturbation], params=dict(settings)).construct()
+
+
+NODE = np.dtype(
+    [("left", "i4"), ("right", "i4"), ("feature", "i4"), ("threshold", "f8"), ("value", "f8"), ("root", "?")]
+)
+"""A node: a sample goes left where its feature is not above the threshold; a leaf is its own left and right."""
+
+
+def pack(forest: RandomForestRegressor) -> bytes:
+    """Return the nodes of a forest, tree by tree."""
+    parts, start = [], 0
+    for tree in (model.tree_ for model in forest.estimators_):
+        nodes, leaf, own = np.zeros(tree.node_count, NODE), tree.children_left < 0, np.arange(tree.node_count)
+        nodes["left"], nodes["right"] = (start + np.where(leaf, own, ways)
+                                         for ways in (tree.children_left, tree.children_right))  # fmt: skip
+        nodes["feature"], nodes["threshold"] = np.where(leaf, 0, tree.feature), tree.threshold
+        nodes["value"], nodes["root"][0] = tree.value[:, 0, 0], True
+        parts.append(nodes)
+        start += len(nodes)
+    return np.concatenate(parts).tobytes()
+
+
+def grown(forest: bytes, X: np.ndarray) -> np.ndarray:
+    """Send samples down all trees of a packed forest, and return the mean of the leaves that they come to."""
+    nodes, X = np.frombuffer(forest, NODE), X.astype(np.float32)
+    left, right, feature, threshold, value, root = (np.ascontiguousarray(nodes[name]) for name in NODE.names)
+    place, before = np.tile(np.flatnonzero(root)[:, None], len(X)), None
+    while before is None or (place != before).any():
+        above = X[np.arange(len(X)), feature[place]] > threshold[place]
+        before, place = place, np.where(above, right[place], left[place])
+    return value[place].mean(axis=0)
+
+
+@dataclass
+class ForestModels(Packed):
+    """Random forests of perturbations."""
+
+    predict_one = staticmethod(grown)
+
+
+@dataclass(eq=False, repr=False)
+class PSForest(Tuned):
+    """Perturbation-specific random forest of scikit-learn, tuned and averaged over the folds as PS-LASSO is.
+
+    Parameters
+    ----------
+    n_estimators : int
+        Trees.
+    max_samples : float
+        Share of the training samples drawn for each tree, with replacement.
+    grid : mapping of sequences, optional
+        Parameters of `sklearn.ensemble.RandomForestRegressor` and their values to try; by default two of "max_features"
+        (the share of the features tried at a split), where larger leaves and fewer features scored less.
+    random_state : int
+        Seed of all draws, and of the folds when `fit` is not given any.
+    """
+
+    fold_model: ClassVar = ForestModels
+    block: ClassVar = 32  # a third of a megabyte a forest
+    default_grid: ClassVar[Mapping[str, Any]] = {"max_features": (0.01, 0.03), "min_samples_leaf": (5,)}
+
+    n_estimators: int = 100
+    max_samples: float = 0.3
+    grid: Mapping[str, Sequence[Any]] | None = None
+    random_state: int = 0
+
+    def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
+        """Return pairs x trees in millions, over folds and grid points."""
+        return n_pairs * self.n_estimators * len(self.points()) * N_FOLDS / 1e6
+
+    def _fit_fold(self, data: Training, fold: int) -> ForestModels:
+        X = data.X.astype(np.float32)
+        jobs = [(labels, point) for point in self.points() for labels in data.Y.T]
+        forests = side_by_side(lambda job: self._grow(X, *job), jobs, torch.device("cpu"))
+        return ForestModels.of(np.array(forests, dtype=object).reshape(-1, data.Y.shape[1]))
+
+    def _grow(self, X: np.ndarray, y: np.ndarray, point: Mapping[str, Any]) -> bytes:
+        """Fit a forest on the samples that are measured."""
+        measured = ~np.isnan(y)
+        if not measured.any():
+            return b""
+        drawn = max(round(self.max_samples * measured.sum()), 1)
+        forest = RandomForestRegressor(self.n_estimators, max_samples=drawn, random_state=self.random_state, **point)
+        return pack(forest.fit(X[measured], y[measured]))
