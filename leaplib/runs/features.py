@@ -20,15 +20,9 @@ from leaplib.cohorts.expression import ExpressionScaler, harmonise, join_domains
 from leaplib.cohorts.prepare import at_hand, data_kind, pool_key, pool_of, screen_key, screen_of, xenograft_screen
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile
+from leaplib.representation import pretraining
 from leaplib.representation.damae import DAMAE
-from leaplib.representation.pretraining import (
-    Embedding,
-    embed,
-    embedding_key,
-    folder_of,
-    make_representation,
-    standardised,  # fmt: skip
-)
+from leaplib.representation.pretraining import Embedding, embed, embedding_key, folder_of, standardised
 from leaplib.runs import recipes
 from leaplib.runs.recipes import ALL, CODE, OWN, SCOPES, SECOND, THIRD, TRAINING, Recipe
 from leaplib.tasks import POCKET, TASKS, Task
@@ -141,7 +135,7 @@ def _beside(genes: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
 
 def _components(genes: pd.DataFrame, n: int) -> pd.DataFrame:
     """Return the leading principal components of the genes."""
-    return pd.DataFrame(make_representation("pca", 0, n_components=n).fit(genes).transform(genes), genes.index)
+    return pd.DataFrame(pretraining.make_representation("pca", 0, n_components=n).fit(genes).transform(genes), genes.index)
 
 
 def _indicators(tissue: pd.Series) -> pd.DataFrame:
@@ -372,6 +366,6 @@ def encode(sources: Sequence[Source], recipe: Recipe, split: Split, seed: int, n
         table = harmonise(table, domain, recipe.correction)
     scaler = ExpressionScaler(len(genes)).fit(seen(table, domain, recipe.scaling, split))
     training = scaler.transform(seen(table, domain, recipe.pretraining, split))
-    model = make_representation(recipe.representation, seed, **{**damae, "device": device}).fit(training)
+    model = pretraining.make_representation(recipe.representation, seed, **{**damae, "device": device}).fit(training)
     own = scaler.transform(table.loc[sources[0].expression.index])
     return pd.DataFrame(model.transform(own), index=own.index).rename(columns=str)
