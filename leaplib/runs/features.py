@@ -135,7 +135,8 @@ def _beside(genes: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
 
 def _components(genes: pd.DataFrame, n: int) -> pd.DataFrame:
     """Return the leading principal components of the genes."""
-    return pd.DataFrame(pretraining.make_representation("pca", 0, n_components=n).fit(genes).transform(genes), genes.index)
+    codes = pretraining.make_representation("pca", 0, n_components=n).fit_transform(genes)
+    return pd.DataFrame(codes, genes.index)
 
 
 def _indicators(tissue: pd.Series) -> pd.DataFrame:
