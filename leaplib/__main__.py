@@ -292,7 +292,7 @@ def reference_draw(options: argparse.Namespace) -> None:
 def release_command(options: argparse.Namespace) -> None:
     """Keep what a release shows beside the code, and say where it lies."""
     from leaplib.figures.draw import draw_reference, fill_gallery
-    from leaplib.report.rendered import render
+    from leaplib.report.report import render
     from leaplib.results.reference import reference_folder
 
     drawn = draw_reference() if reference_folder().is_dir() else []

@@ -1,5 +1,11 @@
-"""The report of a profile's run: executed notebooks, figures and tables as linked pages that load nothing from afar."""
+"""The report of a profile's run: executed notebooks, figures and tables as linked pages that load nothing from afar.
 
+And the executed notebooks that a release keeps beside the code: read without running, small enough for a code host to
+show.
+"""
+
+import base64
+import io
 import re
 import shutil
 from collections.abc import Sequence
@@ -14,14 +20,16 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from PIL import Image
 from traitlets.config import Config
 
+import leaplib
 from leaplib.base import store
 from leaplib.base.errors import InputError, first_line
-from leaplib.base.layout import Layout
+from leaplib.base.layout import Layout, home
 from leaplib.base.store import atomic_folder, sweep
 from leaplib.profiles import get_profile
-from leaplib.runs.notebooks import find_notebooks
+from leaplib.runs.notebooks import find_notebooks, notebook_folder, number_of
 from leaplib.runs.records import model_times
 from leaplib.sources import manifest
 from leaplib.tasks import POCKET
@@ -34,15 +42,13 @@ TAGS = {"a", "b", "br", "caption", "code", "col", "colgroup", "div", "em", "h1",
         "ol", "p", "pre", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead",
         "tr", "u", "ul"}  # fmt: skip
 LINK = re.compile(r"https?://|mailto:|\d\d_\w+\.html$")  # to the web, or to a notebook's page
-ATTRIBUTES = {
-    "*": ["class", "id"],
-    "a": lambda tag, name, value: name == "href" and bool(LINK.match(value)),
-    "td": ["colspan", "rowspan"],
-    "th": ["colspan", "rowspan", "scope"],
-}
+ATTRIBUTES = {"*": ["class", "id"], "a": lambda tag, name, value: name == "href" and bool(LINK.match(value)),
+              "td": ["colspan", "rowspan"], "th": ["colspan", "rowspan", "scope"]}  # fmt: skip
 # What an output may show, in this order: no scripts and widgets, which need a kernel or the network.
 SHOWN = ["text/html", "text/markdown", "image/png", "image/jpeg", "text/plain"]
 STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)  # as pandas' Styler puts before a table
+MOST_BYTES = 1_500_000  # of a notebook that is kept beside the code: code hosts show no larger ones
+COLOURS = 128  # of its pictures
 
 
 def build_report(profile_name: str, out: str | Path | None = None) -> Path:
@@ -72,55 +78,34 @@ def build_report(profile_name: str, out: str | Path | None = None) -> Path:
     check_target(target)
     sweep(target.parent)
     notebooks = [_notebook(path, profile_name) for path in executed]
+    frames = {name: read_csv(files["csv"]) for name, files in tables.items() if "csv" in files}
+    shown = {name: _about(files) for outputs in (figures, tables) for name, files in outputs.items()}
+    pages: list[tuple[str, str, str, dict[str, Any]]] = [
+        ("index", "index.html", f"What the {profile_name} run found",
+         {"notebooks": notebooks, "figures": figures, "tables": tables, "data": shown, "absent": _absent(executed),
+          "built": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", **_facts(profile_name, frames.get("claims"))}),
+        *(("notebook", f"notebooks/{notebook['name']}.html", notebook["title"], {"notebook": notebook})
+          for notebook in notebooks),
+        *(("table", f"tables/{name}.html", words(name), {"table": _html(frame), "n_rows": len(frame),
+                                                        "data": data_of(frame), "files": tables[name]})
+          for name, frame in frames.items()),
+    ]  # fmt: skip
+    templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+                            trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    templates.filters |= {"address": quote, "duration": duration, "words": words}
+    addresses = ["", *(address for _, address, _, _ in pages), ""]
     with atomic_folder(target) as folder:
-        site = _Site(folder, profile, notebooks, tables)
-        for notebook in notebooks:
-            site.write("notebook", f"notebooks/{notebook['name']}.html", notebook["title"], notebook=notebook)
-        for name, files in tables.items():
-            site.copy("tables", files)
-            if "csv" in files:
-                frame = read_csv(files["csv"])
-                site.write("table", f"tables/{name}.html", words(name), table=_html(frame), n_rows=len(frame),
-                           data=data_of(frame), files=files)  # fmt: skip
-        for files in figures.values():
-            site.copy("figures", files)
-        shown = {name: _about(files) for outputs in (figures, tables) for name, files in outputs.items()}
-        site.write("index", "index.html", f"What the {profile_name} run found", notebooks=notebooks, figures=figures,
-                   tables=tables, data=shown, absent=_absent(executed), built=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-                   **_facts(profile_name, tables))  # fmt: skip
-    return target / "index.html"
-
-
-class _Site:
-    """The folder of a report, and what all its pages share."""
-
-    def __init__(self, folder: Path, profile: Any, notebooks: Sequence[dict], tables: dict[str, dict[str, Path]]):
-        self.folder, self.profile = folder, profile
-        self.templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-                                     trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-        self.templates.filters |= {"address": quote, "duration": duration, "words": words}
-        self.pages = ["index.html", *(f"notebooks/{notebook['name']}.html" for notebook in notebooks),
-                      *(f"tables/{name}.html" for name, files in tables.items() if "csv" in files)]  # fmt: skip
+        for name in ("notebooks", "figures", "tables"):
+            (folder / name).mkdir()
         shutil.copyfile(TEMPLATES / "style.css", folder / "style.css")
-
-    def write(self, template: str, address: str, title: str, **values: Any) -> None:
-        """Write a page, with links to those before and after it."""
-        place = self.pages.index(address)
-        around = {
-            "previous": self.pages[place - 1] if place else "",
-            "next": "".join(self.pages[place + 1 : place + 2]),
-        }
-        html = self.templates.get_template(f"{template}.html.j2").render(
-            title=title, root="../" * address.count("/"), profile=self.profile, **around, **values
-        )
-        (self.folder / address).parent.mkdir(exist_ok=True)
-        (self.folder / address).write_text(html, encoding="utf-8")
-
-    def copy(self, folder: str, files: dict[str, Path]) -> None:
-        """Put the files of a figure or table beside the pages."""
-        (self.folder / folder).mkdir(exist_ok=True)
-        for path in files.values():
-            shutil.copyfile(path, self.folder / folder / path.name)
+        for place, (template, address, title, values) in enumerate(pages):
+            values |= {"previous": addresses[place], "next": addresses[place + 2], "root": "../" * address.count("/")}
+            page = templates.get_template(f"{template}.html.j2").render(title=title, profile=profile, **values)
+            (folder / address).write_text(page, encoding="utf-8")
+        for name, outputs in (("figures", figures), ("tables", tables)):
+            for path in (path for files in outputs.values() for path in files.values()):
+                shutil.copyfile(path, folder / name / path.name)
+    return target / "index.html"
 
 
 def check_target(target: Path) -> None:
@@ -128,10 +113,9 @@ def check_target(target: Path) -> None:
     blocked = next((path for path in (target, *target.parents) if path.exists() and not path.is_dir()), None)
     if blocked is not None:
         raise InputError(f"{blocked}: a file, not a folder: choose another folder with --out")
-    if not target.is_dir() or not any(target.iterdir()):
-        return
     index = target / "index.html"
-    if not (index.is_file() and GENERATOR in index.read_text(encoding="utf-8", errors="replace")[:2000]):
+    ours = index.is_file() and GENERATOR in index.read_text(encoding="utf-8", errors="replace")[:2000]
+    if target.is_dir() and any(target.iterdir()) and not ours:
         raise InputError(f"{target}: holds other things than a report: choose another folder with --out")
 
 
@@ -141,7 +125,7 @@ def _outputs(folder: Path) -> dict[str, dict[str, Path]]:
     for path in sorted(folder.glob("*")):
         if path.is_file() and not path.name.startswith(".") and path.suffix[1:] in KINDS:
             found.setdefault(path.stem, {})[path.suffix[1:]] = path
-    return dict(sorted(found.items(), key=lambda item: _place(item[0])))
+    return {name: found[name] for name in sorted(found, key=_place)}
 
 
 def _place(name: str) -> tuple[int, int, str]:
@@ -149,18 +133,20 @@ def _place(name: str) -> tuple[int, int, str]:
     return (int(bool(numbered[1])), int(numbered[2]), name) if numbered else (2, 0, name)
 
 
+# ---- notebooks
+
+
 def _notebook(path: Path, profile: str) -> dict[str, Any]:
     """Return an executed notebook as a page's parts: name, title, question, seconds, failed, body, style."""
     try:
         notebook = nbformat.read(path, as_version=4)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, nbformat.ValidationError) as error:
-        command = f"leap run --profile {profile} --notebooks {path.name.split('_')[0]}"
+        command = f"leap run --profile {profile} --notebooks {number_of(path)}"
         raise InputError(f"{path}: no readable notebook ({first_line(error)}): run `{command}` again") from error
     text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
     question = re.search(r"\*\*Question\.\*\*\s*(.+?)(?:\n\s*\n|\Z)", text, re.DOTALL)
-    run = notebook.metadata.get("papermill", {})
-    style = _take_styles(notebook)
+    run, style = notebook.metadata.get("papermill", {}), _take_styles(notebook)
     body = _exporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})[0]
     body = re.sub(r"<code>(\d\d_\w+)</code>", r'<a href="\1.html"><code>\1</code></a>', body)
     return {"name": path.stem, "title": _plain(title[1]) if title else path.stem, "style": style, "body": body,
@@ -186,14 +172,17 @@ def clean(html: str) -> str:
     return bleach.clean(pages, tags=TAGS, attributes=ATTRIBUTES)
 
 
+def _outputs_of(notebook: NotebookNode) -> list[NotebookNode]:
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
 def _take_styles(notebook: NotebookNode) -> str:
     """Take the style sheets of tables out of a notebook's outputs, and return those that style a table alone."""
     found = []
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        html = output.get("data", {}).get("text/html")
-        if html is not None:
-            found += STYLE.findall("".join(html))
-            output["data"]["text/html"] = STYLE.sub("", "".join(html))
+    for data in [output.data for output in _outputs_of(notebook) if "text/html" in output.get("data", {})]:
+        html = "".join(data["text/html"])
+        found += STYLE.findall(html)
+        data["text/html"] = STYLE.sub("", html)
     return "\n".join(sheet for sheet in found if "#T_" in sheet and not re.search(r"[\\@<]|url", sheet, re.IGNORECASE))
 
 
@@ -203,6 +192,9 @@ def _absent(executed: Sequence[Path]) -> list[str]:
         return [path.stem for path in find_notebooks() if path.name not in {path.name for path in executed}]
     except InputError:
         return []  # outside a checkout there are no numbered notebooks to miss
+
+
+# ---- tables, facts, words
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -235,11 +227,10 @@ def _html(frame: pd.DataFrame) -> str:
     return frame.head(MAX_ROWS).to_html(index=False, na_rep="", border=0, float_format="{:.4g}".format)
 
 
-def _facts(profile: str, tables: dict[str, dict[str, Path]]) -> dict[str, Any]:
+def _facts(profile: str, claims: pd.DataFrame | None) -> dict[str, Any]:
     """Return what the index says beside the outputs: claims, data, versions, run times."""
-    status = manifest.status()
-    here, files = status["state"] != "missing", ["source", "file", "state", "enables"]
-    claims = read_csv(tables["claims"]["csv"]) if "csv" in tables.get("claims", {}) else pd.DataFrame()
+    status, files = manifest.status(), ["source", "file", "state", "enables"]
+    here, claims = status["state"] != "missing", pd.DataFrame(columns=["verdict"]) if claims is None else claims
     times = model_times(profile)
     table = times.pivot_table(index="model", columns="task", values="seconds", aggfunc="sum").reset_index()
     verdicts = claims["verdict"].fillna("no verdict").value_counts().to_dict() if "verdict" in claims else {}
@@ -269,3 +260,55 @@ def duration(seconds: float | None) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+# ---- what a release keeps
+
+
+def render(profile: str) -> list[Path]:
+    """Copy the executed notebooks of a finished run to `notebooks/rendered/`, where they are read without running.
+
+    Copies say the version and profile of the run, have smaller pictures and name no folder of the machine.
+
+    Raises
+    ------
+    InputError
+        When a notebook was not run to its end, or is another than the one that was run.
+    """
+    folder, paths = notebook_folder() / "rendered", find_notebooks()
+    with atomic_folder(folder) as new:
+        for path in paths:
+            copy = _rendered(path, Layout(profile).executed / path.name)
+            copy.metadata["leaplib"] = {"version": leaplib.__version__, "profile": profile}
+            nbformat.write(_small(copy), new / path.name)
+    return [folder / path.name for path in paths]
+
+
+def _rendered(path: Path, executed: Path) -> NotebookNode:
+    """Return the executed copy of a notebook without what papermill adds to it."""
+    if not executed.is_file():
+        raise InputError(f"{executed}: is not there: run `leap run --profile {executed.parent.name}` first")
+    copy, source = (nbformat.read(file, as_version=4) for file in (executed, path))
+    copy.cells = [cell for cell in copy.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    code = [[cell.source for cell in book.cells if cell.cell_type == "code"] for book in (copy, source)]
+    if code[0] != code[1] or any(output.output_type == "error" for output in _outputs_of(copy)):
+        raise InputError(f"{executed}: failed, or is of another version of {path.name}: run `leap run --profile "
+                         f"{executed.parent.name} --notebooks {number_of(path)}` again")  # fmt: skip
+    copy.metadata.pop("papermill", None)
+    for cell in copy.cells:
+        cell.metadata = {name: value for name, value in cell.metadata.items() if name == "tags"}
+    return nbformat.reads(nbformat.writes(copy).replace(f"{home()}/", ""), as_version=4)
+
+
+def _small(copy: NotebookNode) -> NotebookNode:
+    """Make the pictures of a notebook smaller, in colours and then in size, until all of it is below `MOST_BYTES`."""
+    pictures = [output.data for output in _outputs_of(copy) if "image/png" in output.get("data", {})]
+    originals = [Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB") for data in pictures]
+    for share in (1.0, 0.8, 0.64, 0.5, 0.4, 0.32):
+        for data, image in zip(pictures, originals, strict=True):
+            size, content = [round(share * side) for side in image.size], io.BytesIO()
+            image.resize(size, Image.Resampling.LANCZOS).quantize(COLOURS).save(content, "PNG", optimize=True)
+            data["image/png"] = base64.b64encode(content.getvalue()).decode()
+        if len(nbformat.writes(copy).encode()) < MOST_BYTES:
+            return copy
+    raise InputError(f"a notebook's outputs are larger than {MOST_BYTES:,} bytes: show less in it")

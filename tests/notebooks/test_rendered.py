@@ -13,7 +13,7 @@ from PIL import Image
 import leaplib
 from leaplib.__main__ import main
 from leaplib.base.errors import InputError
-from leaplib.report.rendered import render
+from leaplib.report.report import render
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 
