@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -9,12 +10,22 @@ from hypothesis import HealthCheck, settings
 
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.simulation import simulate
+from leaplib.profiles import get_profile
 
 os.environ["LEAP_JOBS"] = "1"  # in this process, where tests can look into it, unless a test says otherwise
 matplotlib.use("Agg")
 settings.register_profile("steady", deadline=None, derandomize=True, database=None,  # the same on any machine
                           suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
 settings.load_profile("steady")
+
+
+def tiny(n_hidden=16, n_components=8, max_epochs=4, **sizes):
+    """A profile whose runs take a few seconds."""
+    damae = {"n_hidden": n_hidden, "n_components": n_components, "learning_rate": 1e-3, "batch_size": 64,
+             "max_epochs": max_epochs}  # fmt: skip
+    usual = {"n_splits": 2, "n_test_sets": 5, "max_perturbations": 4, "n_genes": 60, "n_representations": 2,
+             "simulated_lines": 300, "simulated_genes": 120, "leaves_out": (), "damae": damae}  # fmt: skip
+    return replace(get_profile("smoke"), **usual | sizes)
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from leaplib import profiles
 from leaplib.__main__ import main
 from leaplib.base.layout import slug
 from leaplib.results import tables
 from leaplib.results.load import Results
 from leaplib.runs import jobs
+from tests.conftest import tiny
 
-TINY = replace(
-    profiles.get_profile("smoke"), name="tiny", n_splits=1, n_test_sets=5, max_perturbations=5, n_genes=60,
-    n_representations=2, n_shuffled=1, simulated_lines=300, simulated_genes=120,
-    damae={"n_hidden": 16, "n_components": 8, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 3},
-)  # fmt: skip
+TINY = tiny(max_epochs=3, name="tiny", n_splits=1, max_perturbations=5, n_shuffled=1)
 TISSUES = replace(TINY, name="tissues", simulated_lines=480, n_tissues=1)
 COMMAND = ("run", "--profile", "tiny", "--tasks", "2a", "--models", "ps-knn,leap", "--device", "cpu")
 FITS = ("Training mean", "Tissue mean", "PS-KNN", "LEAP (shuffled labels)", "PS-LASSO r0", "PS-LASSO r1", "LEAP")

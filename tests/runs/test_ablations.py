@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.base.layout import Layout
 from leaplib.base.metrics import spearman
 from leaplib.cohorts.splits import Split, tuning_folds
 from leaplib.models.lasso import PSLasso
@@ -25,6 +24,7 @@ from leaplib.runs.recipes import (
     NUMBER,
     OWN,
     REFERENCES,
+    STEPS,
     TRAINING,
     TUNING,
     Recipe,
@@ -37,12 +37,10 @@ from leaplib.runs.recipes import (
     steps_of,
 )
 from leaplib.tasks import get_task
+from tests.conftest import tiny
 
-TINY = replace(
-    get_profile("smoke"), n_splits=2, n_ablation_splits=1, n_test_sets=3, max_perturbations=5, n_genes=60,
-    n_identity_genes=30, n_averaged=10, leaves_out=(), n_representations=2, simulated_lines=220, simulated_genes=150,
-    damae={"n_hidden": 24, "n_components": 12, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 6},
-)  # fmt: skip
+TINY = tiny(24, 12, 6, n_ablation_splits=1, n_test_sets=3, max_perturbations=5, n_identity_genes=30, n_averaged=10,
+            simulated_lines=220, simulated_genes=150)  # fmt: skip
 GENES, DRUGS, TISSUES = get_task("1a"), get_task("2a"), replace(get_task("4a"), n_tissues=2, min_samples_per_tissue=8)
 ONE_SOURCE = [OWN]
 
@@ -152,7 +150,7 @@ def test_real_data_are_not_joined_with_simulated_ones(monkeypatch, shared_home):
 
 
 def test_joined_sources_share_genes_and_no_sample_name(setting):
-    sources, _, recipe = setting
+    sources, split, recipe = setting
     table, domain = features.joined(sources)
     assert table.index.is_unique
     assert domain.value_counts().to_dict() == {source.role: len(source.expression) for source in sources}
@@ -160,18 +158,11 @@ def test_joined_sources_share_genes_and_no_sample_name(setting):
     np.testing.assert_allclose(table.mean(axis=1), 0, atol=1e-5)  # GDSC is z-scored, so all are
     alone, _ = features.joined(sources[:1])
     pd.testing.assert_frame_equal(alone, sources[0].expression, check_names=False)
+    sizes = {scope: len(features.seen(table, domain, scope, split)) for scope in (TRAINING, OWN, "second", "third")}
+    lengths = np.cumsum([len(source.expression) for source in sources])
+    assert sizes == {TRAINING: len(split.train), OWN: lengths[0], "second": lengths[1], "third": lengths[2]}
     assert [source.role for source in features.within(sources, recipe)] == ["own"]
     assert len(features.within(sources, replace(recipe, pretraining="second"))) == 2
-
-
-def test_scopes_take_in_what_they_say(setting):
-    sources, split, _ = setting
-    table, domain = features.joined(sources)
-    sizes = {
-        scope: len(features.seen(table, domain, scope, split)) for scope in ("training set", OWN, "second", "third")
-    }
-    lengths = np.cumsum([len(source.expression) for source in sources])
-    assert sizes == {"training set": len(split.train), OWN: lengths[0], "second": lengths[1], "third": lengths[2]}
 
 
 def absurd(sources, samples):
@@ -243,6 +234,10 @@ def test_codes_are_those_of_leaps_representations_where_settings_coincide(settin
     expected = Representations.fit(own, [0], 60, "cpu", **dict(TINY.damae)).transform(own)[0]
     found = encode(setting, sources[:1], genes=OWN, scaling=OWN, pretraining=OWN)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    before = encode(setting, scaling="third", pretraining="third")
+    for how in ("per domain", "combat"):  # a batch correction acts on the joined sources
+        after = encode(setting, scaling="third", pretraining="third", correction=how)
+        assert after.index.equals(before.index) and not np.allclose(before, after)
 
 
 # ---- the runner
@@ -273,35 +268,6 @@ def test_regressors_on_one_representation_are_averaged_over_cross_validations(sc
     truth = labels.loc[split.test].to_numpy()
     expected = np.nanmean(spearman(truth, np.mean(found, axis=0)))
     assert value(scores, "ensembles", "25 models on one representation") == pytest.approx(expected, abs=1e-6)
-
-
-def test_a_second_run_computes_nothing_and_a_forced_one_all(scores, monkeypatch):
-    variants = steps_of(TINY, GENES) + ensembles_of(TINY, GENES)
-    with monkeypatch.context() as patch:
-        for name in ("encode", "score_split"):
-            patch.setattr(engine, name, None)
-        patch.setattr(TaskRun, "predict", None)
-        pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants), scores)
-    made = []
-    encode = engine.encode
-    monkeypatch.setattr(engine, "encode", lambda *a: made.append(1) or encode(*a))
-    pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants[4:5], force=True), scores_of(scores, variants[4]))
-    assert made == [1]
-
-
-def scores_of(scores, variant):
-    rows = scores[(scores["group"] == variant.group) & (scores["variant"] == variant.name)]
-    return rows.reset_index(drop=True)
-
-
-def test_a_killed_run_goes_on_where_it_was(scores, monkeypatch):
-    """Scores and predictions that are lost are made again; representations are found."""
-    for kind in ("scores", "predictions"):
-        for path in sorted((Layout(TINY.name).results / kind / "1a").rglob("*.parquet"))[:3]:
-            path.unlink()
-    monkeypatch.setattr(engine, "encode", None)
-    variants = steps_of(TINY, GENES) + ensembles_of(TINY, GENES)
-    pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants), scores, rtol=1e-6)
 
 
 def test_with_one_source_the_last_steps_are_ps_lasso_and_leap(shared_home, alone):
@@ -383,35 +349,25 @@ def test_tuning_folds_are_plain_grouped_or_one_a_tissue(shared_home):
     assert len({round(value(found, "tuning", variant.name), 10) for variant in TUNING}) == 3
 
 
-def test_batch_correction_acts_on_the_joined_sources(setting):
-    before = encode(setting, scaling="third", pretraining="third")
-    for how in ("per domain", "combat"):
-        after = encode(setting, scaling="third", pretraining="third", correction=how)
-        assert after.index.equals(before.index)
-        assert not np.allclose(before, after)
-
-
 def test_two_variants_of_one_name_are_refused(shared_home):
     with pytest.raises(InputError, match="two variants of group 'steps' have the name 'PP-LGBM'"):
         run_variants(TINY, GENES, [*steps(), steps()[0]])
 
 
-# ---- saved results alone
-
-
-def test_saved_variants_are_loaded_as_they_were_run_without_computing(scores, monkeypatch):
+def test_saved_variants_are_loaded_without_computing_and_a_forced_run_computes_all(scores, monkeypatch):
     variants = steps_of(TINY, GENES) + ensembles_of(TINY, GENES)
-    for name in ("encode", "score_split"):
-        monkeypatch.setattr(engine, name, None)
-    monkeypatch.setattr(TaskRun, "embedding", None)
-    for name in ("pool_of", "screen_of", "xenograft_screen"):  # no expression is read, and no screen
-        monkeypatch.setattr(features, name, None)
-    found = load_variants(TINY, GENES, variants)
-    order = ["group", "variant", "split", "level", "perturbation", "test_set", "metric"]
-    pd.testing.assert_frame_equal(
-        found.sort_values(order, ignore_index=True), scores.sort_values(order, ignore_index=True)
-    )
-    assert found["variant"].unique().tolist() == scores["variant"].unique().tolist()
+    made, encode_one = [], engine.features.encode
+    with monkeypatch.context() as patch:
+        for name in ("encode", "pool_of", "screen_of", "xenograft_screen"):  # no expression is read, and no screen
+            patch.setattr(features, name, None)
+        patch.setattr(engine, "score_split", None)
+        patch.setattr(TaskRun, "predict", None)
+        patch.setattr(TaskRun, "embedding", None)
+        pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants), scores)
+    monkeypatch.setattr(features, "encode", lambda *a: made.append(1) or encode_one(*a))
+    rows = scores[(scores["group"] == STEPS) & (scores["variant"] == variants[4].name)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(run_variants(TINY, GENES, variants[4:5], force=True), rows)
+    assert made == [1]
 
 
 def test_variants_without_saved_scores_say_so(scores, alone):
@@ -419,10 +375,9 @@ def test_variants_without_saved_scores_say_so(scores, alone):
     wider = replace(TINY, n_ablation_splits=2)  # its second split was not run
     assert load_variants(wider, GENES, steps[:2])["split"].unique().tolist() == ["holdout-0"]
     other = replace(steps[1], name="other", n_genes=17)
-    found = load_variants(TINY, GENES, [steps[1], steps[2], other]).groupby("variant")["note"].first()
-    assert found[steps[1].name] == ""
-    assert found[steps[2].name].startswith("not run: ")  # its sources are not at hand
-    assert found["other"] == "not run yet"
+    notes = load_variants(TINY, GENES, [*steps[1:3], other]).groupby("variant")["note"].first()
+    assert notes[[steps[1].name, "other"]].tolist() == ["", "not run yet"]
+    assert notes[steps[2].name].startswith("not run: ")  # its sources are not at hand
     command = "run `leap run --profile smoke --notebooks 06`"
     with pytest.raises(InputError, match=f"of task 1a are of other data, settings or version: {command}"):
         load_variants(TINY, GENES, [other])

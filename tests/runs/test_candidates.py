@@ -15,7 +15,6 @@ from leaplib.models.kernel import rank_scores
 from leaplib.models.lasso import PSElasticNet
 from leaplib.models.ridge import DualRidge
 from leaplib.models.table import CONTROLS
-from leaplib.profiles import get_profile
 from leaplib.results.claims import verdict
 from leaplib.results.comparisons import gains
 from leaplib.runs import records
@@ -25,13 +24,10 @@ from leaplib.runs.features import linear_denoised
 from leaplib.runs.jobs import TASKS_OF, TRIED_ON, candidate_jobs, notebook_jobs
 from leaplib.runs.recipes import CANDIDATES, COMPARED, DAMAE_STUDY, FEATURES, LEAP, N_CHOSEN_ON, N_INNER, RECIPES
 from leaplib.tasks import get_task
+from tests.conftest import tiny
 from tests.frames import results_of
 
-TINY = replace(
-    get_profile("smoke"), n_splits=2, n_test_sets=5, max_perturbations=6, n_genes=120, n_representations=2,
-    leaves_out=(), simulated_lines=260, simulated_genes=300,
-    damae={"n_hidden": 32, "n_components": 16, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 15},
-)  # fmt: skip
+TINY = tiny(32, 16, 15, max_perturbations=6, n_genes=120, simulated_lines=260, simulated_genes=300)
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "10_beyond_leap.ipynb"
 FEW = ("LEAP", "PS-RIDGE", "mean of LEAP and PS-RIDGE", "ridge on codes", "ridge on rank scores")
 TASK = get_task("2a")
@@ -158,20 +154,16 @@ def test_the_notebook_needs_no_other_models(scores):
     assert len({job.id for job in both}) == len(both) > len(jobs)
 
 
-def test_a_second_run_computes_nothing(scores, monkeypatch):
+def test_a_second_run_computes_nothing_and_bad_choices_are_named(scores, monkeypatch):
     monkeypatch.setattr(TaskRun, "predict", lambda *a: pytest.fail("computed again"))
     pd.testing.assert_frame_equal(run_candidates(TINY, "2a", device="cpu"), scores)
-
-
-def test_unknown_candidates_and_a_missing_reference_are_named(scores):
+    assert len({slug(name) for name in CANDIDATES}) == len(CANDIDATES)  # files of their own
+    with pytest.raises(InputError, match="task 5a: its training set holds no xenografts"):
+        candidate_jobs(TINY, get_task("5a"), FEW, n_inner=2, device="cpu")
     with pytest.raises(InputError, match="candidate 'magic' is unknown: use one of LEAP; PS-LASSO; PS-RIDGE"):
         run_candidates(TINY, "2a", ["magic"])
     with pytest.raises(InputError, match="task 2a: no scores of LEAP"):
         gains(scores[scores["candidate"] != "LEAP"])
-
-
-def test_names_are_files_of_their_own():
-    assert len({slug(name) for name in CANDIDATES}) == len(CANDIDATES)
 
 
 def test_candidates_wait_for_what_they_use(scores):
@@ -250,10 +242,3 @@ def test_the_study_of_damaes_runs_where_it_is_asked_for_within_training_sets(sco
     assert found["split"].unique().tolist() == [f"holdout-0{INNER}0"] and found["value"].notna().all()
     means = found.query("metric == 'spearman'").groupby("candidate")["value"].mean()
     assert means.nunique() == 3
-
-
-def test_bad_choices_are_named(shared_home):
-    with pytest.raises(InputError, match="candidate 'magic' is unknown"):
-        candidate_jobs(TINY, TASK, ["magic"])
-    with pytest.raises(InputError, match="task 5a: its training set holds no xenografts"):
-        candidate_jobs(TINY, get_task("5a"), FEW, n_inner=2, device="cpu")

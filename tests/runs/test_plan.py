@@ -8,7 +8,7 @@ import pytest
 
 from leaplib.__main__ import main
 from leaplib.models.table import MODELS
-from leaplib.profiles import PROFILES, get_profile
+from leaplib.profiles import PROFILES
 from leaplib.runs import plan
 from leaplib.runs.jobs import ablation_jobs, in_stages, task_jobs
 from leaplib.runs.plan import calibrated, estimate
@@ -16,12 +16,9 @@ from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.recipes import additions_of
 from leaplib.runs.records import read_log
 from leaplib.tasks import get_task
+from tests.conftest import tiny
 
-TINY = replace(
-    get_profile("smoke"), n_splits=2, n_test_sets=5, max_perturbations=4, n_genes=60, n_representations=2,
-    simulated_lines=300, simulated_genes=120,
-    damae={"n_hidden": 16, "n_components": 8, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 4},
-)  # fmt: skip
+TINY = tiny()
 TASK = get_task("2a")
 
 
@@ -65,11 +62,7 @@ def test_time_on_cores_by_hand():
     assert plan.makespan(table, 1) == 15
     assert plan.makespan(table, 2) == 6 + 5  # 4 | 3 + 3, then 5
     assert plan.makespan(table, 100) == 4 + 5
-
-
-def test_a_plan_with_nothing_to_do():
     assert plan.makespan(made_up((0, 4.0, "done")), 4) == 0
-    assert "Nothing to compute" in plan.text([], [1])
 
 
 def test_rates_are_the_medians_of_what_was_computed():

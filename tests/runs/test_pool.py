@@ -16,19 +16,15 @@ from distributed import Client, LocalCluster
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout
 from leaplib.base.store import key_of, load_frame, save_frame, write_text
-from leaplib.profiles import get_profile
 from leaplib.runs import pool, records
 from leaplib.runs.experiment import load_scores
 from leaplib.runs.jobs import Job, in_stages, pretraining_jobs, task_jobs
 from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.records import read_log
 from leaplib.tasks import get_task
+from tests.conftest import tiny
 
-TINY = replace(
-    get_profile("smoke"), n_splits=2, n_test_sets=5, max_perturbations=4, n_genes=60, n_representations=2,
-    simulated_lines=300, simulated_genes=120,
-    damae={"n_hidden": 16, "n_components": 8, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 4},
-)  # fmt: skip
+TINY = tiny()
 TASK = get_task("2a")
 MODELS = ("ps-knn", "ps-lasso", "leap", "pp-mlp")
 
