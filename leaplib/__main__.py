@@ -7,15 +7,11 @@ import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout
 from leaplib.profiles import get_profile
-
-if TYPE_CHECKING:
-    from leaplib.runs.jobs import Job
-
 
 COMMANDS = Path(__file__).with_name("commands.toml")
 
@@ -65,8 +61,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except OSError as error:
         if error.filename is None:  # no file of the user's
             raise
-        message = f"{error.filename}: {error.strerror}: check permissions, disk space and LEAP_DATA"
-        return _say(str(InputError(message)), 2)
+        return _say(
+            str(InputError(f"{error.filename}: {error.strerror}: check permissions, disk space and LEAP_DATA")), 2
+        )
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on where it stopped", 130)
 
@@ -93,9 +90,7 @@ def _numbers(text: str) -> list[int]:
     return [_positive(part) for part in _names(text)]
 
 
-TYPES: dict[str, Callable[[str], Any]] = {
-    "names": _names, "positive": _positive, "numbers": _numbers, "int": int, "float": float,
-}  # fmt: skip
+TYPES: dict[str, Callable] = {"names": _names, "positive": _positive, "numbers": _numbers, "int": int, "float": float}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -115,7 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _chosen(options: argparse.Namespace) -> "list[Job]":
+def _chosen(options: argparse.Namespace) -> list[Any]:
     """Return the jobs that the options ask for."""
     from leaplib.base.compute import resolve_device
     from leaplib.models.table import USUAL, check_models
@@ -144,8 +139,7 @@ def run_command(options: argparse.Namespace) -> int:
     if (options.backend == "dask") != bool(options.scheduler):
         raise InputError("--backend dask and --scheduler ADDRESS go together: give both, or neither")
     backend = Backend(options.jobs, options.threads, options.scheduler)
-    outcomes = run_jobs(jobs, backend, options.force)
-    failed = [outcome.failure.line() for outcome in outcomes if outcome.failure]
+    failed = [outcome.failure.line() for outcome in run_jobs(jobs, backend, options.force) if outcome.failure]
     failed += _show_tasks(options) if options.tasks else _show_notebooks(options, backend.n_jobs)
     if failed:
         folder = Layout(options.profile).results / "failures"

@@ -253,14 +253,13 @@ def current_results(profile: str, tasks: Sequence[str] | None = None, none_will_
         wanted = f"task {', '.join(tasks)}" if tasks else "any task"
         raise InputError(f"no results of {wanted} in {folder}: run `leap run --profile {profile}` first")
     pools, found = _saved_pools(profile), []
-    cohorts: dict[str, str | None] = {}
+    cohorts = {task: saved_about(profile, task).get("hash") for task in (tasks or TASKS)}
     for path in files:
         recorded = provenance(path)
         if recorded is None:
             raise InputError(f"{path}: cannot be read: run `leap run` again, which makes it anew")
         about = recorded["configuration"]
-        task = about["task"]["id"]
-        known = about["cohort"] == cohorts.setdefault(task, saved_about(profile, task).get("hash"))
+        known = about["cohort"] == cohorts.get(about["task"]["id"])
         models = about.get("models", [""])
         if known and set(models) <= set(ESTIMATORS) and about["code"] == recipes.code_of(*models):
             found += [(path, about)] if about["representations"] in pools else []

@@ -129,18 +129,10 @@ def text(jobs: Sequence[Job], cores: Sequence[int], every: bool = False) -> str:
         seconds = makespan(plan, number)
         speedup = makespan(plan, 1) / seconds if seconds else 1.0
         lines.append(f"On {number:,.0f} cores: about {_time(seconds)}, {speedup:,.1f} times as fast as on one.")
-    return "\n".join([*lines, _accuracy(jobs[0].profile.name)])
-
-
-def _accuracy(profile: str) -> str:
-    """Say how good estimates were so far: those of the shipped rates against the run log."""
-    log = computed(read_log(profile))
-    log = log[log["cost"].isin(list(RATES))]
-    if log.empty:
-        return f"Estimates rest on shipped rates for {len(RATES)} kinds of jobs; this profile has no run log yet."
-    guess = OVERHEAD + log["work"] * log["cost"].map(RATES)
-    return (f"Run log: {len(log):,} jobs took {log['core_seconds'].sum() / 3600:.2f} core-hours; by the shipped rates "
-            f"{guess.sum() / 3600:.2f}. Estimates here use the log's own rates.")  # fmt: skip
+    log = computed(read_log(jobs[0].profile.name))
+    lines.append(f"Run log: {len(log):,} jobs took {log['core_seconds'].sum() / 3600:.2f} core-hours. Estimates "
+                 f"rest on its own rates, and of kinds of jobs that it lacks on {len(RATES)} shipped ones.")  # fmt: skip
+    return "\n".join(lines)
 
 
 def _time(seconds: float) -> str:

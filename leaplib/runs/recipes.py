@@ -4,9 +4,10 @@ The models of the tables, the variants of the ablations (paper, supplementary ta
 candidates on the way from LEAP to LEAP+, the losing ones too, are lists of recipes; `leaplib.runs.engine` makes them.
 """
 
+import tomllib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -239,49 +240,49 @@ def code_of(*models: str) -> str:
     return code_version(*sorted({ESTIMATORS[model].__module__ for model in models}), CODE_OF_STAGE)
 
 
-# ---- the ablations: what each variant of LEAP does otherwise
+# ---- lists of recipes: variants of the ablations, candidates on the way from LEAP to LEAP+
 
-STEPS, ENSEMBLES, TUNING_GROUP = "steps", "ensembles", "tuning"
+STEPS, ENSEMBLES, NUMBER, CORRECTION = "steps", "ensembles", "Number of DAMAEs", "Batch correction"
 LAYER, DAMAES = "Layer of representations", "DAMAEs: LEAP"
-NUMBER = "Number of DAMAEs"
-CORRECTION = "Batch correction"
+CANDIDATE = "candidates"
+"""The group whose predictions are held against other studies."""
 ABLATION_TASKS, TUNING_TASKS, EXTRA_TASK = ("1a", "2a"), ("3a", "4a"), "2a"
 """Tasks of the steps, ensembles and batch corrections; of the ways to tune; of what the paper lacks (notebook 06)."""
-CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("PS-LASSO instead of PP-LGBM", {"model": "PS-LASSO"}),
-    ("genes of all sources", {"genes": ALL}),
-    ("scaler sees its whole source", {"scaling": OWN}),
-    ("DAMAE sees its whole source", {"pretraining": OWN}),
-    ("both see the second source", {"scaling": SECOND, "pretraining": SECOND}),
-    ("both see the third source", {"scaling": THIRD, "pretraining": THIRD}),
-    ("mean of the 5 fold models", {"ensemble": "folds"}),
-    ("mean over DAMAEs: LEAP", {"n_representations": None}),
-)
-"""The paper's steps: each is the one before with these fields replaced."""
-TUNING = tuple(
-    Recipe(TUNING_GROUP, name, n_representations=None, folds=folds)
-    for name, folds in (("5-fold", "plain"), ("5-fold grouped by tissue", OWN), ("leave one tissue out", "tissue"))
-)
-"""Supplementary table 6, on tasks of unseen tissues."""
-ONE_SEED = {
-    "PCA": "pca", "autoencoder": "ae", "masked autoencoder": "masked ae", "noise autoencoder": "noise ae",
-    "PCA of half of the genes": "pca view", "random projection": "random projection",
-    "linear encoder": "linear encoder", "DAMAE": "damae",
-}  # fmt: skip
-SEVERAL_SEEDS = {"PCA views": "pca view", "random projections": "random projection",
-                 "linear encoders": "linear encoder", DAMAES: "damae"}  # fmt: skip
-"""Representations by their names in the additions, on one seed and on as many as LEAP has DAMAEs."""
 REFERENCES = {"Representation": "DAMAE", LAYER: DAMAES, "Corruption": "each gene from a sample of its own",
               "Hidden layer": "with hidden layer", "Pretraining": "all samples (transductive)", NUMBER: "1",
               CORRECTION: "none"}  # fmt: skip
 """What the others of a group of additions are compared with; the paper's variants follow on each other."""
+COMPARED = ("LEAP", "PS-LASSO", "PS-RIDGE", "LEAP+")
+"""The candidates that are compared on every task."""
+N_CHOSEN_ON, N_INNER = 1, 3
+"""Training sets, and folds of each, on which notebook 10 chooses."""
+_TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+
+def _fields(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a recipe from its line of the table."""
+    found = {"name": name, **fields}
+    if "mean_of" in fields:
+        found["mean_of"] = tuple(RECIPES[model] for model in fields["mean_of"])
+    if "settings" in fields:
+        found["settings"] = tuple(fields["settings"].items())
+    if "n_representations" in fields:
+        found["n_representations"] = fields["n_representations"] or None
+    return found
+
+
+def _listed(group: str, **usual: Any) -> tuple[Recipe, ...]:
+    """Return the recipes of a list of the table; `usual` goes for those that are no means of models of the tables."""
+    return tuple(Recipe(group, **({} if "mean_of" in fields else usual) | _fields(name, fields))
+                 for name, fields in _TABLE[group].items())  # fmt: skip
 
 
 def steps(n_genes: int | None = None) -> tuple[Recipe, ...]:
     """Return the nine steps from the state of the art before (PP-LGBM) to LEAP (supplementary table 4)."""
-    first = Recipe(STEPS, "PP-LGBM", scaling=TRAINING, pretraining=TRAINING, n_genes=n_genes, model="PP-LGBM",
-                   ensemble="refit")  # fmt: skip
-    return tuple(accumulate(CHANGES, lambda last, change: replace(last, name=change[0], **change[1]), initial=first))
+    found = [Recipe(STEPS, n_genes=n_genes)]
+    for name, fields in _TABLE[STEPS].items():
+        found.append(replace(found[-1], **_fields(name, fields)))
+    return tuple(found[1:])
 
 
 def steps_of(profile: Profile, task: Task) -> tuple[Recipe, ...]:
@@ -311,23 +312,17 @@ def corrections_of(profile: Profile, task: Task) -> tuple[Recipe, ...]:
     return tuple(replace(one, group=CORRECTION, name=name, correction=how) for how, name in names.items())
 
 
+TUNING = _listed("tuning")
+"""Supplementary table 6, on tasks of unseen tissues."""
+
+
 def additions_of(profile: Profile) -> tuple[Recipe, ...]:
     """Return comparisons that the paper lacks; but for layers and numbers, on one representation from one seed."""
     n_genes = profile.n_identity_genes
-    genes = f", {n_genes} genes" if n_genes else ""
-    found = (
-        Recipe("Representation", f"expression as it is{genes}", representation="identity", n_genes=n_genes),
-        *(Recipe("Representation", name, representation=kind) for name, kind in ONE_SEED.items()),
-        *(Recipe(LAYER, name, representation=kind, n_representations=None) for name, kind in SEVERAL_SEEDS.items()),
-        Recipe("Corruption", "each gene from a sample of its own"),
-        Recipe("Corruption", "all genes from one sample", representation="damae, row corruption"),
-        Recipe("Hidden layer", "with hidden layer"),
-        Recipe("Hidden layer", "without hidden layer", representation="damae, no hidden layer"),
-        Recipe("Pretraining", "training set alone (inductive)", scaling=TRAINING, pretraining=TRAINING),
-        Recipe("Pretraining", "all samples (transductive)"),
-        *(Recipe(NUMBER, str(n), n_representations=n) for n in range(1, profile.n_averaged + 1)),
-    )
-    return tuple(variant for variant in found if variant.name not in profile.leaves_out)
+    first, *found = [variant for group in REFERENCES if group in _TABLE for variant in _listed(group)]
+    first = replace(first, name=first.name + (f", {n_genes} genes" if n_genes else ""), n_genes=n_genes)
+    found += [Recipe(NUMBER, str(n), n_representations=n) for n in range(1, profile.n_averaged + 1)]
+    return tuple(variant for variant in (first, *found) if variant.name not in profile.leaves_out)
 
 
 def ablations_of(profile: Profile) -> list[tuple[Task, tuple[Recipe, ...]]]:
@@ -387,69 +382,11 @@ def check_names(variants: Sequence[Recipe]) -> None:
         raise InputError(f"two variants of group {group!r} have the name {name!r}: give each its own")
 
 
-# ---- the candidates: what was tried on the way from LEAP to LEAP+
-
-CANDIDATE = "candidates"
-"""Their group, whose predictions are held against other studies."""
-COMPARED = ("LEAP", "PS-LASSO", "PS-RIDGE", "LEAP+")
-"""The candidates that are compared on every task."""
-N_CHOSEN_ON, N_INNER = 1, 3
-"""Training sets, and folds of each, on which notebook 10 chooses."""
-N_DIRECTIONS = 20
-
-
-def _mean(name: str, *models: str, **how: Any) -> Recipe:
-    """Return the mean of models of the tables."""
-    return Recipe(CANDIDATE, name, mean_of=tuple(RECIPES[model] for model in models), **how)
-
-
-def _on(name: str, features: str, model: str, **how: Any) -> Recipe:
-    """Return a model on some features; on codes, the mean over representations."""
-    number = None if features == CODE else 1
-    return Recipe(CANDIDATE, name, features, model=model, n_representations=number, keeps_parts=False, **how)
-
-
-def _plus(name: str, features: str = GENES, **settings: Any) -> Recipe:
-    """Return LEAP+ with something done otherwise."""
-    return _on(name, features, "LEAP+", settings=tuple(settings.items()))
-
-
-CANDIDATES = {
-    candidate.name: candidate
-    for candidate in (
-        *(_mean(name, name) for name in COMPARED),
-        _mean("mean of LEAP and PS-RIDGE", "LEAP", "PS-RIDGE"),
-        _mean("mean of LEAP and LEAP+", "LEAP", "LEAP+"),
-        _mean("LEAP, PS-RIDGE and LEAP+, stacked", "LEAP", "PS-RIDGE", "LEAP+", stacked=True),
-        _on("LEAP on rank scores", CODE, "PS-LASSO", labels=RANKS),
-        _on("ridge on each code", CODE, "PS-RIDGE"),
-        _on("elastic net on each code", CODE, "elastic net"),
-        _on("ridge on codes", CODES, "PS-RIDGE"),
-        _on("ridge on codes of three widths", WIDTHS, "PS-RIDGE"),
-        _on("ridge on principal components", COMPONENTS, "PS-RIDGE"),
-        _on("ridge on a linear denoising autoencoder", DENOISED, "PS-RIDGE"),
-        _on("ridge on genes and codes", BOTH, "PS-RIDGE"),
-        _on("ridge on genes and tissue", TISSUE, "PS-RIDGE"),
-        _on("PS-RIDGE, smoothed over perturbations", GENES, "PS-RIDGE", directions=N_DIRECTIONS),
-        _on("ridge on rank scores", GENES, "PS-RIDGE", labels=RANKS),
-        _plus("LEAP+ on twice as many genes", MORE_GENES),
-        _plus("LEAP+ on genes ranked within a sample", RANKED),
-        _plus("LEAP+ on codes", CODES),
-        _plus("LEAP+ on codes of three widths", WIDTHS),
-        _plus("LEAP+ on a linear denoising autoencoder", DENOISED),
-        _plus("LEAP+ on genes and codes", BOTH),
-        _plus("LEAP+ on genes and tissue", TISSUE),
-        _plus("LEAP+ on rank scores", ranks=True),
-        _plus("LEAP+ on rank scores, share 0.5", ranks=True, share=0.5),  # LEAP+ until version 0.7
-        _plus("LEAP+, share 0.2", share=0.2),
-        _plus("LEAP+, share 0.5", share=0.5),
-        _plus("LEAP+, share 0.8", share=0.8),
-        _on("LEAP+, one fit on all samples", GENES, "LEAP+", ensemble="refit"),
-    )
-}
+CANDIDATES = {candidate.name: candidate for candidate in _listed(CANDIDATE, keeps_parts=False)}
 STUDIED = [kind for kind in AUTOENCODERS if kind.startswith("damae, ") and kind != "damae, row corruption"]
 DAMAE_STUDY = {"LEAP": CANDIDATES["LEAP"]} | {
-    f"LEAP, {kind}": _on(f"LEAP, {kind}", CODE, AVERAGED, representation=kind) for kind in STUDIED
+    f"LEAP, {kind}": Recipe(CANDIDATE, f"LEAP, {kind}", representation=kind, n_representations=None, keeps_parts=False)
+    for kind in STUDIED
 }
 """LEAP with DAMAEs of another width, depth, number of epochs or corruption: hours of training a variant at the paper's
 settings, so that they run where they are named."""
