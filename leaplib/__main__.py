@@ -244,10 +244,9 @@ def fit_command(options: argparse.Namespace) -> None:
     from leaplib.base.compute import resolve_device
     from leaplib.samples.own_samples import fit_to_folder
 
-    profile = get_profile(options.profile)
     resolve_device(options.device)
     names = ("expression", "response", "task", "groups", "model", "units", "seed", "device")
-    _tell(fit_to_folder(options.out, profile, **{name: getattr(options, name) for name in names}))
+    _tell(fit_to_folder(options.out, get_profile(options.profile), **{name: getattr(options, name) for name in names}))
 
 
 def predict_command(options: argparse.Namespace) -> None:

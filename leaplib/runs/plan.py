@@ -131,7 +131,7 @@ def text(jobs: Sequence[Job], cores: Sequence[int], every: bool = False) -> str:
         lines.append(f"On {number:,.0f} cores: about {_time(seconds)}, {speedup:,.1f} times as fast as on one.")
     log = computed(read_log(jobs[0].profile.name))
     lines.append(f"Run log: {len(log):,} jobs took {log['core_seconds'].sum() / 3600:.2f} core-hours. Estimates "
-                 f"rest on its own rates, and of kinds of jobs that it lacks on {len(RATES)} shipped ones.")  # fmt: skip
+                 f"rest on its own rates, and for kinds of jobs that it lacks on shipped ones.")  # fmt: skip
     return "\n".join(lines)
 
 
