@@ -107,7 +107,7 @@ class TaskRun(Features):
         return self._inner.get(name) or next(split for split in self.splits if split.name == name)
 
     @cached_property
-    def origins(self) -> list[features.Origin]:
+    def origins(self) -> list[features.Source]:
         """What identifies the sources that ablations join, the task's own first."""
         return features.origins_of(self.profile, self.task)
 

@@ -4,7 +4,7 @@ The second part says what scaler and autoencoder see there: sources of expressio
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -163,8 +163,8 @@ TASK_OF = {DEPMAP: TASKS["1a"], GDSC: TASKS["2a"]}  # whose pool is the source's
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What identifies a source, known before its files are read.
+class Source:
+    """A source of expression; what identifies it is known before its files are read.
 
     Parameters
     ----------
@@ -172,31 +172,22 @@ class Origin:
     name : str
     key : dict
         What identifies the content.
-    """
-
-    role: str
-    name: str
-    key: dict
-
-
-@dataclass(frozen=True)
-class Source(Origin):
-    """Expression of one source.
-
-    Parameters
-    ----------
-    role, name, key
-        As `Origin`.
+    task : Task or None
+        Whose pool is the source's expression; None: the xenografts' is.
     expression : DataFrame, samples x genes
-        In `unit`.
+        In `unit`; empty until it is read.
     unit : str
     line : Series
         Of each sample, what identifies its line in all sources: its DepMap id where it is known, else its name.
     """
 
-    expression: pd.DataFrame
-    unit: str
-    line: pd.Series
+    role: str
+    name: str
+    key: dict
+    task: Task | None
+    expression: pd.DataFrame = field(default_factory=pd.DataFrame)
+    unit: str = ""
+    line: pd.Series = field(default_factory=pd.Series)
 
     def prefixed(self) -> pd.DataFrame:
         """Return the expression with sample names that no other source has; those of the own source stay."""
@@ -217,46 +208,39 @@ def names_of(task: Task) -> dict[str, str]:
     return NAMES[task.pool]
 
 
-def origins_of(profile: Profile, task: Task) -> list[Origin]:
-    """Return a task's sources that are there, its own first; real data are joined with real ones only.
+def origins_of(profile: Profile, task: Task) -> list[Source]:
+    """Return a task's sources that are there, not read yet, its own first; real data are joined with real ones only.
 
     The pocket of gene effects has no other source: its expression is GDSC's itself.
     """
     on, kind, task = data_kind(profile, task.screen), _kind(profile, task), at_hand(profile, task)
     found = []
     for role, name in names_of(task).items():
-        whose = _task_of(role, name, task)
+        whose = task if role == OWN else TASK_OF.get(name)
         if role == OWN or (on != POCKET and data_kind(kind, whose.screen if whose else "xenografts") == on):
-            found.append(Origin(role, name, pool_key(kind, whose) if whose else screen_key(kind, "xenografts")))
+            key = pool_key(kind, whose) if whose else screen_key(kind, "xenografts")
+            found.append(Source(role, name, key, whose))
     return found
 
 
 def sources_of(profile: Profile, task: Task) -> list[Source]:
     """Return the sources of `origins_of` with their expression."""
-    kind = _kind(profile, task)
-    return [_source(origin, kind, task) for origin in origins_of(profile, task)]
+    kind, found = _kind(profile, task), []
+    for source in origins_of(profile, task):
+        if source.task is None:
+            tumours = xenograft_screen(kind)[1].expression
+            found.append(replace(source, expression=tumours, unit="log2", line=tumours.index.to_series()))
+        else:
+            expression, screen = pool_of(kind, source.task).expression, screen_of(kind, source.task.screen)
+            lines = lines_of(expression.index, screen.samples)
+            found.append(replace(source, expression=expression, unit=screen.unit, line=lines))
+    return found
 
 
 def _kind(profile: Profile, task: Task) -> Profile:
     """Return the profile, with all data simulated where the task's are."""
     simulated = data_kind(profile, task.screen) == "simulated"
     return replace(profile, simulated=True) if simulated else profile
-
-
-def _task_of(role: str, name: str, task: Task) -> Task | None:
-    """Return the task whose pool is a source's expression; none where that is the xenografts'."""
-    return task if role == OWN else TASK_OF.get(name)
-
-
-def _source(origin: Origin, kind: Profile, task: Task) -> Source:
-    """Read the expression of a source."""
-    whose = _task_of(origin.role, origin.name, task)
-    if whose is None:
-        tumours = xenograft_screen(kind)[1].expression
-        return Source(**vars(origin), expression=tumours, unit="log2", line=tumours.index.to_series())
-    expression, screen = pool_of(kind, whose).expression, screen_of(kind, whose.screen)
-    lines = lines_of(expression.index, screen.samples)
-    return Source(**vars(origin), expression=expression, unit=screen.unit, line=lines)
 
 
 def lines_of(names: pd.Index, samples: pd.DataFrame) -> pd.Series:
@@ -297,13 +281,13 @@ def choose_genes(sources: Sequence[Source], recipe: Recipe, n_genes: int, split:
     return variable_genes({source.name: source.expression for source in chosen}, n_genes)
 
 
-def within(sources: Sequence[Any], recipe: Recipe) -> list[Any]:
+def within(sources: Sequence[Source], recipe: Recipe) -> list[Source]:
     """Return the sources whose samples scaler or autoencoder see; the training set is part of the own one."""
     last = max(SCOPES.index(scope) for scope in (OWN, recipe.scaling, recipe.pretraining))
     return [source for source in sources if SCOPES.index(source.role) <= last]
 
 
-def used(sources: Sequence[Any], recipe: Recipe) -> list[Any]:
+def used(sources: Sequence[Source], recipe: Recipe) -> list[Source]:
     """Return the sources that a representation depends on, those that only choose genes too."""
     return list(sources) if recipe.genes == ALL else within(sources, recipe)
 

@@ -10,8 +10,7 @@ from tests.faults import injection
 def tiny():
     """A profile for runs that take a second or two."""
     with pytest.MonkeyPatch.context() as patch:
-        for profile in (injection.TINY, injection.TISSUES):
-            patch.setitem(profiles.PROFILES, profile.name, profile)
+        patch.setitem(profiles.PROFILES, "tiny", injection.TINY)
         patch.setenv("LEAP_JOBS", "1")
         yield
 

@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,6 @@ from leaplib.runs import jobs
 from tests.conftest import tiny
 
 TINY = tiny(max_epochs=3, name="tiny", n_splits=1, max_perturbations=5, n_shuffled=1)
-TISSUES = replace(TINY, name="tissues", simulated_lines=480, n_tissues=1)
 COMMAND = ("run", "--profile", "tiny", "--tasks", "2a", "--models", "ps-knn,leap", "--device", "cpu")
 FITS = ("Training mean", "Tissue mean", "PS-KNN", "LEAP (shuffled labels)", "PS-LASSO r0", "PS-LASSO r1", "LEAP")
 POOL = Path("data/results/tiny/representations/drugs-simulated")

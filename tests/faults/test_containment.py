@@ -83,17 +83,6 @@ def test_one_perturbation_that_fails(home, whole, undisturbed, bad):
 
 
 @pytest.mark.faults
-def test_a_batch_does_not_try_again_what_failed(home, bad):
-    assert run(home, fault=failing("PS-LASSO", bad)).code == 1
-    before = injection.computed(home)
-    ended = run(home, fault=lambda patch: patch.setenv("LEAP_BATCH", "1"))
-    assert ended.code == 1
-    assert f"perturbation {bad} alone" in ended.err
-    assert injection.computed(home) == before
-    assert len(records(home)) == 4
-
-
-@pytest.mark.faults
 @pytest.mark.parametrize("loss", ["removed", "damaged"])
 def test_what_failed_is_tried_again_even_without_its_record(home, undisturbed, bad, loss):
     """A run killed between results and record leaves such gaps."""
@@ -105,40 +94,6 @@ def test_what_failed_is_tried_again_even_without_its_record(home, undisturbed, b
             path.write_bytes(path.read_bytes()[:30])
     jobs = {f"fit 2a holdout-0 {model}" for model in RESTS_ON_LASSO}
     resumed(home, undisturbed, jobs)
-
-
-MODELS = ["PS-KNN", "PS-RIDGE", "PS-LGBM", "PS-TCRP"]
-TISSUES = ("run", "--profile", "tissues", "--tasks", "4b", "--models", "ps-knn,ps-ridge,ps-lgbm,ps-tcrp", "--device",
-           "cpu")  # fmt: skip
-PREDICTIONS = Path("data/results/tissues/predictions")
-
-
-@pytest.fixture(scope="session")
-def tissues(tiny, tmp_path_factory):
-    """An undisturbed run of more models on unseen tissues."""
-    home = tmp_path_factory.mktemp("tissues")
-    assert run(home, lambda: main(TISSUES)).code == 0
-    return home
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("model", MODELS)
-def test_others_do_not_differ_by_a_bit(home, tissues, model):
-    """But for PS-TCRP, whose perturbations are multiplied in one batch: its size may change the last bit."""
-    first = sorted((tissues / PREDICTIONS).rglob(f"{slug(model)}.parquet"))[0]
-    bad = pd.read_parquet(first).columns[1]
-    assert run(home, lambda: main(TISSUES), fault=failing(model, bad)).code == 1
-    paths = sorted(path.relative_to(tissues) for path in (tissues / PREDICTIONS).rglob("*.parquet"))
-    assert len(paths) >= 7
-    for path in paths:
-        found, expected = (pd.read_parquet(place / path) for place in (home, tissues))
-        if path.name.startswith(slug(model)):
-            assert found[bad].isna().all()
-            found, expected = found.drop(columns=bad), expected.drop(columns=bad)
-        if path.name.startswith("ps-tcrp"):
-            pd.testing.assert_frame_equal(found, expected, rtol=1e-5)
-        else:
-            equal_bytes(found, expected)
 
 
 @pytest.mark.parametrize("model, others", points([("PS-KNN", []), ("PS-LASSO", RESTS_ON_LASSO)], fast=()))

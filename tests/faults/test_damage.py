@@ -136,12 +136,6 @@ def test_a_folder_that_is_deleted_while_nothing_runs(copy, undisturbed, folder):
 
 
 @pytest.mark.faults
-def test_a_home_that_moved(copy, undisturbed, tmp_path):
-    moved = copy.rename(tmp_path / "elsewhere")
-    resumed(moved, undisturbed, set())
-
-
-@pytest.mark.faults
 def test_a_process_whose_home_moves(home, undisturbed, tmp_path):
     def here_and_there():
         assert main(COMMAND) == 0
