@@ -1,5 +1,7 @@
 """Score frames for the tests of figures, and what is found on a figure."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from matplotlib.collections import PathCollection
@@ -110,3 +112,20 @@ def points(ax, model):
         chosen = [to_hex(face) == style.colour(model).lower() for face in faces]
         places.append(np.asarray(drawn.get_offsets())[np.array(chosen, dtype=bool)])
     return np.concatenate(places)
+
+
+def printed_size(folder, name):
+    """Width and height in mm of a saved figure that is fit for print: text to edit, no pixels in vectors, 300 dpi."""
+    files = {suffix: (folder / f"{name}.{suffix}").read_bytes() for suffix in ("pdf", "svg", "png")}
+    box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", files["pdf"]).groups()
+    size = np.array([float(points) / 72 * 25.4 for points in box])
+    assert b"/Type3" not in files["pdf"] and b"/Subtype /Type0" in files["pdf"] and b"CreationDate" not in files["pdf"]
+    fonts = re.findall(rb"/Subtype /(CIDFontType\d|Type1|TrueType)", files["pdf"])
+    assert fonts and set(fonts) == {b"CIDFontType2"}  # TrueType outlines
+    svg = files["svg"].decode()
+    in_svg = [float(re.search(rf'{side}="([\d.]+)pt"', svg).group(1)) / 72 * 25.4 for side in ("width", "height")]
+    np.testing.assert_allclose(in_svg, size, atol=1e-2)
+    assert svg.count("<text") > 5 and not re.search(r"<(image|use[^>]*#[A-Z]\w+Sans)", svg) and "<dc:date>" not in svg
+    pixels = [int.from_bytes(files["png"][place : place + 4], "big") for place in (16, 20)]
+    np.testing.assert_allclose(pixels, size / 25.4 * 300, atol=1)
+    return size

@@ -147,10 +147,38 @@ def figure(name: str, results: Results, **options: Any) -> Figure | Markdown:
 
 
 def save_figure(fig: Figure, data: pd.DataFrame, profile_name: str, name: str) -> list[Path]:
-    """Write a figure (PDF, SVG, PNG) and what it draws (CSV) to the profile's figures folder, and close it."""
-    paths = style.save_figure(fig, data, Layout(profile_name).figures, name)
+    """Save a figure as PDF, SVG and PNG, and what it draws as CSV, and close it; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    fig : Figure
+    data : DataFrame
+        What is drawn.
+    profile_name : str
+        Files go to its folder of figures.
+    name : str
+        File name without suffix.
+
+    Returns
+    -------
+    list of Path
+        The four files.
+    """
+    metadata: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+    paths = {kind: Layout(profile_name).figures / f"{name}.{kind}" for kind in (*metadata, "csv")}
+    engine = fig.get_layout_engine()
+    with style.context():
+        if fig.stale:  # else its layout stands
+            fig.draw_without_rendering()
+        fig.set_layout_engine(None)  # one layout for all three formats, and one drawing each: "none" would draw twice
+        for kind, entries in metadata.items():
+            with atomic_path(paths[kind]) as temporary:
+                fig.savefig(temporary, format=kind, metadata=entries)
+        fig.set_layout_engine(engine)
+    with atomic_path(paths["csv"]) as temporary:
+        data.to_csv(temporary, index=False, lineterminator="\n")
     plt.close(fig)  # a notebook shows it by naming it, once
-    return paths
+    return list(paths.values())
 
 
 def draw_reference() -> list[Path]:

@@ -301,11 +301,11 @@ def beyond_leap(frame: pd.DataFrame, *, size: Size | None = None) -> Drawn:
     values = style.checked(frame, GAINS)
     levels = values[values["candidate"] == "LEAP"].set_index("task")["mean"]
     values = values[values["candidate"] != "LEAP"]
-    parts = {str(task): part for task, part in values.groupby("task", sort=False)}
-    parts = dict(sorted(parts.items(), key=lambda item: len(item[1]) < values["task"].value_counts().max()))
-    parts = parts or {"": values}
+    parts = {str(task): part for task, part in values.groupby("task", sort=False)} or {"": values}
+    first = max(parts, key=lambda task: len(parts[task]))
+    parts = {first: parts[first]} | parts
     heights = [19 + rows.height(part["candidate"], 2.2, rows.GAINS_WIDTH) for part in parts.values()]
-    first, *others = parts
+    others = [task for task in parts if task != first]
     right = heights[1:] or heights
     page = size or (style.TWO_COLUMNS if others else 120, min(max(heights[0], sum(right)), style.MAX_HEIGHT))
     fig, axes = style.figure(*page, mosaic=[[first, task] for task in others] or [[first]], height_ratios=right)

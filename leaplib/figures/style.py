@@ -20,7 +20,6 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from leaplib.base.errors import InputError
-from leaplib.base.store import atomic_path
 from leaplib.tasks import data_words
 
 STYLE = Path(__file__).with_name("leap.mplstyle")
@@ -266,41 +265,3 @@ def checked(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     if missing:
         raise InputError(f"the frame to plot lacks column {missing[0]!r}: it has {', '.join(map(str, frame.columns))}")
     return frame[list(columns)]
-
-
-def save_figure(fig: Figure, data: pd.DataFrame, folder: str | Path, name: str) -> list[Path]:
-    """Save a figure as SVG, PDF and PNG, and what it draws as CSV; the same figure gives the same bytes.
-
-    The PDF, which takes longest, is left as it is where the SVG comes out as it was: it shows the same.
-
-    Parameters
-    ----------
-    fig : Figure
-    data : DataFrame
-        What is drawn.
-    folder : str or Path
-    name : str
-        File name without suffix.
-
-    Returns
-    -------
-    list of Path
-        The four files.
-    """
-    metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
-    paths = {kind: Path(folder) / f"{name}.{kind}" for kind in ("pdf", "svg", "png", "csv")}
-    engine = fig.get_layout_engine()
-    before = paths["svg"].read_bytes() if paths["svg"].exists() and paths["pdf"].exists() else b""
-    with context():
-        if fig.stale:  # else its layout stands
-            fig.draw_without_rendering()
-        fig.set_layout_engine(None)  # one layout for all three formats, and one drawing each: "none" would draw twice
-        for kind, entries in metadata.items():
-            if kind == "pdf" and paths["svg"].read_bytes() == before:
-                continue
-            with atomic_path(paths[kind]) as temporary:
-                fig.savefig(temporary, format=kind, metadata=entries)
-        fig.set_layout_engine(engine)
-    with atomic_path(paths["csv"]) as temporary:
-        data.to_csv(temporary, index=False, lineterminator="\n")
-    return list(paths.values())

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
-from leaplib.figures import draw
+from leaplib.figures import draw, style
 from leaplib.results.load import Results
 from leaplib.runs.experiment import ABLATION_COLUMNS
-from tests.frames import make_scores, make_subset_scores, points
+from tests.frames import make_scores, make_subset_scores, points, printed_size
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -103,3 +103,16 @@ def test_flowcharts_show_one_task_a_screen():
 def test_an_unknown_figure_is_refused():
     with pytest.raises(InputError, match="figure 'figure 9' is unknown: use one of figure_1, figure_2"):
         draw.figure("figure 9", Results("smoke"))
+
+
+def test_what_is_saved_is_fit_for_print_and_the_same_twice():
+    fig, ax = style.figure(89, 61)
+    ax.plot([0, 1], [0, 1])
+    frame = pd.DataFrame({"x": [0, 1], "y": [0, 1]})
+    paths = draw.save_figure(fig, frame, "smoke", "sub/name")
+    before = [path.read_bytes() for path in paths]
+    assert [path.name for path in paths] == ["name.pdf", "name.svg", "name.png", "name.csv"]
+    assert printed_size(Layout("smoke").figures / "sub", "name") == pytest.approx([89, 61], abs=1e-3)
+    pd.testing.assert_frame_equal(pd.read_csv(paths[3]), frame)
+    draw.save_figure(fig, frame, "smoke", "sub/name")
+    assert [path.read_bytes() for path in paths] == before and fig.get_layout_engine() is not None

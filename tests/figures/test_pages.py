@@ -9,9 +9,10 @@ from matplotlib.text import Text
 
 from leaplib.base.errors import InputError
 from leaplib.figures import comparison, pages, style
+from leaplib.figures.draw import save_figure
 from leaplib.results.comparisons import published_scores, split_values
 from leaplib.tasks import POCKET
-from tests.frames import COLUMNS, MEANS, make_scores, make_subset_scores, points, written
+from tests.frames import COLUMNS, MEANS, make_scores, make_subset_scores, points, printed_size, written
 
 
 def title(ax):
@@ -229,13 +230,14 @@ def test_beyond_leap_of_one_task():
     assert "n = 1 set of all PDX, 30 drugs" in title(fig.axes[0])
 
 
-def test_general_sensitivity_within_and_outside():
+def test_general_sensitivity_within_and_outside(home):
     models, kinds = ["General sensitivity", "LEAP"], ["as measured", "without general sensitivity"]
     rows = [("2a", study, where, kind, model, 0.1 * len(where) + 0.01 * len(kind), 9, 3, "real")
             for study, places in (("", ["within"]), ("CCLE", ["within", "outside"]), ("CTRP", ["within", "outside"]))
             for where in places for kind in kinds for model in models]  # fmt: skip
     columns = ["task", "study", "where", "labels", "model", "mean", "n_perturbations", "n_splits", "data"]
-    fig, drawn = pages.general_sensitivity(pd.DataFrame(rows, columns=columns))
+    frame = pd.DataFrame(rows, columns=columns)
+    fig, drawn = pages.general_sensitivity(frame)
     within = "Task 2a: this screen\nn = 3 splits, 9 drugs"
     assert titles(fig)[::2] == [within, within]
     assert [name.partition("\n")[0] for name in titles(fig)[1::2]] == [
@@ -245,6 +247,10 @@ def test_general_sensitivity_within_and_outside():
     dots = fig.axes[1].collections
     assert [dot.get_label() for dot in dots] == kinds
     np.testing.assert_allclose(dots[0].get_offsets()[:, 0], 0.1 * 7 + 0.01 * len(kinds[0]))
+    fig, drawn = pages.general_sensitivity(frame.assign(data="simulated"))
+    save_figure(fig, drawn, "smoke", "general_sensitivity")
+    assert printed_size(home / "figures/smoke", "general_sensitivity")[0] == pytest.approx(183, abs=1e-3)
+    assert written(fig).count("simulated data") == 4
 
 
 @pytest.fixture

