@@ -19,7 +19,7 @@ import json
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from leaplib.base.compute import resolve_device, resolve_precision
 from leaplib.models.base import Training
-from leaplib.models.networks import Network, PairModels, Pairs, PPMlp, PPTdnn, Recipe, held_out_lines, train
+from leaplib.models.networks import Network, PairModels, Pairs, PPMlp, PPTdnn, held_out_lines, train
 
 CASES = {
     "tdnn": (PPTdnn(), [{"dropout": 0.1}]),
@@ -65,7 +65,7 @@ def plain_forward(network: Network, dropout: float, pairs: Pairs) -> Tensor:
     return network.last(units).squeeze(1)
 
 
-def plain_loop(recipe: Recipe, network: Network, fitted: Pairs, held: Pairs) -> None:
+def plain_loop(recipe: SimpleNamespace, network: Network, fitted: Pairs, held: Pairs) -> None:
     adam = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     for _ in range(recipe.max_epochs):
         network.train()
@@ -82,7 +82,7 @@ def runs_of(name: str, data: Training, epochs: int, who: str) -> list[Callable[[
     """Return what trains a case, one function a recipe; `who` is a precision, or plain."""
     model, points = CASES[name]
     untrained, fitted, watched = prepare(model, data)
-    recipes = [replace(model.recipe(point), max_epochs=epochs, patience=epochs + 1) for point in points]
+    recipes = [model.how({**point, "max_epochs": epochs, "patience": epochs + 1}) for point in points]
     if who == "plain":
         return [lambda r=recipe: plain_loop(r, untrained.network(), fitted, watched) for recipe in recipes]
     precision, stream = resolve_precision(who, torch.device("cpu")), torch.Generator()

@@ -139,8 +139,6 @@ class SharedKernelRidge(Tuned):
     share: float = 0.0
     ranks: bool = False
     grid: Mapping[str, Sequence[Any]] | None = None
-    random_state: int = 0
-    ensemble: str = "folds"
 
     work = DualRidge.work
 

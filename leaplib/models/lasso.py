@@ -59,8 +59,6 @@ class PSLasso(Tuned):
 
     n_alphas: int = 10
     eps: float = 1e-3
-    random_state: int = 0
-    ensemble: str = "folds"
 
     def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
         """Return perturbations x samples in millions, over the folds: all penalties at once."""
@@ -112,8 +110,6 @@ class PSElasticNet(Tuned):
     grid: Mapping[str, Sequence[float]] | None = None
     n_alphas: int = 10
     eps: float = 3e-2
-    random_state: int = 0
-    ensemble: str = "folds"
 
     work = PSLasso.work
 

@@ -112,15 +112,13 @@ class ExpressionModel(BaseEstimator):
         The models of fold k were fitted without the training samples of fold k (`folds_`).
         """
         check_is_fitted(self)
-        return np.stack(
-            [member.predict_folds(part) for member, part in zip(self.members_, self.features(X), strict=True)]
-        )
+        members = zip(self.members_, self.features(X), strict=True)
+        return np.stack([member.predict_folds(part) for member, part in members])
 
     def features(self, X: pd.DataFrame) -> list[pd.DataFrame]:
         """Return what the regressors see of samples, one frame (samples x components or genes) a representation."""
         check_is_fitted(self, "representations_")
-        learned = self.representations_
-        return learned.transform(X) if learned.damaes else [learned.scaler.transform(X)]
+        return self.representations_.transform(X)
 
     @property
     def genes_(self) -> pd.Index:

@@ -19,15 +19,16 @@ LEAP: arXiv:2502.15646, Methods, "Regression algorithms". tDNN: Xia et al., Brie
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.preprocessing import RobustScaler
 from torch import Tensor, nn
-from torch.nn.functional import embedding, linear
+from torch.nn.functional import embedding, linear, mse_loss
 from torch.nn.utils import parameters_to_vector, skip_init, vector_to_parameters
 
 from leaplib.base.compute import resolve_device, resolve_precision, side_by_side
@@ -39,11 +40,6 @@ from leaplib.models.tuning import FoldModel, Tuned, fold_numbers
 
 HELD_OUT = 0.1  # share of the lines that training is watched on
 BLOCK = 2**12  # pairs that go through the common layers at a time: their units stay in the cache, memory small
-
-
-def squared_error(prediction: Tensor, label: Tensor) -> Tensor:
-    """Return the mean squared error over pairs."""
-    return (prediction - label).square().mean()
 
 
 def one_minus_pearson(prediction: Tensor, label: Tensor) -> Tensor:
@@ -182,59 +178,46 @@ class Schedule:
             self.rate /= 10
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained: see `PPTdnn` and `PPMlp` for the meaning of the fields."""
-
-    loss: Callable[[Tensor, Tensor], Tensor]
-    dropout: float
-    learning_rate: float
-    batch_size: int
-    max_epochs: int
-    patience: int
-    min_delta: float
-    cut_after: int | None = None
-    weight_decay: float = 0.0
-
-
 def train(
-    network: Network, recipe: Recipe, fitted: Pairs, held: Pairs, precision: torch.dtype, stream: torch.Generator
+    network: Network, how: SimpleNamespace, fitted: Pairs, held: Pairs, precision: torch.dtype, stream: torch.Generator
 ) -> None:
     """Train one network on pairs, watched on those of other lines; it stays as it is at the end of training.
 
     Parameters
     ----------
     network : Network
-    recipe : Recipe
+    how : SimpleNamespace
+        loss, dropout, learning_rate, batch_size, max_epochs, patience, min_delta, cut_after and weight_decay: see
+        `PPTdnn` and `PPMlp`.
     fitted, held : Pairs
     precision : dtype
         Of matrix products in training, but for the output layer.
     stream : Generator
         Of batches and dropout.
     """
-    network.set_dropout(recipe.dropout, stream)
-    adam = torch.optim.Adam(network.parameters(), weight_decay=recipe.weight_decay, fused=True)
-    schedule = Schedule(recipe.learning_rate, recipe.patience, recipe.min_delta, recipe.cut_after)
+    network.set_dropout(how.dropout, stream)
+    adam = torch.optim.Adam(network.parameters(), weight_decay=how.weight_decay, fused=True)
+    schedule = Schedule(how.learning_rate, how.patience, how.min_delta, how.cut_after)
     mixed = torch.autocast(stream.device.type, precision, enabled=precision == torch.bfloat16)
-    for _ in range(recipe.max_epochs):
+    for _ in range(how.max_epochs):
         for group in adam.param_groups:
             group["lr"] = schedule.rate
-        for batch in fitted.batches(recipe.batch_size, stream):
+        for batch in fitted.batches(how.batch_size, stream):
             adam.zero_grad()
             with mixed:
                 output = batch.predict(network)
-            recipe.loss(output, batch.label).backward()
+            how.loss(output, batch.label).backward()
             adam.step()
-        schedule.note(loss_on(held, network, recipe))
+        schedule.note(loss_on(held, network, how))
         if schedule.over:
             break
 
 
-def loss_on(pairs: Pairs, network: Network, recipe: Recipe) -> float:
+def loss_on(pairs: Pairs, network: Network, how: SimpleNamespace) -> float:
     """Return the loss without dropout, in full precision."""
     network.eval()
     with torch.no_grad():
-        loss = recipe.loss(pairs.predict(network), pairs.label)
+        loss = how.loss(pairs.predict(network), pairs.label)
     network.train()
     return float(loss)
 
@@ -313,11 +296,10 @@ class PairRegressor(Tuned):
         """Return the hidden units of each subnetwork and of the common layers."""
         raise NotImplementedError
 
-    def recipe(self, point: dict[str, Any]) -> Recipe:
+    def how(self, point: Mapping[str, Any]) -> SimpleNamespace:
         """Return how a network is trained at one grid point."""
-        given, names = self.get_params() | point, {field.name for field in fields(Recipe)}
-        own = {name: value for name, value in given.items() if name in names}
-        return Recipe(**own, loss=self.loss, cut_after=self.cut_after)
+        own = {"weight_decay": 0.0, "loss": self.loss, "cut_after": self.cut_after}
+        return SimpleNamespace(**{**own, **self.get_params(), **point})
 
     def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
         """Return pairs x epochs x thousands of weights between hidden layers, in millions, over folds and points."""
@@ -338,7 +320,7 @@ class PairRegressor(Tuned):
         weights = []
         for point in progress(self.points(), f"{self.title}, fold {fold}"):
             network = model.network(seed).to(device)
-            train(network, self.recipe(point), fitted, watched, precision, stream_of(seed, "batches", device))
+            train(network, self.how(point), fitted, watched, precision, stream_of(seed, "batches", device))
             weights.append(parameters_to_vector(network.parameters()).detach().cpu().numpy())
         return replace(model, weights=np.array(weights))
 
@@ -393,7 +375,7 @@ class PPTdnn(PairRegressor):
     """
 
     title: ClassVar = "PP-tDNN"
-    loss = staticmethod(squared_error)
+    loss = staticmethod(mse_loss)
     cut_after: ClassVar = 10
     scale_labels: ClassVar = True
     default_grid: ClassVar = {"dropout": (0, 0.1, 0.25, 0.45, 0.7)}
@@ -407,7 +389,6 @@ class PPTdnn(PairRegressor):
     grid: Mapping[str, Sequence[float]] | None = None
     towers: Sequence[int] = (1000, 500, 250)
     joint: Sequence[int] = (250, 125, 60, 30)
-    random_state: int = 0
     precision: str = "auto"
     device: str = "auto"
 
@@ -460,7 +441,6 @@ class PPMlp(PairRegressor):
     min_delta: float = 1e-3
     grid: Mapping[str, Sequence[float]] | None = None
     hidden: Sequence[int] = (512, 256, 128, 64, 32, 16)
-    random_state: int = 0
     precision: str = "auto"
     device: str = "auto"
 

@@ -88,8 +88,6 @@ class DualRidge(Tuned):
     n_penalties: int = 10
     largest: float = 300.0
     smallest: float = 0.03
-    random_state: int = 0
-    ensemble: str = "folds"
 
     def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
         """Return samples^2 x (samples + 10 perturbations), over the folds: inverses, then a product a perturbation."""

@@ -154,7 +154,6 @@ class PSTcrp(Tuned):
     n_steps: int = 1
     n_adapt_steps: int = 10
     grid: Any = None
-    random_state: int = 0
     device: str = "auto"
 
     def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:

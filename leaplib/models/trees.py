@@ -190,7 +190,6 @@ class PSLgbm(Boosted):
     reg_lambda: float = 1.0
     max_bin: int = 63
     grid: Mapping[str, Any] | None = None
-    random_state: int = 0
     n_jobs: int | None = None
 
     def _fit_fold(self, data: Training, fold: int) -> BoostedModels:
@@ -247,9 +246,7 @@ class PPLgbm(Boosted):
     max_bin: int = 63
     n_components: int = 500
     grid: Mapping[str, Any] | None = None
-    random_state: int = 0
     n_jobs: int | None = None
-    ensemble: str = "folds"
 
     def _fit_folds(self, data: Training, folds: np.ndarray) -> list[FoldModel]:
         components = data.components("PP-LGBM", self.n_components)
@@ -334,7 +331,6 @@ class PSForest(Tuned):
     n_estimators: int = 100
     max_samples: float = 0.3
     grid: Mapping[str, Sequence[Any]] | None = None
-    random_state: int = 0
 
     def work(self, n_train: int, n_pairs: int, n_test: int, n_perturbations: int) -> float:
         """Return pairs x trees in millions, over folds and grid points."""

@@ -19,23 +19,6 @@ from leaplib.cohorts.splits import random_folds
 from leaplib.models.base import Regressor, Training
 
 
-def fold_scores(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Score the predictions of a grid on one held-out fold.
-
-    Parameters
-    ----------
-    truth : array, n x L
-    prediction : array, G x n x L
-        One slice a grid point.
-
-    Returns
-    -------
-    array, G x L
-        Spearman's correlation; a constant prediction scores 0, a fold without usable labels is NaN.
-    """
-    return spearman(truth, prediction)
-
-
 def mean_over_folds(scores: np.ndarray) -> np.ndarray:
     """Return the mean (G x L) of scores (K x G x L) over the folds that have labels, 0 where none has."""
     usable = ~np.isnan(scores)
@@ -115,6 +98,7 @@ class LinearModels(FoldModel):
         return LinearModels(coef[None], self.intercept[at][None], self.penalty[at][None])
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Tuned(Regressor):
     """A model tuned by cross-validation, whose prediction is the mean of the fold models at the best point.
 
@@ -123,8 +107,15 @@ class Tuned(Regressor):
     The best grid point has the largest Spearman correlation on the held-out folds (mean over folds): that
     of each perturbation (PS models) or the mean over perturbations (PP models).
 
-    Subclasses have a parameter `random_state`, and `grid` where they tune over one (None: `default_grid`, the
-    paper's); they name their `FoldModel` and give `_fit_fold`.
+    Subclasses have a parameter `grid` where they tune over one (None: `default_grid`, the paper's); they name their
+    `FoldModel` and give `_fit_fold`.
+
+    Parameters
+    ----------
+    random_state : int
+        Seed of the folds when `fit` is not given any, and of all else that is drawn.
+    ensemble : {"folds", "refit"}
+        Predict with the average of the fold models, or (ablations) with one fitted on the whole training set.
 
     Attributes
     ----------
@@ -140,6 +131,7 @@ class Tuned(Regressor):
     default_grid: ClassVar[Mapping[str, Any]] = {}
     pan_perturbation: ClassVar[bool] = False
     block: ClassVar[int | None] = None  # perturbations tuned at a time: bounds the memory
+    random_state: int = 0
     ensemble: str = "folds"
 
     def points(self) -> list[dict[str, Any]]:
@@ -157,7 +149,7 @@ class Tuned(Regressor):
     def _fit(self, data: Training, folds: np.ndarray | None) -> None:
         if self.ensemble not in ("folds", "refit"):
             raise InputError(f"ensemble must be 'folds' or 'refit', not {self.ensemble!r}")
-        folds = random_folds(len(data.X), self.get_params()["random_state"]) if folds is None else folds
+        folds = random_folds(len(data.X), self.random_state) if folds is None else folds
         n = data.Y.shape[1]
         size = self.block or n
         found = [self._tune(data.columns(slice(start, start + size)), folds) for start in range(0, n, size)]
@@ -168,10 +160,8 @@ class Tuned(Regressor):
     def _tune(self, data: Training, folds: np.ndarray) -> tuple[list[FoldModel], np.ndarray, np.ndarray]:
         """Return the models that predict, the best grid points and their scores."""
         models = self._fit_folds(data, folds)
-        held = [data.rows(folds == fold) for fold in range(len(models))]
-        scores = np.array(
-            [fold_scores(part.Y, model.predict(part.X)) for model, part in zip(models, held, strict=True)]
-        )
+        held = zip(models, (data.rows(folds == fold) for fold in range(len(models))), strict=True)
+        scores = np.array([spearman(part.Y, model.predict(part.X)) for model, part in held])  # NaN: no usable labels
         points = (best_overall if self.pan_perturbation else best_per_perturbation)(scores)
         chosen = mean_over_folds(scores)[points, np.arange(len(points))]
         if self.ensemble == "refit":

@@ -3,7 +3,6 @@
 Genes -> 512 -> 256 -> 512 -> genes: in each batch, 30% of the entries take the same gene's value in another sample, a
 little noise is added, and the network has to give the clean batch back; the 256 values are the representation. Part of
 the samples is held out to find the number of epochs; then a network is trained on all samples for that number.
-
 LEAP: arXiv:2502.15646, methods, "Representation algorithm". The corruption: Yoon et al., VIME, NeurIPS 2020.
 """
 
@@ -12,7 +11,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +28,6 @@ from leaplib.base.matrices import finite_matrix, in_order
 from leaplib.base.progress import progress
 from leaplib.base.store import atomic_path, key_of, sha256, versions, write_text
 
-Model = TypeVar("Model", bound=Any)
 FORMAT = "leaplib.representation.damae/3"
 LEAST = {"n_components": 1, "n_layers": 1, "learning_rate": 1e-30, "batch_size": 2, "max_epochs": 1, "patience": 1}
 BELOW = {"dropout": 1, "corruption": 1, "holdout": 1, "random_state": 2**63}
@@ -48,13 +46,11 @@ def corrupt(clean: Tensor, corruption: float = 0.3, noise: float = 0.01, masking
     return torch.where(replaced, donors, clean).add_(torch.randn_like(clean), alpha=noise)
 
 
-def learn_genes(model: Model, X: pd.DataFrame | np.ndarray) -> Model:
-    """Let a model know the number of genes, and their names where X is a frame, as scikit-learn has it."""
+def learn_genes(model: Any, X: pd.DataFrame | np.ndarray) -> None:
+    """Let a model know the number of genes, and their names where X is a frame."""
+    model.n_features_in_, names = np.shape(X)[1], getattr(X, "columns", None)
     model.__dict__.pop("feature_names_in_", None)  # of an earlier fit to a frame
-    model.n_features_in_ = np.shape(X)[1]
-    if isinstance(X, pd.DataFrame):
-        model.feature_names_in_ = X.columns.to_numpy(dtype=object)
-    return model
+    model.__dict__ |= {} if names is None else {"feature_names_in_": names.to_numpy(dtype=object)}
 
 
 class Autoencoder(nn.Module):
@@ -80,22 +76,16 @@ class Autoencoder(nn.Module):
 class DAMAE(TransformerMixin, BaseEstimator):
     """Data-augmented masked autoencoder, an estimator of scikit-learn; its parameters are explained beside them.
 
-    One seed drives holdout, weights, batches, corruption, noise and dropout, whatever else is trained. Two trainings
-    from a seed are equal up to the rounding of sums.
+    One seed drives all that is drawn, whatever else is trained; two trainings from it are equal up to rounding.
 
     Attributes
     ----------
     network_ : Autoencoder
-        In float32, on the CPU.
     history_ : DataFrame
         epoch (from 1), train_loss (spoilt input, dropout), validation_loss (clean held-out samples; NaN without): mean
         squared errors of the training with a holdout, where 1 is no better than the mean if genes have SD 1.
-    best_epoch_ : int
-        Number of epochs of the final training.
-    precision_ : str
-        What "auto" came to.
-    n_features_in_, feature_names_in_ : int, ndarray of str
-        Genes; the names where X was a DataFrame.
+    best_epoch_, precision_ : int, str: epochs of the final training, and what "auto" came to
+    n_features_in_, feature_names_in_ : int, ndarray of str: genes; the names where X was a DataFrame
     """
 
     n_hidden: int = 512  # units of the two outer hidden layers (ReLU, dropout); 0: none, and all is linear
@@ -120,15 +110,16 @@ class DAMAE(TransformerMixin, BaseEstimator):
         """Train on X, samples x genes, standardised (each gene to mean 0 and SD 1) and finite."""
         values = finite_matrix(X)
         n_held = self._check(len(values))
-        samples, history = torch.tensor(values, device=resolve_device(self.device)), None
+        samples = torch.tensor(values, device=resolve_device(self.device))
         self.precision_ = str(resolve_precision(self.precision, samples.device)).removeprefix("torch.")
-        self.best_epoch_ = self.max_epochs
+        self.best_epoch_, history = self.max_epochs, None
         if n_held:
             held, rest = np.split(np.random.default_rng(self.random_state).permutation(len(values)), [n_held])
             _, history, self.best_epoch_ = self._train(samples[rest], self.max_epochs, samples[held])
         self.network_, final, _ = self._train(samples, self.best_epoch_)
         self.history_ = final if history is None else history
-        return learn_genes(self, X)
+        learn_genes(self, X)
+        return self
 
     def _check(self, n_samples: int) -> int:
         """Return how many samples are held out; an InputError for settings or samples out of range."""
@@ -192,16 +183,11 @@ class DAMAE(TransformerMixin, BaseEstimator):
         weights, sidecar = Path(f"{prefix}.safetensors"), Path(f"{prefix}.json")
         with atomic_path(weights) as temporary:
             temporary.write_bytes(save(self.network_.state_dict()))
-        about = {
-            "format": FORMAT,
-            "configuration": self.get_params(),
-            "best_epoch": self.best_epoch_,
-            "precision": self.precision_,
-            "history": self.history_.astype(object).where(self.history_.notna(), None).to_dict("list"),
-            "genes": list(self.feature_names_in_) if hasattr(self, "feature_names_in_") else None,
-            "weights_sha256": sha256(weights),
-            "versions": versions(),
-        }
+        history = self.history_.astype(object).where(self.history_.notna(), None).to_dict("list")
+        genes = list(self.feature_names_in_) if hasattr(self, "feature_names_in_") else None
+        about = {"format": FORMAT, "configuration": self.get_params(), "best_epoch": self.best_epoch_,
+                 "precision": self.precision_, "history": history, "genes": genes, "weights_sha256": sha256(weights),
+                 "versions": versions()}  # fmt: skip
         return write_text(sidecar, json.dumps(about | {"checksum": key_of(about)}, indent=1))
 
     @classmethod

@@ -70,7 +70,8 @@ class Plain(TransformerMixin, BaseEstimator):
                      for n, share in zip(values.shape, VIEW, strict=True)]  # fmt: skip
         self.columns_ = drawn[1]
         self.model_ = self._model(*map(len, drawn)).fit(values[np.ix_(*drawn)])
-        return learn_genes(self, X)
+        learn_genes(self, X)
+        return self
 
     def _model(self, n_samples: int, n_genes: int) -> BaseEstimator:
         if self.kind == "identity":
@@ -114,15 +115,8 @@ class Representations:
         self.scaler, self.damaes = scaler, list(damaes)
 
     @classmethod
-    def fit(
-        cls,
-        expression: pd.DataFrame,
-        seeds: Sequence[int],
-        n_genes: int = 5000,
-        device: str = "auto",
-        sources: pd.Series | None = None,
-        **damae: Any,
-    ) -> Self:
+    def fit(cls, expression: pd.DataFrame, seeds: Sequence[int], n_genes: int = 5000, device: str = "auto",
+            sources: pd.Series | None = None, **damae: Any) -> Self:  # fmt: skip
         """Choose genes, standardise and train one DAMAE a seed on all samples of `expression`.
 
         `sources` names the source of each sample: genes are chosen in each source and united.
@@ -134,8 +128,10 @@ class Representations:
         return cls(scaler, [DAMAE(random_state=seed, device=device, **damae).fit(scaled) for seed in seeds])
 
     def transform(self, expression: pd.DataFrame) -> list[pd.DataFrame]:
-        """Return one frame a DAMAE, samples x components."""
+        """Return one frame a DAMAE, samples x components; where there are none, the standardised genes."""
         scaled = self.scaler.transform(expression)
+        if not self.damaes:
+            return [scaled]
         return [pd.DataFrame(damae.transform(scaled), index=expression.index) for damae in self.damaes]
 
     def save(self, folder: str | Path) -> Path:
@@ -242,12 +238,9 @@ def _saved(profile: Profile, task: Task, what: str) -> list[pd.DataFrame]:
 def _configuration(profile: Profile, task: Task) -> dict[str, Any]:
     """Return all that the codes of a pool depend on, but for the seed of each."""
     settings = DAMAE(**dict(profile.damae)).get_params()
-    return {
-        "pool": pool_key(profile, task),
-        "n_genes": profile.n_genes,
-        "code": code_version("leaplib.representation.pretraining"),
-        "damae": {name: value for name, value in settings.items() if name not in ("random_state", "device")},
-    }
+    damae = {name: value for name, value in settings.items() if name not in ("random_state", "device")}
+    code = code_version("leaplib.representation.pretraining")
+    return {"pool": pool_key(profile, task), "n_genes": profile.n_genes, "code": code, "damae": damae}
 
 
 def embedding_key(profile: Profile, task: Task) -> str:
@@ -289,7 +282,12 @@ def code_map(embedding: Embedding, number: int = 0) -> pd.DataFrame:
     return frame.assign(group=embedding.tissue.fillna("unknown"))
 
 
-def tissue_agreement(embedding: Embedding, n_neighbors: int = 5) -> pd.DataFrame:
+def _neighbours(codes: pd.DataFrame) -> np.ndarray:
+    """Return the positions of each sample's five nearest neighbours, itself left out."""
+    return NearestNeighbors(n_neighbors=5).fit(codes).kneighbors(return_distance=False)
+
+
+def tissue_agreement(embedding: Embedding) -> pd.DataFrame:
     """Return how often a sample's nearest neighbours come from its own tissue (samples without one are left out).
 
     Returns
@@ -301,14 +299,12 @@ def tissue_agreement(embedding: Embedding, n_neighbors: int = 5) -> pd.DataFrame
     labels, by_chance = known.to_numpy(), float(np.square(known.value_counts(normalize=True)).sum())
     rows = []
     for number, codes in enumerate(embedding.codes):
-        search = NearestNeighbors(n_neighbors=n_neighbors).fit(codes.loc[known.index])
-        neighbours = search.kneighbors(return_distance=False)  # of each sample, itself left out
-        same_tissue = (labels[neighbours] == labels[:, None]).mean()
+        same_tissue = (labels[_neighbours(codes.loc[known.index])] == labels[:, None]).mean()
         rows.append({"representation": number, "same_tissue": same_tissue, "by_chance": by_chance})
     return pd.DataFrame(rows)
 
 
-def domain_mixing(profile: Profile | str, task: Task | str, device: str = "auto", n_neighbors: int = 5) -> pd.DataFrame:
+def domain_mixing(profile: Profile | str, task: Task | str, device: str = "auto") -> pd.DataFrame:
     """Return how far xenografts lie among cell lines, under each way to bring the two together.
 
     Returns
@@ -321,8 +317,7 @@ def domain_mixing(profile: Profile | str, task: Task | str, device: str = "auto"
     for how in HARMONISE:
         embedding = embed(profile, harmonised(get_task(task), how), device)
         foreign = (embedding.domain != "cell lines").to_numpy()
-        search = NearestNeighbors(n_neighbors=n_neighbors).fit(embedding.codes[0])
-        neighbours = search.kneighbors(return_distance=False)[foreign]
+        neighbours = _neighbours(embedding.codes[0])[foreign]
         by_chance = (~foreign).sum() / (len(foreign) - 1)
         rows.append({"harmonise": how, "among_lines": (~foreign[neighbours]).mean(), "by_chance": by_chance})
     return pd.DataFrame(rows)

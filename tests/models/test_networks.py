@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch.nn.functional import mse_loss
 from leaplib.base.errors import InputError
 from leaplib.models import networks as module
 from leaplib.models.base import Training, fingerprint_components
-from leaplib.models.networks import Network, Pairs, PPMlp, PPTdnn, Recipe, Schedule, held_out_lines, train
+from leaplib.models.networks import Network, Pairs, PPMlp, PPTdnn, Schedule, held_out_lines, train
 
 WIDTHS = {"PP-tDNN": ((12, 8), (10, 6, 4)), "PP-MLP": ((), (10, 6, 4))}
 SMALL = {
@@ -63,8 +64,9 @@ def study(seed=0, n=80, n_perturbations=7):
 
 
 def recipe(**changes):
-    return Recipe(**{"loss": mse_loss, "dropout": 0.0, "learning_rate": 1e-2, "batch_size": 999, "max_epochs": 3,
-                     "patience": 20, "min_delta": 0.0} | changes)  # fmt: skip
+    return SimpleNamespace(**{"loss": mse_loss, "dropout": 0.0, "learning_rate": 1e-2, "batch_size": 999,
+                              "max_epochs": 3, "patience": 20, "min_delta": 0.0, "cut_after": None,
+                              "weight_decay": 0.0} | changes)  # fmt: skip
 
 
 def written_out(network, pairs, masks=None):
@@ -84,7 +86,7 @@ def written_out(network, pairs, masks=None):
 
 
 @each_model
-@pytest.mark.parametrize("loss", [module.squared_error, module.one_minus_pearson])
+@pytest.mark.parametrize("loss", [mse_loss, module.one_minus_pearson])
 @pytest.mark.parametrize("dropout", [0.0, 0.25])
 def test_output_and_gradient_are_those_of_plain_layers_on_written_out_pairs(name, loss, dropout, monkeypatch):
     """With dropout too, which follows each hidden layer but the last."""
