@@ -10,7 +10,7 @@ OTHER_LABORATORIES = ("PRISM", "CCLE", "CTRP")
 XENOGRAFT_DRUGS = ("Cetuximab", "Erlotinib", "Tamoxifen", "Trametinib", "Paclitaxel")
 MIN_EXTERNAL = 15
 POCKET = "real gene effects, 69 lines, 4 tissues"
-"""What tasks 1a and 3a rest on while DepMap's own files are absent (`leaplib.sources.pocket`), as outputs say it."""
+"""What tasks 1a and 3a rest on while DepMap's own files are absent (`leaplib.sources.depmap`), as outputs say it."""
 POCKET_STUDIES = ("DepMap, 4 tissues",)
 DATA = ("real", POCKET, "simulated")
 """Kinds of data; what is not "real" never stands beside a published value, and tests no claim."""

@@ -91,24 +91,21 @@ class Cohort:
                              f"{repeated.iloc[0]}): give both the same name")  # fmt: skip
 
     def _check_alignment(self) -> None:
+        lines = self.expression.index
         for frame, what in ((self.response, "response"), (self.samples, "sample table")):
-            unknown = frame.index.symmetric_difference(self.expression.index)
+            unknown = frame.index.symmetric_difference(lines)
             if len(unknown):
-                raise InputError(
-                    f"{self.name}: sample {unknown[0]!r} is not in both expression and {what} "
-                    f"({len(unknown)} such samples): give all frames the same samples"
-                )
+                raise InputError(f"{self.name}: sample {unknown[0]!r} is not in both expression and {what} "
+                                 f"({len(unknown)} such samples): give all frames the same samples")  # fmt: skip
+            if not frame.index.equals(lines):
+                raise InputError(f"{self.name}: the {what} lists its samples in another order than expression")
         unknown = self.response.columns.difference(self.perturbations.index, sort=False)
         if len(unknown):
-            raise InputError(
-                f"{self.name}: the response has an unknown perturbation {unknown[0]!r} ({len(unknown)} such): "
-                "describe it in the perturbation table or drop its column"
-            )
-        if not self.perturbations.index.equals(self.response.columns):
-            raise InputError(f"{self.name}: the perturbation table must list the response's columns, in their order")
-        for frame, what in ((self.response, "response"), (self.samples, "sample table")):
-            if not frame.index.equals(self.expression.index):
-                raise InputError(f"{self.name}: the {what} lists its samples in another order than expression")
+            raise InputError(f"{self.name}: the response has an unknown perturbation {unknown[0]!r} ({len(unknown)} "
+                             "such): describe it in the perturbation table or drop its column")  # fmt: skip
+        for table, what in ((self.perturbations, "perturbation table"), (self.fingerprints, "table of fingerprints")):
+            if table is not None and not table.index.equals(self.response.columns):
+                raise InputError(f"{self.name}: the {what} must list the response's columns, in their order")
 
     def _check_values(self) -> None:
         for column in SAMPLE_COLUMNS:
@@ -119,12 +116,8 @@ class Cohort:
         infinite = np.isinf(self.response.to_numpy(dtype=float))
         if infinite.any():
             row, column = np.argwhere(infinite)[0]
-            raise InputError(
-                f"{self.name}: infinite response of sample {self.response.index[row]!r} to "
-                f"{self.response.columns[column]!r}: mend it or set it to missing"
-            )
-        if self.fingerprints is not None and not self.fingerprints.index.equals(self.perturbations.index):
-            raise InputError(f"{self.name}: fingerprints and perturbations differ: give one row a perturbation")
+            pair = f"sample {self.response.index[row]!r} to {self.response.columns[column]!r}"
+            raise InputError(f"{self.name}: infinite response of {pair}: mend it or set it to missing")
 
     @property
     def hash(self) -> str:
@@ -194,9 +187,8 @@ def check_unique(index: pd.Index, what: str, where: str) -> None:
     """Raise an InputError that names the first id standing twice in `index`."""
     repeated = index[index.duplicated()]
     if len(repeated):
-        raise InputError(
-            f"{where}: {what} {repeated[0]!r} stands more than once ({repeated.nunique()} such): keep one of them"
-        )
+        such = f"{what} {repeated[0]!r} stands more than once ({repeated.nunique()} such)"
+        raise InputError(f"{where}: {such}: keep one of them")
 
 
 def check_expression(expression: pd.DataFrame, unit: str, where: str) -> None:
@@ -226,7 +218,5 @@ def check_expression(expression: pd.DataFrame, unit: str, where: str) -> None:
         bad, what = values < 0, "negative"
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise InputError(
-            f"{where}: {what} expression of gene {expression.columns[column]!r} in sample "
-            f"{expression.index[row]!r}: expected {unit}; mend the value or drop the sample"
-        )
+        cell = f"gene {expression.columns[column]!r} in sample {expression.index[row]!r}"
+        raise InputError(f"{where}: {what} expression of {cell}: expected {unit}; mend the value or drop the sample")

@@ -1,6 +1,7 @@
 """Expression as the autoencoders see it: gene choice, each gene to mean 0 and SD 1, domains brought together."""
 
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +35,14 @@ def variable_genes(sources: Mapping[str, pd.DataFrame], n_genes: int) -> pd.Inde
     InputError
         When the sources share no gene.
     """
-    frames = list(sources.values())
-    shared = frames[0].columns
-    for frame in frames[1:]:
-        shared = shared.intersection(frame.columns)
+    shared = reduce(pd.Index.intersection, (frame.columns for frame in sources.values()))
     if not len(shared):
         raise InputError(f"{', '.join(sources)}: no gene in common: check that all use gene symbols as columns")
     if len(set(map(type, shared))) > 1:  # nothing orders text and numbers
         raise InputError(f"{', '.join(sources)}: some columns are named by numbers: use gene symbols as columns")
     shared = shared.sort_values()
     chosen: set[str] = set()
-    for frame in frames:
+    for frame in sources.values():
         variance = frame[shared].var(axis=0, ddof=0)
         chosen.update(variance.sort_values(ascending=False, kind="stable").index[:n_genes])
     return pd.Index(sorted(chosen), name="gene")
@@ -140,16 +138,13 @@ class ExpressionScaler(TransformerMixin, BaseEstimator):
         if not isinstance(X, pd.DataFrame):
             raise InputError(f"expression: expected a DataFrame with samples as rows, got {type(X).__name__}")
         check_unique(X.columns, "gene", "expression")
-        missing = self.genes_.difference(X.columns)
-        if len(missing) == len(self.genes_):
-            raise InputError(
-                f"expression: none of the learned genes is a column: expected gene symbols such as {self.genes_[0]!r}"
-            )
+        missing, n_genes = self.genes_.difference(X.columns), len(self.genes_)
+        if len(missing) == n_genes:
+            such = f"such as {self.genes_[0]!r}"
+            raise InputError(f"expression: none of the learned genes is a column: expected gene symbols {such}")
         if len(missing):
-            raise InputError(
-                f"expression: {len(missing)} of {len(self.genes_)} learned genes are missing, "
-                f"{missing[0]!r} first: add these columns"
-            )
+            problem = f"{len(missing)} of {n_genes} learned genes are missing, {missing[0]!r} first"
+            raise InputError(f"expression: {problem}: add these columns")
         values = X[self.genes_]
         fits = (np.abs(numeric(values, "expression")) <= LARGEST).all(axis=1)
         if not fits.all():

@@ -28,7 +28,7 @@ from leaplib.cohorts.selection import (
 from leaplib.cohorts.simulation import Simulation, simulate
 from leaplib.cohorts.splits import Split, load_splits, make_splits, save_splits
 from leaplib.profiles import Profile, get_profile
-from leaplib.sources import depmap, manifest, pocket
+from leaplib.sources import depmap, manifest
 from leaplib.sources.drugs import drug_files, read_drug_screen, takes_rna_seq
 from leaplib.sources.screens import DrugScreen, GeneScreen
 from leaplib.sources.xenografts import Xenografts, read_pdx
@@ -46,14 +46,11 @@ GENE_SCREENS = {
 }
 
 
-@lru_cache(maxsize=2)
-def simulation(n_lines: int, n_genes: int) -> Simulation:
-    """Return the simulated cohort of a size (kept in memory: the tasks share it)."""
-    return simulate(n_lines, n_genes)
+_simulate = lru_cache(maxsize=2)(simulate)  # the tasks share it
 
 
 def _simulation_of(profile: Profile) -> Simulation:
-    return simulation(profile.simulated_lines, profile.simulated_genes)
+    return _simulate(profile.simulated_lines, profile.simulated_genes)
 
 
 def drug_screen(profile: Profile) -> DrugScreen:
@@ -75,7 +72,7 @@ def gene_screen(profile: Profile, name: str = "dependencies") -> GeneScreen:
     if kind == "real":
         return _read(depmap.read_gene_screen, _checksums(kind, name), release)
     if kind == POCKET:
-        return _read(pocket.read_pocket, _checksums(kind, name))
+        return _read(depmap.read_pocket, _checksums(kind, name))
     return getattr(_simulation_of(profile), stand_in)
 
 
@@ -84,7 +81,7 @@ def xenograft_screen(profile: Profile) -> tuple[DrugScreen, Xenografts]:
 
     Xenografts can only be joined to cell lines of their own kind, so that simulated ones come with simulated lines.
     """
-    if is_real(profile, "xenografts"):
+    if data_kind(profile, "xenografts") == "real":
         return drug_screen(profile), _read(read_pdx, _checksums("real", "xenografts"), manifest.path(PDX_FILE))
     return _simulation_of(profile).drugs, _simulation_of(profile).xenografts
 
@@ -126,7 +123,7 @@ def data_kind(profile: Profile, name: str) -> str:
 
 def standing() -> str:
     """Say in one line which tasks are real now, and what the next files would add."""
-    wheels = [source.name for source in manifest.lacking(pocket.FILES)]
+    wheels = [source.name for source in manifest.lacking(depmap.POCKET_FILES)]
     if wheels:
         return f"No task can run: {', '.join(wheels)} missing. Next: `leap data fetch wheels`."
     kinds = {task.id: data_kind(get_profile("paper"), task.screen) for task in TASKS.values()}
@@ -138,11 +135,6 @@ def standing() -> str:
     if added:
         text += f" Next: {fetching(*(TASKS[id].screen for id in added))} makes {', '.join(added)} real."
     return text
-
-
-def is_real(profile: Profile, name: str) -> bool:
-    """Tell whether a screen rests on the provider's own files, rather than on what stands in for them."""
-    return data_kind(profile, name) == "real"
 
 
 def at_hand(profile: Profile, task: Task) -> Task:
@@ -157,7 +149,7 @@ def at_hand(profile: Profile, task: Task) -> Task:
 def _checksums(kind: str, name: str) -> tuple[tuple[str, str], ...]:
     """Return the files that a screen is read from, each with its checksum."""
     if kind == POCKET:
-        files = list(pocket.FILES)
+        files = list(depmap.POCKET_FILES)
     else:
         files = [*needed(name), *(["cy"] if name in GENE_SCREENS else drug_files())]
     return tuple((file, manifest.checksum(file)) for file in files)

@@ -1,16 +1,18 @@
-"""From screens to cohorts: the paper's selection rules, each counted (supplementary figure 1)."""
+"""From screens to cohorts: the paper's selection rules, each counted (supplementary figure 1), and fingerprints."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdFingerprintGenerator
+from rdkit.Chem.SaltRemover import SaltRemover
 from scipy.linalg import eigh
 
 from leaplib.base.errors import InputError
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.expression import join_domains
-from leaplib.cohorts.fingerprints import gene_set_membership, morgan
 from leaplib.cohorts.splits import largest_tissues
 from leaplib.sources.identifiers import normalise_drug
 from leaplib.sources.screens import DrugScreen, GeneScreen
@@ -21,6 +23,7 @@ from leaplib.tasks import MIN_EXTERNAL, Task
 OUTLIER_SHARE = 0.2
 OUTLIER_COMPONENTS = 5
 PDX = "PDX Encyclopedia"
+RADIUS, N_BITS = 2, 2048  # of Morgan fingerprints
 
 
 class Flow:
@@ -326,3 +329,57 @@ def _treated(xenografts: Xenografts, drugs: Sequence[str], flow: Flow) -> pd.Dat
     if response.empty:
         raise InputError(f"{PDX}: no xenograft has both expression and a response to {', '.join(drugs)}")
     return flow.count(PDX, "with expression", response)
+
+
+def clean_molecule(smiles: str, name: str) -> Chem.Mol:
+    """Parse a SMILES and remove salts and stereochemistry (paper, Methods, "Drug fingerprints").
+
+    Of several remaining components the one with most heavy atoms is kept.
+
+    Raises
+    ------
+    InputError
+        When rdkit cannot parse the SMILES; the message names the drug.
+    """
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) and smiles else None
+    if molecule is None:
+        raise InputError(f"drug {name!r}: its SMILES {smiles!r} cannot be parsed: correct it or drop the drug")
+    molecule = SaltRemover().StripMol(molecule, dontRemoveEverything=True)
+    parts = Chem.GetMolFrags(molecule, asMols=True)
+    molecule = max(parts, key=lambda part: part.GetNumHeavyAtoms())
+    Chem.RemoveStereochemistry(molecule)
+    return molecule
+
+
+def morgan(smiles: pd.Series) -> pd.DataFrame:
+    """Morgan fingerprints of drugs.
+
+    Parameters
+    ----------
+    smiles : Series
+        SMILES by drug name.
+
+    Returns
+    -------
+    DataFrame, drugs x 2,048 bits, uint8
+    """
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=N_BITS)
+    bits = [generator.GetFingerprintAsNumPy(clean_molecule(text, str(name))) for name, text in smiles.items()]
+    matrix = np.array(bits, dtype=np.uint8).reshape(len(smiles), N_BITS)
+    return pd.DataFrame(matrix, index=smiles.index, columns=[f"bit_{i}" for i in range(N_BITS)])
+
+
+def gene_set_membership(genes: Sequence[str], gene_sets: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Membership of genes in gene sets (MSigDB C2 CGP in the paper).
+
+    Sets that hold none of the genes are left out, as in DeepDEP.
+
+    Returns
+    -------
+    DataFrame, genes x sets, uint8
+    """
+    index = pd.Index(genes)
+    columns = {name: index.isin(set(members)).astype(np.uint8) for name, members in gene_sets.items()}
+    matrix = pd.DataFrame(columns, index=index)
+    return matrix.loc[:, matrix.any(axis=0)]

@@ -242,10 +242,8 @@ def check_names(names: Sequence[str]) -> None:
     for name in names:
         other = known.setdefault(slug(name), name)
         if other != name:
-            raise InputError(
-                f"{other!r} and {name!r} differ in case or punctuation alone, and would share their files: "
-                "give both one name, or tell them apart by a letter or digit"
-            )
+            problem = f"{other!r} and {name!r} differ in case or punctuation alone, and would share their files"
+            raise InputError(f"{problem}: give both one name, or tell them apart by a letter or digit")
 
 
 def save_splits(splits: Sequence[Split], path: str | Path, identity: Mapping[str, Any] | None = None) -> Path:

@@ -20,7 +20,7 @@ from leaplib.results.comparisons import bars_frame, gains_table, number_frame, s
 from leaplib.results.load import Results
 from leaplib.results.reference import reference, write_readme
 from leaplib.results.tables import save_table, tidy
-from leaplib.sources import pocket
+from leaplib.sources import depmap
 from leaplib.tasks import POCKET, get_task
 
 FLOWS = {"1a": None, "2a": None, "5a": "PDX Encyclopedia"}  # a task a screen, and its only branch shown (None: all)
@@ -87,7 +87,7 @@ def _gains(results: Results) -> pd.DataFrame:
 def _agreement(results: Results) -> pd.DataFrame:
     if data_kind(results.profile, get_task("3a").screen) != POCKET:
         raise InputError("tasks 1a and 3a do not rest on the gene effects that it is about")
-    return pocket.agreement()
+    return depmap.agreement()
 
 
 BESIDE = ("published", "reported_only")

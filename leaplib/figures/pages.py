@@ -257,7 +257,7 @@ def codes(frame: pd.DataFrame, *, size: Size = (120, 80)) -> Drawn:
 
 @style.styled
 def two_laboratories(frame: pd.DataFrame, *, size: Size = (style.TWO_COLUMNS, 62)) -> Drawn:
-    """Draw how the tissues of two laboratories rank genes alike: `leaplib.sources.pocket.agreement`."""
+    """Draw how the tissues of two laboratories rank genes alike: `leaplib.sources.depmap.agreement`."""
     wide = frame.pivot(index="tissue", columns="other", values="value")
     fig, ax = style.figure(*size)
     sns.heatmap(wide, ax=ax, cmap="RdBu", center=0, annot=True, fmt=".2f", annot_kws={"fontsize": 6}, cbar=False)

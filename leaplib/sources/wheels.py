@@ -29,6 +29,7 @@ PASSPORTS = "crispy/data/model_list_20200204.csv"
 SAME = ["model_id", "tissue", "cancer_type", "cancer_type_detail", "synonyms"]
 RENAMED = {"model_name": "name", "BROAD_ID": "depmap_id", "COSMIC_ID": "cosmic_id", "CCLE_ID": "ccle_id",
            "drug_data": "screened"}  # fmt: skip
+SAMPLES = ["model_id", "depmap_id", "cosmic_id", "tissue", "cancer_type", "cancer_type_detail"]  # what screens tell
 MYELOID = ("Acute Myeloid Leukemia", "Chronic Myelogenous Leukemia")
 GROWTH = "crispy/data/growth_rates_rapid_screen_1536_v1.6.3_02Jun20.csv"
 

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.cohorts.fingerprints import gene_set_membership, morgan
+from leaplib.cohorts.selection import gene_set_membership, morgan
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 

