@@ -348,6 +348,8 @@ def general_sensitivity(frame: pd.DataFrame, *, task: str = "2a", size: Size | N
         style.head(ax, f"Task {task}: {name}\n{number}" if len(part) else "", letter, data_of(part))
         rows.labels(ax, part)
         drawn.append(part.assign(panel=letter))
+    kinds, names = axes[0, 0].get_legend_handles_labels()
+    fig.legend(kinds, names, loc="outside lower center", ncols=max(len(kinds), 1))
     return fig, plotted(drawn)
 
 

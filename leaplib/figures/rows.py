@@ -126,7 +126,7 @@ def gains(ax: Axes, frame: pd.DataFrame) -> None:
 
 @style.panel("model", "labels", "mean")
 def labels(ax: Axes, frame: pd.DataFrame) -> None:
-    """Draw a row a model: a dot on each kind of labels, full on those as measured.
+    """Draw a row a model: a mark on each kind of labels, a full dot on those as measured.
 
     Parameters
     ----------
@@ -141,8 +141,7 @@ def labels(ax: Axes, frame: pd.DataFrame) -> None:
         ax.scatter(part["mean"], part["model"].map(names.index), s=13, marker=marker, edgecolor=colours,
                    facecolor=colours if kind == kinds[0] else "white", linewidth=0.8, zorder=3, label=kind)  # fmt: skip
     ax.axvline(0, color=style.FAINT, linewidth=0.6, zorder=1)
-    shapes = zip(("full dots", "squares", "diamonds"), kinds, strict=False)
-    _name_rows(ax, names, f"{XLABEL}\n({'; '.join(f'{shape}: {kind}' for shape, kind in shapes)})")
+    _name_rows(ax, names, XLABEL)
 
 
 @style.panel("number", "split", "value")

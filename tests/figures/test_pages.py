@@ -231,7 +231,8 @@ def test_beyond_leap_of_one_task():
 
 
 def test_general_sensitivity_within_and_outside(home):
-    models, kinds = ["General sensitivity", "LEAP"], ["as measured", "without general sensitivity"]
+    models = ["General sensitivity", "LEAP"]
+    kinds = ["as measured", "without general sensitivity", "without growth rate"]
     rows = [("2a", study, where, kind, model, 0.1 * len(where) + 0.01 * len(kind), 9, 3, "real")
             for study, places in (("", ["within"]), ("CCLE", ["within", "outside"]), ("CTRP", ["within", "outside"]))
             for where in places for kind in kinds for model in models]  # fmt: skip
@@ -243,10 +244,13 @@ def test_general_sensitivity_within_and_outside(home):
     assert [name.partition("\n")[0] for name in titles(fig)[1::2]] == [
         f"Task 2a: measured by {s}" for s in ("CCLE", "CTRP")
     ]
-    assert len(drawn) == 16 and set(drawn["study"]) == {"CCLE", "CTRP"}
+    assert len(drawn) == 24 and set(drawn["study"]) == {"CCLE", "CTRP"}
     dots = fig.axes[1].collections
-    assert [dot.get_label() for dot in dots] == kinds
+    assert [dot.get_label() for dot in dots] == kinds == [text.get_text() for text in fig.legends[0].get_texts()]
     np.testing.assert_allclose(dots[0].get_offsets()[:, 0], 0.1 * 7 + 0.01 * len(kinds[0]))
+    left, right = (ax.xaxis.label.get_window_extent() for ax in fig.axes[-2:])
+    legend = fig.legends[0].get_window_extent()
+    assert left.x1 < right.x0 and right.x1 <= fig.bbox.x1 and legend.y0 >= 0 and legend.y1 <= left.y0 + 1
     fig, drawn = pages.general_sensitivity(frame.assign(data="simulated"))
     save_figure(fig, drawn, "smoke", "general_sensitivity")
     assert printed_size(home / "figures/smoke", "general_sensitivity")[0] == pytest.approx(183, abs=1e-3)
