@@ -14,22 +14,9 @@ from leaplib.base.store import is_done, key_of, load_frame, save_frame, stamps
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import cohort, saved_flow
 from leaplib.profiles import Profile, get_profile
+from leaplib.results import external as outside
 from leaplib.results.comparisons import compare_models, published_scores
-from leaplib.results.external import (
-    EXTERNAL_COLUMNS,
-    SENSITIVITY_COLUMNS,
-    candidate_scores,
-    external_scores,
-    sensitivity_scores,
-)
-from leaplib.runs.experiment import (
-    ABLATION_COLUMNS,
-    CANDIDATE_COLUMNS,
-    COLUMNS,
-    load_candidates,
-    load_scores,
-    load_variants,
-)
+from leaplib.runs import experiment
 from leaplib.runs.jobs import TASKS_OF, TRIED_ON
 from leaplib.runs.recipes import COMPARED, N_CHOSEN_ON, N_INNER, ablations_of, candidates_of
 from leaplib.runs.records import model_times
@@ -62,23 +49,23 @@ class Results:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """Scores of all tasks, as `leaplib.runs.experiment.load_scores`."""
-        nothing = pd.DataFrame(columns=COLUMNS).astype({"member": int, "test_set": int, "value": float})
-        wanted = {f"task {task}": (load_scores, self.profile, [task]) for task in self.tasks}
-        return self._frame("scores", wanted, nothing)
+        wanted = {f"task {task}": (experiment.load_scores, self.profile, [task]) for task in self.tasks}
+        return self._frame("scores", wanted, experiment.COLUMNS)
 
     @cached_property
     def external(self) -> pd.DataFrame:
         """Scores against external studies, as `scores`, and the study."""
         tasks = [task for task in self.tasks if TASKS[task].external and task in set(self.scores["task"])]
-        wanted = {f"external validation of task {task}": (self._saved, task, external_scores) for task in tasks}
-        return self._frame("external", wanted, self.scores.head(0).reindex(columns=EXTERNAL_COLUMNS))
+        wanted = {f"external validation of task {task}": (self._saved, task, outside.external_scores) for task in tasks}
+        return self._frame("external", wanted, outside.EXTERNAL_COLUMNS)
 
     @cached_property
     def sensitivity(self) -> pd.DataFrame:
         """Scores with and without general sensitivity, as `leaplib.results.external.sensitivity_scores`."""
         tasks = [task for task in self.tasks if TASKS[task].screen == "drugs" and task in set(self.scores["task"])]
-        wanted = {f"general sensitivity of task {task}": (self._saved, task, sensitivity_scores) for task in tasks}
-        return self._frame("sensitivity", wanted, pd.DataFrame(columns=SENSITIVITY_COLUMNS))
+        load = outside.sensitivity_scores
+        wanted = {f"general sensitivity of task {task}": (self._saved, task, load) for task in tasks}
+        return self._frame("sensitivity", wanted, outside.SENSITIVITY_COLUMNS)
 
     @cached_property
     def all_scores(self) -> pd.DataFrame:
@@ -90,8 +77,8 @@ class Results:
     def harmonised(self) -> pd.DataFrame:
         """Scores of task 5a under each way to bring cell lines and xenografts together, as `scores`."""
         ways = [harmonised(get_task("5a"), how).id for how in HARMONISE]
-        wanted = {"ways to bring cell lines and xenografts together": (load_scores, self.profile, ways)}
-        return self._frame("harmonised", wanted if "5a" in self.tasks else {}, self.scores.head(0))
+        wanted = {"ways to bring cell lines and xenografts together": (experiment.load_scores, self.profile, ways)}
+        return self._frame("harmonised", wanted if "5a" in self.tasks else {}, experiment.COLUMNS)
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:
@@ -107,36 +94,37 @@ class Results:
     @cached_property
     def flows(self) -> pd.DataFrame:
         """Counts after each selection rule: task, branch, step, tissues, samples, perturbations, pairs, data."""
-        nothing = pd.DataFrame(columns=["task", "branch", "step", "samples", "data"])
-        return self._frame("flows", {f"cohort of task {task}": (self._flow, task) for task in self.tasks}, nothing)
+        wanted = {f"cohort of task {task}": (self._flow, task) for task in self.tasks}
+        return self._frame("flows", wanted, ["task", "branch", "step", "samples", "data"])
 
     @cached_property
     def ablations(self) -> pd.DataFrame:
         """Scores of the ablations, as `leaplib.runs.experiment.load_variants`."""
-        wanted = {f"ablations of task {task.id} ({variants[0].group})": (load_variants, self.profile, task, variants)
+        load = experiment.load_variants
+        wanted = {f"ablations of task {task.id} ({variants[0].group})": (load, self.profile, task, variants)
                   for task, variants in ablations_of(self.profile) if task.id in self.tasks}  # fmt: skip
-        return self._frame("ablations", wanted, pd.DataFrame(columns=ABLATION_COLUMNS))
+        return self._frame("ablations", wanted, experiment.ABLATION_COLUMNS)
 
     @cached_property
     def candidates(self) -> pd.DataFrame:
         """Scores of the candidates on the way to LEAP+, as `leaplib.runs.experiment.run_candidates`."""
         tasks = sorted(set(TASKS_OF["10"]) & set(self.tasks), key=lambda task: (task != TRIED_ON, task))
         wanted = {f"candidates on task {task}": (self._candidates, task) for task in tasks}
-        return self._frame("candidates", wanted, pd.DataFrame(columns=CANDIDATE_COLUMNS))
+        return self._frame("candidates", wanted, experiment.CANDIDATE_COLUMNS)
 
     @cached_property
     def external_candidates(self) -> pd.DataFrame:
         """Scores of the candidates against external studies, as `candidates` but for the seconds, and the study."""
         wanted = {f"external validation of candidates on task {task}": (
-                      self._saved, task, candidate_scores, self._compared(task))
+                      self._saved, task, outside.candidate_scores, self._compared(task))
                   for task in TASKS_OF["10"] if task in self.tasks and TASKS[task].external}  # fmt: skip
-        return self._frame("external_candidates", wanted, pd.DataFrame(columns=["study", *CANDIDATE_COLUMNS]))
+        return self._frame("external_candidates", wanted, ["study", *experiment.CANDIDATE_COLUMNS])
 
     @cached_property
     def inner(self) -> pd.DataFrame:
         """Scores of the candidates within training sets of the task that they are chosen on."""
         wanted = {f"candidates within task {TRIED_ON}": (self._candidates, TRIED_ON, N_CHOSEN_ON, N_INNER)}
-        return self._frame("inner", wanted if TRIED_ON in self.tasks else {}, pd.DataFrame(columns=CANDIDATE_COLUMNS))
+        return self._frame("inner", wanted if TRIED_ON in self.tasks else {}, experiment.CANDIDATE_COLUMNS)
 
     @cached_property
     def times(self) -> pd.DataFrame:
@@ -162,13 +150,16 @@ class Results:
         getattr(self, part)
         return "; ".join(dict.fromkeys(why for (of, _), why in self._gaps.items() if of == part))
 
-    def _frame(self, part: str, wanted: dict[str, tuple], nothing: pd.DataFrame) -> pd.DataFrame:
+    def _frame(self, part: str, wanted: dict[str, tuple], columns: list[str]) -> pd.DataFrame:
         """Put together what loaders return, now or before."""
         layout = Layout(self.profile.name)
         folders = [*(layout.results / name for name in RESTS_ON), layout.processed, data_folder() / "raw"]
         state = {"profile": asdict(self.profile), "code": package_version(), "files": key_of(stamps(folders))}
         found = self._found(part, {what: (self._kept, state, part, what, *how) for what, how in wanted.items()})
-        return pd.concat(found.values(), ignore_index=True) if found else nothing
+        if found:
+            return pd.concat(found.values(), ignore_index=True)
+        numbers = {"member": int, "test_set": int, "value": float}
+        return pd.DataFrame(columns=columns).astype({name: numbers[name] for name in numbers if name in columns})
 
     def _kept(self, state: dict[str, Any], part: str, what: str, load: Callable, *arguments: Any) -> pd.DataFrame:
         """Return what a loader returns, now or before in the same state of all files."""
@@ -202,7 +193,7 @@ class Results:
         if not any((Layout(self.profile.name).results / "scores" / task).rglob("candidates/*.parquet")):
             raise InputError(f"no candidates on task {task}: {command}")
         n_splits = n_splits or (self.profile.n_ablation_splits if task == TRIED_ON else None)
-        found = load_candidates(self.profile, get_task(task), self._compared(task), n_splits, n_inner)
+        found = experiment.load_candidates(self.profile, get_task(task), self._compared(task), n_splits, n_inner)
         if found["value"].isna().all():
             raise InputError(f"the candidates on task {task} are of other data, settings or code: {command}")
         return found

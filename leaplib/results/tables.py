@@ -16,20 +16,9 @@ from leaplib.base.store import atomic_path
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.selection import PDX
 from leaplib.cohorts.splits import XENOGRAFTS
-from leaplib.results import printing
+from leaplib.results import comparisons, printing
 from leaplib.results.claims import claims
-from leaplib.results.comparisons import (
-    SCORES,
-    ablation_table,
-    beside_paper,
-    choice,
-    domain_shift,
-    gains,
-    gains_table,
-    models_only,
-    published,
-    summary,
-)
+from leaplib.results.comparisons import SCORES, beside_paper, models_only, published, summary
 from leaplib.results.load import Results
 from leaplib.runs.recipes import REFERENCES, STEPS
 from leaplib.tasks import POCKET_STUDIES, TASKS, Task
@@ -101,15 +90,15 @@ def _additional(results: Results) -> pd.DataFrame:
     order = {group: position for position, group in enumerate(REFERENCES)}
     scores = results.ablations[results.ablations["group"].isin(order)]
     scores = scores.sort_values("group", key=lambda groups: groups.map(order), kind="stable")
-    return ablation_table(scores, list(order))
+    return comparisons.ablation_table(scores, list(order))
 
 
 def _variants(results: Results, group: str, named: str = "strategy") -> pd.DataFrame:
-    return ablation_table(results.ablations, [group], named)
+    return comparisons.ablation_table(results.ablations, [group], named)
 
 
 def _choice(results: Results) -> pd.DataFrame:
-    return choice(results.inner, results.candidates).assign(data=results.inner["data"].iloc[0])
+    return comparisons.choice(results.inner, results.candidates).assign(data=results.inner["data"].iloc[0])
 
 
 def external_candidates(results: Results) -> pd.DataFrame:
@@ -127,7 +116,7 @@ def external_candidates(results: Results) -> pd.DataFrame:
     columns = ["candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "data"]
     frames = []
     for (study, metric), part in scores.groupby(["study", "metric"], sort=False):
-        table = gains(part.assign(seconds=np.nan), metric=str(metric))
+        table = comparisons.gains(part.assign(seconds=np.nan), metric=str(metric))
         frames.append(table.assign(study=str(study), score=printing.METRICS[str(metric)]))
     table = pd.concat(frames, ignore_index=True)[["task", "study", "score", *columns]]
     return table.sort_values(["task", "study", "score"], kind="stable")
@@ -146,8 +135,8 @@ TABLES: dict[str, tuple[str, Callable[[Results], pd.DataFrame]]] = {
     "claims": ("scores", claims),
     "data_preparation": ("flows", lambda results: results.flows.drop(columns="data")),
     "ablations_additional": ("ablations", _additional),
-    "domain_shift": ("harmonised", lambda results: domain_shift(results.harmonised)),
-    "beyond_leap": ("candidates", lambda results: gains_table(results.candidates, results.times)),
+    "domain_shift": ("harmonised", lambda results: comparisons.domain_shift(results.harmonised)),
+    "beyond_leap": ("candidates", lambda results: comparisons.gains_table(results.candidates, results.times)),
     "beyond_leap_external": ("external_candidates", external_candidates),
     "beyond_leap_choice": ("inner", _choice),
     "general_sensitivity": ("sensitivity", lambda results: results.sensitivity),

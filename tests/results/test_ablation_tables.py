@@ -90,8 +90,10 @@ def test_unseen_tissues_do_not_overlap_and_get_the_plain_t_test():
 
 
 def test_additions_are_compared_with_the_reference_of_their_group():
-    scores = variant_scores("Representation", ["PCA", "autoencoder", "DAMAE"], task="2a")
-    rows = spearman_rows("ablations additional", scores)
+    scores = variant_scores("Representation", ["PCA", "autoencoder", "DAMAE"], [0, 0, 0.1], task="2a")
+    rows, text = spearman_rows("ablations additional", scores), told("additions", scores)
+    assert text.startswith("**Task 2a, Representation** (real data, 10 splits):")
+    assert re.search(r'- Worse than "DAMAE": PCA \(-0.\d{4}\); autoencoder \(-0.\d{4}\)\.$', text)
     assert rows["group"].unique().tolist() == ["Representation"]
     assert rows["name"].tolist() == ["PCA", "autoencoder", "DAMAE"]
     assert rows["compared_with"].fillna("").tolist() == ["DAMAE", "DAMAE", ""]
@@ -114,12 +116,6 @@ def test_the_verdict_follows_the_numbers():
     assert lines["Left out"] == "- Left out: step 3, genes of all sources, not run: GDSC not at hand."
     one = told("ablations 1a", variant_scores(gains=[0, 0.05, *[0.05] * 7], splits=HOLDOUTS[:1]))
     assert list(parts_of(one)) == ["Not told apart"]  # a single split has no interval
-
-
-def test_additions_are_told_against_their_reference():
-    text = told("additions", variant_scores("Representation", ["PCA", "autoencoder", "DAMAE"], [0, 0, 0.1], task="2a"))
-    assert text.startswith("**Task 2a, Representation** (real data, 10 splits):")
-    assert re.search(r'- Worse than "DAMAE": PCA \(-0.\d{4}\); autoencoder \(-0.\d{4}\)\.$', text)
 
 
 def test_frames_for_figures_hold_every_split():
