@@ -198,17 +198,15 @@ class TaskRun(Features):
             return {recipe: self._mean(recipe, split, [self.result(split, part) for part in parts], errors)}
 
         def made(some: pd.Index) -> dict[Recipe, pd.DataFrame]:
-            return self._fitted(recipe, split, some) if recipe.is_fit else {recipe: self.in_memory(recipe, split, some)}
+            if not recipe.is_fit:
+                return {recipe: self.in_memory(recipe, split, some)}
+            model = self._fit(recipe, split, self._labels(recipe, split)[some])
+            found = {recipe: model.predict(self._seen(recipe, split).loc[split.test])}
+            return found | {tuned: self._few_shot(model, recipe, split) for tuned in self.outputs(recipe)[1:]}
 
         if errors is None or not recipe.one_by_one:
             return made(perturbations)
         return contained(made, perturbations, errors)
-
-    def _fitted(self, fit: Recipe, split: Split, perturbations: pd.Index) -> dict[Recipe, pd.DataFrame]:
-        """Fit a model and return its predictions, and those after it was fine-tuned."""
-        model = self._fit(fit, split, self._labels(fit, split)[perturbations])
-        found = {fit: model.predict(self._seen(fit, split).loc[split.test])}
-        return found | {tuned: self._few_shot(model, fit, split) for tuned in self.outputs(fit)[1:]}
 
     def in_memory(self, recipe: Recipe, split: Split, perturbations: pd.Index) -> pd.DataFrame:
         """Predict with all that a recipe rests on fitted in memory.

@@ -128,12 +128,9 @@ def text(jobs: Sequence[Job], cores: Sequence[int], every: bool = False) -> str:
     for number in cores:
         seconds = makespan(plan, number)
         speedup = makespan(plan, 1) / seconds if seconds else 1.0
-        lines.append(f"On {number:,.0f} cores: about {_time(seconds)}, {speedup:,.1f} times as fast as on one.")
+        lines.append(f"On {number:,.0f} cores: about {timedelta(seconds=round(seconds))}, {speedup:,.1f} times as fast "
+                     "as on one.")  # fmt: skip
     log = computed(read_log(jobs[0].profile.name))
     lines.append(f"Run log: {len(log):,} jobs took {log['core_seconds'].sum() / 3600:.2f} core-hours. Estimates "
                  f"rest on its own rates, and for kinds of jobs that it lacks on shipped ones.")  # fmt: skip
     return "\n".join(lines)
-
-
-def _time(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))

@@ -73,10 +73,12 @@ def do(job: Job, force: bool, threads: int, retry: bool) -> Outcome:
         errors: dict[str, Exception] = {}
         with limited(threads), measured() as taken:
             job.deed(job, errors)
-        failure = _partial(job, errors)
-        return Outcome(
-            job.id, PARTLY if failure else COMPUTED, {"threads": threads, **taken, **machine(job.device)}, failure
-        )
+        entry = {"threads": threads, **taken, **machine(job.device)}
+        if not errors:
+            return Outcome(job.id, COMPUTED, entry)
+        named = {name: f"{type(error).__name__}: {error}".splitlines()[0] for name, error in errors.items()}
+        first = failure_of(job.id, job.key, next(iter(errors.values())), **job.where)
+        return Outcome(job.id, PARTLY, entry, replace(first, perturbations=named))
     except StorageError:
         raise
     except Exception as error:  # whatever it is, the other jobs go on; it is kept with its traceback
@@ -88,14 +90,6 @@ def unsuccessful(job: Job, error: BaseException, state: str = FAILED, why: str =
     failure = failure_of(job.id, job.key, error, **job.where)
     failure = replace(failure, error=why) if why else failure
     return Outcome(job.id, state, {"error": failure.error}, failure)
-
-
-def _partial(job: Job, errors: dict[str, Exception]) -> Failure | None:
-    """Return the record of perturbations that failed alone."""
-    if not errors:
-        return None
-    named = {name: f"{type(error).__name__}: {error}".splitlines()[0] for name, error in errors.items()}
-    return replace(failure_of(job.id, job.key, next(iter(errors.values())), **job.where), perturbations=named)
 
 
 def record(job: Job, outcome: Outcome) -> None:
