@@ -152,9 +152,13 @@ def _attribute(dotted: str) -> object:
 
 
 def snapshot(home: Path) -> dict[str, bytes]:
-    """Return all that a run leaves but its log, by path: results, prepared data and tables."""
+    """Return what a run leaves, by path: results, prepared data and tables.
+
+    But for its log and what is put together of results, whose keys hold the times of their files.
+    """
     files = [path for folder in ("data", "figures") for path in sorted((home / folder).rglob("*")) if path.is_file()]
-    return {str(path.relative_to(home)): path.read_bytes() for path in files if path.name != "run_log.jsonl"}
+    own = [path for path in files if path.name != "run_log.jsonl" and path.parent.name != "derived"]
+    return {str(path.relative_to(home)): path.read_bytes() for path in own}
 
 
 def copied(home: Path, to: Path) -> Path:

@@ -27,7 +27,7 @@ KINDS = {
     f"{PREPARED}/task_2a/flow.parquet": [],
     f"{PREPARED}/task_2a/external.parquet": [],
     f"{PREPARED}/splits/task_2a": [],
-    f"{RESULTS}/external/2a.parquet": [],
+    f"{RESULTS}/derived/scores-task-2a.parquet": [],
     "figures/tiny/tables/supplementary_table_3.csv": [],
 }
 """Files of each kind (or the beginning of their names), and the jobs that make them anew; the data are prepared ahead
