@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy.stats import spearmanr
 
 from leaplib.base.errors import InputError
@@ -36,15 +35,6 @@ MODELS = {
 
 each_model = pytest.mark.parametrize("name", MODELS)
 each_tuned = pytest.mark.parametrize("name", [name for name, make in MODELS.items() if isinstance(make(), Tuned)])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks as small as these are slower on several threads, far slower where cores are busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Study:

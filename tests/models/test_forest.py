@@ -45,7 +45,3 @@ def test_blocks_and_threads_change_nothing(study, monkeypatch):
     whole = PSForest(5, grid=GRID).fit(X, Y, folds).predict(new)
     monkeypatch.setattr(PSForest, "block", 2)
     np.testing.assert_array_equal(PSForest(5, grid=GRID).fit(X, Y, folds).predict(new), whole)
-
-
-def test_the_grid_is_small():
-    assert 1 < len(PSForest().points()) <= 10

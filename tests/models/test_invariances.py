@@ -15,11 +15,9 @@ Which models it holds for, and why not for the others:
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaplib.base import metrics
 from leaplib.cohorts.splits import Split
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.lasso import PSLasso
@@ -33,14 +31,6 @@ from leaplib.runs.scoring import score_split
 
 N, P, L = 60, 6, 5
 few = settings(max_examples=40)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Means:
@@ -212,57 +202,8 @@ def scored(draw):
             draw(st.integers(0, 2**16)))  # fmt: skip
 
 
-def values(truth: pd.DataFrame, prediction: pd.DataFrame) -> pd.DataFrame:
-    return metrics.score(truth, prediction).pivot(index="perturbation", columns="metric", values="value")
-
-
 def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(found.loc[expected.index, expected.columns], expected, atol=1e-9, rtol=1e-9)
-
-
-@few
-@given(scored())
-def test_metrics_do_not_depend_on_the_order(case) -> None:
-    truth, prediction, seed = case
-    rng = np.random.default_rng(seed)
-    rows, columns = rng.permutation(len(truth)), rng.permutation(truth.shape[1])
-    same(values(truth.iloc[rows, columns], prediction), values(truth, prediction))
-    same(values(truth, prediction.iloc[rows, columns]), values(truth, prediction))
-    for name, value in metrics.overall(truth, prediction).items():
-        again = metrics.overall(truth.iloc[rows, columns], prediction.iloc[rows, columns])[name]
-        np.testing.assert_allclose(again, value, atol=1e-9)
-
-
-@few
-@given(scored())
-def test_metrics_of_a_perturbation_do_not_depend_on_the_others(case) -> None:
-    truth, prediction, _seed = case
-    expected = values(truth, prediction)
-    twice = truth.assign(copy=truth["drug 0"]), prediction.assign(copy=prediction["drug 0"])
-    found = values(*twice)
-    same(found, expected)
-    np.testing.assert_array_equal(found.loc["copy"], found.loc["drug 0"])
-    # The first sample again, measured for the first perturbation alone.
-    more_truth, more = (pd.concat([f, f.iloc[[0]].set_axis(["again"])]) for f in (truth, prediction))
-    more_truth.loc["again", more_truth.columns != "drug 0"] = np.nan
-    same(values(more_truth, more).drop(index="drug 0"), expected.drop(index="drug 0"))
-
-
-@few
-@given(scored(), st.sampled_from([0.5, 2.0, 8.0]), st.integers(-64, 64))
-def test_metrics_under_maps_of_truth_and_prediction(case, factor: float, constant: int) -> None:
-    truth, prediction, _ = case
-    expected = values(truth, prediction)
-    for one, other in ((truth * factor + constant, prediction), (truth, prediction * factor + constant)):
-        same(values(one, other)[["pearson", "spearman"]], expected[["pearson", "spearman"]])
-    for one, other in ((truth**3, prediction), (truth, np.exp2(prediction)), (np.exp2(truth), prediction**3)):
-        same(values(one, other)[["spearman"]], expected[["spearman"]])
-    turned = values(-truth, prediction)[["pearson", "spearman"]]
-    constant_prediction = prediction.where(truth.notna()).nunique().reindex(expected.index) == 1
-    varied = constant_prediction.index[~constant_prediction]  # 0 stays 0 in any case
-    same(turned.loc[varied], -expected.loc[varied, ["pearson", "spearman"]])
-    both = values(truth * factor + constant, prediction * factor + constant)
-    same(both[["mse"]], expected[["mse"]] * factor**2)
 
 
 @few

@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 from scipy.linalg import solve
 from scipy.spatial.distance import cdist
-from scipy.stats import norm, spearmanr
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF
+from scipy.stats import norm
 
 from leaplib.base.errors import InputError
 from leaplib.models.base import Training
@@ -50,61 +48,12 @@ def test_it_is_the_gaussian_process_with_the_product_of_both_kernels(problem, sh
         np.testing.assert_allclose(models.predict(new)[point], np.transpose(expected), rtol=1e-6)
 
 
-def test_without_sharing_it_is_a_gaussian_process_a_perturbation(problem):
-    x, y, _, new = problem
-    model = SharedKernelRidge(0.0, ranks=False, grid={"penalty": [2.0]})._fit_fold(Training(x, y), 0)
-    distances = cdist(x, x, "sqeuclidean")
-    unit = np.trace(kernels(x, new)[0]) / 60
-    reference = GaussianProcessRegressor(RBF(np.sqrt(np.median(distances) / 2)), alpha=2 * unit, optimizer=None)
-    # An intercept that costs nothing: a constant kernel of a huge weight.
-    constant = 1e6
-    kernel = reference.kernel(x) + constant + 2 * unit * np.eye(60)
-    expected = (reference.kernel(new, x) + constant) @ solve(kernel, y)
-    np.testing.assert_allclose(model.predict(new)[0], expected, rtol=1e-3, atol=1e-3)
-
-
 def test_scores_are_normal_quantiles_of_ranks_with_ties_in_the_middle():
     y = np.array([[3.0, 1], [1, 1], [np.nan, 1], [2, 5], [9, np.nan]])
     found = rank_scores(y)
     np.testing.assert_allclose(found[[1, 3, 0, 4], 0], norm.ppf([1 / 8, 3 / 8, 5 / 8, 7 / 8]))
     np.testing.assert_allclose(found[:4, 1], norm.ppf([1.5 / 4, 1.5 / 4, 1.5 / 4, 3.5 / 4]))
     assert np.isnan(found[2, 0]) and np.isnan(found[4, 1])
-
-
-def test_monotone_maps_of_labels_leave_the_order_of_predictions(problem):
-    x, y, folds, new = problem
-    one, other = (SharedKernelRidge(ranks=True).fit(x, labels, folds) for labels in (y, np.log(y)))
-    np.testing.assert_allclose(one.cv_score_, other.cv_score_)
-    fits = [SharedKernelRidge(ranks=True)._fit_fold(Training(x, labels), 0) for labels in (y, np.log(y))]
-    model = [fit.predict(new)[4] for fit in fits]
-    for column in range(5):
-        assert spearmanr(model[0][:, column], model[1][:, column]).statistic == pytest.approx(1)
-
-
-def test_perturbations_with_few_labels_lean_on_those_with_many():
-    """A perturbation measured in 12 samples, equal to one measured in all but for noise."""
-    rng = np.random.default_rng(0)
-    x, new = rng.normal(size=(150, 20)), rng.normal(size=(200, 20))
-    y, truth = x[:, :3].sum(axis=1, keepdims=True) + rng.normal(size=(150, 6)), new[:, :3].sum(axis=1)
-    y[12:, 0] = np.nan
-    folds = np.arange(150) % 5
-    reached = [spearmanr(truth, SharedKernelRidge(share).fit(x, y, folds).predict(new)[0]).statistic
-               for share in (0.0, 0.5)]  # fmt: skip
-    assert reached[1] > reached[0] + 0.1 and reached[1] > 0.6
-
-
-def test_one_penalty_is_chosen_by_the_mean_over_perturbations(problem):
-    x, y, folds, _ = problem
-    model = SharedKernelRidge()
-    scores = []
-    for fold in range(5):
-        held = folds == fold
-        grid = model._fit_fold(Training(x[~held], y[~held]), fold).predict(x[held])
-        scores.append([[spearmanr(y[held, j], p[:, j]).statistic for j in range(5)] for p in grid])
-    best = np.mean(scores, axis=(0, 2)).argmax()
-    model.fit(x, y, folds)
-    assert (model.point_ == best).all()
-    np.testing.assert_allclose(model.cv_score_, np.mean(scores, axis=0)[best])
 
 
 def test_gaps_are_filled_by_exact_ridge_and_predictions_are_on_the_labels_scale(problem):

@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
-from sklearn.linear_model import Lasso
+from sklearn.linear_model import ElasticNet, Lasso
 
 from leaplib.base.errors import InputError
-from leaplib.cohorts.splits import tissue_folds, tuning_folds
-from leaplib.models.lasso import PSLasso
-from leaplib.models.leap import average
+from leaplib.cohorts.splits import tissue_folds
+from leaplib.models.base import Training
+from leaplib.models.lasso import PSElasticNet, PSLasso
 
 
 @pytest.fixture(scope="module")
@@ -75,19 +75,6 @@ def test_a_refit_is_scikit_learns_lasso_on_all_rows(problem):
     assert not np.allclose(predicted, parts.predict(new), atol=1e-3)
 
 
-def test_five_seeds_of_folds_are_25_regressors(problem):
-    """Supplementary table 5: the mean of 5 repeats of 5-fold cross-validation is that of all 25 Lassos."""
-    x, y, _, new, _ = problem
-    frame, new = pd.DataFrame(x), pd.DataFrame(new)
-    models = [PSLasso().fit(frame, pd.DataFrame(y), tuning_folds(frame.index, seed)) for seed in range(5)]
-    predictions = [model.predict(new) for model in models]
-    assert len({prediction.to_numpy().tobytes() for prediction in predictions}) == 5
-    coef = np.concatenate([model.coef_ for model in models])
-    intercept = np.concatenate([model.intercept_ for model in models])
-    assert len(coef) == 25
-    np.testing.assert_allclose(average(predictions), (new.to_numpy() @ coef + intercept[:, None]).mean(axis=0))
-
-
 def test_one_fold_a_tissue_with_tissues_of_one_and_two_lines():
     rng = np.random.default_rng(8)
     sizes = [1, 1, 2, 2, *[8] * 23]
@@ -112,14 +99,6 @@ def test_one_fold_a_tissue_with_tissues_of_one_and_two_lines():
     assert model.coef_.shape == (27, 6, 2)
 
 
-def test_folds_without_any_usable_score_leave_the_strongest_penalty():
-    rng = np.random.default_rng(3)
-    x, y = rng.normal(size=(30, 4)), rng.normal(size=(30, 1))
-    model = PSLasso().fit(x, y, np.arange(30))  # one sample a fold
-    assert model.point_.tolist() == [0] and model.cv_score_.tolist() == [0.0]
-    assert np.isfinite(model.predict(x).to_numpy()).all()
-
-
 def test_folds_that_are_not_numbered_from_0_are_refused(problem):
     x, y, folds, _, _ = problem
     for wrong in (np.where(folds == 0, -1, folds), np.full(len(x), -1)):
@@ -136,3 +115,37 @@ def test_a_model_saved_by_another_version_is_refused_in_one_line(tmp_path, rng, 
     model.save(tmp_path / "model")
     with pytest.raises(InputError, match=r"saved by another version of leaplib .*'device'"):
         PSLasso.load(tmp_path / "model")
+
+
+def data(n=60, p=8, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, p)) + 3
+    Y = np.stack([X[:, 0] + 0.1 * rng.normal(size=n), X[:, 1] - X[:, 2] + 2 * rng.normal(size=n)], axis=1)
+    Y[::6, 1] = np.nan
+    return X, Y
+
+
+def test_each_point_of_the_path_is_scikit_learn_s_elastic_net():
+    X, Y = data()
+    model = PSElasticNet({"l1_ratio": [0.9, 0.2]}, n_alphas=4, eps=0.05)
+    found = model._fit_fold(Training(X, Y), 0)
+    assert found.coef.shape == (8, 8, 2) and found.intercept.shape == (8, 2)
+    for j in range(2):
+        kept = ~np.isnan(Y[:, j])
+        centred = X[kept] - X[kept].mean(axis=0)
+        products = np.abs(centred.T @ (Y[kept, j] - Y[kept, j].mean())).max() / kept.sum()
+        for point, (ratio, step) in enumerate((r, s) for r in (0.9, 0.2) for s in range(4)):
+            alpha = products / ratio * 0.05 ** (step / 3)
+            peer = ElasticNet(alpha=alpha, l1_ratio=ratio, tol=1e-10, max_iter=100_000).fit(X[kept], Y[kept, j])
+            np.testing.assert_allclose(found.coef[point, :, j], peer.coef_, atol=2e-3)
+            np.testing.assert_allclose(found.intercept[point, j], peer.intercept_, atol=2e-2)
+    np.testing.assert_allclose(found.coef[[0, 4]], 0, atol=1e-9)  # the largest penalties
+    np.testing.assert_allclose(found.predict(X)[0], np.tile(np.nanmean(Y, axis=0), (60, 1)), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"grid": {"l1_ratio": [0.0]}}, {"grid": {"l1_ratio": [1.1]}}, {"n_alphas": 0}, {"eps": 1.0}]
+)
+def test_settings_out_of_range_are_named(settings):
+    with pytest.raises(InputError, match="use shares above 0 and at most 1"):
+        PSElasticNet(**settings).fit(*data())

@@ -1,11 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import Lasso
+from sklearn.linear_model import Lasso, Ridge
 
-from leaplib import LEAP, InputError
+from leaplib import LEAP, InputError, LEAPPlus, PSRidge
 from leaplib.base.metrics import spearman
+from leaplib.cohorts.expression import ExpressionScaler
 from leaplib.cohorts.splits import tuning_folds
+from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.leap import average
 from leaplib.models.naive import shuffle_labels
 
@@ -18,7 +20,11 @@ def problem(simulation):
     lines = screen.expression.index[:-2]
     varied = screen.dependency.columns[screen.dependency.std() > 0.21][:12]
     x, y = screen.expression.loc[lines], screen.dependency.loc[lines, varied]
+    y = y.mask(np.random.default_rng(0).random(y.shape) < 0.1)
     return x.iloc[:220], y.iloc[:220], x.iloc[220:], y.iloc[220:]
+
+
+each_model = pytest.mark.parametrize("model", [PSRidge, LEAPPlus])
 
 
 def small(**settings):
@@ -45,14 +51,6 @@ def test_it_recovers_signal_and_is_no_worse_than_its_members(problem, fitted, si
     assert reached > 0.35
 
 
-def test_prediction_is_the_mean_of_the_members(problem, fitted):
-    new = problem[2]
-    expected = np.mean([member.to_numpy() for member in fitted.predict_members(new)], axis=0)
-    np.testing.assert_allclose(fitted.predict(new), expected)
-    assert len(fitted.members_) == 3
-    assert all(member.coef_.shape[0] == 5 for member in fitted.members_)
-
-
 def test_some_perturbations_can_be_asked_for_and_unseen_ones_are_named(problem, fitted):
     new = problem[2]
     names = fitted.predict(new).columns
@@ -74,12 +72,6 @@ def test_the_seed_decides_everything(problem, fitted):
     assert not small(random_state=7).fit(x, y, unlabelled=new).predict(new).equals(expected)
 
 
-def test_the_order_of_labels_does_not_matter(problem, fitted):
-    x, y, new, _ = problem
-    predicted = small().fit(x, y.iloc[::-1], unlabelled=new).predict(new)
-    pd.testing.assert_frame_equal(predicted, fitted.predict(new))
-
-
 def test_groups_reach_the_folds(problem, monkeypatch):
     x, y, _, _ = problem
     groups = pd.Series(np.arange(len(x)) % 7, index=x.index)
@@ -90,14 +82,6 @@ def test_groups_reach_the_folds(problem, monkeypatch):
     for folds in seen:
         assert folds.equals(tuning_folds(x.index, 0, groups))
         assert (folds.groupby(groups).nunique() == 1).all()
-
-
-def test_missing_labels_are_allowed(problem):
-    x, y, new, truth = problem
-    gaps = y.mask(np.random.default_rng(0).random(y.shape) < 0.3)
-    predicted = small(n_representations=2).fit(x, gaps).predict(new)
-    assert predicted.notna().all(axis=None)
-    assert mean_score(truth, predicted) > 0.3
 
 
 def test_bad_tables_are_named(problem, fitted):
@@ -150,7 +134,7 @@ def test_the_regressors_average_to_the_prediction_and_those_of_a_fold_did_not_se
     np.testing.assert_allclose(each.mean(axis=(0, 1)), fitted.predict(new))
     member, code = fitted.members_[1], fitted.features(x)[1]
     for fold, j in ((0, 2), (4, 7)):
-        rows = fitted.folds_ != fold
+        rows = (fitted.folds_ != fold) & y.iloc[:, j].notna()
         lasso = Lasso(alpha=member.alpha_[j], tol=1e-6, max_iter=20_000)
         lasso.fit(code[rows].astype(float), y.iloc[:, j][rows])
         np.testing.assert_allclose(member.predict_folds(code)[fold][:, j], lasso.predict(code), atol=2e-3)
@@ -160,3 +144,61 @@ def test_members_are_fitted_on_representations_that_are_there(problem, fitted):
     x, y, new, _ = problem
     again = small().fit_members(fitted.representations_, x, y)
     pd.testing.assert_frame_equal(again.predict(new), fitted.predict(new))
+
+
+# PS-RIDGE and LEAP+
+
+
+@each_model
+def test_signal_is_recovered_and_shuffled_labels_score_nothing(problem, model):
+    x, y, new, truth = problem
+    assert mean_score(truth, model().fit(x, y, unlabelled=new).predict(new)) > 0.35
+    assert abs(mean_score(truth, model().fit(x, shuffle_labels(y, 0)).predict(new))) < 0.15
+
+
+def test_ps_ridge_is_ridge_on_genes_chosen_and_standardised_over_all_samples(problem):
+    """Written out: the union of both sources' 40 most variable genes, mean and SD of all samples, grouped folds."""
+    x, y, new, _ = problem
+    groups = pd.Series(np.arange(len(x)) % 7, index=x.index)
+    model = PSRidge(n_genes=40).fit(x, y.iloc[::-1], unlabelled=new, groups=groups)
+    genes = sorted({*x.var().nlargest(40).index, *new.var().nlargest(40).index})
+    pool = pd.concat([x, new])[genes]
+    seen, unseen = ((part[genes] - pool.mean()) / pool.std(ddof=0) for part in (x, new))
+    folds, drug = tuning_folds(x.index, 0, groups), y.columns[3]
+    predictions = []
+    for fold in range(5):
+        rows = y.index[(folds != fold) & y[drug].notna()]
+        ridge = Ridge(model.members_[0].penalty_[3]).fit(seen.loc[rows], y.loc[rows, drug])
+        predictions.append(ridge.predict(unseen))
+    np.testing.assert_allclose(model.predict(new)[drug], np.mean(predictions, axis=0), rtol=1e-5)
+    weighted = unseen @ model.coef_[drug] + model.members_[0].intercept_[3]
+    np.testing.assert_allclose(model.predict(new)[drug], weighted, rtol=1e-5)
+    assert model.coef_.index.tolist() == genes
+
+
+def test_leap_plus_is_its_regressor_on_standardised_genes(problem):
+    x, y, new, _ = problem
+    groups = pd.Series(np.arange(len(x)) % 7, index=x.index)
+    assert LEAPPlus().n_genes == LEAP().n_genes == PSRidge().n_genes
+    found = LEAPPlus(n_genes=40, random_state=3).fit(x, y.iloc[::-1], groups=groups).predict(new)
+    scaler = ExpressionScaler(40).fit(x)
+    regressor = SharedKernelRidge().fit(scaler.transform(x), y, tuning_folds(x.index, 3, groups))
+    pd.testing.assert_frame_equal(found, regressor.predict(scaler.transform(new)))
+
+
+@each_model
+def test_saved_models_predict_the_same_and_gene_weights_are_the_slope(problem, model, tmp_path, monkeypatch):
+    x, y, new = problem[:3]
+    monkeypatch.setattr("leaplib.models.ridge.DualRidge.block", 2)  # several blocks
+    fitted = model(n_genes=40, random_state=3).fit(x, y)
+    again = model.load(fitted.save(tmp_path / "model"))
+    pd.testing.assert_frame_equal(again.predict(new), fitted.predict(new), check_exact=True)
+    names = list(y.columns[[4, 0, 3]])
+    weights = again.gene_weights(new, names)
+    assert weights.shape == (5, 40, 3)
+    for gene in fitted.genes_[[0, 17, 39]]:
+        step = 0.01 * fitted.representations_.scaler.scale_[gene]
+        up, down = new.assign(**{gene: new[gene] + step}), new.assign(**{gene: new[gene] - step})
+        rise = (fitted.predict_each(up) - fitted.predict_each(down))[0].mean(axis=1) / 0.02
+        expected = rise[:, y.columns.get_indexer(names)]
+        np.testing.assert_allclose(weights[:, fitted.genes_.get_loc(gene)], expected, atol=1e-4)

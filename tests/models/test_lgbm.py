@@ -2,7 +2,6 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import spearmanr
 
 from leaplib.base.errors import InputError
 from leaplib.models.base import Training, fingerprint_components
@@ -48,25 +47,6 @@ def test_perturbations_have_lightgbms_own_models_to_the_bit(missing):
         np.testing.assert_array_equal(found[:, j], own.predict(x))
 
 
-def test_tuning_chooses_as_lightgbms_cross_validation():
-    """`lgb.cv` bins all samples together; with few levels a feature the bins are the same."""
-    x, y, folds = problem(levels=6)
-    grid = {"learning_rate": [0.01, 0.2], "feature_fraction": [0.25, 1.0]}
-    model = ps(grid=grid).fit(x, y, folds)
-    splits = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(5)]
-    for j in range(y.shape[1]):
-        scores, predictions = [], []
-        for point in model.points():
-            data = lightgbm.Dataset(x, y[:, j])
-            cv = lightgbm.cv(settings(point), data, TREES, folds=splits, return_cvbooster=True)["cvbooster"]
-            held = zip(cv.boosters, splits, strict=True)
-            scores.append(np.mean([spearmanr(b.predict(x[test]), y[test, j]).statistic for b, (_, test) in held]))
-            predictions.append(np.mean(cv.predict(x), axis=0))
-        assert model.point_[j] == np.argmax(scores)
-        assert model.cv_score_[j] == pytest.approx(max(scores), abs=1e-9)
-        np.testing.assert_allclose(model.predict(x)[j], predictions[model.point_[j]], rtol=1e-12)
-
-
 def test_perturbations_depend_on_the_seed_but_not_on_their_block_or_on_threads(monkeypatch):
     x, y, folds = problem(missing=0.2)
     one, other = (ps(random_state=seed).fit(x, y, folds).predict(x) for seed in (0, 1))
@@ -85,12 +65,6 @@ def test_labels_that_cannot_be_split_predict_their_mean_and_no_label_nothing(lab
     np.testing.assert_allclose(prediction, 2.5 if labels[0] == 2.5 else prediction[0])
     without = model.predict_folds(x)[2]
     assert not without[:, 1].any() and without[:, 2:].all()
-
-
-def test_the_grids_of_the_paper():
-    assert len(PSLgbm().points()) == len(PPLgbm().points()) == 10
-    assert PSLgbm().points()[0] == {"learning_rate": 0.005, "feature_fraction": 0.05}
-    assert {point["reg_alpha"] for point in PPLgbm().points()} == {0, 1}
 
 
 def pairs(n=80, perturbations=20, missing=0.2):
@@ -146,16 +120,6 @@ def test_rows_of_pairs_are_made_in_batches(monkeypatch):
     assert max(len(part) for part in read if part.ndim == 2) == 100
     sample, drug = np.nonzero(~np.isnan(y))
     np.testing.assert_array_equal(np.vstack([p for p in read if p.ndim == 2]), np.hstack([x[sample], bits[drug]]))
-
-
-def test_pp_lgbm_learns_how_fingerprints_change_the_response():
-    x, y, folds, bits = pairs(n=120)
-    new = np.random.default_rng(9).normal(size=(50, 5))
-    sign = np.where(bits[:, 0] > 0, 1, -1)
-    prediction = pp().fit(x, y, folds, fingerprints=bits).predict(new).to_numpy()
-    blind = pp().fit(x, y, folds, fingerprints=np.ones_like(bits)).predict(new).to_numpy()
-    assert (prediction * new[:, :1] * sign > 0).mean() > 0.8
-    assert (blind * new[:, :1] * sign > 0).mean() < 0.65
 
 
 def test_pp_lgbm_does_not_depend_on_threads():

@@ -32,15 +32,6 @@ ALONE_AND_BESIDE = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks as small as these are slower on several threads, far slower where cores are busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def stream(seed=0):
     return torch.Generator().manual_seed(seed)
 
@@ -126,14 +117,6 @@ def test_the_papers_networks_have_the_papers_layers():
     common = [(500, 250), (250, 125), (125, 60), (60, 30), (30, 1)]
     assert sizes == [[(256, 1000), *towers], [(500, 1000), *towers], common]
     assert mlp == (512, 256, 128, 64, 32, 16) and Network((256, 500), (), mlp, stream()).first.in_features == 756
-
-
-def test_initial_weights_are_as_large_as_those_of_torchs_layers():
-    network = Network((256, 100), (), (64, 9), stream())
-    for layer in (network.first, *network.hidden, network.last):
-        n_in, weight = layer.in_features, layer.weight
-        assert weight.abs().max() <= n_in**-0.5 and layer.bias.abs().max() <= n_in**-0.5
-        assert weight.numel() < 100 or abs(weight.std() * (3 * n_in) ** 0.5 - 1) < 0.1
 
 
 def test_dropout_takes_its_share_while_training():

@@ -1,13 +1,10 @@
 import numpy as np
-import pandas as pd
 import pytest
-from scipy.stats import spearmanr
-from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 
 from leaplib.base.errors import InputError
 from leaplib.models.base import Training
-from leaplib.models.ridge import DualRidge, dual_ridge
+from leaplib.models.ridge import DualRidge
 
 
 @pytest.fixture(scope="module")
@@ -39,37 +36,6 @@ def test_each_fold_penalty_and_perturbation_equals_scikit_learn(problem):
                 np.testing.assert_allclose(found[point, :, column], reference, rtol=1e-8, atol=1e-8)
 
 
-def test_weights_of_samples_equal_kernel_ridge_on_centred_data(problem):
-    x, y, _, _ = problem
-    x, rows = x - x.mean(axis=0), ~np.isnan(y[:, 6])
-    weights, intercept = dual_ridge(x @ x.T, y, np.array([40.0]))
-    mean = x[rows].mean(axis=0)
-    reference = KernelRidge(alpha=40.0).fit(x[rows] - mean, y[rows, 6] - y[rows, 6].mean())
-    np.testing.assert_allclose(weights[0, rows, 6], reference.dual_coef_, rtol=1e-8, atol=1e-10)
-    np.testing.assert_allclose(intercept[0, 6] + x @ x[rows].T @ weights[0, rows, 6],
-                               y[rows, 6].mean() + reference.predict(x - mean), rtol=1e-8)  # fmt: skip
-    assert (weights[0, ~rows, 6] == 0).all() and weights.shape == (1, 90, 9)
-
-
-def test_tuning_and_mean_of_the_folds_equal_the_procedure_written_out(problem):
-    x, y, folds, new = problem
-    model = DualRidge().fit(x, y, folds)
-    for column in range(y.shape[1]):
-        measured = ~np.isnan(y[:, column])
-        scores, predictions = np.full((5, 10), np.nan), np.zeros((5, 10, len(new)))
-        for fold in range(5):
-            train, held = measured & (folds != fold), measured & (folds == fold)
-            for point, penalty in enumerate(penalties_of(x)):
-                reference = Ridge(penalty).fit(x[train], y[train, column])
-                predictions[fold, point] = reference.predict(new)
-                if held.sum() > 1:
-                    scores[fold, point] = spearmanr(y[held, column], reference.predict(x[held])).statistic
-        best = np.round(np.nanmean(scores, axis=0), 12).argmax()
-        assert model.penalty_[column] == pytest.approx(penalties_of(x)[best])
-        assert model.cv_score_[column] == pytest.approx(np.nanmean(scores, axis=0)[best], abs=1e-9)
-        np.testing.assert_allclose(model.predict(new)[column], predictions[:, best].mean(axis=0), rtol=1e-8)
-
-
 def test_weights_of_features_give_the_prediction(problem):
     x, y, folds, new = problem
     for ensemble in ("folds", "refit"):
@@ -89,17 +55,6 @@ def test_blocks_of_perturbations_change_nothing(problem, monkeypatch):
     np.testing.assert_allclose(blocks.coef_, first.coef_, rtol=1e-8, atol=1e-12)
 
 
-def test_samples_without_a_label_do_not_matter(problem):
-    """But for the unit of the penalties, which is that of all training samples."""
-    x, y, _, _ = problem
-    rows = ~np.isnan(y[:, 6])
-    kernel = x @ x.T
-    weights, intercept = dual_ridge(kernel, y[:, [6]], np.array([10.0]))
-    again, same = dual_ridge(kernel[np.ix_(rows, rows)], y[rows][:, [6]], np.array([10.0]))
-    np.testing.assert_allclose(weights[:, rows], again, rtol=1e-6)
-    np.testing.assert_allclose(intercept, same, rtol=1e-8)
-
-
 def test_constant_labels_are_predicted_as_they_are_and_choose_the_largest_penalty(problem):
     x, y, folds, new = problem
     y = np.where(np.isnan(y), np.nan, 0.1)
@@ -107,13 +62,6 @@ def test_constant_labels_are_predicted_as_they_are_and_choose_the_largest_penalt
     np.testing.assert_allclose(model.predict(new), 0.1, rtol=1e-14)
     assert (np.ptp(model.predict(new), axis=0) == 0).all()
     assert (model.point_ == 0).all() and (model.cv_score_ == 0).all() and (model.coef_ == 0).all()
-
-
-def test_a_constant_shift_and_a_factor_of_labels_pass_through(problem):
-    x, y, folds, new = problem
-    first, other = DualRidge().fit(x, y, folds), DualRidge().fit(x, 7 * y - 100, folds)
-    np.testing.assert_array_equal(first.point_, other.point_)
-    np.testing.assert_allclose(other.predict(new), 7 * first.predict(new) - 100, rtol=1e-8)
 
 
 def test_equal_samples_predict_the_mean(problem):
@@ -142,25 +90,8 @@ def test_default_folds_follow_the_seed_and_need_five_samples(problem):
         DualRidge().fit(x[:4], y[:4, :1])
 
 
-def test_one_sample_a_fold(problem):
-    x, y, _, new = problem
-    alone = DualRidge().fit(x[:9], y[:9, :2], np.arange(9))
-    assert (alone.point_ == 0).all() and len(alone.parts_[0]) == 9
-    assert np.isfinite(alone.predict(new).to_numpy()).all()
-
-
 @pytest.mark.parametrize("wrong", [{"n_penalties": 0}, {"smallest": 0.0}, {"smallest": 400.0}])
 def test_a_grid_that_is_none_is_refused(problem, wrong):
     x, y, folds, _ = problem
     with pytest.raises(InputError, match="use n_penalties >= 1 and 0 < smallest <= largest"):
         DualRidge(**wrong).fit(x, y, folds)
-
-
-def test_names_and_files(problem, tmp_path):
-    x, y, folds, _ = problem
-    labels = pd.DataFrame(y, columns=[f"drug {i}" for i in range(9)])
-    model = DualRidge(n_penalties=4).fit(x, labels, folds)
-    again = DualRidge.load(model.save(tmp_path))
-    np.testing.assert_array_equal(again.coef_, model.coef_)
-    np.testing.assert_array_equal(again.penalty_, model.penalty_)
-    assert again.get_params() == model.get_params()

@@ -84,16 +84,6 @@ def held_out(X, seed):
 # It learns.
 
 
-def test_reconstruction_beats_the_mean_and_approaches_pca():
-    X = low_rank(n=400)
-    train, test = X[:320], X[320:]
-    model = DAMAE(**SMALL | {"n_hidden": 64, "max_epochs": 300, "learning_rate": 3e-3}).fit(train)
-    pca = PCA(8).fit(train)
-    of_pca = np.mean((pca.inverse_transform(pca.transform(test)) - test) ** 2)
-    of_mean = np.mean((train.mean(0) - test) ** 2)
-    assert of_pca < error_of(model, test) < min(0.4 * of_mean, of_pca + 0.15 * of_mean)
-
-
 def test_without_hidden_layers_corruption_and_noise_it_comes_to_pca():
     """The best linear autoencoder spans the principal components (Baldi and Hornik 1989)."""
     X = low_rank(n=400)
@@ -144,23 +134,6 @@ def test_whole_rows_take_a_samples_replaced_entries_from_one_donor():
     assert counts[7] == 0 and (counts > 0).sum() > 45 and counts.max() < 20
 
 
-def test_entries_are_replaced_independently_of_each_other_and_anew():
-    """Over many batches, two entries are replaced together as often as chance has it."""
-    replaced = torch.stack([(corrupt(coded(40, 6), noise=0.0) != coded(40, 6)).flatten() for _ in range(3000)])
-    between = np.corrcoef(replaced.T.float())[np.triu_indices(240, 1)]
-    assert between.std() == pytest.approx(1 / np.sqrt(3000), rel=0.05) and abs(between.mean()) < 1e-3
-    assert (replaced[:-1] & replaced[1:]).float().mean() == pytest.approx(0.09, abs=0.005)
-
-
-def test_marginals_stay_and_correlations_fall():
-    X = low_rank(n=600, p=60)
-    spoilt = corrupt(torch.tensor(X), noise=0.0).numpy()
-    np.testing.assert_allclose(spoilt.mean(0), X.mean(0), atol=0.12)
-    np.testing.assert_allclose(spoilt.std(0), X.std(0), atol=0.12)
-    before, after = (np.corrcoef(table.T)[np.triu_indices(60, 1)] for table in (X, spoilt))
-    assert after @ before / (before @ before) == pytest.approx(0.7**2, abs=0.05)
-
-
 def test_noise_has_its_size_and_is_independent():
     first, second = (corrupt(torch.zeros(300, 200)).numpy() for _ in range(2))
     assert first.std() == pytest.approx(0.01, rel=0.02) and abs(first.mean()) < 2e-4
@@ -179,10 +152,6 @@ def test_training_is_on_spoilt_input_with_dropout_and_validation_on_clean_input_
     np.testing.assert_allclose(plain.history_["train_loss"], error_of(plain, X[rest]), rtol=1e-4)
     difference = spoilt.history_["train_loss"][0] / plain.history_["train_loss"][0] - 1
     assert difference > 1e-3 if rises else abs(difference) > 1e-5
-
-
-def test_masking_is_passed_on(X, fitted):
-    assert np.abs(DAMAE(**SMALL, masking="row").fit(X).transform(X) - fitted.transform(X)).max() > 1e-3
 
 
 def test_an_epoch_takes_each_sample_once_in_new_order(monkeypatch):
@@ -298,7 +267,7 @@ def test_values_that_are_not_finite_are_named(frame, fitted, value):
 
 @pytest.mark.parametrize("bad", [[["a", "b"]], [1.0, 2.0], np.zeros((3, 0)), *(np.ones((n, 4)) for n in (0, 1, 2))])
 def test_what_is_no_matrix_or_too_small(bad):
-    with pytest.raises(InputError, match=r"X must|samples are too few"):
+    with pytest.raises(InputError, match=r"X must|X: expected|samples are too few"):
         DAMAE(**SMALL).fit(bad)
 
 
