@@ -27,7 +27,6 @@ from leaplib.models.leap import average
 from leaplib.models.naive import shuffle_labels
 from leaplib.models.table import BY_NAME
 from leaplib.profiles import Profile
-from leaplib.representation.pretraining import embedding_key, standardised_key
 from leaplib.runs import features
 from leaplib.runs.features import Features, sees_codes, settings_of
 from leaplib.runs.recipes import CANDIDATE, CODE, ESTIMATORS, SAMPLES, SHUFFLED, TRANSFORMED, Recipe, code_of, not_run
@@ -48,9 +47,11 @@ _runs: dict[tuple[str, ...], "TaskRun"] = {}
 
 def run_of(profile: Profile, task: Task, device: str = "auto") -> "TaskRun":
     """Return a task's run; the data of the last two stay in memory while their files stay the same."""
-    if len(stamp(profile, task)) == 1:  # no file is there, or no longer
+    files = stamp(profile, task)
+    if len(files) == 1:  # no file is there, or no longer
         load_cohort(profile, task)
-    key = (key_of({"profile": asdict(profile), "task": asdict(task), "device": device}), *stamp(profile, task))
+        files = stamp(profile, task)
+    key = repr(profile), repr(task), device, *files
     if key not in _runs:
         while len(_runs) > 1:
             _runs.pop(next(iter(_runs)))
@@ -356,11 +357,11 @@ class TaskRun(Features):
             "seed": SEED,
             "models": models,
             "code": code_of(*models),
-            "representations": embedding_key(self.profile, self.task) if own else None,
+            "representations": self.pool_keys[0] if own else None,
             "codes": [key_of(self.codes_file(fit, split)[1]) for fit in fits if self.needs_training(fit)],
         }
         genes = any(fit.features not in (CODE, SAMPLES) for fit in fits)
-        return found | ({"expression": standardised_key(self.profile, self.task)} if genes else {})
+        return found | ({"expression": self.pool_keys[1]} if genes else {})
 
     def _samples_key(self, split: Split) -> str:
         """Return what identifies the samples of a split, with up to 1,000 test sets each; made once."""

@@ -22,7 +22,14 @@ from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile
 from leaplib.representation import pretraining
 from leaplib.representation.damae import DAMAE
-from leaplib.representation.pretraining import Embedding, embed, embedding_key, folder_of, standardised
+from leaplib.representation.pretraining import (
+    Embedding,
+    embed,
+    embedding_key,
+    folder_of,
+    standardised,
+    standardised_key,
+)
 from leaplib.runs import recipes
 from leaplib.runs.recipes import ALL, CODE, OWN, SCOPES, SECOND, THIRD, TRAINING, Recipe
 from leaplib.tasks import POCKET, TASKS, Task
@@ -59,6 +66,11 @@ class Features:
         return embed(self.profile, self.task, self.device)
 
     @cached_property
+    def pool_keys(self) -> tuple[str, str]:
+        """Keys of the pool's representations, trained or not, and of its standardised expression."""
+        return embedding_key(self.profile, self.task), standardised_key(self.profile, self.task)
+
+    @cached_property
     def genes(self) -> pd.DataFrame:
         """Standardised expression of the pool, of the DAMAEs' genes."""
         return standardised(self.profile, self.task)
@@ -92,7 +104,7 @@ class Features:
         settings = settings_of(self.profile)
         for name in ("n_hidden", "n_components"):
             settings[name] = max(round(settings[name] * factor), 1)
-        key, code = embedding_key(self.profile, self.task), code_version(MADE_BY)
+        key, code = self.pool_keys[0], code_version(MADE_BY)
         path = folder_of(self.profile, self.task) / f"codes_{settings['n_components']}.parquet"
         return path, {"representations": key, "damae": settings, "code": code}
 
