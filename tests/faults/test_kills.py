@@ -29,7 +29,7 @@ MOMENTS = [
     ("leaplib.runs.pool.log", 1, False),
     ("leaplib.runs.pool.log", 5, True),
     ("leaplib.runs.pool.forget", 3, False),
-    ("leaplib.results.comparisons.summary", 1, False),
+    ("leaplib.results.tables.summary", 1, False),
     ("leaplib.results.tables.save_table", 1, False),
 ]
 

@@ -44,7 +44,7 @@ INTERRUPTED = [
     ("torch.optim.Adam.step", 5),
     ("leaplib.runs.engine.save_frame", 2),
     ("leaplib.runs.pool.log", 4),
-    ("leaplib.results.comparisons.summary", 1),
+    ("leaplib.results.tables.summary", 1),
 ]
 
 
