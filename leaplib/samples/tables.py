@@ -177,8 +177,9 @@ def as_names(names: Iterable[object]) -> pd.Index:
 
 def refuse_turned(table: pd.DataFrame, rows: pd.Index, columns: pd.Index, where: str) -> None:
     """Refuse a table whose rows are what its columns should be, or the other way round."""
-    right = table.index.isin(rows).sum() + table.columns.isin(columns).sum()
-    if table.index.isin(columns).sum() + table.columns.isin(rows).sum() > right:
+    own, wanted = [set(table.index), set(table.columns)], [set(rows), set(columns)]
+    right = sum(len(names & of) for names, of in zip(own, wanted, strict=True))
+    if sum(len(names & of) for names, of in zip(own, wanted[::-1], strict=True)) > right:
         raise refusal("turned", where)
 
 
