@@ -77,6 +77,13 @@ def test_bad_parquet_files_suffixes_and_folders(tmp_path):
             read_table(tmp_path / name)
 
 
+def test_depmap_s_own_columns_are_left_out_without_a_warning(tmp_path):
+    columns = {"SequencingID": ["CDS-1", "CDS-2"], "ModelID": ["a", "b"], "IsDefaultEntryForModel": ["Yes", "No"]}
+    TABLE.reset_index(drop=True).assign(**columns).to_csv(tmp_path / "x.csv")
+    read = read_table(tmp_path / "x.csv")
+    assert read.index.tolist() == ["a"] and not any(note.startswith("warning") for note in read.attrs["notes"])
+
+
 def test_groups_of_samples(tmp_path):
     read = read_groups(put(tmp_path / "g.tsv", "note\tgroup\tsample\n\tLung\ta\nx\tSkin\tb\n"))
     assert read.to_dict() == {"a": "Lung", "b": "Skin"}
