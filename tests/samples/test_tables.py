@@ -1,11 +1,15 @@
 """A user's tables: read, brought to a log scale, and matched to a model's training table."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import rankdata
 
 from leaplib import InputError
+from leaplib.samples import tables
 from leaplib.samples.matching import Reference, as_log
 from leaplib.samples.tables import read_groups, read_table
 
@@ -82,6 +86,12 @@ def test_depmap_s_own_columns_are_left_out_without_a_warning(tmp_path):
     TABLE.reset_index(drop=True).assign(**columns).to_csv(tmp_path / "x.csv")
     read = read_table(tmp_path / "x.csv")
     assert read.index.tolist() == ["a"] and not any(note.startswith("warning") for note in read.attrs["notes"])
+
+
+def test_every_refusal_in_the_rules_is_used_and_every_one_used_is_there():
+    code = "".join(path.read_text() for path in Path(tables.__file__).parent.glob("*.py"))
+    used = re.findall(r'(?:refusal\(|refuse_samples\([^"\n]*(?:"\w+"\][^"\n]*)?)"(\w+)"', code)
+    assert set(used) == set(tables.RULES["refusals"])
 
 
 def test_groups_of_samples(tmp_path):
