@@ -60,6 +60,15 @@ def test_every_drug_rule_is_applied_and_counted(simulation):
         assert steps["pairs"].iloc[-1] < steps["pairs"].iloc[0]
 
 
+def test_an_outlier_of_the_drug_screen_is_left_out(simulation):
+    screen, task = simulation.drugs, get_task("2a")
+    line = prepare_drugs(screen, task)[0].response.index[3]
+    expression = screen.expression.copy()
+    expression.loc[line] *= 30
+    cohort, _ = prepare_drugs(replace(screen, expression=expression), task)
+    assert line not in cohort.response.index
+
+
 def test_values_follow_priority_and_median(simulation):
     """One value of the cohort, worked out by hand from the records."""
     cohort, _ = prepare_drugs(simulation.drugs, get_task("2a"))
@@ -151,7 +160,7 @@ def test_external_responses_are_those_of_drugs_in_enough_common_lines(simulation
     expected = common[common.columns[common.notna().sum() >= 15]].dropna(how="all")
     pd.testing.assert_frame_equal(found, expected, check_names=False)
     assert set(flow["branch"]) == {"PRISM"} and flow["pairs"].is_monotonic_decreasing
-    few = screen.responses.query("study == 'PRISM' and drug == 'drug-13'")["line"].unique()[:14]
+    few = common["drug-13"].dropna().index[:14]
     here = (screen.responses["study"] == "PRISM") & (screen.responses["drug"] == "drug-13")
     rare = screen.responses[~here | screen.responses["line"].isin(few)]
     fewer = prepare_external(replace(screen, responses=rare), task, cohort)[0]

@@ -47,6 +47,9 @@ def test_unseen_tissues_hide_a_tissue_and_group_the_folds(large):
         assert len({tuple(held) for held in split.left_out}) > 45
         assert all(len(samples) == len(split.test) - 10 for samples in split.test_sets())
         assert not set(split.test_sets()[0]) & set(split.left_out[0])
+    again = unseen_tissues(large, largest_tissues(large.samples, 3), n_test_sets=50)
+    assert [[list(held) for held in split.left_out] for split in again] == [
+        [list(held) for held in split.left_out] for split in splits]  # fmt: skip
 
 
 def test_largest_tissues_break_ties_by_name():
