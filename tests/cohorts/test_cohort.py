@@ -42,6 +42,7 @@ def test_save_and_load(cohort, tmp_path):
         (lambda p: p["response"].__setitem__("drug-9", 0.5), r"unknown perturbation 'drug-9'"),
         (lambda p: p["samples"].pop("tissue"), r"no column 'tissue'"),
         (lambda p: p.update(response=p["response"].iloc[::-1]), "another order"),
+        (lambda p: p.update(perturbations=p["perturbations"].iloc[::-1]), "perturbation table must list"),
     ],
 )
 def test_bad_values_are_named(parts, change, message):
