@@ -143,6 +143,7 @@ def test_held_out_labels_do_not_matter_but_for_the_penalties(missing):
     turned, columns = Y.copy(), [0, 20, 40]
     turned[folds == 2] = turned[folds == 2] * -1
     found = lasso_paths(X, turned, folds)
+    assert found.gap.max() <= 1e-9  # among them paths on which a feature leaves and comes in again with the other sign
     for j in columns:
         Xt, yt = training_set(X, Y, folds, 2, j)
         assert gaps(Xt, yt, found.coef[2, :, :, j].T, found.alphas[:, j]).max() <= 1e-9

@@ -176,9 +176,10 @@ def test_ps_ridge_is_ridge_on_genes_chosen_and_standardised_over_all_samples(pro
     assert model.coef_.index.tolist() == genes
 
 
-def test_leap_plus_is_its_regressor_on_standardised_genes(problem):
+@pytest.mark.parametrize("grouped", [True, False])
+def test_leap_plus_is_its_regressor_on_standardised_genes(problem, grouped):
     x, y, new, _ = problem
-    groups = pd.Series(np.arange(len(x)) % 7, index=x.index)
+    groups = pd.Series(np.arange(len(x)) % 7, index=x.index) if grouped else None
     assert LEAPPlus().n_genes == LEAP().n_genes == PSRidge().n_genes
     found = LEAPPlus(n_genes=40, random_state=3).fit(x, y.iloc[::-1], groups=groups).predict(new)
     scaler = ExpressionScaler(40).fit(x)
