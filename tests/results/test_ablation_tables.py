@@ -141,3 +141,4 @@ def test_what_people_read_has_one_row_a_variant_with_its_test():
     assert shown["Note"].tolist() == ["", "", "not run: GDSC not at hand", *[""] * 6]
     assert shown["Spearman"][2] == "" and shown["Against"][1] == "PP-LGBM"
     assert shown["Perturbations won"][1].endswith("of 20") and shown["Splits won"][1].endswith("of 10")
+    assert not shown.isin(["nan", "nan of 10"]).any(axis=None) and shown["Splits won"][0] == ""
