@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
+from leaplib.base.store import provenance
 from leaplib.cohorts.prepare import pool_of
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.lasso import PSLasso
@@ -208,6 +209,14 @@ def test_what_is_missing_or_damaged_is_computed_and_equal(scores, shared_home, m
     )
     pd.testing.assert_frame_equal(run_task(TINY, DRUGS), scores)
     assert sorted(done) == [("holdout-0", "PS-KNN"), ("holdout-1", "LEAP")]
+
+
+def test_results_carry_their_provenance(scores):
+    recorded = provenance(Layout(TINY.name).prediction("2a", "holdout-0", "LEAP"))
+    configuration = recorded["configuration"]
+    assert configuration["seed"] == 0
+    assert configuration["cohort"] == TaskRun(TINY, DRUGS).cohort.hash
+    assert {"torch", "numpy", "leaplib"} <= set(recorded["versions"])
 
 
 def test_unknown_names_and_missing_results(home):
