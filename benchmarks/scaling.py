@@ -67,8 +67,8 @@ def point(n: int, n_perturbations: int) -> dict[str, float]:
 
     from leaplib.base.store import load_frame, save_frame
     from leaplib.cohorts.splits import Split, tuning_folds
+    from leaplib.models.base import average
     from leaplib.models.lasso import PSLasso
-    from leaplib.models.leap import average
     from leaplib.runs.scoring import score_split
 
     codes, values = simulate(n, n_perturbations)

@@ -338,3 +338,15 @@ class Regressor(BaseEstimator):
 
     def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         raise NotImplementedError
+
+
+def average(predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the unweighted mean of prediction frames (samples x perturbations) with the same labels."""
+    first = predictions[0]
+    total = np.zeros(first.shape)
+    for frame in predictions:  # one after the other: np.mean would hold all of them once more
+        if not (frame.index.equals(first.index) and frame.columns.equals(first.columns)):
+            raise InputError("predictions to average differ in their samples or perturbations")
+        total += frame.to_numpy(dtype=np.float64)
+    total /= len(predictions)
+    return pd.DataFrame(total, index=first.index, columns=first.columns, copy=False)

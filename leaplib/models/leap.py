@@ -17,24 +17,12 @@ from leaplib.base.store import atomic_folder, load_frame, save_frame, write_text
 from leaplib.cohorts.cohort import check_unique
 from leaplib.cohorts.expression import ExpressionScaler
 from leaplib.cohorts.splits import tuning_folds
-from leaplib.models.base import as_labels, as_matrix, rebuilt, seen
+from leaplib.models.base import as_labels, as_matrix, average, rebuilt, seen
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.lasso import PSLasso
 from leaplib.models.ridge import DualRidge
 from leaplib.models.tuning import Tuned
 from leaplib.representation.pretraining import Representations
-
-
-def average(predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the unweighted mean of prediction frames (samples x perturbations) with the same labels."""
-    first = predictions[0]
-    total = np.zeros(first.shape)
-    for frame in predictions:  # one after the other: np.mean would hold all of them once more
-        if not (frame.index.equals(first.index) and frame.columns.equals(first.columns)):
-            raise InputError("predictions to average differ in their samples or perturbations")
-        total += frame.to_numpy(dtype=np.float64)
-    total /= len(predictions)
-    return pd.DataFrame(total, index=first.index, columns=first.columns, copy=False)
 
 
 class ExpressionModel(BaseEstimator):

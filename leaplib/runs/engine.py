@@ -22,8 +22,7 @@ from leaplib.base.store import is_done, key_of, load_frame, save_frame
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import at_hand, load_cohort, load_task_splits, stamp
 from leaplib.cohorts.splits import INNER, SEED, XENOGRAFTS, Split, inner_splits, tissue_folds, tuning_folds
-from leaplib.models.base import Regressor
-from leaplib.models.leap import average
+from leaplib.models.base import Regressor, average
 from leaplib.models.naive import shuffle_labels
 from leaplib.models.table import BY_NAME
 from leaplib.profiles import Profile

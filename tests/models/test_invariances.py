@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaplib.cohorts.splits import Split
+from leaplib.models.base import average
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.lasso import PSLasso
-from leaplib.models.leap import average
 from leaplib.models.naive import PSKNN, TissueMean, TrainingMean
 from leaplib.models.networks import PPMlp, PPTdnn
 from leaplib.models.ridge import DualRidge

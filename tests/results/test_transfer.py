@@ -177,7 +177,9 @@ def test_source_and_tissue_of_each_sample_lie_beside_the_codes(monkeypatch):
 
 
 def test_agreement_of_tissues_by_hand():
-    codes = pd.DataFrame({"x": [0.0, 1, 10, 11, 5]}, index=list("abcde"))
-    tissue = pd.Series(["Lung", "Lung", "Skin", "Lung", None], index=codes.index)
-    (row,) = tissue_agreement(Embedding([codes], tissue, tissue, ""), n_neighbors=1).to_dict("records")
-    assert row["same_tissue"] == 0.5 and row["by_chance"] == pytest.approx(0.75**2 + 0.25**2)
+    """Two groups of six far from each other, one Lung among the Skin; a line without a tissue lies between."""
+    codes = pd.DataFrame({"x": [*range(6), *range(100, 106), 50.0]}, index=list("abcdefghijklm"))
+    tissue = pd.Series([*["Lung"] * 7, *["Skin"] * 5, None], index=codes.index)
+    (row,) = tissue_agreement(Embedding([codes], tissue, tissue, "")).to_dict("records")
+    assert row["same_tissue"] == pytest.approx((6 * 1 + 5 * 0.8 + 0) / 12)
+    assert row["by_chance"] == pytest.approx((7 / 12) ** 2 + (5 / 12) ** 2)

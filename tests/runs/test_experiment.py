@@ -9,9 +9,9 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.base.store import provenance
 from leaplib.cohorts.prepare import pool_of
+from leaplib.models.base import average
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.lasso import PSLasso
-from leaplib.models.leap import average
 from leaplib.models.naive import PSKNN
 from leaplib.models.ridge import DualRidge
 from leaplib.models.table import CONTROLS, MODELS, USUAL

@@ -8,8 +8,8 @@ import pytest
 
 from leaplib.cohorts.splits import Split
 from leaplib.models import lasso
+from leaplib.models.base import average
 from leaplib.models.lasso import PSLasso
-from leaplib.models.leap import average
 from leaplib.runs import scoring as scores
 
 K, P = 5, 12
