@@ -37,6 +37,7 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/damae.py
 	$(BIN)/python benchmarks/lasso.py
+	$(BIN)/python benchmarks/ridge.py
 	$(BIN)/python benchmarks/tcrp.py
 	$(BIN)/python benchmarks/pan_perturbation.py
 	$(BIN)/python benchmarks/lgbm.py
