@@ -11,7 +11,8 @@ The problem, for each response and each of five folds: the paths over ten penalt
 on the samples of the training set that have the label. Peers are fitted response by response on centred data, as long
 as `--seconds` says and on the same random order of responses, each at its own default tolerance and at a tight one.
 Those that take a Gram matrix (scikit-learn, adelie) get that of the fold for nothing where no label is missing.
-Times are processor time. The gap is the largest duality gap over the null loss, computed here from the coefficients for all solvers alike.
+Times are processor time. The gap is the largest duality gap over the null loss, computed here from the coefficients
+for all solvers alike.
 A peer that is not installed is left out with a word: `pip install adelie celer skglm python-glmnet`.
 """
 

@@ -7,7 +7,8 @@ Each solver chooses, for each response, one of ten penalties over the same five 
 predicts the rest: PS-RIDGE against himalaya's `KernelRidgeCV` (linear kernel; all responses at once where no label is
 missing, else one by one) and scikit-learn's `GridSearchCV` of `KernelRidge` on a kernel made once, and `RidgeCV` (its
 own leave-one-out); LEAP+ against the same two on its Gaussian kernel. Kernels of the peers are given, centred, outside
-the time, which is processor time. The score is Spearman's correlation of a response on the samples held out, mean over responses.
+the time, which is processor time. The score is Spearman's correlation of a response on the samples held out, mean over
+responses.
 A peer that is not installed is left out with a word: `pip install himalaya`.
 """
 
