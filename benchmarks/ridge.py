@@ -161,7 +161,7 @@ def problems(options: argparse.Namespace) -> dict[str, Data]:
         shape = options.samples or 800, options.features or 2000, options.responses or 400
         return {"simulated": prepared(*simulate(*shape, options.missing or 0.0)[:2])}
     try:
-        drugs = cohort("demo", "2a")
+        drugs = cohort("paper", "2a")
     except InputError as error:
         print(f"{error}\nSimulated data of a like shape instead")
         return {f"simulated, {missing:.0%} missing": prepared(*simulate(946, 3000, 408, missing)[:2])
