@@ -187,6 +187,38 @@ def members(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame) -> None:
     ax.set(xlim=(-0.5, len(names) - 0.5), ylabel=YLABEL)
 
 
+@style.panel("model", "other", "rank", "other_rank", "p_holm")
+def mean_ranks(ax: Axes, frame: pd.DataFrame, xlabel: str, level: float = 0.05) -> None:
+    """Draw the mean rank of each model, best at the top; lines at the right join models that are not told apart.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        A row a pair of models, of one task, as `leaplib.results.comparisons.ranks`.
+    xlabel : str
+    level : float
+        A pair is told apart where its p_holm is below.
+    """
+    ranks = dict(zip(frame["model"], frame["rank"], strict=True))
+    ranks |= dict(zip(frame["other"], frame["other_rank"], strict=True))
+    names = sorted(ranks, key=ranks.__getitem__)
+    apart = {frozenset(pair) for pair in frame.loc[frame["p_holm"] < level, ["model", "other"]].itertuples(index=False)}
+    ax.hlines(range(len(names)), 0.9, [ranks[name] for name in names], color=style.FAINT, linewidth=0.5, zorder=1)
+    ax.scatter([ranks[name] for name in names], range(len(names)), s=MIDDLE * 1.5, c=list(map(style.colour, names)),
+               edgecolor=style.INK, linewidth=0.35, zorder=3)  # fmt: skip
+    last, column = -1, 0
+    for first, name in enumerate(names):
+        alike = [place for place in range(first, len(names)) if frozenset((name, names[place])) not in apart]
+        if alike[-1] > max(first, last):  # else the line lies within one that is drawn
+            across = len(names) + 0.35 * (column + 1)
+            ax.plot([across] * 2, [first - 0.2, alike[-1] + 0.2], color=style.INK, linewidth=1.8, label="_alike")
+            last, column = alike[-1], column + 1
+    ax.set_yticks(range(len(names)), [style.SHORT.get(name, name) for name in names])
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0.9, len(names) + 0.35 * (column + 1)), xlabel=xlabel)
+    ax.set_xticks(range(1, len(names) + 1))
+
+
 def group_order(frame: pd.DataFrame) -> list[str]:
     """Return the groups by falling value of LEAP, then those without, by the mean over models.
 

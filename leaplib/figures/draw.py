@@ -24,7 +24,12 @@ from leaplib.sources import depmap
 from leaplib.tasks import POCKET, get_task
 
 FLOWS = {"1a": None, "2a": None, "5a": "PDX Encyclopedia"}  # a task a screen, and its only branch shown (None: all)
-REFERENCE_FIGURES = ("figure_2", "figure_3", *(f"supplementary_figure_{number}" for number in (3, 5, 6, 7)))
+REFERENCE_FIGURES = (
+    "figure_2",
+    "figure_3",
+    "critical_difference",
+    *(f"supplementary_figure_{number}" for number in (3, 5, 6, 7)),
+)
 WITH_FRAMES = ("figure_3", "supplementary_figure_6", "supplementary_figure_7")  # around tasks without results
 REFERENCE_TABLES = ("supplementary_table_3", "supplementary_table_5", "claims")
 DOTS = 200  # a PNG's, an inch, where it is kept beside the code
@@ -102,6 +107,7 @@ FIGURES = {
     "supplementary_figure_5": Page("03", pages.supplementary_figure_5, options=("published",)),
     "supplementary_figure_6": Page("04", pages.supplementary_figure_6),
     "supplementary_figure_7": Page("04", pages.supplementary_figure_7),
+    "critical_difference": Page("08", pages.critical_difference),
     "two_laboratories": Page("04", pages.two_laboratories, frame=_agreement),
     "supplementary_figure_8": Page("05", pages.supplementary_figure_8),
     "damae_learning_curves": Page("02", pages.learning_curves, frame=_curves),

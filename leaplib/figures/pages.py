@@ -25,7 +25,7 @@ from matplotlib.axes import Axes
 
 from leaplib.figures import comparison, diagrams, learned, rows, style
 from leaplib.figures.style import Drawn
-from leaplib.results.comparisons import models_only, perturbation_values, split_values
+from leaplib.results.comparisons import RANKS, models_only, perturbation_values, ranks, split_values
 from leaplib.tasks import POCKET, TASKS
 
 Size = tuple[float, float]
@@ -57,6 +57,11 @@ def counts(task: str, n_splits: int, n_perturbations: float | None, splits: str 
     if n_perturbations and pd.notna(n_perturbations):
         known.append(style.counted(int(n_perturbations), perturbation_name))
     return f"n = {', '.join(known)}"
+
+
+def whole_splits(task: str) -> str:
+    """Return how to call splits whose test samples are taken together: no subsets of xenografts, which overlap."""
+    return "sets of all PDX" if task in TASKS and TASKS[task].design == "xenograft" else ""
 
 
 def counts_of(values: pd.DataFrame) -> str:
@@ -241,6 +246,34 @@ def figure_3(scores: pd.DataFrame, published: pd.DataFrame | None = None, *, lef
 
 
 @style.styled
+def critical_difference(scores: pd.DataFrame, *, task: str | None = None, metric: str = "spearman",
+                        size: Size | None = None) -> Drawn:  # fmt: skip
+    """Draw the mean ranks of all models over perturbations, a panel a task: `leaplib.results.comparisons.ranks`."""
+    values = style.checked(ranks(style.checked(scores, COLUMNS), metric), RANKS)
+    values = values if task is None else values[values["task"] == task]
+    parts = [part for _, part in values.groupby("task")] or [values]
+    n_rows, n_columns = (len(parts) + 1) // 2, min(len(parts), 2)
+    page = size or ((style.ONE_COLUMN, style.TWO_COLUMNS)[n_columns - 1], min(55 * n_rows, style.MAX_HEIGHT))
+    fig, axes = style.figure(*page, nrows=n_rows, ncols=n_columns, squeeze=False)
+    for ax in axes.flat[len(parts) :]:
+        ax.set_axis_off()
+    for ax, part, letter in zip(axes.flat, parts, LETTERS, strict=False):
+        style.head(ax, _ranks_title(part), letter if len(parts) > 1 else "", data_of(part))
+        comparison.mean_ranks(ax, part, f"mean rank by {METRIC_NAMES.get(metric, metric)} (1: best)")
+    return fig, plotted([part.assign(panel=letter) for part, letter in zip(parts, LETTERS, strict=False)])
+
+
+def _ranks_title(part: pd.DataFrame) -> str:
+    """Return a panel's title: the task, the numbers of splits and perturbations, and Friedman's test."""
+    if part.empty:
+        return ""
+    one = part.iloc[0]
+    number = counts(one["task"], one["n_splits"], one["n_perturbations"], whole_splits(one["task"]))
+    p = f"= {one['p_friedman']:.3f}" if one["p_friedman"] >= 0.001 else "< 0.001"
+    return f"{words(one['task'])[0]}\n{number}; Friedman's p {p}"
+
+
+@style.styled
 def learning_curves(frame: pd.DataFrame, *, size: Size = (style.ONE_COLUMN, 65)) -> Drawn:
     """Draw the losses of each DAMAE by epoch: representation, epoch, train_loss, validation_loss, data."""
     return alone(learned.learning_curves, frame, "Pretraining of the drug tasks' DAMAEs", size)
@@ -319,9 +352,7 @@ def _gains_title(part: pd.DataFrame, task: str, levels: pd.Series) -> str:
     """Return a panel's title: the task, LEAP's own score, and the numbers of splits and perturbations."""
     if part.empty:
         return ""
-    xenografts = task in TASKS and TASKS[task].design == "xenograft"
-    splits = "sets of all PDX" if xenografts else ""  # no subsets: those of one set overlap
-    number = counts(task, int(part["n_splits"].max()), part["n_perturbations"].max(), splits)
+    number = counts(task, int(part["n_splits"].max()), part["n_perturbations"].max(), whole_splits(task))
     return f"{words(task)[0]}\n{number}" + (f"; LEAP: {levels[task]:.3f}" if task in levels else "")
 
 

@@ -9,6 +9,8 @@ have xenografts: their subsets are of one split.
 
 References
 ----------
+Conover (1999), Practical nonparametric statistics, third edition, section 5.8.
+Demsar (2006), Statistical comparisons of classifiers over multiple data sets, JMLR 7.
 Holm (1979), A simple sequentially rejective multiple test procedure, Scand. J. Stat. 6(2).
 Nadeau and Bengio (2003), Inference for the generalization error, Machine Learning 52(3).
 """
@@ -51,6 +53,8 @@ SCORES = ["task", "model", "level", "metric", "mean", "sd", "n_splits", "data", 
 WON = ["perturbations_won", "n_perturbations", "splits_won", "n_splits"]
 COLUMNS = ["task", "study", "model", "difference", "low", "high", "p", "p_holm", "p_splits", *WON, "data"]
 GAINS = ["task", "candidate", "mean", "gain", "difference", "low", "high", "p", "p_splits", *WON, "seconds", "data"]
+RANKS = ["task", "model", "other", "rank", "other_rank", "p", "p_holm", "p_friedman", "n_perturbations", "n_splits",
+         "data"]  # fmt: skip
 TESTS = ["compared_with", "difference", "low", "high", "n_perturbations", "perturbations_won", "p_perturbations",
          "p_perturbations_holm", "splits_won", "p_splits", "p_splits_holm"]  # fmt: skip
 
@@ -336,6 +340,43 @@ def compare_models(scores: pd.DataFrame, reference: str = REFERENCE, metric: str
         words = {"compared_with": "model", "p_perturbations": "p", "p_perturbations_holm": "p_holm"}
         table = table.rename(columns=words).assign(task=str(task), study=str(study), data=part["data"].iloc[0])
         tables += [table[COLUMNS]] if len(table) else []
+    return pd.concat(tables[1:] or tables, ignore_index=True)
+
+
+def ranks(scores: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:
+    """Rank all models of each task on each perturbation: Friedman's test, and Conover's of each pair after it.
+
+    A perturbation's score is its mean over the splits on which all models have one; controls are left out, and tasks
+    with fewer than three models.
+
+    Returns
+    -------
+    DataFrame
+        `RANKS`, a row a pair, the better model first: mean ranks (1: best on all perturbations), p (two-sided, t with
+        (perturbations - 1) x (models - 1) degrees of freedom), p_holm (within task), p_friedman.
+    """
+    tables = [pd.DataFrame(columns=RANKS)]
+    rows = models_only(scores[scores["model"].isin(names()) & (scores["perturbation"] != "")])
+    rows = rows[(rows["test_set"] == -1) & (rows["metric"] == metric)]
+    for task, part in rows.groupby("task", sort=False):
+        wide = part.pivot(index=["perturbation", "split"], columns="model", values="value")
+        shared = wide.dropna(axis=1, how="all").dropna().reset_index("split")
+        values = shared.drop(columns="split").groupby("perturbation").mean()
+        (n, k), found = values.shape, values.rank(axis=1, ascending=metric == "mse")
+        if n < 2 or k < 3:
+            continue
+        sums = found.sum().sort_values()
+        error = np.sqrt(2 * (n * np.square(found.to_numpy()).sum() - np.square(sums).sum()) / ((n - 1) * (k - 1)))
+        pairs = [(a, b) for place, a in enumerate(sums.index) for b in sums.index[place + 1 :]]
+        apart = np.array([sums[b] - sums[a] for a, b in pairs])
+        t = np.divide(apart, error, out=np.where(apart > 0, np.inf, 0.0), where=error > 0)
+        p = 2 * stats.t.sf(t, (n - 1) * (k - 1))
+        about = {"task": task, "p_friedman": stats.friedmanchisquare(*values.to_numpy().T).pvalue, "n_perturbations": n,
+                 "n_splits": shared["split"].nunique(), "data": part["data"].iloc[0]}  # fmt: skip
+        table = pd.DataFrame(pairs, columns=["model", "other"]).assign(p=p, p_holm=holm(p), **about)
+        places = sums / n
+        table = table.assign(rank=table["model"].map(places), other_rank=table["other"].map(places))
+        tables.append(table[RANKS])
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 

@@ -205,3 +205,16 @@ def test_nothing_to_draw_says_no_data_and_a_missing_column_is_named(ax, values, 
         assert texts(ax) == ["no data"]
     with pytest.raises(InputError, match=f"lacks column '{column}'"):
         draw(ax, frame.drop(columns="model" if column == "name" else column))
+
+
+def test_lines_join_models_that_are_not_told_apart(ax):
+    names = ["LEAP", "PS-RIDGE", "PS-LASSO", "PS-KNN"]
+    alike = {("LEAP", "PS-RIDGE"), ("PS-RIDGE", "PS-LASSO")}
+    rows = [(a, b, 1 + i, 2 + i + j, 0.5 if (a, b) in alike else 0.01)
+            for i, a in enumerate(names) for j, b in enumerate(names[i + 1 :])]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["model", "other", "rank", "other_rank", "p_holm"])
+    comparison.mean_ranks(ax, frame.sample(frac=1, random_state=0), "mean rank")
+    assert [label.get_text() for label in ax.get_yticklabels()] == names and ax.yaxis_inverted()
+    assert [tuple(np.round(line.get_ydata())) for line in ax.lines] == [(0, 1), (1, 2)]
+    assert {line.get_xdata()[0] > 4 for line in ax.lines} == {True}
+    assert [points(ax, name)[0, 0] for name in names] == [1, 2, 3, 4]

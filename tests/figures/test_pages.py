@@ -78,6 +78,15 @@ def test_figure_2_against_another_rival_in_another_size_and_beside_models_not_ru
     assert "PP-tDNN" in set(drawn["model"])
 
 
+def test_the_critical_difference_has_a_panel_a_task_and_its_pairs_beside_it():
+    scores = pd.concat([make_scores("2a"), make_scores("1a", "simulated")])
+    fig, drawn = pages.critical_difference(scores)
+    assert [name.split(":")[0] for name in titles(fig)] == ["Task 1a", "Task 2a"]
+    assert all("n = 3 splits, 12" in name and "Friedman's p < 0.001" in name for name in titles(fig))
+    assert len(drawn) == 12 and letters(fig) == ["A", "B"] and "simulated data" in written(fig)
+    assert set(pages.critical_difference(scores, task="2a")[1]["task"]) == {"2a"}
+
+
 @pytest.mark.parametrize(("kinds", "second", "fifth"), [
     ({"1b": "real", "2a": "real"}, "1b", "2a"), ({"1b": "simulated", "2a": "real"}, "2a", "2a"),
     ({"1a": "real", "2a": "real"}, "2a", "1a"), ({"1a": "simulated", "2a": "simulated"}, "2a", "2a"),

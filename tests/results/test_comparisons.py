@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from leaplib.base.errors import InputError
-from leaplib.results.comparisons import COLUMNS, choice, compare_models, gains, holm, interval, paired_test
+from leaplib.results.comparisons import COLUMNS, choice, compare_models, gains, holm, interval, paired_test, ranks
 from tests.frames import SPLITS, make_scores, make_subset_scores
 
 
@@ -248,3 +248,45 @@ def test_what_cannot_be_chosen_on_is_named_and_what_failed_is_last():
     failed = (one["candidate"] == "LEAP+") & (one["split"] == "holdout-0, inner 1")
     chosen = choice(one.assign(value=one["value"].where(~failed)))
     assert chosen["candidate"].tolist() == ["PS-RIDGE", "LEAP", "LEAP+"] and np.isnan(chosen["inner_gain"].iloc[-1])
+
+
+def blocks(values, models, task="2a", splits=("holdout-0",)):
+    """Scores whose perturbations are the rows of an array, models its columns; splits differ by a constant."""
+    rows = [(task, model, -1, split, "per_perturbation", f"p{p:02}", -1, "spearman", value + number, "real")
+            for number, split in enumerate(splits) for p, row in enumerate(values)
+            for model, value in zip(models, row, strict=True)]  # fmt: skip
+    return pd.DataFrame(rows, columns=make_scores().columns)
+
+
+def test_ranks_are_those_of_conovers_example():
+    """Twelve homeowners rank four grasses: T2 = 3.19, and sums further apart than 11.49 differ at the level of 5%."""
+    text = """4 3 2 1  4 2 3 1  3 1.5 1.5 4  3 1 2 4  4 2 1 3  2 2 2 4
+              1 3 2 4  2 4 1 3  3.5 1 2 3.5  4 1 3 2  4 2 3 1  3.5 1 2 3.5"""
+    values = -np.array(text.split(), dtype=float).reshape(12, 4)  # the least rank is the best score
+    models = ["LEAP", "PS-LASSO", "PS-RIDGE", "PS-KNN"]
+    table = ranks(blocks(values, models, splits=("holdout-0", "holdout-1")))
+    sums = dict(zip(table["model"], 12 * table["rank"], strict=True))
+    sums |= dict(zip(table["other"], 12 * table["other_rank"], strict=True))
+    assert sums == pytest.approx({"LEAP": 38, "PS-LASSO": 23.5, "PS-RIDGE": 24.5, "PS-KNN": 34})
+    assert table["model"].iloc[0] == "PS-LASSO" and (table["rank"] <= table["other_rank"]).all()
+    t = stats.t.isf(table["p"] / 2, 33)
+    apart = 12 * (table["other_rank"] - table["rank"])
+    np.testing.assert_allclose(stats.t.isf(0.025, 33) * apart / t, 11.48, atol=0.02)
+    np.testing.assert_allclose(table["p_holm"], holm(table["p"].to_numpy()))
+    assert table["p_friedman"].iloc[0] == pytest.approx(stats.friedmanchisquare(*values.T).pvalue)
+    assert set(table["n_perturbations"]) == {12} and set(table["n_splits"]) == {2}
+
+
+def test_ranks_are_of_models_on_what_all_of_them_have():
+    values = np.random.default_rng(0).normal(size=(9, 4))
+    models = ["LEAP", "PS-LASSO", "PS-KNN", "Tissue mean"]
+    whole = ranks(blocks(values[:8, :3], models[:3]))
+    scores = blocks(values, models)
+    scores.loc[(scores["perturbation"] == "p08") & (scores["model"] == "LEAP"), "value"] = np.nan
+    failed = scores[scores["model"] == "LEAP"].assign(model="PP-MLP", value=np.nan)
+    pd.testing.assert_frame_equal(ranks(pd.concat([scores, failed])), whole)
+    assert ranks(scores[scores["model"] != "LEAP"]).empty  # two models are a paired test's
+    reverse = ranks(scores.assign(metric="mse"), "mse")
+    assert reverse["model"].iloc[0] == whole["other"].iloc[-1]  # least is best
+    agreed = ranks(blocks(np.arange(12.0).reshape(4, 3), models[:3]))
+    assert agreed["p"].tolist() == [0, 0, 0]  # all perturbations rank alike
