@@ -69,7 +69,7 @@ def point(n: int, n_perturbations: int) -> dict[str, float]:
     from leaplib.cohorts.splits import Split, tuning_folds
     from leaplib.models.base import average
     from leaplib.models.lasso import PSLasso
-    from leaplib.runs.scoring import score_split
+    from leaplib.runs.engine import score_split
 
     codes, values = simulate(n, n_perturbations)
     lines = pd.Index([f"line-{number}" for number in range(n)])

@@ -184,9 +184,9 @@ def _show_notebooks(options: argparse.Namespace, jobs: int) -> list[str]:
 def plan_command(options: argparse.Namespace) -> None:
     """Print the jobs, their states and costs."""
     from leaplib.base.compute import n_cores
-    from leaplib.runs import plan
+    from leaplib.runs.jobs import plan_text
 
-    print(plan.text(_chosen(options), options.cores or [n_cores()], options.list))
+    print(plan_text(_chosen(options), options.cores or [n_cores()], options.list))
 
 
 def report_command(options: argparse.Namespace) -> None:

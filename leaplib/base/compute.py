@@ -3,16 +3,20 @@
 import os
 import platform
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import TypeVar
 
 import numba
 import torch
+from IPython import get_ipython
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from leaplib.base.errors import InputError
 
@@ -121,3 +125,28 @@ def limited(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         numba.set_num_threads(before[1])
+
+
+def progress(items: Iterable[P], label: str, total: int | None = None) -> Iterable[P]:
+    """Wrap `items` in a progress bar, in a terminal or in JupyterLab.
+
+    Nothing is shown when output goes to a file, in worker processes, nor in notebooks that papermill runs (the
+    runner sets LEAP_BATCH), whose output a bar would flood.
+    """
+    return tqdm(items, desc=label, total=total, leave=False, disable=quiet())
+
+
+def byte_bar(label: str, begin: int, total: int) -> tqdm:
+    """Return a bar for a transfer of `total` bytes (0: unknown) that goes on at byte `begin`; shown as `progress` is.
+
+    Use it as a context manager and call its `update` with the number of bytes that came.
+    """
+    size = total or None
+    return tqdm(desc=label, initial=begin, total=size, unit="B", unit_scale=True, leave=False, disable=quiet())
+
+
+def quiet() -> bool:
+    """Tell whether nobody waits before a screen."""
+    shell = get_ipython()
+    watched = sys.stderr.isatty() or (shell is not None and hasattr(shell, "kernel"))
+    return bool(os.environ.get("LEAP_BATCH")) or parent_process() is not None or not watched

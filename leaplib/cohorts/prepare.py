@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leaplib.base.code_version import code_version
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
-from leaplib.base.store import atomic_folder, is_done, key_of, load_frame, locked, provenance, save_frame
+from leaplib.base.store import atomic_folder, code_version, is_done, key_of, load_frame, locked, provenance, save_frame
 from leaplib.cohorts.cohort import Cohort, hash_frame
 from leaplib.cohorts.expression import by_source, harmonise, join_domains, variable_genes
 from leaplib.cohorts.selection import (

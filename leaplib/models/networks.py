@@ -31,9 +31,8 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, mse_loss
 from torch.nn.utils import parameters_to_vector, skip_init, vector_to_parameters
 
-from leaplib.base.compute import resolve_device, resolve_precision, side_by_side
+from leaplib.base.compute import progress, resolve_device, resolve_precision, side_by_side
 from leaplib.base.errors import InputError
-from leaplib.base.progress import progress
 from leaplib.cohorts.splits import N_FOLDS
 from leaplib.models.base import Training
 from leaplib.models.tuning import FoldModel, Tuned, fold_numbers

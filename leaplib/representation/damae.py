@@ -22,10 +22,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from leaplib.base.compute import resolve_device, resolve_precision
+from leaplib.base.compute import progress, resolve_device, resolve_precision
 from leaplib.base.errors import DAMAGE, InputError, first_line
 from leaplib.base.matrices import finite_matrix, in_order
-from leaplib.base.progress import progress
 from leaplib.base.store import atomic_path, key_of, sha256, versions, write_text
 
 FORMAT = "leaplib.representation.damae/3"

@@ -18,11 +18,10 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.random_projection import GaussianRandomProjection
 from sklearn.utils.validation import check_is_fitted
 
-from leaplib.base.code_version import code_version
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.base.matrices import finite_matrix, in_order
-from leaplib.base.store import is_done, key_of, load_frame, save_frame
+from leaplib.base.store import code_version, is_done, key_of, load_frame, save_frame
 from leaplib.cohorts.expression import ExpressionScaler
 from leaplib.cohorts.prepare import pool_key, pool_name, pool_of
 from leaplib.profiles import Profile, get_profile

@@ -37,10 +37,9 @@ from leaplib.cohorts.prepare import load_cohort, load_external, load_task_splits
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile, get_profile
 from leaplib.results.comparisons import REPRODUCIBILITY
-from leaplib.runs.engine import run_of
+from leaplib.runs.engine import UNPREPARED, run_of, score_few_shot, score_split
 from leaplib.runs.experiment import COLUMNS, current_results, gaps_of, named
 from leaplib.runs.recipes import checked_candidates
-from leaplib.runs.scoring import UNPREPARED, score_few_shot, score_split
 from leaplib.sources import wheels
 from leaplib.tasks import MIN_EXTERNAL, Task, get_task
 

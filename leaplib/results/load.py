@@ -7,10 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from leaplib.base.code_version import package_version
 from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout, data_folder, slug
-from leaplib.base.store import is_done, key_of, load_frame, save_frame, stamps
+from leaplib.base.store import is_done, key_of, load_frame, package_version, save_frame, stamps
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import cohort, saved_flow
 from leaplib.profiles import Profile, get_profile

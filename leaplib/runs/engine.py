@@ -5,7 +5,7 @@ file is found again by the key of all that it depends on; what two recipes share
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
-from leaplib.base.code_version import code_version
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout, slug
-from leaplib.base.store import is_done, key_of, load_frame, save_frame
+from leaplib.base.metrics import OVERALL, metrics_of, score
+from leaplib.base.store import code_version, is_done, key_of, load_frame, save_frame
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import at_hand, load_cohort, load_task_splits, stamp
 from leaplib.cohorts.splits import INNER, SEED, XENOGRAFTS, Split, inner_splits, tissue_folds, tuning_folds
@@ -29,7 +29,6 @@ from leaplib.profiles import Profile
 from leaplib.runs import features
 from leaplib.runs.features import Features, sees_codes, settings_of
 from leaplib.runs.recipes import CANDIDATE, CODE, ESTIMATORS, SAMPLES, SHUFFLED, TRANSFORMED, Recipe, code_of, not_run
-from leaplib.runs.scoring import score_few_shot, score_split, without_prediction
 from leaplib.tasks import Task
 
 MOST_FAILED = 16
@@ -38,6 +37,10 @@ N_FEW_SHOT_SETS = 10
 """Test sets on which few-shot models are fine-tuned (paper, Methods, "Challenge II")."""
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
 SHRINKAGE = 0.5  # of stacked weights, towards their mean over perturbations
+SCORE_COLUMNS = ["level", "perturbation", "test_set", "metric", "value"]
+UNPREPARED = "not prepared"
+"""Split of a task whose data could not be prepared: all its models are missing there."""
+CELLS_AT_ONCE = 2**22  # labels of the test sets that are scored together: bounds the memory, to some 0.5 GB
 Configuration = dict[str, Any]
 Errors = dict[str, Exception]
 
@@ -65,7 +68,7 @@ class TaskRun(Features):
         super().__init__(profile, task, device)
         self.n = profile.n_representations
         self._inner: dict[str, Split] = {}
-        self._keys: dict[str, str] = {}
+        self._keys: dict[tuple[str, Recipe | None], str] = {}
 
     @cached_property
     def cohort(self) -> Cohort:
@@ -302,8 +305,8 @@ class TaskRun(Features):
         if "predictions" in files:
             save_frame(prediction, files["predictions"], configuration, without)
         if "scores" in files:
-            score = score_split if prediction.index.nlevels == 1 else score_few_shot
-            scores = score(self.cohort.response.loc[split.test], prediction, split, self.cohort.label)
+            scored = score_split if prediction.index.nlevels == 1 else score_few_shot
+            scores = scored(self.cohort.response.loc[split.test], prediction, split, self.cohort.label)
             scores = scores.assign(seconds=seconds) if recipe.group else scores
             save_frame(scores, files["scores"], configuration, without)
 
@@ -347,7 +350,7 @@ class TaskRun(Features):
             "model": recipe.shown,
             "member": recipe.number if recipe.is_member else -1,
             "recipe": asdict(recipe),
-            "parts": [key_of(self.configuration(split, part)) for part in parts],
+            "parts": [self._part_key(split, part) for part in parts],
             "settings": {model: self._settings(model) for model in models if model in BY_NAME},
             "split": split.name,
             "samples": self._samples_key(split),
@@ -364,11 +367,17 @@ class TaskRun(Features):
 
     def _samples_key(self, split: Split) -> str:
         """Return what identifies the samples of a split, with up to 1,000 test sets each; made once."""
-        if split.name not in self._keys:
-            self._keys[split.name] = key_of(
+        if (split.name, None) not in self._keys:
+            self._keys[split.name, None] = key_of(
                 {"train": list(split.train), "test": list(split.test), "folds": list(split.folds),
                  "left_out": [list(held) for held in split.left_out]})  # fmt: skip
-        return self._keys[split.name]
+        return self._keys[split.name, None]
+
+    def _part_key(self, split: Split, part: Recipe) -> str:
+        """Return the key of a part of a mean; made once, since several means may share it."""
+        if (split.name, part) not in self._keys:
+            self._keys[split.name, part] = key_of(self.configuration(split, part))
+        return self._keys[split.name, part]
 
 
 def contained(compute: Callable[[pd.Index], dict[Recipe, pd.DataFrame]], perturbations: pd.Index,
@@ -461,3 +470,93 @@ def on_scale_of(training: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
     spread = target.std()
     standard = (target - target.mean()) / spread.where(spread > 0)
     return standard * training.std() + training.mean()
+
+
+# ---- scores
+
+
+def score_split(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split, label: str = "AAC") -> pd.DataFrame:
+    """Score predictions on a split's test sets; the label tells which samples respond.
+
+    Returns
+    -------
+    DataFrame
+        Columns level, perturbation, test_set, metric, value. Rows with a perturbation hold its score over
+        all test samples (test_set -1) and, on xenografts, over each test set; rows without hold the mean over
+        perturbations (level per_perturbation) or the score over all pairs (overall; no AUROC) of each test set. On
+        xenografts truth and prediction have different units, and there is no MSE. A perturbation without any
+        prediction, whose own model failed, has no score.
+    """
+    truth = _with_prediction(truth, prediction)
+    single = score(truth, prediction, label).assign(level="per_perturbation", test_set=-1)
+    test_sets = split.test_sets()
+    positions = np.array([truth.index.get_indexer(samples) for samples in test_sets])
+    at_once = max(1, CELLS_AT_ONCE // max(1, positions.shape[1] * truth.shape[1]))
+    observed, predicted = truth.to_numpy(), prediction.loc[truth.index, truth.columns].to_numpy()
+    parts = [_score_test_sets(observed, predicted, positions[start : start + at_once], label)
+             for start in range(0, len(positions), at_once)]  # fmt: skip
+    means = pd.concat(parts, ignore_index=True)
+    means["test_set"] = means.groupby(["level", "metric"]).cumcount()
+    each = {number: score(truth.loc[samples], prediction.loc[samples], label)
+            for number, samples in enumerate(test_sets) if split.name == XENOGRAFTS}  # fmt: skip
+    return _joined(single, each, means.assign(perturbation=""))
+
+
+def score_few_shot(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split, label: str = "AAC") -> pd.DataFrame:
+    """Score predictions that differ from test set to test set (index: test_set, sample).
+
+    Returns
+    -------
+    DataFrame
+        As `score_split`; a perturbation's score is its mean over the test sets.
+    """
+    truth = _with_prediction(truth, prediction)
+    singles, means = {}, []
+    for number in prediction.index.unique("test_set"):
+        part = prediction.loc[number]
+        singles[number] = score(truth.loc[part.index], part, label)
+        rows = np.arange(len(part))[None]
+        observed = truth.loc[part.index, part.columns].to_numpy()
+        scores = _score_test_sets(observed, part.to_numpy(), rows, label)
+        means.append(scores.assign(test_set=number, perturbation=""))
+    single = pd.concat(singles).groupby(["perturbation", "metric"], sort=False)["value"].mean().reset_index()
+    single = single.assign(level="per_perturbation", test_set=-1)
+    return _joined(single, singles if split.name == XENOGRAFTS else {}, pd.concat(means))
+
+
+def without_prediction(prediction: pd.DataFrame) -> list[str]:
+    """Return the perturbations that have no prediction at all: their own models failed."""
+    return list(prediction.columns[prediction.isna().all()])
+
+
+def _with_prediction(truth: pd.DataFrame, prediction: pd.DataFrame) -> pd.DataFrame:
+    """Take out of the truth the perturbations that have no prediction at all."""
+    failed = truth.columns.isin(without_prediction(prediction))
+    values = truth.to_numpy(copy=True)  # in the same order in memory: the sums of the others stay the same to the bit
+    values[:, failed] = np.nan
+    return pd.DataFrame(values, truth.index, truth.columns) if failed.any() else truth
+
+
+def _joined(single: pd.DataFrame, each: Mapping[int, pd.DataFrame], means: pd.DataFrame) -> pd.DataFrame:
+    """Put together scores of perturbations, of perturbations in each test set (xenografts alone), and means."""
+    parts = [part.assign(level="per_perturbation", test_set=number) for number, part in each.items()]
+    frame = pd.concat([single, *parts, means], ignore_index=True)[SCORE_COLUMNS]
+    return frame[frame["metric"] != "mse"].reset_index(drop=True) if each else frame
+
+
+def _score_test_sets(truth: np.ndarray, prediction: np.ndarray, positions: np.ndarray, label: str) -> pd.DataFrame:
+    """Score several test sets at once; `positions` holds the rows of one test set in each of its rows."""
+    part, predicted = truth[positions], prediction[positions]
+    pairs, predicted_pairs = (values.reshape(len(positions), -1, 1) for values in (part, predicted))
+    frames = []
+    for name, metric in metrics_of(label).items():
+        per_perturbation = metric(part, predicted)
+        usable = ~np.isnan(per_perturbation)
+        mean = np.where(usable, per_perturbation, 0).sum(axis=1) / np.where(
+            usable.any(axis=1), usable.sum(axis=1), np.nan
+        )
+        frames.append(pd.DataFrame({"level": "per_perturbation", "metric": name, "value": mean}))
+        if name in OVERALL:
+            values = metric(pairs, predicted_pairs)[:, 0]
+            frames.append(pd.DataFrame({"level": "overall", "metric": name, "value": values}))
+    return pd.concat(frames, ignore_index=True)

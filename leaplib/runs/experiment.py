@@ -19,11 +19,10 @@ from leaplib.cohorts.prepare import data_kind, prepared, saved_about
 from leaplib.models.table import CONTROLS, MODELS, USUAL, check_models, with_few_shot
 from leaplib.profiles import PROFILES, Profile, get_profile
 from leaplib.runs import recipes, records
-from leaplib.runs.engine import run_of
+from leaplib.runs.engine import SCORE_COLUMNS, UNPREPARED, run_of
 from leaplib.runs.jobs import Job, ablation_jobs, candidate_jobs, in_stages, task_jobs
 from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.recipes import ESTIMATORS, LEAP, Recipe
-from leaplib.runs.scoring import SCORE_COLUMNS, UNPREPARED
 from leaplib.tasks import TASKS, Task, get_task
 
 COLUMNS = ["task", "model", "member", "split", *SCORE_COLUMNS, "data"]
@@ -67,12 +66,6 @@ def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, model
     found = [job for task in chosen for job in task_jobs(profile, task, check_models(models), device)]
     _do(found, jobs, force, f"task {', '.join(task.id for task in chosen)}")
     return load_scores(profile, [task.id for task in chosen])
-
-
-def run_task(profile: Profile | str, task: Task | str, models: Sequence[str] = USUAL, device: str = "auto",
-             jobs: int | None = None, force: bool = False) -> pd.DataFrame:  # fmt: skip
-    """Run models on one task, as `run`."""
-    return run(profile, [task], models, device, jobs, force)
 
 
 def run_ablations(profile: Profile | str, tasks: Sequence[str] | None = None, device: str = "auto",

@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from leaplib.base.code_version import code_version
 from leaplib.base.errors import InputError
-from leaplib.base.store import is_done, load_frame, save_frame
+from leaplib.base.store import code_version, is_done, load_frame, save_frame
 from leaplib.cohorts.expression import ExpressionScaler, harmonise, join_domains, variable_genes
 from leaplib.cohorts.prepare import at_hand, data_kind, pool_key, pool_of, screen_key, screen_of, xenograft_screen
 from leaplib.cohorts.splits import Split
@@ -71,6 +70,11 @@ class Features:
         return embedding_key(self.profile, self.task), standardised_key(self.profile, self.task)
 
     @cached_property
+    def folder(self) -> Path:
+        """Where the representations of the pool lie."""
+        return folder_of(self.profile, self.task)
+
+    @cached_property
     def genes(self) -> pd.DataFrame:
         """Standardised expression of the pool, of the DAMAEs' genes."""
         return standardised(self.profile, self.task)
@@ -105,7 +109,7 @@ class Features:
         for name in ("n_hidden", "n_components"):
             settings[name] = max(round(settings[name] * factor), 1)
         key, code = self.pool_keys[0], code_version(MADE_BY)
-        path = folder_of(self.profile, self.task) / f"codes_{settings['n_components']}.parquet"
+        path = self.folder / f"codes_{settings['n_components']}.parquet"
         return path, {"representations": key, "damae": settings, "code": code}
 
 

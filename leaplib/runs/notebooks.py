@@ -16,10 +16,9 @@ import psutil
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 
-from leaplib.base.code_version import package_version
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout, data_folder, home
-from leaplib.base.store import atomic_path, key_of, stamps, sweep, versions
+from leaplib.base.store import atomic_path, key_of, package_version, stamps, sweep, versions
 from leaplib.profiles import Profile, get_profile
 from leaplib.runs import records
 

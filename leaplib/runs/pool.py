@@ -11,29 +11,30 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
-from leaplib.base.code_version import code_version
-from leaplib.base.compute import limited, machine, n_cores
+from tqdm import tqdm
+
+from leaplib.base.compute import limited, machine, n_cores, quiet
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout, data_folder, home
-from leaplib.base.progress import Progress
-from leaplib.base.store import sweep, write_text
-from leaplib.runs.jobs import Job
-from leaplib.runs.plan import Pace, calibrated, estimate
+from leaplib.base.store import code_version, sweep, write_text
+from leaplib.runs.jobs import Job, Pace, calibrated, estimate
 from leaplib.runs.records import Failure, failure_of, find, forget, keep, log, log_path, measured, read_log, try_again
 
 GPU = "GPU"
 WAIT = 60  # seconds for the first worker of a cluster
 PATIENCE = 300  # seconds without any worker, later on: they may be started anew
+EVERY = 30.0  # seconds between plain lines of progress
 LOOK = 10  # seconds between looks at the workers
 EVERYTHING = "leaplib.runs.engine", "leaplib.cohorts.prepare"
 
@@ -265,6 +266,70 @@ class Cluster:
 def _place(profile: str, token: str) -> tuple[bool, str]:
     """Tell, on a worker, whether it sees the results, and its code."""
     return (Path(Layout(profile).results) / token).is_file(), code_version(*EVERYTHING)
+
+
+class Progress(AbstractContextManager["Progress"]):
+    """The progress of jobs, as a context manager.
+
+    In a terminal or JupyterLab a bar, with the job under way; where output goes to a file, a plain line every half
+    minute and at the end; nothing in notebooks that papermill runs (the runner sets LEAP_BATCH), whose output it
+    would flood.
+
+    Parameters
+    ----------
+    label : str
+    total, done : int
+        Jobs in all, and those that are done before it begins.
+    left : callable
+        Returns the seconds that are left.
+    log : str
+        Where the run log is, to be named in plain lines.
+    """
+
+    def __init__(self, label: str, total: int, done: int, left: Callable[[], float], log: str = ""):
+        self.label, self.total, self.left, self.log = label, total, left, log
+        self.count, self.failed, self.under_way = done, 0, dict[str, None]()
+        self.start = self.last = time.monotonic()
+        self.bar = tqdm(desc=label, total=total, initial=done, leave=False, disable=quiet())
+
+    def __exit__(self, *raised: object) -> None:
+        self.bar.close()
+        if self.bar.disable:
+            self._say()
+
+    def begin(self, job: str) -> None:
+        """Show a job that is under way."""
+        self.under_way[job] = None
+        self._show()
+
+    def end(self, job: str) -> None:
+        """Show it no longer."""
+        del self.under_way[job]
+
+    def step(self, failed: bool = False) -> None:
+        """Count a job that has ended."""
+        self.count, self.failed = self.count + 1, self.failed + failed
+        self.bar.update()
+        self._show()
+
+    def _show(self) -> None:
+        """Bring the bar up to date, or print a line when it is time for one."""
+        if not self.bar.disable and time.monotonic() - self.last >= 0.5:
+            self.last = time.monotonic()
+            self.bar.set_postfix_str(f"{next(iter(self.under_way), '')}{self._left()}")
+        elif self.bar.disable and time.monotonic() - self.last >= EVERY:
+            self._say()
+
+    def _left(self) -> str:
+        bad = f", {self.failed} failed" if self.failed else ""
+        return f"{bad}; about {timedelta(seconds=round(self.left()))} left" if self.count < self.total else bad
+
+    def _say(self) -> None:
+        """Print a plain line."""
+        self.last = time.monotonic()
+        elapsed, log = timedelta(seconds=round(self.last - self.start)), f" (log: {self.log})" if self.log else ""
+        if not os.environ.get("LEAP_BATCH"):
+            print(f"{self.label}: {self.count} of {self.total} jobs in {elapsed}{self._left()}{log}", flush=True)
 
 
 def run_jobs(jobs: Sequence[Job], backend: Backend | None = None, force: bool = False, label: str = "jobs",

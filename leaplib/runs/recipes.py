@@ -12,9 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from leaplib.base.code_version import code_version
 from leaplib.base.errors import InputError
-from leaplib.base.store import key_of
+from leaplib.base.store import code_version, key_of
 from leaplib.cohorts.prepare import data_kind
 from leaplib.models.kernel import rank_scores
 from leaplib.models.lasso import PSElasticNet
@@ -236,7 +235,7 @@ def recipes_of(models: Sequence[str], design: str, chance: bool) -> list[Recipe]
 
 
 def code_of(*models: str) -> str:
-    """Return the version of the code that results of these models depend on (see `leaplib.base.code_version`)."""
+    """Return the version of the code that results of these models depend on (see `leaplib.base.store.code_version`)."""
     return code_version(*sorted({ESTIMATORS[model].__module__ for model in models}), CODE_OF_STAGE)
 
 

@@ -151,7 +151,7 @@ def read_log(profile: str, layout: Layout | None = None) -> pd.DataFrame:
     -------
     DataFrame
         `COLUMNS`: kind, task, split and model of the job, seconds (wall clock), core_seconds (all threads),
-        memory_gb (largest resident size of its process), cost and work (see `leaplib.runs.plan`). Lines that are no
+        memory_gb (largest resident size of its process), cost and work (see `leaplib.runs.jobs`). Lines that are no
         entries (a run that was killed while it wrote one) are counted in `attrs["unreadable"]`.
     """
     path = log_path(profile) if layout is None else layout.results / log_path(profile).name

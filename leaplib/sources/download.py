@@ -23,8 +23,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from leaplib.base.compute import byte_bar
 from leaplib.base.errors import InputError
-from leaplib.base.progress import byte_bar
 from leaplib.base.store import sha256
 from leaplib.sources.manifest import Source, get_source, is_safe, load, raw_folder, state
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import leaplib
-from leaplib.base import code_version as module
-from leaplib.base.code_version import code_version
+from leaplib.base import store as module
+from leaplib.base.store import code_version
 from leaplib.runs.recipes import code_of
 
 PACKAGE = Path(leaplib.__file__).parent

@@ -9,9 +9,8 @@ import pytest
 from leaplib.figures.draw import draw_reference
 from leaplib.profiles import get_profile
 from leaplib.results import reference as stored
-from leaplib.runs.engine import TaskRun
+from leaplib.runs.engine import TaskRun, score_split
 from leaplib.runs.recipes import RECIPES
-from leaplib.runs.scoring import score_split
 from leaplib.sources import drugs, manifest
 from leaplib.tasks import get_task
 

@@ -9,7 +9,7 @@ import pytest
 from leaplib.cohorts import prepare as data
 from leaplib.profiles import get_profile
 from leaplib.results import tables
-from leaplib.runs.experiment import run_task
+from leaplib.runs.experiment import run
 from leaplib.sources import manifest
 from leaplib.tasks import get_task
 
@@ -26,7 +26,7 @@ MODELS = ["ps-knn", "ps-lasso", "leap"]
 @pytest.fixture(scope="module")
 def pdx(real_home):
     providers.write_pdx(manifest.get_source("pdxe").target)
-    return run_task(SMALL, "5a", MODELS)
+    return run(SMALL, ["5a"], MODELS)
 
 
 def test_xenografts_of_the_encyclopedia_meet_gdsc(pdx):
@@ -56,7 +56,7 @@ def test_every_output_on_xenografts_says_real_and_shows_the_controls(pdx):
 def effects(real_home):
     providers.write_effects(genes=2000)
     task = replace(get_task("3b"), design="holdout", n_perturbations=60)
-    return task, run_task(SMALL, task, MODELS)
+    return task, run(SMALL, [task], MODELS)
 
 
 def test_gene_effects_of_demeter2_are_read_through_depmap_s_files(effects):
@@ -72,7 +72,7 @@ def test_gene_effects_of_demeter2_are_read_through_depmap_s_files(effects):
 
 def test_gene_effects_of_unseen_tissues_run_on_the_tissues_that_are_large_enough(effects):
     task = replace(get_task("3b"), id="3b tissues", n_perturbations=60, min_tissue=13)
-    scores = run_task(SMALL, task, ["ps-knn"])
+    scores = run(SMALL, [task], ["ps-knn"])
     cohort = data.load_cohort(SMALL, task)[0]
     counts = cohort.samples["tissue"].value_counts()
     assert set(scores["split"]) == set(counts.index[counts >= 13])

@@ -27,7 +27,7 @@ from leaplib.models.networks import PPMlp, PPTdnn
 from leaplib.models.ridge import DualRidge
 from leaplib.models.tcrp import PSTcrp  # fmt: skip
 from leaplib.models.trees import PPLgbm, PSForest, PSLgbm
-from leaplib.runs.scoring import score_split
+from leaplib.runs.engine import score_split
 
 N, P, L = 60, 6, 5
 few = settings(max_examples=40)

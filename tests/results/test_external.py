@@ -10,7 +10,7 @@ from leaplib.cohorts import prepare as data
 from leaplib.results import external, tables
 from leaplib.results.external import sensitivity_scores
 from leaplib.results.load import Results
-from leaplib.runs.experiment import run_candidates, run_task
+from leaplib.runs.experiment import run, run_candidates
 from leaplib.runs.recipes import CANDIDATES
 from leaplib.tasks import get_task
 from tests.frames import load_predictions, results_of
@@ -26,9 +26,9 @@ def results(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEAP_HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("LEAP_DATA", raising=False)
-        run_task(PROFILE, TASK, ["ps-knn", "ps-ridge"])
+        run(PROFILE, [TASK], ["ps-knn", "ps-ridge"])
         run_candidates(PROFILE, TASK, ["PS-RIDGE"])
-        run_task(PROFILE, TISSUES, ["ps-knn", "ps-tcrp"])
+        run(PROFILE, [TISSUES], ["ps-knn", "ps-tcrp"])
         yield
 
 

@@ -15,7 +15,7 @@ from leaplib.results import reference as stored
 from leaplib.results.comparisons import split_values, summary
 from leaplib.results.external import external_scores
 from leaplib.results.load import Results
-from leaplib.runs.experiment import run_task
+from leaplib.runs.experiment import run
 from leaplib.runs.records import read_log
 from leaplib.tasks import get_task
 from tests.runs.test_experiment import TINY
@@ -33,8 +33,8 @@ def ran(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEAP_HOME", str(folder))
         patch.delenv("LEAP_DATA", raising=False)
-        run_task(PAPER, DRUGS, ["ps-knn", "leap"])
-        run_task(PAPER, TISSUES, ["ps-knn", "leap"])
+        run(PAPER, [DRUGS], ["ps-knn", "leap"])
+        run(PAPER, [TISSUES], ["ps-knn", "leap"])
         yield folder
 
 

@@ -20,8 +20,8 @@ from leaplib.results.comparisons import compare_models, published_scores
 from leaplib.results.load import Results
 from leaplib.results.printing import cells_of, latex, latex_escape, mean_sd, styled
 from leaplib.runs import records
-from leaplib.runs.experiment import load_scores, run_task
-from leaplib.runs.scoring import UNPREPARED
+from leaplib.runs.engine import UNPREPARED
+from leaplib.runs.experiment import load_scores, run
 from leaplib.tasks import get_task
 from tests.conftest import frames
 from tests.frames import load_predictions, make_scores, make_subset_scores, results_of, variant_scores
@@ -132,7 +132,7 @@ TINY = replace(
 
 @pytest.fixture(scope="module")
 def results(shared_home):
-    run_task(TINY, "2a", ["ps-knn", "ps-lasso", "leap"])
+    run(TINY, ["2a"], ["ps-knn", "ps-lasso", "leap"])
     return Results(TINY)
 
 

@@ -21,7 +21,7 @@ from leaplib.results import comparisons, tables
 from leaplib.results.comparisons import perturbation_values, split_values
 from leaplib.results.load import Results
 from leaplib.runs.engine import TaskRun, on_scale_of
-from leaplib.runs.experiment import load_scores, run_task
+from leaplib.runs.experiment import load_scores, run
 from leaplib.runs.recipes import LEAP, MEANS, RECIPES
 from leaplib.tasks import HARMONISE, get_task, harmonised
 from tests.frames import load_predictions
@@ -36,7 +36,7 @@ def scores(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEAP_HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("LEAP_DATA", raising=False)
-        yield run_task(TINY, TASK, MODELS)
+        yield run(TINY, [TASK], MODELS)
 
 
 def test_all_lines_train_and_xenografts_are_tested_ten_less_at_a_time():
@@ -122,7 +122,7 @@ def test_labels_of_another_unit_are_brought_to_the_scale_of_training():
 
 def test_ways_to_join_the_domains_differ_and_the_paper_s_way_is_the_task_itself():
     for how in HARMONISE[1:]:
-        run_task(TINY, harmonised(TASK, how), ["ps-knn"])
+        run(TINY, [harmonised(TASK, how)], ["ps-knn"])
     table = tables.tidy("domain shift", Results(TINY))
     assert table["harmonise"].drop_duplicates().tolist() == list(HARMONISE)
     assert {"PS-KNN", "Training mean", "Tissue mean"} <= set(table["model"]) and "LEAP" not in set(table["model"])

@@ -16,7 +16,7 @@ from leaplib.representation.pretraining import Representations
 from leaplib.results.comparisons import split_values
 from leaplib.runs import engine, features
 from leaplib.runs.engine import TaskRun
-from leaplib.runs.experiment import load_scores, load_variants, run_task, run_variants
+from leaplib.runs.experiment import load_scores, load_variants, run, run_variants
 from leaplib.runs.recipes import (
     CORRECTION,
     DAMAES,
@@ -277,7 +277,7 @@ def test_with_one_source_the_last_steps_are_ps_lasso_and_leap(shared_home, alone
     assert [names.index(name) + 1 for name in notes.index[notes != ""]] == [3, 6, 7]
     assert notes[names[5]] == "not run: DepMap not at hand"
     assert found.loc[found["note"] != "", "value"].isna().all()
-    run_task(TINY, DRUGS, ["ps-lasso", "leap"])
+    run(TINY, [DRUGS], ["ps-lasso", "leap"])
     ordinary = split_values(load_scores(TINY, ["2a"]), "per_perturbation", "spearman").query("split == 'holdout-0'")
     ordinary = ordinary[ordinary["member"] <= 0].set_index("model")["value"]
     assert value(found, "steps", names[-1]) == pytest.approx(ordinary["LEAP"], abs=1e-9)
@@ -287,7 +287,7 @@ def test_with_one_source_the_last_steps_are_ps_lasso_and_leap(shared_home, alone
 
 def test_what_the_tasks_own_run_predicted_is_not_computed_again(tmp_path, monkeypatch, alone):
     monkeypatch.setenv("LEAP_HOME", str(tmp_path))
-    run_task(TINY, DRUGS, ["leap"])
+    run(TINY, [DRUGS], ["leap"])
     monkeypatch.setattr(TaskRun, "_fit", None)
     found = run_variants(TINY, DRUGS, steps_of(TINY, DRUGS)[-1:])
     assert found["value"].notna().all() and set(found["note"]) == {""}
@@ -342,7 +342,7 @@ def test_tuning_folds_are_plain_grouped_or_one_a_tissue(shared_home):
     per_fold = tissue.loc[split.train].groupby(single)
     assert (per_fold.nunique() == 1).all()
     assert per_fold.ngroups == tissue.loc[split.train].nunique() > 5
-    run_task(TINY, TISSUES, ["leap"])
+    run(TINY, [TISSUES], ["leap"])
     leap = split_values(load_scores(TINY, ["4a"]), "per_perturbation", "spearman").query("model == 'LEAP'")["value"]
     assert value(found, "tuning", "5-fold grouped by tissue") == pytest.approx(leap.mean())
     assert len({round(value(found, "tuning", variant.name), 10) for variant in TUNING}) == 3

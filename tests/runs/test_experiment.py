@@ -18,7 +18,7 @@ from leaplib.models.table import CONTROLS, MODELS, USUAL
 from leaplib.representation.pretraining import make_representation
 from leaplib.results import comparisons
 from leaplib.runs.engine import TaskRun
-from leaplib.runs.experiment import load_scores, run_task
+from leaplib.runs.experiment import load_scores, run
 from leaplib.runs.recipes import CHANCE, LEAP, MEANS, RECIPES
 from leaplib.tasks import get_task
 from tests.conftest import tiny
@@ -31,12 +31,12 @@ TISSUES = replace(get_task("4b"), n_tissues=3, min_samples_per_tissue=12)
 
 @pytest.fixture(scope="module")
 def scores(shared_home):
-    return run_task(TINY, DRUGS)
+    return run(TINY, [DRUGS])
 
 
 @pytest.fixture(scope="module")
 def tissue_scores(shared_home):
-    return run_task(TINY, TISSUES, tuple(MODELS))
+    return run(TINY, [TISSUES], tuple(MODELS))
 
 
 def test_every_model_and_control_has_scores(scores):
@@ -191,7 +191,7 @@ def test_a_second_run_computes_nothing(scores, shared_home, monkeypatch):
     files = {path: path.stat().st_mtime_ns for path in Layout(TINY.name).results.rglob("*.parquet")}
     monkeypatch.setattr(TaskRun, "predict", lambda *a: pytest.fail("computed again"))
     monkeypatch.setattr("leaplib.representation.pretraining.train", lambda *a: pytest.fail("trained again"))
-    again = run_task(TINY, DRUGS)
+    again = run(TINY, [DRUGS])
     pd.testing.assert_frame_equal(again, scores)
     assert files == {path: path.stat().st_mtime_ns for path in Layout(TINY.name).results.rglob("*.parquet")}
 
@@ -207,7 +207,7 @@ def test_what_is_missing_or_damaged_is_computed_and_equal(scores, shared_home, m
     monkeypatch.setattr(
         TaskRun, "predict", lambda self, s, r, e: done.append((s.name, r.label)) or original(self, s, r, e)
     )
-    pd.testing.assert_frame_equal(run_task(TINY, DRUGS), scores)
+    pd.testing.assert_frame_equal(run(TINY, [DRUGS]), scores)
     assert sorted(done) == [("holdout-0", "PS-KNN"), ("holdout-1", "LEAP")]
 
 
@@ -221,10 +221,10 @@ def test_results_carry_their_provenance(scores):
 
 def test_unknown_names_and_missing_results(home):
     with pytest.raises(InputError, match="model 'ps-magic' is unknown: use one of pp-lgbm"):
-        run_task(TINY, DRUGS, models=["ps-magic"])
+        run(TINY, [DRUGS], models=["ps-magic"])
     with pytest.raises(InputError, match="profile 'huge' is unknown"):
-        run_task("huge", "2a")
+        run("huge", ["2a"])
     with pytest.raises(InputError, match="task '9z' is unknown"):
-        run_task("smoke", "9z")
+        run("smoke", ["9z"])
     with pytest.raises(InputError, match="leap run --profile smoke"):
         load_scores("smoke")

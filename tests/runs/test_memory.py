@@ -10,7 +10,7 @@ from leaplib.cohorts.splits import Split
 from leaplib.models import lasso
 from leaplib.models.base import average
 from leaplib.models.lasso import PSLasso
-from leaplib.runs import scoring as scores
+from leaplib.runs import engine as scores
 
 K, P = 5, 12
 

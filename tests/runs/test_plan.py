@@ -9,9 +9,8 @@ import pytest
 from leaplib.__main__ import main
 from leaplib.models.table import MODELS
 from leaplib.profiles import PROFILES
-from leaplib.runs import plan
-from leaplib.runs.jobs import ablation_jobs, in_stages, task_jobs
-from leaplib.runs.plan import calibrated, estimate
+from leaplib.runs import jobs as plan
+from leaplib.runs.jobs import ablation_jobs, calibrated, estimate, in_stages, task_jobs
 from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.recipes import additions_of
 from leaplib.runs.records import read_log
@@ -41,17 +40,17 @@ def made_up(*rows):
 
 
 def test_states_costs_and_sums_of_a_plan(shared):
-    before = plan.table(jobs())
+    before = plan.plan_of(jobs())
     assert set(before["state"]) == {"to do"}
     assert (before["core_seconds"] > 0).all()
     run_jobs([job for job in jobs() if job.stage == 0], Backend(1))
-    after = plan.table(jobs())
+    after = plan.plan_of(jobs())
     assert after.loc[after["kind"] == "pretrain", "state"].tolist() == ["done", "done"]
-    sums = plan.summary(after)
+    sums = plan.summed(after)
     assert sums["done"].sum() == 2
     assert sums[["done", "to do", "stale", "failed"]].to_numpy().sum() == len(after)
     assert sums["core_hours"].sum() * 3600 == pytest.approx(after.loc[after["state"] != "done", "core_seconds"].sum())
-    text = plan.text(jobs(), [1, 8])
+    text = plan.plan_text(jobs(), [1, 8])
     assert f"{len(after)} jobs: 2 done, {len(after) - 2} to do, 0 stale, 0 failed." in text
     assert "On 8 cores: about" in text
     assert "Run log: 2 jobs took" in text
