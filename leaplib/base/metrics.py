@@ -108,6 +108,29 @@ def overall(truth: pd.DataFrame | np.ndarray, prediction: pd.DataFrame | np.ndar
     return {name: float(METRICS[name](*pairs)[0]) for name in OVERALL}
 
 
+def normalised(truth: pd.DataFrame, prediction: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
+    """Return the correlations over all measured pairs of what truth and prediction have above the mean effects.
+
+    What tells perturbations and lines apart on average counts for nothing: a prediction that equals the mean effects
+    scores 0, rounding aside (DrEval, Nature Communications 17:4238, 2026).
+
+    Parameters
+    ----------
+    truth, prediction, effects : DataFrame, samples x perturbations
+        Matched by name; the last two may hold more. `effects`: as `leaplib.models.naive.MeanEffects` predicts.
+
+    Returns
+    -------
+    DataFrame
+        metric (spearman and pearson), value.
+    """
+    effects, prediction = effects.loc[truth.index, truth.columns], prediction.loc[truth.index, truth.columns]
+    rounding = ROUNDING_ERRORS * np.finfo(prediction.to_numpy().dtype).eps * effects.abs()
+    above = prediction - effects
+    found = overall(truth - effects, above.where(above.abs() > rounding, 0.0))
+    return pd.DataFrame([(name, found[name]) for name in ("spearman", "pearson")], columns=["metric", "value"])
+
+
 def score(truth: pd.DataFrame, prediction: pd.DataFrame, label: str = "AAC") -> pd.DataFrame:
     """Return the metrics of each perturbation as a tidy frame.
 

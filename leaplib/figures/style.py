@@ -46,9 +46,10 @@ COLOURS = {
     "LEAP+": "#022959",
     "Training mean": "#E3E3E3",
     "Tissue mean": "#BDBDBD",
+    "Mean effects": "#A6A6A6",
     "LEAP (shuffled labels)": "#8F8F8F",
 }
-CONTROLS = ("Training mean", "Tissue mean", "LEAP (shuffled labels)")
+CONTROLS = ("Training mean", "Tissue mean", "Mean effects", "LEAP (shuffled labels)")
 RHO = "Spearman's ρ"  # noqa: RUF001
 REPRODUCIBILITY = "Label reproducibility"  # no model: what the training studies' own measurements tell
 MODELS = tuple(name for name in COLOURS if name not in CONTROLS)

@@ -49,6 +49,29 @@ class TissueMean(BaseEstimator):
         return means.where(means.notna(), self.overall_.predict(X))
 
 
+class MeanEffects(BaseEstimator):
+    """Predict a perturbation's training mean plus how far labels of the line lie above such means, on average.
+
+    Of a line without training labels, the mean of that over the lines of its tissue; of an unseen tissue, nothing is
+    added. X is a frame with a column `tissue`.
+    """
+
+    def fit(self, X: pd.DataFrame, Y: pd.DataFrame, *others: Any) -> "MeanEffects":
+        """Learn the mean of each perturbation, and the effect of each line and tissue."""
+        tissue = _samples(X, "tissue")["tissue"]
+        self.overall_ = TrainingMean().fit(X, Y)
+        labels, _ = as_labels(Y, len(X))
+        self.lines_ = pd.DataFrame(labels - self.overall_.mean_.to_numpy(), index=X.index).mean(axis=1).dropna()
+        self.tissues_ = self.lines_.groupby(tissue.loc[self.lines_.index]).mean()
+        return self
+
+    def predict(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return samples x perturbations."""
+        of_tissue = _samples(X, "tissue")["tissue"].map(self.tissues_)
+        effect = self.lines_.reindex(X.index).fillna(of_tissue).fillna(0.0)
+        return self.overall_.predict(X).add(effect, axis=0)
+
+
 def _samples(X: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """Return the table of samples; refuse what is none, or lacks a column."""
     if not isinstance(X, pd.DataFrame):

@@ -105,6 +105,7 @@ USUAL = tuple(key for key, model in MODELS.items() if model.usual)
 CONTROLS = {
     "training-mean": "Training mean",
     "tissue-mean": "Tissue mean",
+    "mean-effects": "Mean effects",
     "leap-shuffled": "LEAP (shuffled labels)",
 }
 BY_NAME = {model.name: model for model in MODELS.values()}

@@ -29,7 +29,7 @@ from leaplib.tasks import DATA
 
 DIGITS = 4
 FILE = "supplementary_tables.xlsx"
-LEVELS = {"per_perturbation": "", "overall": "overall "}
+LEVELS = {"per_perturbation": "", "overall": "overall ", "normalised": "normalised "}
 METRICS = {"spearman": "Spearman", "pearson": "Pearson", "auroc": "AUROC", "mse": "MSE"}
 KEYS = ("group", "task", "study", "step", "name", "strategy", "drug", "model")
 WORDS = {"compared_with": "against", "low": "95% interval", "p_holm": "p (Holm)",
@@ -285,8 +285,8 @@ def save_latex(tables: Mapping[str, Styler], profile: str) -> list[Path]:
 def latex(table: Styler) -> str:
     """Return a table as longtables: scores per perturbation, over all pairs, and tests each on a page's width."""
     columns = list(map(str, cells_of(table)))
-    overall = [column for column in columns if column.startswith("Overall ")]
-    both = {column.removeprefix("Overall ").removesuffix(PAPER) for column in overall}
+    overall = [column for column in columns if column.startswith(("Overall ", "Normalised "))]
+    both = {column.partition(" ")[2].removesuffix(PAPER) for column in overall}
     parts = {" Per perturbation.": [column for column in columns if column.removesuffix(PAPER) in both],
              " Over all pairs at once.": overall}  # fmt: skip
     if overall and "Against" in columns:

@@ -167,7 +167,7 @@ def table(name: str, results: Results, digits: int = printing.DIGITS, **kept: An
     digits : int
         Decimals of scores.
     **kept
-        Rows to show, by column: `task=["1a", "2a"]`, `level="overall"`; the CSV holds all.
+        Rows to show, by column: `task=["1a", "2a"]`, `level="normalised"`; the CSV holds all.
     """
     frame = tidy(name, results)
     save_table(frame, results.profile.name, name.replace(" ", "_"))

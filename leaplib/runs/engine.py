@@ -17,13 +17,13 @@ from scipy.optimize import nnls
 
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout, slug
-from leaplib.base.metrics import OVERALL, metrics_of, score
+from leaplib.base.metrics import OVERALL, metrics_of, normalised, score
 from leaplib.base.store import code_version, is_done, key_of, load_frame, save_frame
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import at_hand, load_cohort, load_task_splits, stamp
 from leaplib.cohorts.splits import INNER, SEED, XENOGRAFTS, Split, inner_splits, tissue_folds, tuning_folds
 from leaplib.models.base import Regressor, average
-from leaplib.models.naive import shuffle_labels
+from leaplib.models.naive import MeanEffects, shuffle_labels
 from leaplib.models.table import BY_NAME
 from leaplib.profiles import Profile
 from leaplib.runs import features
@@ -35,6 +35,8 @@ MOST_FAILED = 16
 """Parts that may fail before a model, not some perturbations, is taken to have failed."""
 N_FEW_SHOT_SETS = 10
 """Test sets on which few-shot models are fine-tuned (paper, Methods, "Challenge II")."""
+NORMALISED = "normalised"
+"""Level of scores over all pairs of what truth and prediction have above the mean effects."""
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
 SHRINKAGE = 0.5  # of stacked weights, towards their mean over perturbations
 SCORE_COLUMNS = ["level", "perturbation", "test_set", "metric", "value"]
@@ -307,8 +309,24 @@ class TaskRun(Features):
         if "scores" in files:
             scored = score_split if prediction.index.nlevels == 1 else score_few_shot
             scores = scored(self.cohort.response.loc[split.test], prediction, split, self.cohort.label)
-            scores = scores.assign(seconds=seconds) if recipe.group else scores
+            if recipe.group:
+                scores = scores.assign(seconds=seconds)
+            elif split.name != XENOGRAFTS:  # of another unit
+                scores = pd.concat([scores, self._normalised(split, prediction.drop(columns=without))])
             save_frame(scores, files["scores"], configuration, without)
+
+    def _normalised(self, split: Split, prediction: pd.DataFrame) -> pd.DataFrame:
+        """Return the normalised scores of predictions, of few-shot models those of each test set."""
+        samples, response = self.cohort.samples, self.cohort.response
+        model = MeanEffects().fit(samples.loc[split.train], response.loc[split.train])
+        effects, found = model.predict(samples.loc[split.test]), []
+        few_shot = prediction.index.nlevels > 1
+        numbers: Any = prediction.index.unique(0) if few_shot else [0]
+        for number in numbers:
+            part = pd.DataFrame(prediction.loc[number]) if few_shot else prediction
+            scores = normalised(response.loc[part.index, part.columns], part, effects)
+            found.append(scores.assign(level=NORMALISED, perturbation="", test_set=number))
+        return pd.concat(found)[SCORE_COLUMNS]
 
     def is_done(self, split: Split, recipe: Recipe) -> bool:
         """Tell whether just what the recipe gives today is there."""

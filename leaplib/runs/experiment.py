@@ -19,7 +19,7 @@ from leaplib.cohorts.prepare import data_kind, prepared, saved_about
 from leaplib.models.table import CONTROLS, MODELS, USUAL, check_models, with_few_shot
 from leaplib.profiles import PROFILES, Profile, get_profile
 from leaplib.runs import recipes, records
-from leaplib.runs.engine import SCORE_COLUMNS, UNPREPARED, run_of
+from leaplib.runs.engine import NORMALISED, SCORE_COLUMNS, UNPREPARED, run_of
 from leaplib.runs.jobs import Job, ablation_jobs, candidate_jobs, in_stages, task_jobs
 from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.recipes import ESTIMATORS, LEAP, Recipe
@@ -191,7 +191,7 @@ def gaps_of(profile: str, tasks: Sequence[str] | None = None) -> list[Part]:
 
     Of a task whose data could not be prepared all models are missing, on a split named `UNPREPARED`.
     """
-    levels = {"per_perturbation": METRICS, "overall": OVERALL}
+    levels = {"per_perturbation": METRICS, "overall": OVERALL, NORMALISED: OVERALL[:2]}
     rows = [(level, "", 0, metric, np.nan) for level, metrics in levels.items() for metric in metrics]
     nothing = pd.DataFrame(rows, columns=SCORE_COLUMNS)
     found: list[Part] = []

@@ -42,7 +42,7 @@ RECENT = 25  # jobs of a kind that tell of the next
 RATES = {
     TRAINING: 0.022, MEAN: 6.0, "PP-LGBM": 1.2, "PP-MLP": 0.22, "PP-tDNN": 0.074, "PS-KNN": 0.007, "PS-LASSO": 2.3,
     "PS-LASSO on identity": 80.0, "PS-LGBM": 0.6, "PS-RF": 12.0, "PS-RIDGE": 0.6, "PS-TCRP": 22.0, "LEAP+": 0.8,
-    "elastic net": 3.0, "Training mean": 5.0, "Tissue mean": 5.0,
+    "elastic net": 3.0, "Training mean": 5.0, "Tissue mean": 5.0, "Mean effects": 5.0,
 }  # fmt: skip
 """Core-seconds a unit of work on one core of a virtual machine (x86-64 with AMX), on the demo."""
 

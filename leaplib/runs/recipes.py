@@ -17,7 +17,7 @@ from leaplib.base.store import code_version, key_of
 from leaplib.cohorts.prepare import data_kind
 from leaplib.models.kernel import rank_scores
 from leaplib.models.lasso import PSElasticNet
-from leaplib.models.naive import TissueMean, TrainingMean
+from leaplib.models.naive import MeanEffects, TissueMean, TrainingMean
 from leaplib.models.table import BY_NAME, CONTROLS, FEW_SHOT, MODELS, Model
 from leaplib.profiles import Profile
 from leaplib.representation.pretraining import AUTOENCODERS
@@ -43,6 +43,7 @@ ESTIMATORS: dict[str, Any] = {name: model.estimator for name, model in BY_NAME.i
     "elastic net": PSElasticNet,
     CONTROLS["training-mean"]: TrainingMean,
     CONTROLS["tissue-mean"]: TissueMean,
+    CONTROLS["mean-effects"]: MeanEffects,
 }
 TRANSFORMED = {RANKS: (rank_scores, "LEAP+")}
 """What labels are replaced by, and the model whose code that is."""
@@ -221,8 +222,8 @@ def _recipe(model: Model) -> Recipe:
 RECIPES = {model.name: _recipe(model) for model in MODELS.values()}
 """The models of the tables, by name."""
 LEAP = RECIPES["LEAP"]
-MEANS = tuple(Recipe(name=CONTROLS[key], model=CONTROLS[key], features=SAMPLES) for key in ("training-mean",
-                                                                                         "tissue-mean"))  # fmt: skip
+MEANS = tuple(Recipe(name=CONTROLS[key], model=CONTROLS[key], features=SAMPLES)
+              for key in ("training-mean", "tissue-mean", "mean-effects"))  # fmt: skip
 CHANCE = replace(LEAP, name=CONTROLS["leap-shuffled"], labels=SHUFFLED, keeps_parts=False)
 """LEAP on shuffled labels."""
 

@@ -7,7 +7,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import roc_auc_score
 
 from leaplib.base.errors import InputError
-from leaplib.base.metrics import METRICS, OVERALL, auroc, mse, overall, pearson, score, spearman
+from leaplib.base.metrics import METRICS, OVERALL, auroc, mse, normalised, overall, pearson, score, spearman
 
 TOLERANCE = 1e-12
 
@@ -165,6 +165,12 @@ def test_overall_scores_all_measured_pairs_at_once_and_rewards_knowing_the_drugs
     means = np.broadcast_to(truth.mean(0), truth.shape)
     assert overall(truth, means)["spearman"] > 0.9
     assert (spearman(truth, means) == 0).all()
+    above, effects, known = rng.normal(size=truth.shape), pd.DataFrame(means), pd.DataFrame(truth)
+    known, lines = known.where(above < 1), np.arange(40)[::-1]
+    for share, expected in ((0.0, 0), (2.0, 1), (-0.5, -1)):  # of what truth has above the effects
+        prediction = effects + share * (pd.DataFrame(truth) - effects)
+        found = normalised(known, prediction.astype(np.float32).loc[lines] if not share else prediction, effects)
+        np.testing.assert_allclose(found["value"], expected, atol=1e-9)
 
 
 def test_score_is_a_tidy_frame_matched_by_name(rng):

@@ -22,7 +22,7 @@ from leaplib.cohorts.splits import Split
 from leaplib.models.base import average
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.lasso import PSLasso
-from leaplib.models.naive import PSKNN, TissueMean, TrainingMean
+from leaplib.models.naive import PSKNN, MeanEffects, TissueMean, TrainingMean
 from leaplib.models.networks import PPMlp, PPTdnn
 from leaplib.models.ridge import DualRidge
 from leaplib.models.tcrp import PSTcrp  # fmt: skip
@@ -67,6 +67,7 @@ def lgbm(**settings):
 MODELS = {
     "Training mean": lambda: Means(TrainingMean()),
     "Tissue mean": lambda: Means(TissueMean()),
+    "Mean effects": lambda: Means(MeanEffects()),
     "PS-KNN": lambda: PSKNN(),
     "PS-LASSO": lambda: PSLasso(),
     "LEAP": Averaged,
@@ -117,8 +118,8 @@ def close(found: pd.DataFrame, expected: pd.DataFrame, tolerance: float) -> None
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [
-    ("Training mean", 0), ("Tissue mean", 0), ("PS-KNN", 0), ("PS-LASSO", 1e-5), ("LEAP", 1e-5), ("PS-LGBM", 0),
-    ("PS-RF", 0), ("PS-RIDGE", 1e-10), ("LEAP+", 1e-6),
+    ("Training mean", 0), ("Tissue mean", 0), ("Mean effects", 1e-12), ("PS-KNN", 0), ("PS-LASSO", 1e-5),
+    ("LEAP", 1e-5), ("PS-LGBM", 0), ("PS-RF", 0), ("PS-RIDGE", 1e-10), ("LEAP+", 1e-6),
 ])  # fmt: skip
 def test_the_order_of_perturbations(name, tolerance, predictions) -> None:
     X, Y, folds, groups, bits, new = study()
@@ -129,8 +130,8 @@ def test_the_order_of_perturbations(name, tolerance, predictions) -> None:
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [
-    ("Training mean", 1e-12), ("Tissue mean", 1e-12), ("PS-KNN", 1e-12), ("PS-LASSO", 1e-4), ("LEAP", 1e-4),
-    ("PS-LGBM", 1e-5), ("PS-RIDGE", 1e-8), ("LEAP+", 1e-6),
+    ("Training mean", 1e-12), ("Tissue mean", 1e-12), ("Mean effects", 1e-12), ("PS-KNN", 1e-12), ("PS-LASSO", 1e-4),
+    ("LEAP", 1e-4), ("PS-LGBM", 1e-5), ("PS-RIDGE", 1e-8), ("LEAP+", 1e-6),
 ])  # fmt: skip
 def test_the_order_of_samples(name, tolerance, predictions) -> None:
     X, Y, folds, groups, bits, new = study()
@@ -140,8 +141,8 @@ def test_the_order_of_samples(name, tolerance, predictions) -> None:
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [
-    ("Training mean", 1e-12), ("Tissue mean", 1e-12), ("PS-KNN", 1e-12), ("PS-LASSO", 1e-4), ("LEAP", 1e-4),
-    ("PP-tDNN", 1e-3), ("PS-TCRP", 1e-3), ("PS-RIDGE", 1e-8), ("LEAP+", 1e-6),
+    ("Training mean", 1e-12), ("Tissue mean", 1e-12), ("Mean effects", 1e-12), ("PS-KNN", 1e-12), ("PS-LASSO", 1e-4),
+    ("LEAP", 1e-4), ("PP-tDNN", 1e-3), ("PS-TCRP", 1e-3), ("PS-RIDGE", 1e-8), ("LEAP+", 1e-6),
 ])  # fmt: skip
 @pytest.mark.parametrize("constant", [8.0, -0.5])
 def test_a_constant_added_to_the_labels(name, tolerance, constant, predictions) -> None:
@@ -161,8 +162,8 @@ def test_a_constant_added_to_the_labels_of_trees(name, constant, predictions) ->
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [
-    ("Training mean", 1e-12), ("Tissue mean", 1e-12), ("PS-KNN", 1e-12), ("PS-LASSO", 1e-4), ("LEAP", 1e-4),
-    ("PS-LGBM without L1", 1e-5), ("PP-LGBM without L1", 1e-5), ("PP-tDNN", 1e-3), ("PS-TCRP", 1e-3),
+    ("Training mean", 1e-12), ("Tissue mean", 1e-12), ("Mean effects", 1e-12), ("PS-KNN", 1e-12), ("PS-LASSO", 1e-4),
+    ("LEAP", 1e-4), ("PS-LGBM without L1", 1e-5), ("PP-LGBM without L1", 1e-5), ("PP-tDNN", 1e-3), ("PS-TCRP", 1e-3),
     ("PS-RF", 1e-12), ("PS-RIDGE", 1e-8), ("LEAP+", 1e-6),
 ])  # fmt: skip
 @pytest.mark.parametrize("factor", [4.0, 0.25])

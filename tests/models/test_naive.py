@@ -4,7 +4,7 @@ import pytest
 from sklearn.neighbors import KNeighborsRegressor
 
 from leaplib.base.errors import InputError
-from leaplib.models.naive import PSKNN, TissueMean, TrainingMean, shuffle_labels
+from leaplib.models.naive import PSKNN, MeanEffects, TissueMean, TrainingMean, shuffle_labels
 
 SAMPLES = pd.DataFrame({"tissue": ["Lung", "Lung", "Skin", "Skin"]}, index=list("abcd"))
 LABELS = pd.DataFrame({"x": [1.0, 3.0, 5.0, np.nan], "y": [np.nan, np.nan, 2.0, 4.0]}, index=list("abcd"))
@@ -21,6 +21,16 @@ def test_tissue_mean_falls_back_on_the_training_mean():
     assert predicted.loc["p"].tolist() == [2.0, 3.0]  # no label of y in lung
     assert predicted.loc["q"].tolist() == [5.0, 3.0]
     assert predicted.loc["r"].tolist() == [3.0, 3.0]  # an unseen tissue
+
+
+def test_mean_effects_add_the_lines_own_effect_else_its_tissues_else_none():
+    new = pd.DataFrame({"tissue": ["Lung", "Skin", "Bone", "Skin"]}, index=["a", "p", "q", "r"])
+    labels = LABELS.assign(z=[0.0, 4.0, 2.0, 2.0])
+    predicted = MeanEffects().fit(SAMPLES, labels).predict(new)
+    lines = {"a": (-2 - 2) / 2, "b": (0 + 2) / 2, "c": (2 - 1 + 0) / 3, "d": (1 + 0) / 2}  # above means of 3, 3 and 2
+    effects = [lines["a"], (lines["c"] + lines["d"]) / 2, 0, (lines["c"] + lines["d"]) / 2]
+    np.testing.assert_allclose(predicted, np.add.outer(effects, [3.0, 3.0, 2.0]))
+    assert predicted.index.equals(new.index) and predicted.columns.equals(labels.columns)
 
 
 def test_shuffling_keeps_values_and_gaps_but_cuts_the_link(rng):

@@ -61,7 +61,8 @@ def test_scores_are_correlations_with_the_external_measurement(study):
     cohort, held_out, splits = study
     scores = external.external_scores(PROFILE, TASK)
     assert set(scores["task"]) == {"2a"} and set(scores["study"]) == {"PRISM"} and set(scores["data"]) == {"simulated"}
-    assert set(scores["model"]) == {"Label reproducibility", "PS-KNN", "PS-RIDGE", "Training mean", "Tissue mean"}
+    means = {"Training mean", "Tissue mean", "Mean effects"}
+    assert set(scores["model"]) == {"Label reproducibility", "PS-KNN", "PS-RIDGE", *means}
     assert set(scores.query("level == 'per_perturbation'")["metric"]) == {"spearman", "pearson", "mse", "auroc"}
     rows = scores.query("metric == 'spearman' and perturbation != ''").set_index(["model", "split", "perturbation"])
     for split in splits:

@@ -165,6 +165,27 @@ def test_scores_can_be_worked_out_again_from_predictions(scores):
     np.testing.assert_allclose(found["overall", "mse"], ((pairs[0] - pairs[1]) ** 2).mean(), rtol=1e-6)
 
 
+def test_normalised_scores_are_of_what_lies_above_the_mean_effects(scores, tissue_scores):
+    run = TaskRun(TINY, DRUGS)
+    split, response = run.splits[1], run.cohort.response
+    tissue, means = run.cohort.samples["tissue"], response.loc[split.train].mean()
+    of_tissue = (response.loc[split.train] - means).mean(axis=1).groupby(tissue.loc[split.train]).mean()
+    effects = np.add.outer(tissue.loc[split.test].map(of_tissue).fillna(0).to_numpy(), means.to_numpy())
+    truth, predicted = (frame.loc[split.test] - effects for frame in
+                        (response, load_predictions(TINY, "2a", split.name, "LEAP")))  # fmt: skip
+    pairs = pd.concat([truth.stack(), predicted.stack()], axis=1, join="inner").dropna()
+    rows = scores[(scores["level"] == "normalised") & (scores["split"] == split.name)].set_index(["model", "metric"])
+    assert (rows["perturbation"] == "").all() and rows.loc["LEAP", "test_set"].tolist() == [0, 0]
+    np.testing.assert_allclose(rows.loc[("LEAP", "pearson"), "value"], pairs.corr().iloc[0, 1], rtol=1e-6)
+    np.testing.assert_allclose(rows.loc[("LEAP", "spearman"), "value"], spearmanr(pairs).statistic, rtol=1e-6)
+    assert rows.loc["Mean effects", "value"].tolist() == [0, 0]
+    unseen = tissue_scores[tissue_scores["level"] == "normalised"].groupby("model")
+    assert (unseen.get_group("Training mean")["value"] == 0).all()  # a tissue without training lines has no effect
+    assert set(unseen.get_group("PS-TCRP (10-shot)")["test_set"]) == set(range(5))
+    shown = comparisons.summary(scores).query("level == 'normalised'")
+    assert set(shown["metric"]) == {"spearman", "pearson"} and set(shown["model"]) == set(scores["model"])
+
+
 def test_test_sets_of_a_tissue_leave_ten_lines_out(tissue_scores):
     run = TaskRun(TINY, TISSUES)
     split = run.splits[0]
