@@ -9,7 +9,7 @@ import io
 import re
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -92,7 +92,7 @@ def build_report(profile_name: str, out: str | Path | None = None) -> Path:
     ]  # fmt: skip
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
                             trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    templates.filters |= {"address": quote, "duration": duration, "words": words}
+    templates.filters |= {"address": quote, "words": words}
     addresses = ["", *(address for _, address, _, _ in pages), ""]
     with atomic_folder(target) as folder:
         for name in ("notebooks", "figures", "tables"):
@@ -137,7 +137,7 @@ def _place(name: str) -> tuple[int, int, str]:
 
 
 def _notebook(path: Path, profile: str) -> dict[str, Any]:
-    """Return an executed notebook as a page's parts: name, title, question, seconds, failed, body, style."""
+    """Return an executed notebook as a page's parts: name, title, question, took, failed, body, style."""
     try:
         notebook = nbformat.read(path, as_version=4)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, nbformat.ValidationError) as error:
@@ -147,10 +147,11 @@ def _notebook(path: Path, profile: str) -> dict[str, Any]:
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
     question = re.search(r"\*\*Question\.\*\*\s*(.+?)(?:\n\s*\n|\Z)", text, re.DOTALL)
     run, style = notebook.metadata.get("papermill", {}), _take_styles(notebook)
+    took = f"{timedelta(seconds=round(run['duration']))}" if run.get("duration") is not None else ""
     body = _exporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})[0]
     body = re.sub(r"<code>(\d\d_\w+)</code>", r'<a href="\1.html"><code>\1</code></a>', body)
     return {"name": path.stem, "title": _plain(title[1]) if title else path.stem, "style": style, "body": body,
-            "question": _plain(question[1]) if question else "", "seconds": run.get("duration"),
+            "question": _plain(question[1]) if question else "", "took": took,
             "failed": bool(run.get("exception"))}  # fmt: skip
 
 
@@ -250,16 +251,6 @@ def _plain(markdown: str) -> str:
     """Return a line of Markdown without emphasis, code marks and link targets."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
     return re.sub(r"\*\*|`", "", " ".join(text.split()))
-
-
-def duration(seconds: float | None) -> str:
-    """Return "21 s", "1 min 27 s" or "2 h 05 min"; "" for None."""
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 # ---- what a release keeps

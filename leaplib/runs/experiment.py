@@ -198,7 +198,9 @@ def gaps_of(profile: str, tasks: Sequence[str] | None = None) -> list[Part]:
     for failure in records.recorded(profile):
         if failure.perturbations or failure.task not in (tasks or TASKS):
             continue
-        data = saved_about(profile, failure.task).get("data") or _data_of(profile, failure.task)
+        known, task = PROFILES.get(profile), TASKS[failure.task.partition(" ")[0]]
+        data = saved_about(profile, failure.task).get("data")
+        data = data or (data_kind(known, task.screen) if known else "simulated")
         where = {"task": {"id": failure.task}, "split": failure.split or UNPREPARED, "data": data}
         found += [(nothing, where | {"model": model, "member": member}) for model, member in _failed_models(failure)]
     return found
@@ -214,12 +216,6 @@ def _failed_models(failure: records.Failure) -> Iterator[tuple[str, int]]:
         members = {part.label: part for part in LEAP.parts(MOST_MEMBERS)}
         part = members.get(failure.model)
         yield from [(part.name, part.number)] if part else ((name, -1) for name in with_few_shot(failure.model))
-
-
-def _data_of(profile: str, task: str) -> str:
-    """Return what a task's data would be, had they been prepared."""
-    known = PROFILES.get(profile)
-    return data_kind(known, TASKS[task.partition(" ")[0]].screen) if known else "simulated"
 
 
 def current_results(profile: str, tasks: Sequence[str] | None = None, none_will_do: bool = False) -> list[tuple]:

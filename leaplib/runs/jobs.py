@@ -4,7 +4,6 @@ Jobs come in stages: representations, fits, means of fits, means of these. A job
 it is scheduled.
 """
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -405,7 +404,7 @@ class Pace:
         for stage, kind, cost in self.waiting.values():
             costs.setdefault(stage, []).append(cost * median_low([machine, *self.ratios.get(kind, [])[-RECENT:]]))
         under_way = sum(costs[min(costs)][: self.workers]) / 2 if costs else 0.0  # half done, on average
-        return max(0.0, sum(max(sum(s) / self.workers, max(s)) for s in costs.values()) - under_way / self.workers)
+        return max(0.0, makespan(costs.values(), self.workers) - under_way / self.workers)
 
 
 def calibrated(log: pd.DataFrame) -> dict[str, float]:
@@ -434,15 +433,9 @@ def plan_of(jobs: Sequence[Job]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def makespan(plan: pd.DataFrame, cores: int) -> float:
-    """Return the seconds that the jobs to be done take on so many cores: longest first, stage after stage."""
-    seconds = 0.0
-    for _, stage in plan[plan["state"] != DONE].groupby("stage"):
-        busy = [0.0] * min(cores, len(stage))
-        for cost in sorted(stage["core_seconds"], reverse=True):
-            heapq.heappush(busy, heapq.heappop(busy) + cost)
-        seconds += max(busy)
-    return seconds
+def makespan(costs: Iterable[Sequence[float]], cores: int) -> float:
+    """Return the seconds that stages of jobs take: each by all cores, but no less than its longest job."""
+    return sum(max(sum(stage) / cores, *stage) for stage in costs)
 
 
 def summed(plan: pd.DataFrame) -> pd.DataFrame:
@@ -467,9 +460,10 @@ def plan_text(jobs: Sequence[Job], cores: Sequence[int], every: bool = False) ->
              f"{len(plan):,} jobs: {states}.",
              f"To do: about {waiting['core_seconds'].sum() / 3600:.2f} core-hours; at most "
              f"{plan['memory_gb'].max():.1f} GB a job."]  # fmt: skip
+    stages = [list(costs) for _, costs in waiting.groupby("stage")["core_seconds"]]
     for number in cores:
-        seconds = makespan(plan, number)
-        speedup = makespan(plan, 1) / seconds if seconds else 1.0
+        seconds = makespan(stages, number)
+        speedup = makespan(stages, 1) / seconds if seconds else 1.0
         lines.append(f"On {number:,.0f} cores: about {timedelta(seconds=round(seconds))}, {speedup:,.1f} times as fast "
                      "as on one.")  # fmt: skip
     log = computed(read_log(jobs[0].profile.name))

@@ -212,26 +212,17 @@ def run_notebooks(profile: str, numbers: Sequence[str] | None = None, jobs: int 
             path = running[future]
             try:
                 seconds[path.name] = future.result()
-                records.forget(profile, _job(path))
+                records.forget(profile, f"notebook {path.stem}")
                 said = f"{seconds[path.name]:.0f} s"
             except (InputError, StorageError):
                 raise
             except Exception as error:  # a cell, a kernel that dies or does not start: the other notebooks go on
-                failed.append(_recorded(profile, path, error))
+                failure = records.failure_of(f"notebook {path.stem}", "", error.__cause__ or error)
+                records.keep(profile, failure)
+                failed.append(str(error) if isinstance(error, NotebookError) else failure.line())
                 said = "failed"
             print(f"[{paths.index(path) + 1}/{len(paths)}] {path.name} ... {said}", flush=True)
     return dict(sorted(seconds.items())), failed
-
-
-def _job(path: Path) -> str:
-    return f"notebook {path.stem}"
-
-
-def _recorded(profile: str, path: Path, error: Exception) -> str:
-    """Keep a notebook's failure with its traceback, and return it in one line."""
-    failure = records.failure_of(_job(path), "", error.__cause__ or error)
-    records.keep(profile, failure)
-    return str(error) if isinstance(error, NotebookError) else failure.line()
 
 
 def describe(profile: Profile) -> pd.DataFrame:

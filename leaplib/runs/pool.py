@@ -206,7 +206,7 @@ class Cluster:
         self.died = KilledWorker
         self.most = float("inf")
         try:
-            self.client = Client(address, timeout=15)
+            self.client = Client(address, timeout=WAIT / 4)
         except (OSError, ValueError) as error:
             raise InputError(f"--scheduler {address}: no dask scheduler answers there: start one with "
                              "`dask scheduler`, and use the address that it prints") from error  # fmt: skip

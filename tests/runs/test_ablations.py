@@ -333,10 +333,10 @@ def test_number_of_damaes_averages_the_first_members(shared_home, alone):
 
 def test_tuning_folds_are_plain_grouped_or_one_a_tissue(shared_home):
     found = run_variants(TINY, TISSUES, TUNING)
-    run = TaskRun(TINY, TISSUES)
-    split, tissue = run.splits[0], run.cohort.samples["tissue"]
-    assert found["split"].unique().tolist() == [split.name for split in run.splits]
-    plain, grouped, single = (run.folds(variant, split) for variant in TUNING)
+    own = TaskRun(TINY, TISSUES)
+    split, tissue = own.splits[0], own.cohort.samples["tissue"]
+    assert found["split"].unique().tolist() == [split.name for split in own.splits]
+    plain, grouped, single = (own.folds(variant, split) for variant in TUNING)
     assert tissue.loc[split.train].groupby(plain).nunique().min() > 1
     assert grouped.equals(split.folds)
     per_fold = tissue.loc[split.train].groupby(single)

@@ -78,14 +78,6 @@ def test_predictions_hold_one_block_beside_the_result(blocks):
     assert used < 2.1 * prediction.to_numpy().nbytes + 2 * (K + 2) * block  # parts and the whole
 
 
-def test_a_block_does_not_depend_on_the_others(blocks):
-    x, y, folds = problem(40)
-    whole, first = PSLasso().fit(x, y, folds), PSLasso().fit(x, y[:, :16], folds)
-    new = np.random.default_rng(0).normal(size=(30, P))
-    np.testing.assert_array_equal(whole.predict(new).to_numpy()[:, :16], first.predict(new).to_numpy())
-    np.testing.assert_array_equal(whole.cv_score_[:16], first.cv_score_)
-
-
 def holdout(n_perturbations, n_test_sets, n=60):
     rng = np.random.default_rng(3)
     names = pd.Index([f"line-{number}" for number in range(n)])

@@ -33,12 +33,6 @@ def jobs(profile=TINY):
     return in_stages(task_jobs(profile, TASK, ("ps-knn", "leap"), "cpu"))
 
 
-def made_up(*rows):
-    """A plan of (stage, core-seconds, state)."""
-    frame = pd.DataFrame(rows, columns=["stage", "core_seconds", "state"])
-    return frame.assign(kind="fit", task="2a", split="", model="m", memory_gb=1.0, job=range(len(rows)))
-
-
 def test_states_costs_and_sums_of_a_plan(shared):
     before = plan.plan_of(jobs())
     assert set(before["state"]) == {"to do"}
@@ -59,11 +53,9 @@ def test_states_costs_and_sums_of_a_plan(shared):
 
 
 def test_time_on_cores_by_hand():
-    table = made_up((0, 4.0, "to do"), (0, 3.0, "to do"), (0, 3.0, "stale"), (1, 5.0, "failed"), (1, 9.0, "done"))
-    assert plan.makespan(table, 1) == 15
-    assert plan.makespan(table, 2) == 6 + 5  # 4 | 3 + 3, then 5
-    assert plan.makespan(table, 100) == 4 + 5
-    assert plan.makespan(made_up((0, 4.0, "done")), 4) == 0
+    stages = [[4.0, 3.0, 3.0], [5.0]]
+    assert [plan.makespan(stages, cores) for cores in (1, 2, 100)] == [15, 5 + 5, 4 + 5]
+    assert plan.makespan([], 4) == 0
 
 
 def test_rates_are_the_medians_of_what_was_computed():
