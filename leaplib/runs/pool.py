@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing
@@ -278,19 +278,22 @@ class Progress(AbstractContextManager["Progress"]):
     Parameters
     ----------
     label : str
-    total, done : int
-        Jobs in all, and those that are done before it begins.
-    left : callable
-        Returns the seconds that are left.
+    total : int
+        Jobs in all.
+    pace : Pace
+        Of those that are to be done.
     log : str
         Where the run log is, to be named in plain lines.
     """
 
-    def __init__(self, label: str, total: int, done: int, left: Callable[[], float], log: str = ""):
-        self.label, self.total, self.left, self.log = label, total, left, log
-        self.count, self.failed, self.under_way = done, 0, dict[str, None]()
+    def __init__(self, label: str, total: int, pace: Pace, log: Path):
+        self.label, self.total, self.pace, self.log = label, total, pace, log
+        self.failed, self.begun = 0, list[str]()
         self.start = self.last = time.monotonic()
-        self.bar = tqdm(desc=label, total=total, initial=done, leave=False, disable=quiet())
+        self.bar = tqdm(desc=label, total=total, initial=self._count(), leave=False, disable=quiet())
+
+    def _count(self) -> int:
+        return self.total - len(self.pace.waiting)
 
     def __exit__(self, *raised: object) -> None:
         self.bar.close()
@@ -299,16 +302,13 @@ class Progress(AbstractContextManager["Progress"]):
 
     def begin(self, job: str) -> None:
         """Show a job that is under way."""
-        self.under_way[job] = None
+        self.begun.append(job)
         self._show()
 
-    def end(self, job: str) -> None:
-        """Show it no longer."""
-        del self.under_way[job]
-
-    def step(self, failed: bool = False) -> None:
-        """Count a job that has ended."""
-        self.count, self.failed = self.count + 1, self.failed + failed
+    def end(self, job: str, seconds: float | None, failed: bool) -> None:
+        """Count a job that has ended, after so many seconds where it was done."""
+        self.pace.end(job, seconds)
+        self.failed += failed
         self.bar.update()
         self._show()
 
@@ -316,20 +316,22 @@ class Progress(AbstractContextManager["Progress"]):
         """Bring the bar up to date, or print a line when it is time for one."""
         if not self.bar.disable and time.monotonic() - self.last >= 0.5:
             self.last = time.monotonic()
-            self.bar.set_postfix_str(f"{next(iter(self.under_way), '')}{self._left()}")
+            under_way = next((job for job in self.begun if job in self.pace.waiting), "")
+            self.bar.set_postfix_str(f"{under_way}{self._left()}")
         elif self.bar.disable and time.monotonic() - self.last >= EVERY:
             self._say()
 
     def _left(self) -> str:
         bad = f", {self.failed} failed" if self.failed else ""
-        return f"{bad}; about {timedelta(seconds=round(self.left()))} left" if self.count < self.total else bad
+        return f"{bad}; about {timedelta(seconds=round(self.pace.left()))} left" if self.pace.waiting else bad
 
     def _say(self) -> None:
         """Print a plain line."""
         self.last = time.monotonic()
-        elapsed, log = timedelta(seconds=round(self.last - self.start)), f" (log: {self.log})" if self.log else ""
+        elapsed = timedelta(seconds=round(self.last - self.start))
         if not os.environ.get("LEAP_BATCH"):
-            print(f"{self.label}: {self.count} of {self.total} jobs in {elapsed}{self._left()}{log}", flush=True)
+            print(f"{self.label}: {self._count()} of {self.total} jobs in {elapsed}{self._left()} (log: {self.log})",
+                  flush=True)  # fmt: skip
 
 
 def run_jobs(jobs: Sequence[Job], backend: Backend | None = None, force: bool = False, label: str = "jobs",
@@ -367,14 +369,13 @@ def run_jobs(jobs: Sequence[Job], backend: Backend | None = None, force: bool = 
     with closing(Cluster(backend.scheduler, profile) if backend.scheduler else Local(backend.n_jobs)) as pool:
         rates = calibrated(read_log(profile))
         pace = Pace(((job.id, job.stage, job.cost, estimate(job, rates)) for job in to_do), pool.size)
-        with Progress(label, len(jobs), len(found), pace.left, str(log_path(profile))) as progress:
+        with Progress(label, len(jobs), pace, log_path(profile)) as progress:
             for stage in sorted({job.stage for job in to_do}):
                 waiting = [job for job in to_do if job.stage == stage]
                 for outcome in _outcomes(pool, waiting, failed, progress, force, backend.threads, retry):
                     found[outcome.job] = outcome
                     record(by_id[outcome.job], outcome)
-                    pace.end(outcome.job, outcome.entry.get("seconds"))
-                    progress.step(outcome.failure is not None)
+                    progress.end(outcome.job, outcome.entry.get("seconds"), outcome.failure is not None)
                     if outcome.state in (FAILED, LOST):
                         failed |= {path: outcome.job for path, _ in by_id[outcome.job].files}
     return [found[job.id] for job in jobs]
@@ -419,9 +420,7 @@ def _ended(pool: Local | Cluster, jobs: Sequence[Job], progress: Progress, *how:
             except Empty:
                 pool.check()
                 continue
-            job = running.pop(future)
-            progress.end(job.id)
-            yield job, future
+            yield running.pop(future), future
     finally:
         for future in running:
             future.cancel()
