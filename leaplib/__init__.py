@@ -3,7 +3,7 @@
 `import leaplib as lp` has all that a notebook calls, each name loaded when it is first used:
 
 - data: `status`, `cohort`, `splits`, `embed`, `lost`, `PROFILES`, `TASKS`;
-- runs: `run`, `run_ablations`, `run_candidates`;
+- runs: `run`, `run_ablations`, `run_candidates`, `run_curves`;
 - results: `Results`, `reference`, `table`, `save_tables`, `verdict`, `claims`, `figure`, and `pages`,
   `supplement`, `style` to adapt figures;
 - models: `LEAP`, `PSRidge`, `LEAPPlus`, `PSKNN`, `PSLasso`, `DAMAE`;
@@ -47,7 +47,7 @@ ROOMS = {
     "results.printing": ("latex",),
     "results.tables": ("TABLES", "save_tables", "table", "tidy"),
     "runs.recipes": ("ABLATION_TASKS", "DAMAE_STUDY", "TUNING_TASKS"),
-    "runs.experiment": ("run", "run_ablations", "run_candidates"),
+    "runs.experiment": ("run", "run_ablations", "run_candidates", "run_curves"),
     "runs.notebooks": ("describe",),
     "samples.rehearsal": ("rehearse",),
 }

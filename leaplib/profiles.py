@@ -31,6 +31,12 @@ class Profile:
         Of the random holdouts, how many the ablations and the losing candidates run on.
     n_averaged : int
         Most DAMAEs that the ablation of their number averages; those beyond `n_representations` are trained for it.
+    n_curve_splits : int
+        Splits of the learning curves: how models do with fewer training lines.
+    curve_shares : tuple of float
+        Shares of the training lines there.
+    curve_models : tuple of str
+        Models there, by command-line name.
     leaves_out : tuple of str
         Ablations and candidates, by name, that are left to larger profiles.
     n_test_sets : int
@@ -62,6 +68,9 @@ class Profile:
     n_shuffled: int = 10
     n_ablation_splits: int = 10
     n_averaged: int = 10
+    n_curve_splits: int = 10
+    curve_shares: tuple[float, ...] = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+    curve_models: tuple[str, ...] = ("ps-lasso", "ps-ridge", "leap", "leap-plus", "ps-rf")
     leaves_out: tuple[str, ...] = ()
     n_test_sets: int = 1000
     max_perturbations: int | None = None
@@ -75,6 +84,8 @@ class Profile:
     simulated_genes: int = 2000
 
 
+FAST = ("ps-lasso", "ps-ridge", "leap", "leap-plus")
+"""Models of the learning curves, but for the forest."""
 SLOWEST = (
     "linear encoders",
     "elastic net on each code",
@@ -100,6 +111,9 @@ PROFILES = {
             n_shuffled=1,
             n_ablation_splits=1,
             n_averaged=4,
+            n_curve_splits=2,
+            curve_shares=(0.4, 1.0),
+            curve_models=FAST,
             leaves_out=SLOWEST,
             n_test_sets=10,
             max_perturbations=12,
@@ -140,6 +154,9 @@ PROFILES = {
             n_shuffled=1,
             n_ablation_splits=1,
             n_averaged=5,
+            n_curve_splits=3,
+            curve_shares=(0.2, 0.5, 1.0),
+            curve_models=FAST,
             leaves_out=SLOWEST,
             n_test_sets=50,
             max_perturbations=24,

@@ -1,7 +1,7 @@
 """Splits: frozen, named, saved to disk, the same for every model and every rerun."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ N_LEFT_OUT = 10
 N_SUBSETS = 10  # of the xenografts
 XENOGRAFTS = "PDX"
 INNER = ", inner "  # between the name of a split and the number of a fold of its training set
+SHARE = "share "  # behind INNER, and before the share of the training set that is left
 COLUMNS = ["split", "role", "sample", "number"]  # in the file
 
 
@@ -138,10 +139,9 @@ def _groups_of(samples: pd.Index, groups: pd.Series) -> pd.Series:
     return labels
 
 
-def holdouts(cohort: Cohort, n_splits: int, seed: int = SEED) -> list[Split]:
+def holdouts(samples: pd.Index, n_splits: int, seed: int = SEED) -> list[Split]:
     """Random 80/20 holdouts by sample (challenge i)."""
     shuffle = ShuffleSplit(n_splits, test_size=0.2, random_state=seed)
-    samples = cohort.expression.index
     splits = []
     for number, (train, test) in enumerate(shuffle.split(samples)):
         ids = samples[np.sort(train)]
@@ -201,7 +201,7 @@ def unseen_disease_model(cohort: Cohort, seed: int = SEED) -> Split:
 def make_splits(cohort: Cohort, task: Task, n_splits: int, n_test_sets: int, seed: int = SEED) -> list[Split]:
     """Return the splits that a task's design asks for."""
     if task.design == "holdout":
-        return holdouts(cohort, n_splits, seed)
+        return holdouts(cohort.expression.index, n_splits, seed)
     if task.design == "xenograft":
         return [unseen_disease_model(cohort, seed)]
     tissues = largest_tissues(cohort.samples, task.n_tissues, task.min_tissue)
@@ -234,6 +234,34 @@ def inner_splits(split: Split, groups: pd.Series | None = None, n_inner: int | N
         folds = tuning_folds(train, SEED, groups)
         found.append(Split(f"{split.name}{INNER}{fold}", train, split.train[held], folds))
     return found
+
+
+def thinned(split: Split, share: float, response: pd.DataFrame, groups: pd.Series | None = None) -> Split:
+    """Leave a share of the training set of a split, at random; a smaller share lies within a larger one.
+
+    The first few samples that were tested with a perturbation stay, one for each tuning fold, so that there is
+    something to learn of all of them.
+
+    Parameters
+    ----------
+    split : Split
+    share : float
+        Above 0, at most 1; of 1 the split itself is returned.
+    response : DataFrame, samples x perturbations
+    groups : Series, optional
+        As in `inner_splits`.
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"a share of {share:g} of the training samples: use more than 0 and at most 1")
+    if share == 1:
+        return split
+    order = np.random.default_rng(SEED).permutation(len(split.train))
+    tested = response.loc[split.train].notna().to_numpy()[order]
+    first = (tested & (tested.cumsum(axis=0) <= N_FOLDS)).any(axis=1)
+    kept = (np.arange(len(order)) < round(share * len(order))) | first
+    train = split.train[np.sort(order[kept])]
+    return replace(split, name=f"{split.name}{INNER}{SHARE}{share:g}", train=train,
+                   folds=tuning_folds(train, SEED, groups))  # fmt: skip
 
 
 def check_names(names: Sequence[str]) -> None:

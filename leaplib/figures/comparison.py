@@ -187,6 +187,28 @@ def members(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame) -> None:
     ax.set(xlim=(-0.5, len(names) - 0.5), ylabel=YLABEL)
 
 
+@style.panel("model", "n_train", "low", "high", "mean")
+def by_lines(ax: Axes, frame: pd.DataFrame, xlabel: str, ylabel: str) -> None:
+    """Draw the mean of each model by its number of training samples, and its interval as a bar (NaN: none).
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns model, n_train, mean, low, high, as `leaplib.results.comparisons.curve_means`.
+    xlabel, ylabel : str
+    """
+    names, most = style.model_order(frame["model"]), frame["n_train"].max()
+    for place, name in enumerate(names):
+        part = frame[frame["model"] == name].sort_values("n_train")
+        across = part["n_train"] + 0.008 * most * (place - (len(names) - 1) / 2)  # bars beside each other
+        bars = [part["mean"] - part["low"], part["high"] - part["mean"]]
+        ax.errorbar(across, part["mean"], yerr=bars, color=style.colour(name), marker="o", markersize=2.5, linewidth=1,
+                    elinewidth=0.6, capsize=1.2, capthick=0.5, label=name)  # fmt: skip
+    ax.set(xlim=(0, 1.05 * most), xlabel=xlabel, ylabel=ylabel)
+    ax.legend(loc="lower right", ncols=2)
+
+
 @style.panel("model", "other", "rank", "other_rank", "p_holm")
 def mean_ranks(ax: Axes, frame: pd.DataFrame, xlabel: str, level: float = 0.05) -> None:
     """Draw the mean rank of each model, best at the top; lines at the right join models that are not told apart.

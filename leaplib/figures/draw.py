@@ -114,6 +114,7 @@ FIGURES = {
     "damae_codes": Page("02", pages.codes, frame=_codes),
     "ablations_additional": Page("06", pages.ablation_bars, "ablations", _bars),
     "ablations_number_of_damaes": Page("06", pages.number_of_representations, "ablations", _numbers),
+    "lines_needed": Page("10", pages.lines_needed, "curves"),
     "general_sensitivity": Page("10", pages.general_sensitivity, "sensitivity"),
     "beyond_leap": Page("10", pages.beyond_leap, "candidates", _gains),
 }

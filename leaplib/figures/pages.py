@@ -25,7 +25,7 @@ from matplotlib.axes import Axes
 
 from leaplib.figures import comparison, diagrams, learned, rows, style
 from leaplib.figures.style import Drawn
-from leaplib.results.comparisons import RANKS, models_only, perturbation_values, ranks, split_values
+from leaplib.results.comparisons import RANKS, curve_means, models_only, perturbation_values, ranks, split_values
 from leaplib.tasks import POCKET, TASKS
 
 Size = tuple[float, float]
@@ -271,6 +271,18 @@ def _ranks_title(part: pd.DataFrame) -> str:
     number = counts(one["task"], one["n_splits"], one["n_perturbations"], whole_splits(one["task"]))
     p = f"= {one['p_friedman']:.3f}" if one["p_friedman"] >= 0.001 else "< 0.001"
     return f"{words(one['task'])[0]}\n{number}; Friedman's p {p}"
+
+
+@style.styled
+def lines_needed(frame: pd.DataFrame, *, metric: str = "spearman", size: Size = (120, 75)) -> Drawn:
+    """Draw how scores grow with the training lines: `leaplib.runs.experiment.load_curves`, or of one's own tables."""
+    needed = ["task", "model", "share", "n_train", "split", "metric", "value", "data"]
+    values = curve_means(style.checked(frame, needed), metric)
+    task = str(values["task"].iloc[0]) if len(values) else ""
+    title = f"{words(task)[0] if task in TASKS else task}\n{counts(task, values['n_splits'].max(), None)}"
+    title += "; bars: 95% intervals"
+    axis = {"xlabel": "Training lines", "ylabel": f"{METRIC_NAMES.get(metric, metric)} per perturbation"}
+    return alone(comparison.by_lines, values, title, size, **axis)
 
 
 @style.styled

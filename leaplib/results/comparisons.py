@@ -28,7 +28,7 @@ from leaplib.cohorts.splits import INNER, XENOGRAFTS
 from leaplib.models.table import CONTROLS, names
 from leaplib.runs.experiment import MOST_MEMBERS
 from leaplib.runs.recipes import CANDIDATES, NUMBER, REFERENCES, STEPS
-from leaplib.tasks import HARMONISE, POCKET, get_task
+from leaplib.tasks import HARMONISE, POCKET, TASKS, get_task
 
 REFERENCE = "LEAP"
 REPRODUCIBILITY = "Label reproducibility"
@@ -341,6 +341,27 @@ def compare_models(scores: pd.DataFrame, reference: str = REFERENCE, metric: str
         table = table.rename(columns=words).assign(task=str(task), study=str(study), data=part["data"].iloc[0])
         tables += [table[COLUMNS]] if len(table) else []
     return pd.concat(tables[1:] or tables, ignore_index=True)
+
+
+def curve_means(scores: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:
+    """Return the mean of each model by the share of the training samples, with its 95% interval over splits.
+
+    Scores are as `leaplib.runs.experiment.load_curves`; intervals are corrected as those of whole training sets, whose
+    overlap is larger (`interval`).
+
+    Returns
+    -------
+    DataFrame
+        task, model, share, n_train (mean over splits), mean, low, high, n_splits, data.
+    """
+    keys, rows = ["task", "model", "share"], []
+    for key, part in scores[scores["metric"] == metric].groupby(keys, sort=False):
+        values, task = part["value"].dropna().to_numpy(), str(part["task"].iloc[0])
+        ratio = ratio_of(task) if task in TASKS else TEST_TO_TRAINING["holdout"]
+        low, high = interval(values, ratio) if len(values) > 1 else (np.nan, np.nan)
+        mean = float(values.mean()) if len(values) else np.nan
+        rows.append((*key, part["n_train"].mean(), mean, low, high, len(values), part["data"].iloc[0]))
+    return pd.DataFrame(rows, columns=[*keys, "n_train", "mean", "low", "high", "n_splits", "data"])
 
 
 def ranks(scores: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:

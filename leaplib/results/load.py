@@ -105,6 +105,12 @@ class Results:
         return self._frame("ablations", wanted, experiment.ABLATION_COLUMNS)
 
     @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Scores of models by their number of training lines, as `leaplib.runs.experiment.load_curves`."""
+        wanted = {f"learning curves of task {TRIED_ON}": (self._saved, TRIED_ON, experiment.load_curves)}
+        return self._frame("curves", wanted if TRIED_ON in self.tasks else {}, experiment.CURVE_COLUMNS)
+
+    @cached_property
     def candidates(self) -> pd.DataFrame:
         """Scores of the candidates on the way to LEAP+, as `leaplib.runs.experiment.run_candidates`."""
         tasks = sorted(set(TASKS_OF["10"]) & set(self.tasks), key=lambda task: (task != TRIED_ON, task))
@@ -139,7 +145,7 @@ class Results:
     def missing(self) -> pd.DataFrame:
         """What has no results, and why (which says the command that makes them): missing, why."""
         for part in ("scores", "external", "flows", "ablations", "candidates", "external_candidates", "inner",
-                     "sensitivity"):  # fmt: skip
+                     "sensitivity", "curves"):  # fmt: skip
             getattr(self, part)
         found = {what: why for (_, what), why in self._gaps.items()}
         return pd.DataFrame(found.items(), columns=["missing", "why"])

@@ -299,7 +299,7 @@ def reference() -> Results:
         scores=models.loc[~external, COLUMNS].reset_index(drop=True), external=models[external].reset_index(drop=True),
         flows=pd.read_csv(folder / "flows.csv"), ablations=_ablations(rows), cohorts={},
         times=times.reset_index(drop=True), harmonised=models.head(0), candidates=nothing, inner=nothing,
-        external_candidates=nothing, sensitivity=nothing,
+        external_candidates=nothing, sensitivity=nothing, curves=nothing,
     )  # fmt: skip
 
 

@@ -21,7 +21,17 @@ from leaplib.base.metrics import OVERALL, metrics_of, normalised, score
 from leaplib.base.store import code_version, is_done, key_of, load_frame, save_frame
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.prepare import at_hand, load_cohort, load_task_splits, stamp
-from leaplib.cohorts.splits import INNER, SEED, XENOGRAFTS, Split, inner_splits, tissue_folds, tuning_folds
+from leaplib.cohorts.splits import (
+    INNER,
+    SEED,
+    SHARE,
+    XENOGRAFTS,
+    Split,
+    inner_splits,
+    thinned,
+    tissue_folds,
+    tuning_folds,
+)
 from leaplib.models.base import Regressor, average
 from leaplib.models.naive import MeanEffects, shuffle_labels
 from leaplib.models.table import BY_NAME
@@ -108,8 +118,24 @@ class TaskRun(Features):
     def split(self, name: str) -> Split:
         """Return the split of a name, which may be an inner one."""
         if INNER in name and name not in self._inner:
+            whole, _, own = name.partition(INNER)
+            if own.startswith(SHARE):
+                return self.thinned(self.split(whole), float(own.removeprefix(SHARE)))
             self.some_splits(n_inner=None)
         return self._inner.get(name) or next(split for split in self.splits if split.name == name)
+
+    def thinned(self, split: Split, share: float) -> Split:
+        """Return a split with a share of its training samples (`leaplib.cohorts.splits.thinned`)."""
+        if self.task.design == "xenograft":
+            raise InputError(f"task {self.task.id}: shares of the training lines are for unseen lines and tissues")
+        groups = self.cohort.samples["tissue"] if self.task.design == "tissue" else None
+        found = thinned(split, share, self.cohort.response, groups)
+        return self._inner.setdefault(found.name, found)
+
+    def curve_splits(self) -> list[tuple[Split, float]]:
+        """Return the splits of the learning curves, thinned, each with its share."""
+        whole = self.splits[: self.profile.n_curve_splits]
+        return [(self.thinned(split, share), share) for split in whole for share in self.profile.curve_shares]
 
     @cached_property
     def origins(self) -> list[features.Source]:

@@ -16,11 +16,12 @@ from leaplib.base.layout import Layout
 from leaplib.base.metrics import METRICS, OVERALL
 from leaplib.base.store import key_of, load_frame, provenance
 from leaplib.cohorts.prepare import data_kind, prepared, saved_about
+from leaplib.cohorts.splits import INNER
 from leaplib.models.table import CONTROLS, MODELS, USUAL, check_models, with_few_shot
 from leaplib.profiles import PROFILES, Profile, get_profile
 from leaplib.runs import recipes, records
 from leaplib.runs.engine import NORMALISED, SCORE_COLUMNS, UNPREPARED, run_of
-from leaplib.runs.jobs import Job, ablation_jobs, candidate_jobs, in_stages, task_jobs
+from leaplib.runs.jobs import Job, ablation_jobs, candidate_jobs, curve_jobs, in_stages, task_jobs
 from leaplib.runs.pool import Backend, run_jobs
 from leaplib.runs.recipes import ESTIMATORS, LEAP, Recipe
 from leaplib.tasks import TASKS, Task, get_task
@@ -28,6 +29,7 @@ from leaplib.tasks import TASKS, Task, get_task
 COLUMNS = ["task", "model", "member", "split", *SCORE_COLUMNS, "data"]
 ABLATION_COLUMNS = ["task", "group", "variant", "model", "member", "split", *SCORE_COLUMNS, "data", "note"]
 CANDIDATE_COLUMNS = ["task", "candidate", "split", "perturbation", "metric", "value", "seconds", "data"]
+CURVE_COLUMNS = ["task", "model", "share", "n_train", "split", "metric", "value", "data"]
 NOT_YET, FAILED = "not run yet", "failed"
 REPORTED = ("spearman", "pearson", "auroc")
 """Metrics of candidates."""
@@ -149,6 +151,37 @@ def run_candidates(profile: Profile | str, task: Task | str, candidates: Sequenc
                 for name in candidates for metric in REPORTED]  # fmt: skip
         return pd.DataFrame(rows, columns=CANDIDATE_COLUMNS)
     return load_candidates(profile, task, candidates, n_splits, n_inner)
+
+
+def run_curves(profile: Profile | str, task: Task | str, device: str = "auto", jobs: int | None = None,
+               force: bool = False) -> pd.DataFrame:  # fmt: skip
+    """Run models on shares of a task's training lines, as the profile says, and return their scores: `load_curves`."""
+    profile, task = get_profile(profile), get_task(task)
+    _do(curve_jobs(profile, task, device), jobs, force, f"learning curves, task {task.id}")
+    return load_curves(profile, task)
+
+
+def load_curves(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return the saved scores of models on shares of a task's training lines, computing nothing.
+
+    Returns
+    -------
+    DataFrame
+        task, model, share, n_train (samples), split, metric, value (mean over perturbations, then test sets), data.
+    """
+    run, frames = run_of(profile, task), []
+    for split, share in run.curve_splits():
+        for name in (MODELS[key].name for key in profile.curve_models):
+            rows = run.saved(split, recipes.RECIPES[name])
+            if rows is not None:
+                rows = rows[(rows["level"] == "per_perturbation") & (rows["perturbation"] == "")]
+                about: dict[str, Any] = {"task": task.id, "model": name, "share": share, "data": run.cohort.data,
+                         "n_train": len(split.train), "split": split.name.partition(INNER)[0]}  # fmt: skip
+                frames.append(rows.groupby("metric", sort=False)["value"].mean().reset_index().assign(**about))
+    if not frames:
+        raise InputError(f"no learning curves of task {task.id}: run `leap run --profile {profile.name} "
+                         "--notebooks 10` first")  # fmt: skip
+    return pd.concat(frames, ignore_index=True)[CURVE_COLUMNS]
 
 
 def _do(found: Sequence[Job], n_jobs: int | None, force: bool, label: str) -> None:

@@ -18,7 +18,7 @@ from leaplib.base.errors import InputError, StorageError
 from leaplib.base.store import has_key, key_of, missing_of
 from leaplib.cohorts.prepare import pool_name
 from leaplib.cohorts.splits import INNER, Split
-from leaplib.models.table import USUAL
+from leaplib.models.table import MODELS, USUAL
 from leaplib.profiles import Profile
 from leaplib.representation import pretraining
 from leaplib.runs import recipes
@@ -306,6 +306,17 @@ def candidate_jobs(profile: Profile, task: Task, names: Sequence[str] | None = N
     return _prepared_jobs(jobs, profile, task, device, " for candidates")
 
 
+def curve_jobs(profile: Profile, task: Task, device: str = "auto") -> list[Job]:
+    """Return the jobs of models on shares of a task's training lines, as the profile says."""
+    models = [recipes.RECIPES[MODELS[key].name] for key in profile.curve_models]
+
+    def jobs(run: TaskRun) -> Iterator[Job]:
+        for split, _ in run.curve_splits():
+            yield from _recipe_jobs(run, split, models)
+
+    return _prepared_jobs(jobs, profile, task, device, " for learning curves")
+
+
 def _prepared_jobs(jobs: Callable[[TaskRun], Iterable[Job]], profile: Profile, task: Task, device: str,
                    purpose: str = "") -> list[Job]:  # fmt: skip
     """Return the jobs of a task, or what stands for them where its data cannot be prepared.
@@ -359,6 +370,7 @@ def notebook_jobs(profile: Profile, numbers: Sequence[str], device: str = "auto"
                    for task in TASKS_OF["10"] if task in profile.tasks]  # fmt: skip
         if TRIED_ON in profile.tasks:
             wanted.append((get_task(TRIED_ON), partial(candidate_jobs, n_splits=N_CHOSEN_ON, n_inner=N_INNER)))
+            wanted.append((get_task(TRIED_ON), curve_jobs))
     wanted.sort(key=lambda pair: pair[0].id)  # the data of a task are read once, those of few stay in memory
     return in_stages(job for task, jobs in wanted for job in jobs(profile, task, device=device))
 

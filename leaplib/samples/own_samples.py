@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import numpy as np
 import pandas as pd
 
 from leaplib.base.errors import InputError
+from leaplib.base.metrics import score
 from leaplib.base.store import atomic_folder, load_frame, save_frame, sha256, versions, write_text
 from leaplib.cohorts.prepare import load_cohort
+from leaplib.cohorts.splits import holdouts, thinned
 from leaplib.models.leap import LEAP, LEAPPlus, PSRidge
-from leaplib.profiles import Profile
+from leaplib.models.table import MODELS
+from leaplib.profiles import Profile, get_profile
 from leaplib.representation.pretraining import representations
+from leaplib.runs.experiment import CURVE_COLUMNS
 from leaplib.samples import tables
 from leaplib.samples.biomarkers import biomarkers
 from leaplib.samples.matching import MAX_MISSING, Reference, as_log, shown
@@ -32,6 +37,7 @@ FAR = 0.05  # applicability below which a sample is reported as far from the tra
 FORMAT, VERSION, RECORD, SUFFIXES = "leaplib.model", 1, "model.json", (".safetensors", ".json", ".parquet")
 FRAMES = ("genes", "quantiles", "scores", "folds", "usual", "distances", "scales", "biomarkers")
 NONE = pd.Index([])
+SHARES = 0.2, 0.4, 0.6, 0.8, 1.0
 
 
 @dataclass(frozen=True)
@@ -228,6 +234,21 @@ def fit_tables(expression: pd.DataFrame, response: pd.DataFrame, profile: Profil
     list of str
         What was found out and done about the tables; what needs attention begins with "warning: ".
     """
+    filled, labels, found, notes = _ready(expression, response, units, where)
+    if groups is not None:
+        groups = _groups(groups, labels.index, where[2])
+    estimator, X = make(model, profile, seed, device), filled.loc[labels.index]
+    unlabelled = filled.drop(index=filled.index.intersection(tables.as_names(response.index)))
+    estimator.fit(X, labels, unlabelled=unlabelled if len(unlabelled) else None, groups=groups)
+    about = {"model": model, "unit": "z-score" if found == "z-score" else "log2(TPM+1)", "units": found,
+             "source": list(map(str, where[:2])), "label": "response", "data": "user", "profile": profile.name,
+             "seed": seed}  # fmt: skip
+    return OwnModel.of(estimator, X, labels, about), notes
+
+
+def _ready(expression: pd.DataFrame, response: pd.DataFrame, units: str,
+           where: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame, str, list[str]]:  # fmt: skip
+    """Return a user's tables as models take them: log expression, labels of samples that have both; unit, notes."""
     expression, response = (table.set_axis(tables.as_names(table.index), axis=0) for table in (expression, response))
     tables.refuse_turned(expression, response.index, NONE, where[0])
     tables.refuse_turned(response, expression.index, NONE, where[1])
@@ -235,16 +256,45 @@ def fit_tables(expression: pd.DataFrame, response: pd.DataFrame, profile: Profil
     logged, found, note = as_log(expression, units, where[0])
     filled, gaps = _filled(logged, where[0])
     labels, dropped = _labels(response, filled.index, where)
-    if groups is not None:
-        groups = _groups(groups, labels.index, where[2])
-    estimator, X = make(model, profile, seed, device), filled.loc[labels.index]
-    unlabelled = filled.drop(index=filled.index.intersection(response.index))
-    estimator.fit(X, labels, unlabelled=unlabelled if len(unlabelled) else None, groups=groups)
-    about = {"model": model, "unit": "z-score" if found == "z-score" else "log2(TPM+1)", "units": found,
-             "source": list(map(str, where[:2])), "label": "response", "data": "user", "profile": profile.name,
-             "seed": seed}  # fmt: skip
     counted = f"{len(labels):,} samples x {labels.shape[1]:,} perturbations, {labels.notna().to_numpy().sum():,} labels"
-    return OwnModel.of(estimator, X, labels, about), [*named, note, f"{where[1]}: {counted}", *gaps, *dropped]
+    return filled, labels, found, [*named, note, f"{where[1]}: {counted}", *gaps, *dropped]
+
+
+def lines_needed(expression: pd.DataFrame, response: pd.DataFrame, profile: Profile | str = "demo",
+                 models: Sequence[str] = ("ps-ridge", "leap-plus"), shares: Sequence[float] = SHARES,
+                 n_splits: int = 5, units: str = "auto", seed: int = 0,
+                 device: str = "auto") -> pd.DataFrame:  # fmt: skip
+    """Score models on unseen samples of one's own tables by how many of the others they are trained on.
+
+    A fifth of the samples is held out in turn; of the others a share is for training, smaller ones within larger
+    ones. LEAP ("leap") trains its autoencoders anew each time.
+
+    Parameters
+    ----------
+    expression, response, profile, units, seed, device
+        As in `fit_tables`.
+    models : sequence of str
+        Keys of `ESTIMATORS`.
+    shares : sequence of float
+    n_splits : int
+        Random holdouts.
+
+    Returns
+    -------
+    DataFrame
+        As `leaplib.runs.experiment.load_curves`; `lp.pages.lines_needed` draws it.
+    """
+    X, Y, _, _ = _ready(expression, response, units, ("expression", "response"))
+    X, rows = X.loc[Y.index], []
+    for split in holdouts(X.index, n_splits, seed):
+        for share, model in product(shares, models):
+            part = thinned(split, share, Y)
+            estimator = make(model, get_profile(profile), seed, device)
+            estimator.fit(X.loc[part.train], Y.loc[part.train], unlabelled=X.drop(index=part.train))
+            scores = score(Y.loc[split.test], estimator.predict(X.loc[split.test]))
+            for metric, value in scores.groupby("metric", sort=False)["value"].mean().items():
+                rows.append(("own tables", MODELS[model].name, share, len(part.train), split.name, metric, value))
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS[:-1]).assign(data="real")
 
 
 def _filled(expression: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:

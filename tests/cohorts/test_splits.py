@@ -11,6 +11,7 @@ from leaplib.cohorts.splits import (
     load_splits,
     random_folds,
     save_splits,
+    thinned,
     tissue_folds,
     tuning_folds,
     unseen_tissues,
@@ -26,12 +27,12 @@ def large():
 
 
 def test_holdouts_are_of_all_samples_and_do_not_depend_on_how_many_are_asked_for(large):
-    splits = holdouts(large, 10)
+    splits = holdouts(large.expression.index, 10)
     assert len({tuple(split.test) for split in splits}) == 10
     for split in splits:
         assert len(split.test) == 40 and set(split.train) | set(split.test) == set(large.samples.index)
         assert sorted(split.folds.value_counts()) == [32] * 5
-    for one, other in zip(holdouts(large, 2), splits, strict=False):
+    for one, other in zip(holdouts(large.expression.index, 2), splits, strict=False):
         assert one.test.equals(other.test) and one.folds.equals(other.folds)
 
 
@@ -58,7 +59,7 @@ def test_largest_tissues_break_ties_by_name():
 
 
 def test_a_leak_is_refused(large):
-    split = holdouts(large, 1)[0]
+    split = holdouts(large.expression.index, 1)[0]
     with pytest.raises(InputError, match=str(split.test[0])):
         Split("leak", split.train.append(split.test[:1]), split.test, split.folds)
     with pytest.raises(InputError, match="folds"):
@@ -67,8 +68,30 @@ def test_a_leak_is_refused(large):
         Split("held", split.train, split.test, split.folds, (split.train[:10],))
 
 
+def test_shares_of_a_training_set_lie_within_each_other_and_leave_something_to_learn_of_all(large):
+    split = holdouts(large.expression.index, 2)[1]
+    response = pd.DataFrame(1.0, large.samples.index, ["common", "rare"])
+    rare = split.train[:8]
+    response.loc[response.index.difference(rare), "rare"] = np.nan
+    parts = {share: thinned(split, share, response) for share in (0.1, 0.4, 0.8, 1.0)}
+    assert parts[1.0] is split and parts[0.4].name == "holdout-1, inner share 0.4"
+    for small, large_ in ((0.1, 0.4), (0.4, 0.8), (0.8, 1.0)):
+        assert set(parts[small].train) < set(parts[large_].train)
+    for share, part in parts.items():
+        assert part.test.equals(split.test) and part.train.isin(split.train).all()
+        assert round(160 * share) <= len(part.train) <= round(160 * share) + 5
+        assert set(part.folds) == set(range(5)) and response.loc[part.train].notna().sum().min() >= 5
+    assert not (parts[0.4].train == split.train[: len(parts[0.4].train)]).all()  # at random
+    tissue = large.samples["tissue"]
+    grouped = thinned(unseen_tissues(large, ["A"], 1)[0], 0.5, response, tissue)
+    assert (grouped.folds.groupby(tissue[grouped.train]).nunique() == 1).all()
+    for share in (0, 1.1):
+        with pytest.raises(InputError, match="a share of"):
+            thinned(split, share, response)
+
+
 def test_saved_splits_come_back(large, tmp_path):
-    splits = holdouts(large, 2) + unseen_tissues(large, ["A", "B"], n_test_sets=12)
+    splits = holdouts(large.expression.index, 2) + unseen_tissues(large, ["A", "B"], n_test_sets=12)
     loaded = load_splits(save_splits(splits, tmp_path / "splits.parquet"))
     for one, other in zip(splits, loaded, strict=True):
         assert (one.name, *map(list, one.left_out)) == (other.name, *map(list, other.left_out))

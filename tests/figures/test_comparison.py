@@ -218,3 +218,15 @@ def test_lines_join_models_that_are_not_told_apart(ax):
     assert [tuple(np.round(line.get_ydata())) for line in ax.lines] == [(0, 1), (1, 2)]
     assert {line.get_xdata()[0] > 4 for line in ax.lines} == {True}
     assert [points(ax, name)[0, 0] for name in names] == [1, 2, 3, 4]
+
+
+def test_curves_rise_with_the_lines_and_bars_are_intervals(ax):
+    frame = pd.DataFrame({"model": ["PS-RIDGE", "PS-RIDGE", "LEAP"], "n_train": [200, 100, 100],
+                          "mean": [0.3, 0.2, 0.1], "low": [0.28, 0.15, np.nan],
+                          "high": [0.32, 0.25, np.nan]})  # fmt: skip
+    comparison.by_lines(ax, frame, "lines", "score")
+    ridge, leap = ax.containers
+    assert ridge.get_label() == "PS-RIDGE" and to_hex(leap[0].get_color()) == style.COLOURS["LEAP"].lower()
+    assert list(ridge[0].get_ydata()) == [0.2, 0.3]
+    np.testing.assert_allclose([bar[:, 1] for bar in ridge[2][0].get_segments()], [[0.15, 0.25], [0.28, 0.32]])
+    assert ax.get_xlim()[0] == 0 and ax.get_xlabel() == "lines"

@@ -31,7 +31,7 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
 PAPER = ["figure_1", "figure_2", "figure_3", *(f"supplementary_figure_{number}" for number in range(1, 9))]
 REDRAWN = [*PAPER, "damae_learning_curves", "damae_codes", "ablations_additional", "ablations_number_of_damaes"]
-FIGURES = [*REDRAWN, "critical_difference", "beyond_leap", "general_sensitivity"]  # of a notebook behind the one that draws all of before
+FIGURES = [*REDRAWN, "critical_difference", "lines_needed", "beyond_leap", "general_sensitivity"]  # of a notebook behind the one that draws all of before
 TABLES = ["table_1", *(f"supplementary_table_{number}" for number in range(1, 8)), "ablations_additional",
           "domain_shift", "beyond_leap", "beyond_leap_choice"]  # fmt: skip
 WIDTHS = (89, 120, 140, 183)  # mm

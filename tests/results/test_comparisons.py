@@ -6,7 +6,17 @@ import pytest
 from scipy import stats
 
 from leaplib.base.errors import InputError
-from leaplib.results.comparisons import COLUMNS, choice, compare_models, gains, holm, interval, paired_test, ranks
+from leaplib.results.comparisons import (
+    COLUMNS,
+    choice,
+    compare_models,
+    curve_means,
+    gains,
+    holm,
+    interval,
+    paired_test,
+    ranks,
+)
 from tests.frames import SPLITS, make_scores, make_subset_scores
 
 
@@ -275,6 +285,20 @@ def test_ranks_are_those_of_conovers_example():
     np.testing.assert_allclose(table["p_holm"], holm(table["p"].to_numpy()))
     assert table["p_friedman"].iloc[0] == pytest.approx(stats.friedmanchisquare(*values.T).pvalue)
     assert set(table["n_perturbations"]) == {12} and set(table["n_splits"]) == {2}
+
+
+def test_curves_have_means_and_intervals_over_splits():
+    values = {0.2: [0.1, 0.2, 0.3], 1.0: [0.5, 0.5, np.nan], 0.5: [0.4]}
+    rows = [("2a", "LEAP", share, 100 * share + number, f"holdout-{number}", metric, value, "real")
+            for share, of in values.items() for number, value in enumerate(of)
+            for metric in ("spearman", "mse")]  # fmt: skip
+    columns = ["task", "model", "share", "n_train", "split", "metric", "value", "data"]
+    table = curve_means(pd.DataFrame(rows, columns=columns)).set_index("share")
+    assert table["mean"].to_dict() == pytest.approx({0.2: 0.2, 1.0: 0.5, 0.5: 0.4})
+    assert table["n_train"].to_dict() == {0.2: 21, 1.0: 101, 0.5: 50}
+    assert table["n_splits"].tolist() == [3, 2, 1]
+    assert tuple(table.loc[0.2, ["low", "high"]]) == pytest.approx(interval(np.array(values[0.2])))
+    assert tuple(table.loc[1.0, ["low", "high"]]) == (0.5, 0.5) and table.loc[0.5, ["low", "high"]].isna().all()
 
 
 def test_ranks_are_of_models_on_what_all_of_them_have():

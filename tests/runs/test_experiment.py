@@ -9,6 +9,7 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.base.store import provenance
 from leaplib.cohorts.prepare import pool_of
+from leaplib.cohorts.splits import thinned
 from leaplib.models.base import average
 from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.lasso import PSLasso
@@ -18,7 +19,7 @@ from leaplib.models.table import CONTROLS, MODELS, USUAL
 from leaplib.representation.pretraining import make_representation
 from leaplib.results import comparisons
 from leaplib.runs.engine import TaskRun
-from leaplib.runs.experiment import load_scores, run
+from leaplib.runs.experiment import load_scores, run, run_curves
 from leaplib.runs.recipes import CHANCE, LEAP, MEANS, RECIPES
 from leaplib.tasks import get_task
 from tests.conftest import tiny
@@ -199,6 +200,31 @@ def test_test_sets_of_a_tissue_leave_ten_lines_out(tissue_scores):
         values = [spearmanr(part[d], predicted.loc[part.index, d], nan_policy="omit").statistic for d in part]
         found = rows.set_index("test_set")["value"][number]
         np.testing.assert_allclose(found, np.nanmean(values), rtol=1e-6)
+
+
+def test_learning_curves_are_of_models_on_shares_of_the_training_lines(scores, monkeypatch):
+    profile = replace(TINY, curve_shares=(0.3, 1.0), curve_models=("ps-ridge", "ps-lasso"), n_curve_splits=1)
+    curves = run_curves(profile, DRUGS, jobs=1)
+    run = TaskRun(profile, DRUGS)
+    whole = run.splits[0]
+    part = thinned(whole, 0.3, run.cohort.response)
+    assert curves.groupby("share")["n_train"].unique().map(list).to_dict() == {0.3: [len(part.train)],
+                                                                                1.0: [len(whole.train)]}  # fmt: skip
+    found = curves.set_index(["model", "share", "metric"])["value"]
+    own = scores[(scores["split"] == "holdout-0") & (scores["perturbation"] == "") & (scores["member"] <= 0)]
+    own = own[own["level"] == "per_perturbation"].set_index(["model", "metric"])["value"]
+    for model in ("PS-RIDGE", "PS-LASSO"):
+        assert found[model, 1.0, "spearman"] == own[model, "spearman"]  # that of the tables
+    genes, response = run.frame("genes"), run.cohort.response
+    fitted = DualRidge().fit(genes.loc[part.train], response.loc[part.train], part.folds)
+    expected = fitted.predict(genes.loc[part.test])
+    values = [spearmanr(response.loc[part.test, d], expected[d], nan_policy="omit").statistic for d in response]
+    np.testing.assert_allclose(found["PS-RIDGE", 0.3, "spearman"], np.mean(values), rtol=1e-4)
+    assert set(load_scores(TINY.name, ["2a"])["split"]) == {"holdout-0", "holdout-1"}  # no shares among the scores
+    monkeypatch.setattr(TaskRun, "predict", None)
+    pd.testing.assert_frame_equal(run_curves(profile, DRUGS, jobs=1), curves)
+    with pytest.raises(InputError, match="unseen lines"):
+        TaskRun(TINY, get_task("5a")).thinned(whole, 0.3)
 
 
 def test_tissue_mean_knows_nothing_of_an_unseen_tissue(tissue_scores):

@@ -8,11 +8,12 @@ import pytest
 
 from leaplib import InputError, PSRidge
 from leaplib.__main__ import main
-from leaplib.base.metrics import spearman
+from leaplib.base.metrics import score, spearman
 from leaplib.cohorts.prepare import load_cohort
-from leaplib.cohorts.splits import tuning_folds
+from leaplib.cohorts.splits import holdouts, tuning_folds
+from leaplib.figures import pages
 from leaplib.profiles import PROFILES, get_profile
-from leaplib.samples.own_samples import OwnModel, fit_tables
+from leaplib.samples.own_samples import OwnModel, fit_tables, lines_needed
 from leaplib.tasks import get_task
 
 TINY = replace(get_profile("smoke"), n_representations=2, n_genes=150, simulated_genes=300,
@@ -257,3 +258,21 @@ def test_other_kinds_of_model_are_refused_on_load(folder):
     for place, message in ((folder / "estimator", "holds a LEAP, not a PSRidge"), (folder, "not a saved PSRidge")):
         with pytest.raises(InputError, match=message):
             PSRidge.load(place)
+
+
+def test_lines_needed_are_scored_on_one_tables_own_holdouts(tables):
+    x, y = tables[0], tables[1].rename(index=str)
+    found = lines_needed(x, y, TINY, ("ps-ridge",), (0.2, 1.0), n_splits=2)
+    assert set(found["model"]) == {"PS-RIDGE"} and found["n_train"].max() == int(0.8 * len(y))
+    split = holdouts(y.index, 2)[1]
+    model = PSRidge(n_genes=TINY.n_genes).fit(x.loc[split.train], y.loc[split.train],
+                                              unlabelled=x.drop(index=split.train))  # fmt: skip
+    expected = score(y.loc[split.test], model.predict(x.loc[split.test]))
+    rows = found[(found["share"] == 1) & (found["split"] == "holdout-1") & (found["metric"] == "spearman")]
+    assert rows["value"].tolist() == pytest.approx([expected.query("metric == 'spearman'")["value"].mean()])
+    means = found[found["metric"] == "spearman"].groupby("share")["value"].mean()
+    assert means[1.0] > means[0.2]
+    fig, drawn = pages.lines_needed(found)
+    assert len(drawn) == 2 and "2 splits" in fig.axes[0].get_title(loc="left")
+    with pytest.raises(InputError, match="model 'forest' is unknown"):
+        lines_needed(x, y, TINY, ("forest",))
