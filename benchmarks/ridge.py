@@ -31,8 +31,7 @@ from leaplib.base.compute import limited, machine
 from leaplib.base.errors import InputError
 from leaplib.base.metrics import spearman
 from leaplib.cohorts.prepare import cohort
-from leaplib.models.kernel import SharedKernelRidge, squared_distances
-from leaplib.models.ridge import DualRidge
+from leaplib.models.ridge import DualRidge, SharedKernelRidge, squared_distances
 
 UNITS = np.geomspace(300, 0.03, 10)
 """Penalties in units of the mean eigenvalue of the kernel."""

@@ -31,8 +31,7 @@ from leaplib.base.errors import InputError
 from leaplib.cohorts.prepare import drug_screen
 from leaplib.cohorts.selection import prepare_drugs
 from leaplib.models.base import Training
-from leaplib.models.maml import TaskSampler, initial_weights
-from leaplib.models.tcrp import PSTcrp
+from leaplib.models.tcrp import PSTcrp, TaskSampler, initial_weights
 from leaplib.profiles import get_profile
 from leaplib.representation.pretraining import embed
 from leaplib.tasks import get_task
@@ -97,15 +96,15 @@ def epochs_of(sampler: TaskSampler, number: int, n_epochs: int) -> list:
 
 def loop(model: PSTcrp, data: Training, seed: list[int], points: np.ndarray) -> tuple[float, list]:
     """Return seconds a network on all cores, and networks: those of the perturbations at some grid points."""
-    settings, fold = model._settings(), model._fit_fold(data, seed[1])
+    grid, fold = model.points(), model._fit_fold(data, seed[1])
     x = torch.from_numpy((data.X - fold.x_mean) / fold.x_scale).float()
     known = torch.from_numpy(~np.isnan(data.Y.T))
     y = torch.from_numpy(np.nan_to_num((data.Y - fold.y_mean[0]) / fold.y_scale[0]).T).float()
     tissues = torch.from_numpy(np.unique(data.groups, return_inverse=True)[1])
-    sampler = TaskSampler(pad(x, (0, 1), value=1), y, known, tissues, settings, seed)
-    layers = [torch.from_numpy(layer).float() for layer in initial_weights(sampler.x.shape[1], settings, seed)]
+    sampler = TaskSampler(pad(x, (0, 1), value=1), y, known, tissues, model, seed)
+    layers = [torch.from_numpy(layer).float() for layer in initial_weights(sampler.x.shape[1], model, seed)]
     own = [part for layer in layers for part in (layer[:-1], layer[-1])]
-    jobs = [(own, epochs, settings.meta_rates[point], settings.inner_rates[point])
+    jobs = [(own, epochs, grid[point]["meta_rate"], grid[point]["inner_rate"])
             for number in range(len(y)) for epochs in [epochs_of(sampler, number, model.n_epochs)]
             for point in points]  # fmt: skip
     cores = torch.get_num_threads()

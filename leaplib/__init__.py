@@ -34,7 +34,7 @@ ROOMS = {
     "cohorts.prepare": ("cohort", "describe_lost", "lost", "splits"),
     "representation.damae": ("DAMAE",),
     "representation.pretraining": ("domain_mixing", "embed", "learning_curves", "tissue_agreement"),
-    "models.naive": ("PSKNN",),
+    "models.knn": ("PSKNN",),
     "models.lasso": ("PSLasso",),
     "models.leap": ("LEAP", "LEAPPlus", "PSRidge"),
     "models.table": ("hyper_parameters",),

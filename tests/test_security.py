@@ -38,7 +38,7 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout, slug
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.splits import check_names, load_splits, make_splits
-from leaplib.models.naive import PSKNN
+from leaplib.models.knn import PSKNN
 from leaplib.models.table import CONTROLS, FEW_SHOT, names
 from leaplib.report.report import build_report
 from leaplib.representation.damae import DAMAE

@@ -18,9 +18,8 @@ from leaplib.cohorts.cohort import check_unique
 from leaplib.cohorts.expression import ExpressionScaler
 from leaplib.cohorts.splits import tuning_folds
 from leaplib.models.base import as_labels, as_matrix, average, rebuilt, seen
-from leaplib.models.kernel import SharedKernelRidge
 from leaplib.models.lasso import PSLasso
-from leaplib.models.ridge import DualRidge
+from leaplib.models.ridge import DualRidge, SharedKernelRidge
 from leaplib.models.tuning import Tuned
 from leaplib.representation.pretraining import Representations
 
@@ -271,7 +270,7 @@ class PSRidge(ExpressionModel):
 class LEAPPlus(ExpressionModel):
     """LEAP+: Gaussian kernel ridge regression on the genes, one penalty for all perturbations.
 
-    Genes are chosen and standardised as for LEAP; `leaplib.models.kernel` does the rest.
+    Genes are chosen and standardised as for LEAP; `leaplib.models.ridge` does the rest.
 
     Parameters
     ----------
@@ -280,7 +279,7 @@ class LEAPPlus(ExpressionModel):
     random_state : int
         Seed of the tuning folds.
     share : float
-        How much perturbations have in common, see `leaplib.models.kernel`.
+        How much perturbations have in common, see `leaplib.models.ridge`.
     """
 
     n_genes: int = 5000

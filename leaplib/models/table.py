@@ -8,11 +8,10 @@ import pandas as pd
 
 from leaplib.base.errors import InputError
 from leaplib.models.base import Regressor
-from leaplib.models.kernel import SharedKernelRidge
+from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
-from leaplib.models.naive import PSKNN
 from leaplib.models.networks import PPMlp, PPTdnn
-from leaplib.models.ridge import DualRidge
+from leaplib.models.ridge import DualRidge, SharedKernelRidge
 from leaplib.models.tcrp import PSTcrp
 from leaplib.models.trees import PPLgbm, PSForest, PSLgbm
 from leaplib.models.tuning import Tuned

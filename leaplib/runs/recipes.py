@@ -15,9 +15,9 @@ import pandas as pd
 from leaplib.base.errors import InputError
 from leaplib.base.store import code_version, key_of
 from leaplib.cohorts.prepare import data_kind
-from leaplib.models.kernel import rank_scores
 from leaplib.models.lasso import PSElasticNet
 from leaplib.models.naive import MeanEffects, TissueMean, TrainingMean
+from leaplib.models.ridge import rank_scores
 from leaplib.models.table import BY_NAME, CONTROLS, FEW_SHOT, MODELS, Model
 from leaplib.profiles import Profile
 from leaplib.representation.pretraining import AUTOENCODERS

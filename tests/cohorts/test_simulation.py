@@ -6,8 +6,8 @@ from sklearn.model_selection import cross_val_predict
 from leaplib.base.metrics import spearman
 from leaplib.cohorts.selection import morgan
 from leaplib.cohorts.simulation import simulate
+from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
-from leaplib.models.naive import PSKNN
 
 
 def test_the_same_seed_gives_the_same_cohort():

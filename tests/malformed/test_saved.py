@@ -18,11 +18,10 @@ from leaplib.base.store import is_done, load_frame, provenance, save_frame
 from leaplib.cohorts import prepare as data
 from leaplib.cohorts.cohort import Cohort
 from leaplib.cohorts.splits import load_splits, make_splits, save_splits
-from leaplib.models.kernel import SharedKernelRidge
+from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
-from leaplib.models.naive import PSKNN
 from leaplib.models.networks import PPMlp, PPTdnn
-from leaplib.models.ridge import DualRidge
+from leaplib.models.ridge import DualRidge, SharedKernelRidge
 from leaplib.models.tcrp import PSTcrp
 from leaplib.models.trees import PPLgbm, PSForest, PSLgbm
 from leaplib.profiles import get_profile

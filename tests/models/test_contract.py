@@ -6,12 +6,11 @@ import pytest
 from scipy.stats import spearmanr
 
 from leaplib.base.errors import InputError
-from leaplib.models.base import Training
-from leaplib.models.kernel import SharedKernelRidge
+from leaplib.models.base import Training, shuffle_labels
+from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSElasticNet, PSLasso
-from leaplib.models.naive import PSKNN, shuffle_labels
 from leaplib.models.networks import PPMlp, PPTdnn
-from leaplib.models.ridge import DualRidge
+from leaplib.models.ridge import DualRidge, SharedKernelRidge
 from leaplib.models.tcrp import PSTcrp
 from leaplib.models.trees import PPLgbm, PSForest, PSLgbm
 from leaplib.models.tuning import Tuned

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from leaplib.cohorts.splits import Split
 from leaplib.models.base import average
-from leaplib.models.kernel import SharedKernelRidge
+from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
-from leaplib.models.naive import PSKNN, MeanEffects, TissueMean, TrainingMean
+from leaplib.models.naive import MeanEffects, TissueMean, TrainingMean
 from leaplib.models.networks import PPMlp, PPTdnn
-from leaplib.models.ridge import DualRidge
+from leaplib.models.ridge import DualRidge, SharedKernelRidge
 from leaplib.models.tcrp import PSTcrp  # fmt: skip
 from leaplib.models.trees import PPLgbm, PSForest, PSLgbm
 from leaplib.runs.engine import score_split

@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from leaplib.base.errors import InputError
 from leaplib.models.base import Training
-from leaplib.models.kernel import SharedKernelRidge, rank_scores
+from leaplib.models.ridge import SharedKernelRidge, rank_scores
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,8 @@ from leaplib import LEAP, InputError, LEAPPlus, PSRidge
 from leaplib.base.metrics import spearman
 from leaplib.cohorts.expression import ExpressionScaler
 from leaplib.cohorts.splits import tuning_folds
-from leaplib.models.base import average
-from leaplib.models.kernel import SharedKernelRidge
-from leaplib.models.naive import shuffle_labels
+from leaplib.models.base import average, shuffle_labels
+from leaplib.models.ridge import SharedKernelRidge
 
 SMALL = {"n_hidden": 64, "n_components": 24, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 60}
 

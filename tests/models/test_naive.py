@@ -4,7 +4,8 @@ import pytest
 from sklearn.neighbors import KNeighborsRegressor
 
 from leaplib.base.errors import InputError
-from leaplib.models.naive import PSKNN, MeanEffects, TissueMean, TrainingMean, shuffle_labels
+from leaplib.models.knn import PSKNN
+from leaplib.models.naive import MeanEffects, TissueMean, TrainingMean, shuffle_labels
 
 SAMPLES = pd.DataFrame({"tissue": ["Lung", "Lung", "Skin", "Skin"]}, index=list("abcd"))
 LABELS = pd.DataFrame({"x": [1.0, 3.0, 5.0, np.nan], "y": [np.nan, np.nan, 2.0, 4.0]}, index=list("abcd"))

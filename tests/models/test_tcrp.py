@@ -9,8 +9,7 @@ import torch
 from torch.nn.functional import mse_loss, pad
 
 from leaplib.base.errors import InputError
-from leaplib.models.maml import Settings, TaskSampler, meta_train
-from leaplib.models.tcrp import PSTcrp
+from leaplib.models.tcrp import PSTcrp, TaskSampler, meta_train
 
 GRID = {"meta_rate": [1e-2], "inner_rate": [1e-3, 1e-2]}
 
@@ -95,14 +94,14 @@ def problem(L=3, n=70, p=5):
 @pytest.mark.parametrize("n_steps", [1, 3])
 def test_meta_training_is_that_of_plain_second_order_autograd(n_steps):
     x, *others = problem()
-    rates = (1e-2, 3e-2), (0.05, 0.2)
-    untrained, settings = (Settings(*rates, 4, epochs, 6, 4, n_steps) for epochs in (0, 3))
+    rates = {"meta_rate": (1e-2, 3e-2), "inner_rate": (0.05, 0.2)}
+    untrained, settings = (PSTcrp(4, epochs, 6, 4, n_steps, grid=rates) for epochs in (0, 3))
     start, trained = (meta_train(x, *others, chosen, [7, 0]) for chosen in (untrained, settings))
     sampler = TaskSampler(pad(x, (0, 1), value=1), *others, settings, [7, 0])
     for number in range(3):
         epochs = [unpacked(sampler.draw(epoch), number) for epoch in range(3)]
-        for point, (meta_rate, inner_rate) in enumerate(zip(*rates, strict=True)):
-            expected = plain_maml(parameters_of(start, point, number), epochs, meta_rate, inner_rate, n_steps)
+        for point, at in enumerate(settings.points()):
+            expected = plain_maml(parameters_of(start, point, number), epochs, *at.values(), n_steps)
             for ours, theirs in zip(parameters_of(trained, point, number), expected, strict=True):
                 torch.testing.assert_close(ours, theirs.detach(), rtol=1e-8, atol=1e-8)
         assert not np.allclose(trained[0][0, number], start[0][0, number], atol=1e-3)
@@ -133,7 +132,7 @@ def test_adapting_is_plain_gradient_descent_on_the_labels_that_there_are(cohort)
 def test_tasks_are_of_one_tissue_disjoint_and_of_known_labels():
     _, y, known, tissues = problem(L=4, n=90)
     rows = torch.arange(90).double()[:, None]
-    sampler = TaskSampler(rows, y, known, tissues, Settings((1e-3,), (1e-3,), 4, 1, 12, 10, 1), [0, 0])
+    sampler = TaskSampler(rows, y, known, tissues, PSTcrp(4, 1, 12, 10), [0, 0])
     counts = np.array([[(known[j] & (tissues == t)).sum() for t in range(5)] for j in range(4)])
     assert (counts[:, 4] < 4).all() and (counts[:, 3] < 20).all()  # what the two rules are for
     seen = set()
@@ -162,7 +161,7 @@ def check_task(rows, share, known, tissues, counts):
 
 def test_missing_labels_never_enter():
     x, y, known, tissues = problem()
-    settings = Settings((1e-2,), (1e-2,), 4, 5, 6, 4, 1)
+    settings = PSTcrp(4, 5, 6, 4, grid={"meta_rate": [1e-2], "inner_rate": [1e-2]})
     found = [meta_train(x, labels, known, tissues, settings, [0, 0]) for labels in (y, torch.where(known, y, 1e9))]
     for clean, other in zip(*found, strict=True):
         np.testing.assert_array_equal(clean, other)
@@ -245,7 +244,7 @@ def test_missing_groups_and_settings_out_of_range(cohort):
 
 
 def test_more_threads_change_nothing_but_rounding():
-    arguments = *problem(L=7), Settings((1e-2,), (1e-2,), 4, 5, 6, 4, 1), [0, 0]
+    arguments = *problem(L=7), PSTcrp(4, 5, 6, 4, grid={"meta_rate": [1e-2], "inner_rate": [1e-2]}), [0, 0]
     before = torch.get_num_threads()
     try:
         found = [torch.set_num_threads(number) or meta_train(*arguments) for number in (1, 3)]

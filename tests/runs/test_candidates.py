@@ -11,9 +11,8 @@ from sklearn.decomposition import PCA
 from leaplib.base.errors import InputError
 from leaplib.base.layout import slug
 from leaplib.cohorts.splits import INNER
-from leaplib.models.kernel import rank_scores
 from leaplib.models.lasso import PSElasticNet
-from leaplib.models.ridge import DualRidge
+from leaplib.models.ridge import DualRidge, rank_scores
 from leaplib.models.table import CONTROLS
 from leaplib.results.claims import verdict
 from leaplib.results.comparisons import gains

@@ -11,10 +11,9 @@ from leaplib.base.store import provenance
 from leaplib.cohorts.prepare import pool_of
 from leaplib.cohorts.splits import thinned
 from leaplib.models.base import average
-from leaplib.models.kernel import SharedKernelRidge
+from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
-from leaplib.models.naive import PSKNN
-from leaplib.models.ridge import DualRidge
+from leaplib.models.ridge import DualRidge, SharedKernelRidge
 from leaplib.models.table import CONTROLS, MODELS, USUAL
 from leaplib.representation.pretraining import make_representation
 from leaplib.results import comparisons
