@@ -122,11 +122,14 @@ def _chosen(options: argparse.Namespace) -> list[Any]:
     resolve_device(options.device)
     if options.tasks and options.notebooks:
         raise InputError("--tasks and --notebooks exclude each other: give one of them")
+    if options.splits and len(options.tasks or ()) != 1:
+        raise InputError("--splits needs --tasks with the one task whose samples it divides: give that")
     if options.models and not options.tasks:
         raise InputError("--models needs --tasks (notebooks choose their own models): give --tasks too")
     models, tasks = check_models(options.models or USUAL), [get_task(name) for name in options.tasks or ()]
     if tasks:
-        return in_stages(job for task in tasks for job in task_jobs(profile, task, models, options.device))
+        how = models, options.device, options.splits
+        return in_stages(job for task in tasks for job in task_jobs(profile, task, *how))
     numbers = [number_of(path) for path in find_notebooks(options.notebooks)]
     return notebook_jobs(profile, numbers, options.device)
 
@@ -150,14 +153,17 @@ def run_command(options: argparse.Namespace) -> int:
 
 def _show_tasks(options: argparse.Namespace) -> list[str]:
     """Print the scores of tasks; return what cannot be shown."""
+    from leaplib.models.table import USUAL
     from leaplib.results import printing
     from leaplib.results.comparisons import summary
-    from leaplib.runs.experiment import load_scores
+    from leaplib.runs.experiment import load_own, load_scores
 
     failed = []
     for task in options.tasks:
         try:
-            shown = printing.styled("supplementary_table_3", summary(load_scores(options.profile, [task])))
+            own = options.splits and load_own(options.profile, task, options.models or USUAL, options.splits)
+            scores = load_scores(options.profile, [task]) if own is None else own
+            shown = printing.styled("supplementary_table_3", summary(scores))
         except InputError as error:
             failed.append(f"task {task}: {error}")
             continue

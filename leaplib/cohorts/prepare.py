@@ -11,8 +11,18 @@ import numpy as np
 import pandas as pd
 
 from leaplib.base.errors import InputError
-from leaplib.base.layout import Layout
-from leaplib.base.store import atomic_folder, code_version, is_done, key_of, load_frame, locked, provenance, save_frame
+from leaplib.base.layout import Layout, slug
+from leaplib.base.store import (
+    atomic_folder,
+    code_version,
+    is_done,
+    key_of,
+    load_frame,
+    locked,
+    provenance,
+    save_frame,
+    sha256,
+)
 from leaplib.cohorts.cohort import Cohort, hash_frame
 from leaplib.cohorts.expression import by_source, harmonise, join_domains, variable_genes
 from leaplib.cohorts.selection import (
@@ -25,7 +35,7 @@ from leaplib.cohorts.selection import (
     prepare_xenografts,
 )
 from leaplib.cohorts.simulation import Simulation, simulate
-from leaplib.cohorts.splits import Split, load_splits, make_splits, save_splits
+from leaplib.cohorts.splits import INNER, Split, load_splits, make_splits, read_splits, save_splits
 from leaplib.profiles import Profile, get_profile
 from leaplib.sources import depmap, manifest
 from leaplib.sources.drugs import drug_files, read_drug_screen, takes_rna_seq
@@ -377,6 +387,20 @@ def load_task_splits(profile: Profile, task: Task, cohort: Cohort) -> list[Split
             save_splits(make_splits(cohort, task, n_splits, profile.n_test_sets), path, identity)
         splits = load_splits(path)
     return splits[: profile.n_tissues] if task.design == "tissue" else splits
+
+
+def own_path(profile: Profile, task: Task, name: str) -> Path:
+    """Return where the splits of a user's file are kept, by the name of one of them."""
+    return Layout(profile.name).processed / "splits" / f"task_{task.id}-{slug(name.partition(INNER)[0])}.parquet"
+
+
+def own_splits(profile: Profile, task: Task, file: str | Path) -> list[Split]:
+    """Return the splits of a user's file (`read_splits`), kept with its checksum for all processes of a run."""
+    known = load_cohort(profile, task)[0]
+    found = read_splits(file, known, task, profile.n_test_sets)
+    identity = {"file": str(file), "sha256": sha256(Path(file)), "task": task.id, "cohort": known.hash}
+    save_splits(found, own_path(profile, task, found[0].name), identity)
+    return found
 
 
 def cohort(profile: Profile | str, task: Task | str) -> Cohort:

@@ -1,5 +1,6 @@
 """Splits: frozen, named, saved to disk, the same for every model and every rerun."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -10,9 +11,9 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
 
-from leaplib.base.errors import InputError
+from leaplib.base.errors import InputError, first_line
 from leaplib.base.layout import slug
-from leaplib.base.store import load_frame, save_frame
+from leaplib.base.store import load_frame, save_frame, sha256
 from leaplib.cohorts.cohort import Cohort, check_unique
 from leaplib.tasks import Task
 
@@ -23,6 +24,7 @@ N_SUBSETS = 10  # of the xenografts
 XENOGRAFTS = "PDX"
 INNER = ", inner "  # between the name of a split and the number of a fold of its training set
 SHARE = "share "  # behind INNER, and before the share of the training set that is left
+OWN, OWN_COLUMNS = "own ", ["split", "sample", "part"]  # splits of a user's file: their names begin so; its columns
 COLUMNS = ["split", "role", "sample", "number"]  # in the file
 
 
@@ -176,12 +178,17 @@ def unseen_tissues(cohort: Cohort, tissues: Sequence[str], n_test_sets: int, see
     for number, tissue in enumerate(tissues):
         test = tissue_of.index[tissue_of == tissue]
         train = tissue_of.index[tissue_of != tissue]
-        if len(test) <= N_LEFT_OUT:
-            raise InputError(f"tissue {tissue!r} has {len(test)} samples: more than {N_LEFT_OUT} are needed")
-        rng = np.random.default_rng([seed, number])
-        held = tuple(test[np.sort(rng.choice(len(test), N_LEFT_OUT, replace=False))] for _ in range(n_test_sets))
+        held = _left_out(test, n_test_sets, [seed, number], f"tissue {tissue!r}")
         splits.append(Split(tissue, train, test, tuning_folds(train, seed, tissue_of), held))
     return splits
+
+
+def _left_out(test: pd.Index, n_test_sets: int, seed: Any, what: str) -> tuple[pd.Index, ...]:
+    """Return the random samples that each test set leaves out."""
+    if len(test) <= N_LEFT_OUT:
+        raise InputError(f"{what}: {len(test)} test samples: more than {N_LEFT_OUT} are needed")
+    rng = np.random.default_rng(seed)
+    return tuple(test[np.sort(rng.choice(len(test), N_LEFT_OUT, replace=False))] for _ in range(n_test_sets))
 
 
 def unseen_disease_model(cohort: Cohort, seed: int = SEED) -> Split:
@@ -191,10 +198,7 @@ def unseen_disease_model(cohort: Cohort, seed: int = SEED) -> Split:
     """
     model = cohort.samples["disease_model"]
     train, test = model.index[model == "cell line"], model.index[model != "cell line"]
-    if len(test) <= N_LEFT_OUT:
-        raise InputError(f"{cohort.name}: {len(test)} xenografts: more than {N_LEFT_OUT} are needed")
-    rng = np.random.default_rng(seed)
-    held = tuple(test[np.sort(rng.choice(len(test), N_LEFT_OUT, replace=False))] for _ in range(N_SUBSETS))
+    held = _left_out(test, N_SUBSETS, seed, f"{cohort.name}: xenografts")
     return Split(XENOGRAFTS, train, test, tuning_folds(train, seed), held)
 
 
@@ -262,6 +266,63 @@ def thinned(split: Split, share: float, response: pd.DataFrame, groups: pd.Serie
     train = split.train[np.sort(order[kept])]
     return replace(split, name=f"{split.name}{INNER}{SHARE}{share:g}", train=train,
                    folds=tuning_folds(train, SEED, groups))  # fmt: skip
+
+
+def read_splits(path: str | Path, cohort: Cohort, task: Task, n_test_sets: int) -> list[Split]:
+    """Read splits of one's own from a CSV file (split, sample, part: train or test), and check them for leaks.
+
+    Samples that are not in the cohort are left out with a warning. Tuning folds, and for unseen tissues the samples
+    that a test set leaves out, are made as for the task's own splits. A split is called after the file and its
+    content, "own FILE 1a2b3c4d, inner SPLIT", so that its results stand apart.
+
+    Raises
+    ------
+    InputError
+        Names file, split and sample: of a sample on both sides, a tissue on both sides of a split of unseen tissues,
+        another part, too few samples, or another file.
+    """
+    if task.design == "xenograft":
+        raise InputError(f"{path}: task {task.id} tests on xenografts: give splits for unseen lines or tissues")
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({first_line(error)})") from error
+    if rows.empty or not set(OWN_COLUMNS) <= set(rows):
+        raise InputError(f"{path}: has no rows of the columns {', '.join(OWN_COLUMNS)}: these it needs")
+    rows = rows[OWN_COLUMNS].drop_duplicates()
+    others = rows[~rows["part"].isin(["train", "test"])]
+    if len(others):
+        split, sample, part = others.iloc[0]
+        raise InputError(f"{path}: split {split!r}, sample {sample!r}: part {part!r} is neither 'train' nor 'test'")
+    unknown = rows.loc[~rows["sample"].isin(cohort.samples.index), "sample"].unique()
+    if len(unknown):
+        warnings.warn(f"{path}: {len(unknown)} samples are not in task {task.id}, such as {unknown[0]!r}, and are left "
+                      "out", RuntimeWarning, stacklevel=2)  # fmt: skip
+    parts = {str(name): part for name, part in rows.groupby("split", sort=False)}
+    check_names(list(parts))
+    mark = f"{OWN}{Path(path).stem} {sha256(Path(path))[:8]}"
+    return [_own_split(f"{path}: split {name!r}", f"{mark}{INNER}{name}", part, cohort, task, n_test_sets)
+            for name, part in parts.items()]  # fmt: skip
+
+
+def _own_split(at: str, name: str, rows: pd.DataFrame, cohort: Cohort, task: Task, n_test_sets: int) -> Split:
+    """Return a split of a file, of samples of the cohort in its order; `at` is where errors are."""
+    both = rows.loc[rows["sample"].duplicated(), "sample"]
+    if len(both):
+        raise InputError(f"{at}: sample {both.iloc[0]!r} is in training and test set: leave it in one of them")
+    tissue = cohort.samples["tissue"]
+    train, test = (tissue[tissue.index.isin(rows.loc[rows["part"] == part, "sample"])] for part in ("train", "test"))
+    if len(train) < N_FOLDS or len(test) < 2:
+        raise InputError(f"{at}: {len(train)} training and {len(test)} test samples are in task {task.id}: at least "
+                         f"{N_FOLDS} and 2 are needed, with names such as {tissue.index[0]!r}")  # fmt: skip
+    if task.design != "tissue":
+        return Split(name, train.index, test.index, tuning_folds(train.index, SEED))
+    divided = test[test.isin(train)]
+    if len(divided):
+        raise InputError(f"{at}: sample {divided.index[0]!r} is a test sample of tissue {divided.iloc[0]!r}, of which "
+                         f"others are in the training set: task {task.id} is about unseen tissues")  # fmt: skip
+    held = _left_out(test.index, n_test_sets, SEED, at)
+    return Split(name, train.index, test.index, tuning_folds(train.index, SEED, tissue), held)
 
 
 def check_names(names: Sequence[str]) -> None:

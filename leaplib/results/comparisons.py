@@ -174,6 +174,8 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
     groups = values.groupby([*study, "task", "model", "level", "metric", "data"])["value"]
     table = groups.agg(mean="mean", sd="std", n_splits="count").reset_index()
     other = table["data"] == POCKET  # of other lines, genes and units
+    if scores["split"].str.contains(INNER).any():  # of other splits
+        other = other | True
     other = other | (table["study"] != "") if study else other
     table = beside_paper(table, published_scores(), ["task", "model", "level", "metric"], other)
     rank = table["model"].map({model: rank for rank, model in enumerate(ORDER)}).fillna(-1)

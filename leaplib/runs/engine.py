@@ -20,14 +20,16 @@ from leaplib.base.layout import Layout, slug
 from leaplib.base.metrics import OVERALL, metrics_of, normalised, score
 from leaplib.base.store import code_version, is_done, key_of, load_frame, save_frame
 from leaplib.cohorts.cohort import Cohort
-from leaplib.cohorts.prepare import at_hand, load_cohort, load_task_splits, stamp
+from leaplib.cohorts.prepare import at_hand, load_cohort, load_task_splits, own_path, stamp
 from leaplib.cohorts.splits import (
     INNER,
+    OWN,
     SEED,
     SHARE,
     XENOGRAFTS,
     Split,
     inner_splits,
+    load_splits,
     thinned,
     tissue_folds,
     tuning_folds,
@@ -119,6 +121,10 @@ class TaskRun(Features):
         """Return the split of a name, which may be an inner one."""
         if INNER in name and name not in self._inner:
             whole, _, own = name.partition(INNER)
+            if whole.startswith(OWN):
+                kept = load_splits(own_path(self.profile, self.task, name))
+                self._inner |= {split.name: split for split in kept}
+                return self._inner[name]
             if own.startswith(SHARE):
                 return self.thinned(self.split(whole), float(own.removeprefix(SHARE)))
             self.some_splits(n_inner=None)

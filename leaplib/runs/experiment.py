@@ -6,6 +6,7 @@ representations that are saved, not by the times of files.
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.base.metrics import METRICS, OVERALL
 from leaplib.base.store import key_of, load_frame, provenance
-from leaplib.cohorts.prepare import data_kind, prepared, saved_about
+from leaplib.cohorts.prepare import data_kind, own_splits, prepared, saved_about
 from leaplib.cohorts.splits import INNER
 from leaplib.models.table import CONTROLS, MODELS, USUAL, check_models, with_few_shot
 from leaplib.profiles import PROFILES, Profile, get_profile
@@ -39,7 +40,8 @@ Part = tuple[pd.DataFrame, Mapping[str, Any]]
 
 
 def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, models: Sequence[str] = USUAL,
-        device: str = "auto", jobs: int | None = None, force: bool = False) -> pd.DataFrame:  # fmt: skip
+        device: str = "auto", jobs: int | None = None, force: bool = False,
+        splits: str | Path | None = None) -> pd.DataFrame:  # fmt: skip
     """Run models on tasks and return their scores; what is done already is not computed again.
 
     What fails is recorded and warned of, and the rest goes on; its scores are missing (NaN).
@@ -57,6 +59,8 @@ def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, model
         Processes, each with one thread; by default as many as there are cores. Results do not depend on it.
     force : bool
         Compute again what is done.
+    splits : str or Path, optional
+        A file of one's own splits of a task (`leaplib.cohorts.splits.read_splits`); the task is the only one then.
 
     Returns
     -------
@@ -65,8 +69,12 @@ def run(profile: Profile | str, tasks: Sequence[Task | str] | None = None, model
     """
     profile = get_profile(profile)
     chosen = [get_task(task) for task in tasks or profile.tasks]
-    found = [job for task in chosen for job in task_jobs(profile, task, check_models(models), device)]
+    if splits and len(chosen) != 1:
+        raise InputError(f"{splits}: splits are of one task: name it, and no other")
+    found = [job for task in chosen for job in task_jobs(profile, task, check_models(models), device, splits)]
     _do(found, jobs, force, f"task {', '.join(task.id for task in chosen)}")
+    if splits:
+        return load_own(profile, chosen[0], models, splits)
     return load_scores(profile, [task.id for task in chosen])
 
 
@@ -217,6 +225,23 @@ def load_scores(profile: Profile | str, tasks: Sequence[str] | None = None) -> p
     name = profile if isinstance(profile, str) else profile.name
     gaps = gaps_of(name, tasks)
     return named([(load_frame(path), about) for path, about in current_results(name, tasks, bool(gaps))], gaps)
+
+
+def load_own(profile: Profile | str, task: Task | str, models: Sequence[str], splits: str | Path) -> pd.DataFrame:
+    """Return the saved scores of models on the splits of a user's file, as `load_scores`."""
+    profile, task = get_profile(profile), get_task(task)
+    run, frames = run_of(profile, task), []
+    for split in own_splits(profile, task, splits):
+        wanted = recipes.recipes_of(models, task.design, False)
+        for recipe in [output for one in wanted for output in run.outputs(one)]:
+            rows, member = run.saved(split, recipe), recipe.number if recipe.is_member else -1
+            if rows is not None:
+                about: dict[str, Any] = {"task": task.id, "model": recipe.shown, "member": member,
+                                         "split": split.name, "data": run.cohort.data}  # fmt: skip
+                frames.append(rows.assign(**about)[COLUMNS])
+    if not frames:
+        raise InputError(f"{splits}: no model has scores on these splits: run `leap run --splits` first")
+    return pd.concat(frames, ignore_index=True)
 
 
 def gaps_of(profile: str, tasks: Sequence[str] | None = None) -> list[Part]:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.store import has_key, key_of, missing_of
-from leaplib.cohorts.prepare import pool_name
+from leaplib.cohorts.prepare import own_splits, pool_name
 from leaplib.cohorts.splits import INNER, Split
 from leaplib.models.table import MODELS, USUAL
 from leaplib.profiles import Profile
@@ -262,15 +262,18 @@ def _recipe_jobs(run: TaskRun, split: Split, wanted: Iterable[Recipe]) -> Iterat
         yield _fit_job(run, split, recipe)
 
 
-def task_jobs(profile: Profile, task: Task, models: Sequence[str], device: str = "auto") -> list[Job]:
+def task_jobs(profile: Profile, task: Task, models: Sequence[str], device: str = "auto",
+              splits: str | Path | None = None) -> list[Job]:  # fmt: skip
     """Return the jobs of models (keys of `MODELS`) and controls on a task, its DAMAEs first.
 
+    On the splits of a user's file (`leaplib.cohorts.splits.read_splits`), where there is one, without shuffled labels.
     Where its data cannot be prepared, for another reason than bad input, there is one job, which has failed.
     """
 
     def jobs(run: TaskRun) -> Iterator[Job]:
-        for number, split in enumerate(run.splits):
-            chance = number < profile.n_shuffled and task.id in TASKS  # of 5a, under the paper's harmonisation alone
+        for number, split in enumerate(own_splits(profile, task, splits) if splits else run.splits):
+            other = splits or task.id not in TASKS  # of 5a, under the paper's harmonisation alone
+            chance = number < profile.n_shuffled and not other
             yield from _recipe_jobs(run, split, recipes.recipes_of(models, task.design, chance))
 
     return _prepared_jobs(jobs, profile, task, device)

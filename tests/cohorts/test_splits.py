@@ -10,12 +10,14 @@ from leaplib.cohorts.splits import (
     largest_tissues,
     load_splits,
     random_folds,
+    read_splits,
     save_splits,
     thinned,
     tissue_folds,
     tuning_folds,
     unseen_tissues,
 )
+from leaplib.tasks import get_task
 from tests.conftest import frames
 
 
@@ -125,3 +127,63 @@ def test_tissue_folds_hold_out_one_tissue_each(large):
         tissue_folds(pd.Index(["a", "z"]), tissue)
     with pytest.raises(InputError, match="at least 2 groups"):
         tissue_folds(pd.Index(["a", "b"]), tissue)
+
+
+def written(path, rows):
+    pd.DataFrame(rows, columns=["split", "sample", "part"]).to_csv(path, index=False)
+    return path
+
+
+def rows_of(split, train, test):
+    return [(split, sample, "train") for sample in train] + [(split, sample, "test") for sample in test]
+
+
+def test_own_splits_are_those_of_the_file_in_the_cohorts_order(large, tmp_path):
+    samples = list(large.samples.index)
+    rows = rows_of("b", samples[100:150], samples[:100]) + rows_of("a", samples[:100:-1], samples[:20])
+    path = written(tmp_path / "bench.csv", rows)
+    second, first = read_splits(path, large, get_task("2a"), 3)
+    assert second.name.startswith("own bench ") and second.name.endswith(", inner b") and first.name.endswith(" a")
+    assert list(second.train) == samples[100:150] and list(second.test) == samples[:100]
+    assert list(first.train) == samples[101:] and not first.left_out
+    assert second.folds.equals(tuning_folds(second.train, 0))
+    again = read_splits(written(tmp_path / "bench.csv", rows[:-1]), large, get_task("2a"), 3)
+    assert again[0].name != second.name  # another content has results of its own
+    tissue = large.samples["tissue"]
+    rows = rows_of("A", tissue.index[tissue != "A"], tissue.index[tissue == "A"])
+    (unseen,) = read_splits(written(path, rows), large, get_task("4a"), 3)
+    assert [len(held) for held in unseen.left_out] == [10] * 3
+    assert (unseen.folds.groupby(tissue[unseen.train]).nunique() == 1).all()
+    with pytest.warns(RuntimeWarning, match=r"bench.csv: 1 samples .* 'elsewhere'"):
+        (known,) = read_splits(written(path, [*rows, ("A", "elsewhere", "test")]), large, get_task("4a"), 3)
+    assert known.test.equals(unseen.test)
+
+
+@pytest.mark.parametrize(("fault", "task", "said"), [
+    ("both", "2a", "split 'x': sample '{0}' is in training and test set"),
+    ("tissue", "4a", "split 'x': sample '{0}' is a test sample of tissue '{1}'"),
+    ("part", "2a", "split 'x', sample '{0}': part 'valid' is neither"), ("few", "2a", "3 training and 1 test"),
+    ("xenografts", "5a", "tests on xenografts"), ("columns", "2a", "split, sample, part"), ("empty", "2a", "as CSV"),
+    ("absent", "2a", "as CSV"), ("names", "2a", "'x' and 'X' differ in case"),
+    ("small", "4a", "more than 10")])  # fmt: skip
+def test_a_leak_or_fault_of_own_splits_is_named(large, tmp_path, fault, task, said):
+    samples, tissue, path = large.samples.index, large.samples["tissue"], tmp_path / "bench.csv"
+    inside = tissue.index[tissue == "A"]
+    sound = rows_of("x", tissue.index[tissue != "A"], inside)
+    first, divided = sound[0][1], samples[100:][tissue[samples[100:]].isin(tissue[samples[:100]])][0]
+    rows = {"both": [*sound, ("x", first, "test")], "tissue": rows_of("x", samples[:100], samples[100:]),
+            "part": [*sound, ("x", inside[0], "valid")], "few": rows_of("x", samples[:3], samples[3:4]),
+            "names": sound + rows_of("X", samples[:50], samples[50:]),
+            "small": rows_of("x", tissue.index[tissue != "A"], inside[:9])}.get(fault, sound)  # fmt: skip
+    written(path, rows)
+    if fault == "columns":
+        path.write_text("split,line,part\nx,a,train\n")
+    if fault == "empty":
+        path.write_text("")
+    if fault == "absent":
+        path.unlink()
+    named = {"both": first, "tissue": divided, "part": inside[0]}.get(fault, "")
+    with pytest.raises(InputError) as caught:
+        read_splits(path, large, get_task(task), 3)
+    text = said.format(named, tissue.get(named, ""))
+    assert text in str(caught.value) and ("bench.csv" in str(caught.value) or fault == "names")

@@ -54,6 +54,8 @@ USAGE: list[tuple[list[str], tuple[str, ...]]] = [
       for jobs in ("0", "1.5", "", "\u00b2", "1\n2")],
     ([*RUN, "--tasks", "2a", "--jobs=-1"], ("--jobs", "'-1'")),
     ([*RUN, "--tasks", ","], ("--tasks",)),
+    ([*RUN, "--splits", "x.csv"], ("--splits", "--tasks")),
+    ([*RUN, "--tasks", "2a,4a", "--splits", "x.csv"], ("--splits", "one task")),
     ([*RUN, "--notebooks", " , "], ("--notebooks",)),
     ([*RUN, "--tasks", "2A"], ("'2A'", "2a")),
     ([*RUN, "--tasks", "2a,9z"], ("'9z'",)),

@@ -9,7 +9,7 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.base.store import provenance
 from leaplib.cohorts.prepare import pool_of
-from leaplib.cohorts.splits import thinned
+from leaplib.cohorts.splits import thinned, tuning_folds
 from leaplib.models.base import average
 from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSLasso
@@ -18,7 +18,7 @@ from leaplib.models.table import CONTROLS, MODELS, USUAL
 from leaplib.representation.pretraining import make_representation
 from leaplib.results import comparisons
 from leaplib.runs.engine import TaskRun
-from leaplib.runs.experiment import load_scores, run, run_curves
+from leaplib.runs.experiment import load_own, load_scores, run, run_curves
 from leaplib.runs.recipes import CHANCE, LEAP, MEANS, RECIPES
 from leaplib.tasks import get_task
 from tests.conftest import tiny
@@ -224,6 +224,33 @@ def test_learning_curves_are_of_models_on_shares_of_the_training_lines(scores, m
     pd.testing.assert_frame_equal(run_curves(profile, DRUGS, jobs=1), curves)
     with pytest.raises(InputError, match="unseen lines"):
         TaskRun(TINY, get_task("5a")).thinned(whole, 0.3)
+
+
+def test_own_splits_have_results_of_their_own(scores, tmp_path):
+    task, path = TaskRun(TINY, DRUGS), tmp_path / "bench.csv"
+    samples, response, genes = task.cohort.samples.index, task.cohort.response, task.frame("genes")
+    train, test = samples[:200], samples[200:]
+    parts = np.where(samples.isin(train), "train", "test")
+    table = pd.DataFrame({"split": "holdout-0", "sample": samples, "part": parts})
+    table.to_csv(path, index=False)
+    own = run(TINY, [DRUGS], ["ps-ridge"], jobs=2, splits=path)
+    assert set(own["model"]) == {"PS-RIDGE", "Training mean", "Tissue mean", "Mean effects"}
+    predicted = DualRidge().fit(genes.loc[train], response.loc[train], tuning_folds(train, 0)).predict(genes.loc[test])
+    values = [spearmanr(response.loc[test, d], predicted[d], nan_policy="omit").statistic for d in response]
+    shown = comparisons.summary(own.assign(data="real")).set_index(["model", "level", "metric"])
+    np.testing.assert_allclose(shown.loc[("PS-RIDGE", *comparisons.MEAN), "mean"], np.mean(values), rtol=1e-4)
+    assert shown["published_mean"].isna().all()
+    pd.testing.assert_frame_equal(load_scores(TINY.name, ["2a"]), scores)
+    split = task.split(own["split"].iloc[0])
+    assert split.name.startswith("own bench ") and own["split"].nunique() == 1
+    recorded = provenance(task.path("scores", split, RECIPES["PS-RIDGE"]))["configuration"]
+    assert recorded["split"] == split.name
+    assert recorded["samples"] != task.configuration(task.splits[0], RECIPES["PS-RIDGE"])["samples"]
+    table.iloc[::-1].to_csv(path, index=False)
+    with pytest.raises(InputError, match="no model has scores on these splits"):
+        load_own(TINY, DRUGS, ["ps-ridge"], path)
+    with pytest.raises(InputError, match="splits are of one task"):
+        run(TINY, ["2a", "4a"], splits=path)
 
 
 def test_tissue_mean_knows_nothing_of_an_unseen_tissue(tissue_scores):
