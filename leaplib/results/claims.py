@@ -148,8 +148,12 @@ def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame
         `COLUMNS`: `ours` and `difference` (ours - published) are NaN where nothing was found; `data` is one of
         `leaplib.tasks.DATA`, mixed or none; `n` says what ours rests on, `note` why a claim is not testable here.
     """
+    if chosen is None:  # asked for by a table, a verdict and a notebook
+        if "claimed" not in vars(results):
+            vars(results)["claimed"] = claims(results, claim_list())
+        return vars(results)["claimed"].copy()
     rows, settings = [], thinned(results.profile)
-    for claim in (claim_list() if chosen is None else chosen).to_dict("records"):
+    for claim in chosen.to_dict("records"):
         try:
             found = MEASURES[claim["measure"]](results, *claim["arguments"].split("; "))
         except UntestedError as reason:
