@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 from leaplib.cohorts.cohort import Cohort
@@ -38,6 +39,15 @@ def simulation():
 def rng():
     """Random numbers that no other test has drawn from."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Networks as small as those of tests are slower on several threads, far slower where cores are busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

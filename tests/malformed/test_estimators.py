@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -18,18 +17,11 @@ from leaplib.models.naive import TissueMean, TrainingMean
 
 from .test_saved import MODELS
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 N, P, L = 14, 3, 2
 SAMPLES, DRUGS = [f"line {i}" for i in range(N)], [f"drug {j}" for j in range(L)]
 Spoiler = Callable[[pd.DataFrame], Any]
 few = settings(max_examples=40, phases=[Phase.generate])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def put(value: object, row: int = 1, column: int = 1) -> Spoiler:

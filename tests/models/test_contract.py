@@ -1,14 +1,17 @@
 """What holds for every model, whatever it fits: one line in MODELS adds one."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
 from leaplib.base.errors import InputError
-from leaplib.models.base import Training, shuffle_labels
+from leaplib.models.base import Training
 from leaplib.models.knn import PSKNN
 from leaplib.models.lasso import PSElasticNet, PSLasso
+from leaplib.models.naive import shuffle_labels
 from leaplib.models.networks import PPMlp, PPTdnn
 from leaplib.models.ridge import DualRidge, SharedKernelRidge
 from leaplib.models.tcrp import PSTcrp
@@ -32,6 +35,7 @@ MODELS = {
 }  # fmt: skip
 """Name -> a small instance of the model."""
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 each_model = pytest.mark.parametrize("name", MODELS)
 each_tuned = pytest.mark.parametrize("name", [name for name, make in MODELS.items() if isinstance(make(), Tuned)])
 
@@ -56,13 +60,18 @@ class Study:
         self.train, self.test = pd.Index(samples[:150]), pd.Index(samples[150:])
         self.folds = pd.Series(rng.permutation(np.arange(150) % 5), index=self.train)
 
-    def fit(self, model, Y=None, rows=None):
-        rows = self.train if rows is None else rows
-        labels = (self.Y if Y is None else Y).loc[rows]
-        return model.fit(self.X.loc[rows], labels, self.folds.loc[rows], self.tissues.loc[rows], self.fingerprints)
+    def fit(self, model, Y=None, folds=None):
+        rows, labels = self.train, (self.Y if Y is None else Y).loc[self.train]
+        folds = self.folds if folds is None else folds
+        return model.fit(self.X.loc[rows], labels, folds, self.tissues.loc[rows], self.fingerprints)
 
-    def predict(self, model, Y=None):
-        return self.fit(model, Y).predict(self.X.loc[self.test])
+    def predict(self, model):
+        return model.predict(self.X.loc[self.test])
+
+    def data(self, Y):
+        """Return the training set as the fold models take it."""
+        X, tissues = self.X.loc[self.train].to_numpy(), self.tissues[self.train].to_numpy()
+        return Training(X, Y.loc[self.train].to_numpy(), tissues, self.fingerprints.to_numpy())
 
     def score(self, prediction):
         pairs = zip(self.truth.loc[self.test].to_numpy().T, prediction.to_numpy().T, strict=True)
@@ -75,169 +84,114 @@ def study():
 
 
 @pytest.fixture(scope="module")
-def predictions(study):
-    """Prediction of each model, made when first asked for."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            made[name] = study.predict(MODELS[name]())
-        return made[name]
-
-    return get
+def fitted(study):
+    """Each model, fitted when first asked for."""
+    return cache(lambda name: study.fit(MODELS[name]()))
 
 
-@each_model
-def test_signal_is_recovered(name, study, predictions):
-    assert study.score(predictions(name)) > 0.6
+@pytest.fixture(scope="module")
+def fold_models(study):
+    """The models of each fold, at all grid points."""
+    return cache(lambda name: MODELS[name]()._fit_folds(study.data(study.Y), study.folds.to_numpy()))
 
 
 @each_model
-def test_shuffled_labels_score_nothing(name, study):
-    scores = [study.score(study.predict(MODELS[name](), shuffle_labels(study.Y, seed))) for seed in range(2)]
-    assert abs(np.nanmean(np.nan_to_num(scores))) < 0.25
+def test_signal_is_recovered_and_shuffled_labels_score_nothing(name, study, fitted):
+    prediction = study.predict(fitted(name))
+    assert prediction.index.equals(study.test) and prediction.columns.equals(study.Y.columns)
+    assert np.isfinite(prediction.to_numpy()).all() and study.score(prediction) > 0.6
+    shuffled = study.score(study.predict(study.fit(MODELS[name](), shuffle_labels(study.Y, 0))))
+    assert abs(np.nan_to_num(shuffled)) < 0.4
 
 
 @each_model
-def test_labels_outside_the_training_rows_change_nothing(name, study, predictions):
-    poisoned = study.Y.copy()
-    poisoned.loc[study.test] = np.where(np.arange(len(study.test))[:, None] % 2, np.nan, 1e9)
-    pd.testing.assert_frame_equal(study.predict(MODELS[name](), poisoned), predictions(name), check_exact=True)
+def test_a_second_fit_is_equal_to_the_bit(name, study, fitted):
+    before = study.predict(fitted(name))
+    pd.testing.assert_frame_equal(study.predict(study.fit(fitted(name))), before, check_exact=True)
 
 
 @each_model
-def test_a_second_fit_is_equal_to_the_bit(name, study, predictions):
-    model = study.fit(MODELS[name]())
-    study.fit(model)
-    pd.testing.assert_frame_equal(model.predict(study.X.loc[study.test]), predictions(name), check_exact=True)
-
-
-@each_model
-def test_a_saved_model_predicts_the_same_to_the_bit(name, study, predictions, tmp_path):
-    model = study.fit(MODELS[name]())
+def test_a_saved_model_predicts_the_same_to_the_bit_and_is_no_other(name, study, fitted, tmp_path):
+    model = fitted(name)
     again = type(model).load(model.save(tmp_path / "model"))
-    pd.testing.assert_frame_equal(again.predict(study.X.loc[study.test]), predictions(name), check_exact=True)
+    pd.testing.assert_frame_equal(study.predict(again), study.predict(model), check_exact=True)
     assert again.get_params() == model.get_params()
-
-
-@each_model
-def test_a_file_of_another_model_and_no_file_are_refused(name, study, tmp_path):
-    model = study.fit(MODELS[name]())
     other = PSKNN if not isinstance(model, PSKNN) else PSLasso
     with pytest.raises(InputError, match=f"holds a {type(model).__name__}"):
-        other.load(model.save(tmp_path / "model"))
+        other.load(tmp_path / "model")
     with pytest.raises(InputError, match="not a saved model"):
         type(model).load(tmp_path / "nothing")
 
 
 @each_model
-def test_predictions_carry_names_and_all_are_finite(name, study, predictions):
-    prediction = predictions(name)
-    assert prediction.index.equals(study.test)
-    assert prediction.columns.equals(study.Y.columns)
-    assert np.isfinite(prediction.to_numpy()).all()
-
-
-@each_model
-def test_some_perturbations_can_be_asked_for_and_unseen_ones_are_named(name, study, predictions):
-    model = study.fit(MODELS[name]())
-    wanted = ["drug 7", "drug 2"]
-    some = model.predict(study.X.loc[study.test], wanted)
-    pd.testing.assert_frame_equal(some, predictions(name)[wanted], check_exact=True)
+def test_some_perturbations_can_be_asked_for_of_samples_in_any_order(name, study, fitted):
+    model, wanted, new = fitted(name), ["drug 7", "drug 2"], study.X.loc[study.test]
+    pd.testing.assert_frame_equal(model.predict(new, wanted), study.predict(model)[wanted], check_exact=True)
+    np.testing.assert_allclose(model.predict(new[::-1]).loc[study.test], study.predict(model), rtol=1e-4, atol=1e-5)
     with pytest.raises(InputError, match="'drug 99' was not among those that the model was fitted on"):
-        model.predict(study.X.loc[study.test], ["drug 1", "drug 99"])
-
-
-@each_model
-def test_the_order_of_new_samples_does_not_matter(name, study, predictions):
-    model = study.fit(MODELS[name]())
-    turned = model.predict(study.X.loc[study.test[::-1]])
-    np.testing.assert_allclose(turned.loc[study.test], predictions(name), rtol=1e-4, atol=1e-5)
+        model.predict(new, ["drug 1", "drug 99"])
 
 
 @each_tuned
-def test_a_fold_model_never_sees_its_held_out_fold(name, study):
+def test_a_fold_model_never_sees_its_held_out_fold(name, study, fold_models):
     """Absurd labels in one fold leave the model that holds this fold out as it is."""
-    samples = study.train[study.folds.to_numpy() == 2]
-    poisoned = study.Y.copy()
+    samples, poisoned, first = study.train[study.folds.to_numpy() == 2], study.Y.copy(), fold_models(name)
     poisoned.loc[samples] = poisoned.loc[samples] * -1e3 + 17
-    data = [fold_data(study, labels) for labels in (study.Y, poisoned)]
-    model = MODELS[name]()
-    first, second = (model._fit_folds(part, study.folds.to_numpy()) for part in data)
+    second = MODELS[name]()._fit_folds(study.data(poisoned), study.folds.to_numpy())
     new = study.X.loc[study.test].to_numpy()
     if name != "PS-LASSO":  # its penalties are those of the whole training set
         np.testing.assert_array_equal(first[2].predict(new), second[2].predict(new))
     assert not np.array_equal(first[1].predict(new), second[1].predict(new))
 
 
-def fold_data(study, labels):
-    bits = study.fingerprints.to_numpy()
-    rows = study.train
-    return Training(study.X.loc[rows].to_numpy(), labels.loc[rows].to_numpy(), study.tissues[rows].to_numpy(), bits)
-
-
 @each_tuned
-def test_the_prediction_is_the_mean_of_the_fold_models_at_the_best_point(name, study):
-    model = study.fit(MODELS[name]())
-    new = study.X.loc[study.test].to_numpy()
-    data = fold_data(study, study.Y)
-    folds = study.folds.to_numpy()
-    models = MODELS[name]()._fit_folds(data, folds)
+def test_the_prediction_is_the_mean_of_the_fold_models_at_the_best_point(name, study, fitted, fold_models):
+    model, models, data = fitted(name), fold_models(name), study.data(study.Y)
+    folds, new = study.folds.to_numpy(), study.X.loc[study.test].to_numpy()
     held = [(data.X[folds == k], data.Y[folds == k]) for k in range(5)]
-    scores = np.array([[[correlation(Y[:, j], grid[:, j]) for j in range(Y.shape[1])] for grid in model.predict(X)]
-                       for model, (X, Y) in zip(models, held, strict=True)]).mean(axis=0)  # fmt: skip
+    scores = np.array([[[correlation(Y[:, j], grid[:, j]) for j in range(Y.shape[1])] for grid in fold.predict(X)]
+                       for fold, (X, Y) in zip(models, held, strict=True)]).mean(axis=0)  # fmt: skip
     overall = np.full(scores.shape[1], scores.mean(axis=1).argmax())
     best = overall if model.pan_perturbation else scores.argmax(axis=0)
     np.testing.assert_array_equal(model.point_, best)
     np.testing.assert_allclose(model.cv_score_, scores[best, np.arange(len(best))], atol=1e-9)
     mean = np.mean([fold.predict(new) for fold in models], axis=0)[best, :, np.arange(len(best))].T
-    np.testing.assert_allclose(model.predict(study.X.loc[study.test]), mean, rtol=1e-6, atol=1e-8)
-
-
-@each_tuned
-def test_one_model_fitted_on_all_samples_predicts_where_it_is_asked_for(name, study, predictions, tmp_path):
-    model, folds = MODELS[name](), study.fit(MODELS[name]())
-    model.ensemble = "refit"
-    prediction = study.predict(model)
-    np.testing.assert_array_equal(model.point_, folds.point_)
-    np.testing.assert_array_equal(model.cv_score_, folds.cv_score_)
-    assert [len(models) for models in model.parts_] == [1]
-    data, new = fold_data(study, study.Y), study.X.loc[study.test].to_numpy()
-    whole = MODELS[name]()._fit_folds(data, np.full(len(data.X), -1))
-    assert len(whole) == 1
-    expected = whole[0].predict(new)[model.point_, :, np.arange(len(model.point_))].T
-    np.testing.assert_allclose(prediction, expected, rtol=1e-5, atol=1e-6)
-    assert not np.allclose(prediction, predictions(name), atol=1e-3)
-    again = type(model).load(model.save(tmp_path))
-    pd.testing.assert_frame_equal(again.predict(study.X.loc[study.test]), prediction, check_exact=True)
-
-
-@each_tuned
-def test_an_ensemble_of_another_kind_is_refused(name, study):
-    model = MODELS[name]()
-    model.ensemble = "mean"
-    with pytest.raises(InputError, match="ensemble must be 'folds' or 'refit', not 'mean'"):
-        study.fit(model)
-
-
-@each_tuned
-def test_more_folds_than_five_some_of_one_or_two_samples(name, study, tmp_path):
-    """A fold without a usable score counts in the prediction, but not in the choice of the grid point."""
-    folds = study.folds.copy()
-    folds.iloc[:4] = [5, 6, 6, 11]
-    folds.iloc[4:40] = np.arange(36) % 4 + 7
-    model = MODELS[name]()
-    rows = study.train
-    bits = study.fingerprints
-    model.fit(study.X.loc[rows], study.Y.loc[rows], folds, study.tissues.loc[rows], bits)
-    assert [len(models) for models in model.parts_] == [12]
-    assert np.isfinite(model.cv_score_).all()
-    prediction = model.predict(study.X.loc[study.test])
-    assert study.score(prediction) > 0.5
-    again = type(model).load(model.save(tmp_path))
-    pd.testing.assert_frame_equal(again.predict(study.X.loc[study.test]), prediction, check_exact=True)
+    np.testing.assert_allclose(study.predict(model), mean, rtol=1e-6, atol=1e-8)
 
 
 def correlation(truth, prediction):
     measured = ~np.isnan(truth)
     return 0.0 if np.ptp(prediction[measured]) == 0 else spearmanr(truth[measured], prediction[measured]).statistic
+
+
+@each_tuned
+def test_one_model_fitted_on_all_samples_predicts_where_it_is_asked_for(name, study, fitted, tmp_path):
+    model, folds = study.fit(MODELS[name]().set_params(ensemble="refit")), fitted(name)
+    prediction = study.predict(model)
+    np.testing.assert_array_equal(model.point_, folds.point_)
+    np.testing.assert_array_equal(model.cv_score_, folds.cv_score_)
+    [whole] = MODELS[name]()._fit_folds(study.data(study.Y), np.full(len(study.train), -1))
+    new = study.X.loc[study.test].to_numpy()
+    expected = whole.predict(new)[model.point_, :, np.arange(len(model.point_))].T
+    np.testing.assert_allclose(prediction, expected, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(prediction, study.predict(folds), atol=1e-3)
+    again = type(model).load(model.save(tmp_path))
+    pd.testing.assert_frame_equal(study.predict(again), prediction, check_exact=True)
+
+
+def test_an_ensemble_of_another_kind_is_refused(study):
+    with pytest.raises(InputError, match="ensemble must be 'folds' or 'refit', not 'mean'"):
+        study.fit(PSLasso(ensemble="mean"))
+
+
+@pytest.mark.parametrize("name", ["PS-LASSO", "PS-RIDGE", "PS-LGBM", "PP-MLP"])
+def test_more_folds_than_five_some_of_one_or_two_samples(name, study, tmp_path):
+    """A fold without a usable score counts in the prediction, but not in the choice of the grid point."""
+    folds = study.folds.copy()
+    folds.iloc[:4] = [5, 6, 6, 11]
+    folds.iloc[4:40] = np.arange(36) % 4 + 7
+    model = study.fit(MODELS[name](), folds=folds)
+    assert [len(models) for models in model.parts_] == [12] and np.isfinite(model.cv_score_).all()
+    assert study.score(study.predict(model)) > 0.5
+    again = type(model).load(model.save(tmp_path))
+    pd.testing.assert_frame_equal(study.predict(again), study.predict(model), check_exact=True)

@@ -7,6 +7,7 @@ from leaplib.base.errors import InputError
 from leaplib.models.base import Training, fingerprint_components
 from leaplib.models.trees import PairRows, PPLgbm, PSLgbm, pair_dataset
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 GRID = {"learning_rate": [0.05, 0.1], "feature_fraction": [0.4]}
 TREES = 30
 

@@ -16,6 +16,7 @@ from leaplib.models import networks as module
 from leaplib.models.base import Training, fingerprint_components
 from leaplib.models.networks import Network, Pairs, PPMlp, PPTdnn, Schedule, held_out_lines, train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 WIDTHS = {"PP-tDNN": ((12, 8), (10, 6, 4)), "PP-MLP": ((), (10, 6, 4))}
 SMALL = {
     "PP-tDNN": lambda grid=None, **more: PPTdnn(

@@ -11,6 +11,7 @@ from torch.nn.functional import mse_loss, pad
 from leaplib.base.errors import InputError
 from leaplib.models.tcrp import PSTcrp, TaskSampler, meta_train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 GRID = {"meta_rate": [1e-2], "inner_rate": [1e-3, 1e-2]}
 
 

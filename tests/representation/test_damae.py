@@ -15,6 +15,7 @@ from leaplib.base.store import key_of
 from leaplib.representation import damae as module
 from leaplib.representation.damae import DAMAE, corrupt
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"n_hidden": 32, "n_components": 8, "batch_size": 64, "max_epochs": 6, "learning_rate": 1e-3,
          "precision": "float32", "device": "cpu"}  # fmt: skip
 STILL = SMALL | {"max_epochs": 1, "learning_rate": 1e-12}  # the network stays as it was drawn
@@ -26,15 +27,6 @@ def low_rank(n=240, p=120, rank=6, noise=0.3, seed=0):
     X = rng.normal(size=(n, rank)) @ rng.normal(size=(rank, p)) / np.sqrt(rank)
     X += noise * rng.normal(size=(n, p))
     return ((X - X.mean(0)) / X.std(0)).astype(np.float32)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks as small as these are slower on several threads, far slower where cores are busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +92,15 @@ def test_layers_are_those_of_the_paper():
     assert sizes == [(512, 20), (256, 512), (512, 256), (20, 512)]
 
 
+def test_weights_start_within_one_over_the_root_of_the_inputs(X):
+    """Uniform, as torch has them."""
+    for name, weight in DAMAE(**STILL | {"holdout": 0}).fit(X).network_.named_parameters():
+        if name.endswith("weight"):
+            bound = 1 / np.sqrt(weight.shape[1])
+            assert 0.9 * bound < weight.abs().max().item() <= bound * (1 + 1e-6), name
+            assert weight.std().item() == pytest.approx(bound / np.sqrt(3), rel=0.15), name
+
+
 # The corruption is VIME's. A value tells its sample and gene: X[sample, gene] = sample * p + gene.
 
 
@@ -161,6 +162,14 @@ def test_an_epoch_takes_each_sample_once_in_new_order(monkeypatch):
     assert [len(batch) for batch in batches] == [21, 21, 21, 20, 20] * 2
     first, second = np.split(np.concatenate(batches), 2)
     assert sorted(first) == sorted(second) == list(range(103)) and (first != second).any()
+
+
+def test_what_is_set_of_the_corruption_reaches_the_training(X, monkeypatch):
+    given = []
+    monkeypatch.setattr(module, "corrupt", lambda clean, *settings: given.append(settings) or clean)
+    for masking in ("row", "column"):
+        DAMAE(**STILL | {"masking": masking, "corruption": 0.4, "noise": 0.2, "holdout": 0, "batch_size": 999}).fit(X)
+    assert given == [(0.4, 0.2, "row"), (0.4, 0.2, "column")]
 
 
 # Holdout and early stopping.
