@@ -34,7 +34,7 @@ from leaplib import __version__
 from leaplib.base.compute import limited, machine
 from leaplib.base.errors import InputError
 from leaplib.cohorts.prepare import cohort
-from leaplib.models.lasso_path import lasso_paths
+from leaplib.models.lasso import lasso_paths
 from leaplib.representation.pretraining import embed
 
 K, N_ALPHAS = 5, 10

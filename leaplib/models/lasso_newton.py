@@ -1,4 +1,4 @@
-"""Newton's method on the signs of a Lasso path: the solver behind `leaplib.models.lasso_path`.
+"""Newton's method on the signs of a Lasso path: the solver behind `leaplib.models.lasso`.
 
 **Problem.** With the Gram matrix G (p x p) and c = Xc'yc / n, both centred, minimise over b
 

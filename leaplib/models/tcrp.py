@@ -131,8 +131,6 @@ class PSTcrp(Tuned):
     ----------
     cv_score_ : array, perturbations
         Mean Spearman correlation, zero-shot, on the held-out folds at the grid point chosen.
-    inner_rate_ : array, perturbations
-        Inner rate chosen.
     pooled_ : Index
         Perturbations without a usable tissue in the training set of some fold; see below.
 
@@ -278,11 +276,6 @@ class PSTcrp(Tuned):
         """Return an array of the kept networks, folds x perturbations."""
         folds = zip(*self.parts_, strict=True)
         return np.array([np.concatenate([getattr(model, name)[0] for model in fold]) for fold in folds])
-
-    @property
-    def inner_rate_(self) -> np.ndarray:
-        """Inner rate of each perturbation."""
-        return self._joined("inner_rate")[0]
 
     @property
     def pooled_(self) -> pd.Index:

@@ -53,11 +53,6 @@ def fold_numbers(folds: np.ndarray) -> range:
     return range(max(folds.max() + 1, 1))
 
 
-def grid_points(grid: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the points of a grid, the last parameter running fastest."""
-    return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-
-
 @dataclass
 class FoldModel:
     """What was fitted on the training set of one fold, at each of G grid points; its fields are arrays.
@@ -135,8 +130,9 @@ class Tuned(Regressor):
     ensemble: str = "folds"
 
     def points(self) -> list[dict[str, Any]]:
-        """Return the grid points that are tried, in the order of ties."""
-        return grid_points(self.get_params().get("grid") or self.default_grid)
+        """Return the grid points that are tried, in the order of ties: the last parameter runs fastest."""
+        grid = self.get_params().get("grid") or self.default_grid
+        return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
     def _fit_fold(self, data: Training, fold: int) -> FoldModel:
         """Fit all grid points on the training set of a fold (its number serves as part of a seed)."""

@@ -94,7 +94,6 @@ class DAMAE(TransformerMixin, BaseEstimator):
     masking: str = "column"  # as in VIME, each gene draws its donors; "row": all that a sample takes is of one donor
     noise: float = 0.01  # SD, in the units of X
     learning_rate: float = 1e-4  # of Adam; the paper does not give it
-    warm_up: int = 0  # epochs over which the rate rises linearly
     batch_size: int = 1024  # at most: an epoch is cut into the fewest batches, as equal as can be
     max_epochs: int = 3000  # the paper's limit
     patience: int = 20  # epochs without improvement on the held-out samples before training stops
@@ -143,9 +142,8 @@ class DAMAE(TransformerMixin, BaseEstimator):
             torch.manual_seed(self.random_state)
             network = Autoencoder(samples.shape[1], self.n_hidden, self.n_components, self.dropout, self.n_layers)
             network.to(device)
-            adam = torch.optim.Adam(network.parameters(), fused=True)
+            adam = torch.optim.Adam(network.parameters(), self.learning_rate, fused=True)
             for epoch in progress(range(1, epochs + 1), "DAMAE"):
-                adam.param_groups[0]["lr"] = self.learning_rate * min(1, epoch / (self.warm_up + 1))
                 trained, watched = 0.0, math.nan
                 for rows in torch.randperm(n, device=device).tensor_split(n_batches):
                     clean = samples[rows]
@@ -162,7 +160,7 @@ class DAMAE(TransformerMixin, BaseEstimator):
                     network.train()
                 losses.append((epoch, trained, watched))
                 if not math.isfinite(trained if held is None else trained + watched):
-                    raise InputError(f"training diverged in epoch {epoch}: lower learning_rate or raise warm_up")
+                    raise InputError(f"training diverged in epoch {epoch}: lower learning_rate")
                 if watched < best - self.min_delta:
                     best, best_epoch = watched, epoch
                 if held is not None and epoch - best_epoch >= self.patience:

@@ -19,7 +19,7 @@ STAGES = {
 }
 MODELS = ("PS-KNN", "PS-LASSO", "LEAP", "PS-RIDGE", "LEAP+", "PS-LGBM", "PP-LGBM", "PP-tDNN", "PS-TCRP")
 OWN = {"knn": {"PS-KNN"}, "ridge": {"PS-RIDGE", "LEAP+"}, "trees": {"PS-LGBM", "PP-LGBM"},
-       "networks": {"PP-tDNN"}, "tcrp": {"PS-TCRP"}, "lasso_path": {"PS-LASSO", "LEAP"}}  # fmt: skip
+       "networks": {"PP-tDNN"}, "tcrp": {"PS-TCRP"}, "lasso": {"PS-LASSO", "LEAP"}}  # fmt: skip
 ALL = {*STAGES, *MODELS}
 EVERY = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

@@ -8,8 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 
 from leaplib.base.errors import InputError
-from leaplib.models import lasso_path as module
-from leaplib.models.lasso_path import LassoPaths, lasso_paths
+from leaplib.models import lasso as module
+from leaplib.models.lasso import LassoPaths, lasso_paths
 
 K = 5
 
@@ -217,8 +217,7 @@ def test_one_penalty_and_one_feature():
     assert_solved(X[:, :1], Y, None)
 
 
-@pytest.mark.parametrize("x_scale", [1e-6, 1e6])
-@pytest.mark.parametrize("y_scale", [1e-6, 1e6])
+@pytest.mark.parametrize(("x_scale", "y_scale"), [(1e-6, 1e6), (1e6, 1e6)])
 def test_scales(x_scale, y_scale):
     """The problem scales: coefficients with y / x, penalties with x y."""
     X = features(90, 16)
