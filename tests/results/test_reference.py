@@ -158,7 +158,8 @@ def test_figures_tables_and_the_readme_are_made_of_the_reference_alone(exported,
         with Image.open(path.with_suffix(".png")) as image:
             assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
     shown = pd.read_csv(exported / "figures/paper/figure_2.csv").query("panel == 'A' and source == 'this run'")
-    assert set(shown["model"]) == {"Training mean", "Tissue mean", "PS-KNN", "PS-LASSO", "LEAP"}
+    means = {"Training mean", "Tissue mean", "Mean effects"}
+    assert set(shown["model"]) == {*means, "PS-KNN", "PS-LASSO", "LEAP"}
     text = (exported / "README.md").read_text()
     assert text.startswith("# Title\n\n<!--") and text.endswith("<!-- end of results -->\n\nrest\n")
     table = summary(stored.reference().scores).query("level == 'per_perturbation' and metric == 'spearman'")
