@@ -37,7 +37,7 @@ from leaplib.cohorts.prepare import load_cohort, load_external, load_task_splits
 from leaplib.cohorts.splits import Split
 from leaplib.profiles import Profile, get_profile
 from leaplib.results.comparisons import REPRODUCIBILITY
-from leaplib.runs.engine import UNPREPARED, run_of, score_few_shot, score_split
+from leaplib.runs.engine import UNPREPARED, run_of, score_split
 from leaplib.runs.experiment import COLUMNS, current_results, gaps_of, named
 from leaplib.runs.recipes import checked_candidates
 from leaplib.sources import wheels
@@ -105,8 +105,8 @@ def scored(task: str, cohort: Cohort, splits: Mapping[str, Split], truths: Truth
             if split.name in of:
                 truth = of[split.name]
                 known = prediction.loc[prediction.index.get_level_values(-1).isin(truth.index), truth.columns]
-                how = score_split if prediction.index.nlevels == 1 else score_few_shot
-                yield study, how(truth, known, replace(split, test=truth.index, left_out=()), cohort.label), about
+                tested = replace(split, test=truth.index, left_out=())
+                yield study, score_split(truth, known, tested, cohort.label), about
 
 
 def _prepared(profile: Profile, task: Task) -> tuple[Cohort, dict[str, Split], dict[str, pd.DataFrame], Truths]:

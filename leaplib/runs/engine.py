@@ -5,7 +5,7 @@ file is found again by the key of all that it depends on; what two recipes share
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -339,8 +339,7 @@ class TaskRun(Features):
         if "predictions" in files:
             save_frame(prediction, files["predictions"], configuration, without)
         if "scores" in files:
-            scored = score_split if prediction.index.nlevels == 1 else score_few_shot
-            scores = scored(self.cohort.response.loc[split.test], prediction, split, self.cohort.label)
+            scores = score_split(self.cohort.response.loc[split.test], prediction, split, self.cohort.label)
             if recipe.group:
                 scores = scores.assign(seconds=seconds)
             elif split.name != XENOGRAFTS:  # of another unit
@@ -528,50 +527,47 @@ def on_scale_of(training: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
 def score_split(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split, label: str = "AAC") -> pd.DataFrame:
     """Score predictions on a split's test sets; the label tells which samples respond.
 
-    Returns
-    -------
-    DataFrame
-        Columns level, perturbation, test_set, metric, value. Rows with a perturbation hold its score over
-        all test samples (test_set -1) and, on xenografts, over each test set; rows without hold the mean over
-        perturbations (level per_perturbation) or the score over all pairs (overall; no AUROC) of each test set. On
-        xenografts truth and prediction have different units, and there is no MSE. A perturbation without any
-        prediction, whose own model failed, has no score.
-    """
-    truth = _with_prediction(truth, prediction)
-    single = score(truth, prediction, label).assign(level="per_perturbation", test_set=-1)
-    test_sets = split.test_sets()
-    positions = np.array([truth.index.get_indexer(samples) for samples in test_sets])
-    at_once = max(1, CELLS_AT_ONCE // max(1, positions.shape[1] * truth.shape[1]))
-    observed, predicted = truth.to_numpy(), prediction.loc[truth.index, truth.columns].to_numpy()
-    parts = [_score_test_sets(observed, predicted, positions[start : start + at_once], label)
-             for start in range(0, len(positions), at_once)]  # fmt: skip
-    means = pd.concat(parts, ignore_index=True)
-    means["test_set"] = means.groupby(["level", "metric"]).cumcount()
-    each = {number: score(truth.loc[samples], prediction.loc[samples], label)
-            for number, samples in enumerate(test_sets) if split.name == XENOGRAFTS}  # fmt: skip
-    return _joined(single, each, means.assign(perturbation=""))
-
-
-def score_few_shot(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split, label: str = "AAC") -> pd.DataFrame:
-    """Score predictions that differ from test set to test set (index: test_set, sample).
+    Parameters
+    ----------
+    truth, prediction : DataFrame, samples x perturbations
+        Predictions that differ from test set to test set have an index of test_set and sample.
+    split : Split
+    label : str
 
     Returns
     -------
     DataFrame
-        As `score_split`; a perturbation's score is its mean over the test sets.
+        Columns level, perturbation, test_set, metric, value. Rows with a perturbation hold its score over all test
+        samples, or its mean over test sets where predictions differ (test_set -1), and, on xenografts, over each
+        test set; rows without hold the mean over perturbations (level per_perturbation) or the score over all pairs
+        (overall; no AUROC) of each test set. On xenografts truth and prediction have different units, and there is
+        no MSE. A perturbation without any prediction, whose own model failed, has no score.
     """
-    truth = _with_prediction(truth, prediction)
-    singles, means = {}, []
-    for number in prediction.index.unique("test_set"):
-        part = prediction.loc[number]
-        singles[number] = score(truth.loc[part.index], part, label)
-        rows = np.arange(len(part))[None]
-        observed = truth.loc[part.index, part.columns].to_numpy()
-        scores = _score_test_sets(observed, part.to_numpy(), rows, label)
-        means.append(scores.assign(test_set=number, perturbation=""))
-    single = pd.concat(singles).groupby(["perturbation", "metric"], sort=False)["value"].mean().reset_index()
-    single = single.assign(level="per_perturbation", test_set=-1)
-    return _joined(single, singles if split.name == XENOGRAFTS else {}, pd.concat(means))
+    truth, differ = _with_prediction(truth, prediction), prediction.index.nlevels > 1
+    prediction = prediction[truth.columns] if differ else prediction.loc[truth.index, truth.columns]
+    samples, predicted = prediction.index.get_level_values(-1), prediction.to_numpy()
+    observed = truth.to_numpy()[truth.index.get_indexer(samples)]
+    if differ:
+        of, numbers = prediction.index.get_level_values(0), prediction.index.unique(0)
+        rows = [np.flatnonzero(of == number) for number in numbers]
+    else:
+        rows = [samples.get_indexer(chosen) for chosen in split.test_sets()]
+        numbers = pd.RangeIndex(len(rows))
+    at_once = 1 if differ else max(1, CELLS_AT_ONCE // max(1, len(rows[0]) * truth.shape[1]))
+    means = pd.concat([_score_test_sets(observed, predicted, np.array(rows[start : start + at_once]), label)
+                       for start in range(0, len(rows), at_once)], ignore_index=True)  # fmt: skip
+    means["test_set"] = numbers[means.groupby(["level", "metric"]).cumcount()]
+    xenografts = split.name == XENOGRAFTS
+    each = [score(truth.loc[samples[own]], pd.DataFrame(predicted[own], samples[own], truth.columns), label)
+            .assign(test_set=number)
+            for number, own in zip(numbers, rows, strict=True) if differ or xenografts]  # fmt: skip
+    if differ:
+        single = pd.concat(each).groupby(["perturbation", "metric"], sort=False)["value"].mean().reset_index()
+    else:
+        single = score(truth, prediction, label)
+    parts = pd.concat([single.assign(test_set=-1), *(each if xenografts else [])]).assign(level="per_perturbation")
+    frame = pd.concat([parts, means.assign(perturbation="")], ignore_index=True)[SCORE_COLUMNS]
+    return frame[frame["metric"] != "mse"].reset_index(drop=True) if xenografts else frame
 
 
 def without_prediction(prediction: pd.DataFrame) -> list[str]:
@@ -585,13 +581,6 @@ def _with_prediction(truth: pd.DataFrame, prediction: pd.DataFrame) -> pd.DataFr
     values = truth.to_numpy(copy=True)  # in the same order in memory: the sums of the others stay the same to the bit
     values[:, failed] = np.nan
     return pd.DataFrame(values, truth.index, truth.columns) if failed.any() else truth
-
-
-def _joined(single: pd.DataFrame, each: Mapping[int, pd.DataFrame], means: pd.DataFrame) -> pd.DataFrame:
-    """Put together scores of perturbations, of perturbations in each test set (xenografts alone), and means."""
-    parts = [part.assign(level="per_perturbation", test_set=number) for number, part in each.items()]
-    frame = pd.concat([single, *parts, means], ignore_index=True)[SCORE_COLUMNS]
-    return frame[frame["metric"] != "mse"].reset_index(drop=True) if each else frame
 
 
 def _score_test_sets(truth: np.ndarray, prediction: np.ndarray, positions: np.ndarray, label: str) -> pd.DataFrame:
