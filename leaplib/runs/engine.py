@@ -40,7 +40,19 @@ from leaplib.models.table import BY_NAME
 from leaplib.profiles import Profile
 from leaplib.runs import features
 from leaplib.runs.features import Features, sees_codes, settings_of
-from leaplib.runs.recipes import CANDIDATE, CODE, ESTIMATORS, SAMPLES, SHUFFLED, TRANSFORMED, Recipe, code_of, not_run
+from leaplib.runs.recipes import (
+    BOTH,
+    CANDIDATE,
+    CODE,
+    CODES,
+    ESTIMATORS,
+    SAMPLES,
+    SHUFFLED,
+    TRANSFORMED,
+    Recipe,
+    code_of,
+    not_run,
+)
 from leaplib.tasks import Task
 
 MOST_FAILED = 16
@@ -82,7 +94,7 @@ class TaskRun(Features):
         super().__init__(profile, task, device)
         self.n = profile.n_representations
         self._inner: dict[str, Split] = {}
-        self._keys: dict[tuple[str, Recipe | None], str] = {}
+        self._keys: dict[str, str] = {}
 
     @cached_property
     def cohort(self) -> Cohort:
@@ -390,7 +402,7 @@ class TaskRun(Features):
 
     def configuration(self, split: Split, recipe: Recipe) -> Configuration:
         """Return all that a result depends on."""
-        parts, fits = recipe.parts(self.n), recipe.fits(self.n)
+        fits = recipe.fits(self.n)
         transforms = {TRANSFORMED[fit.labels][1] for fit in fits if fit.labels in TRANSFORMED}
         models = sorted({fit.model for fit in fits} | transforms)
         own = any(sees_codes(fit.features) and not self.needs_training(fit) for fit in fits)
@@ -399,7 +411,8 @@ class TaskRun(Features):
             "model": recipe.shown,
             "member": recipe.number if recipe.is_member else -1,
             "recipe": asdict(recipe),
-            "parts": [self._part_key(split, part) for part in parts],
+            "fits": len(fits),  # with the recipe they are known
+            "side_by_side": self.n if any(fit.features in (CODES, BOTH) for fit in fits) else 0,
             "settings": {model: self._settings(model) for model in models if model in BY_NAME},
             "split": split.name,
             "samples": self._samples_key(split),
@@ -416,17 +429,11 @@ class TaskRun(Features):
 
     def _samples_key(self, split: Split) -> str:
         """Return what identifies the samples of a split, with up to 1,000 test sets each; made once."""
-        if (split.name, None) not in self._keys:
-            self._keys[split.name, None] = key_of(
+        if split.name not in self._keys:
+            self._keys[split.name] = key_of(
                 {"train": list(split.train), "test": list(split.test), "folds": list(split.folds),
                  "left_out": [list(held) for held in split.left_out]})  # fmt: skip
-        return self._keys[split.name, None]
-
-    def _part_key(self, split: Split, part: Recipe) -> str:
-        """Return the key of a part of a mean; made once, since several means may share it."""
-        if (split.name, part) not in self._keys:
-            self._keys[split.name, part] = key_of(self.configuration(split, part))
-        return self._keys[split.name, part]
+        return self._keys[split.name]
 
 
 def contained(compute: Callable[[pd.Index], dict[Recipe, pd.DataFrame]], perturbations: pd.Index,

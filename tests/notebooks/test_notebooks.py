@@ -104,7 +104,7 @@ def test_kernels_are_of_the_interpreter_that_runs_leap(home, monkeypatch, kind):
     assert cells[-1].outputs[0].text.split() == [sys.executable, leaplib.__file__]
 
 
-def test_a_notebook_is_run_again_only_where_it_may_show_something_else(home):
+def test_a_notebook_is_run_again_only_where_it_may_show_something_else(home, monkeypatch):
     """Two side by side: each counts its executions in a file, and leaves a figure."""
     marks = [home / f"mark{number}" for number in (51, 52)]
     for number, mark in zip((51, 52), marks, strict=True):
@@ -128,6 +128,9 @@ def test_a_notebook_is_run_again_only_where_it_may_show_something_else(home):
     path = home / "notebooks/51_test.ipynb"
     before = key_of_notebook(path, values)
     assert key_of_notebook(path, {"profile": "smoke", "device": "cpu"}) != before
+    with monkeypatch.context() as edited:
+        edited.setattr("leaplib.runs.notebooks.package_version", lambda: "other")
+        assert key_of_notebook(path, values) != before
     log("smoke", job="a")  # something was computed
     assert key_of_notebook(path, values) != before
 

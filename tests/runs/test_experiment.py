@@ -19,7 +19,7 @@ from leaplib.representation.pretraining import make_representation
 from leaplib.results import comparisons
 from leaplib.runs.engine import TaskRun
 from leaplib.runs.experiment import load_own, load_scores, run, run_curves
-from leaplib.runs.recipes import CHANCE, LEAP, MEANS, RECIPES
+from leaplib.runs.recipes import CANDIDATES, CHANCE, LEAP, MEANS, RECIPES
 from leaplib.tasks import get_task
 from tests.conftest import tiny
 from tests.frames import load_predictions
@@ -46,6 +46,9 @@ def test_every_model_and_control_has_scores(scores):
     assert set(scores.loc[scores["model"] == "PS-LASSO", "member"]) == {0, 1}
     shuffled = scores[scores["model"] == "LEAP (shuffled labels)"]
     assert shuffled["split"].unique().tolist() == ["holdout-0"]  # n_shuffled = 1
+    means = scores.query("split == 'holdout-0' and perturbation == '' and metric == 'spearman'")
+    means = means.groupby(["level", "model"])["value"].mean()["per_perturbation"]
+    assert means["LEAP (shuffled labels)"] < means["LEAP"] - 0.1
 
 
 def test_few_shot_models_are_fine_tuned_on_what_a_test_set_leaves_out_and_scored_on_the_rest(tissue_scores):
@@ -143,11 +146,13 @@ def test_results_of_ridge_outlive_the_autoencoders_but_not_another_choice_of_gen
     def key(model, **changes):
         run = TaskRun(replace(TINY, **changes), DRUGS)
         run.__dict__["splits"] = TaskRun(TINY, DRUGS).splits
-        return run.configuration(run.splits[0], RECIPES[model])
+        return run.configuration(run.splits[0], (RECIPES | CANDIDATES)[model])
 
     trained_longer = {"damae": {**TINY.damae, "max_epochs": 16}}
     assert key("PS-RIDGE", **trained_longer) == key("PS-RIDGE")
     assert key("PS-KNN", **trained_longer) != key("PS-KNN")
+    for mean in ("LEAP", "ridge on codes"):
+        assert key(mean, n_representations=3) != key(mean)
     assert key("PS-RIDGE", n_genes=149) != key("PS-RIDGE")
     assert key("PS-RIDGE", models={"ps-ridge": {"n_penalties": 3}}) != key("PS-RIDGE")
 

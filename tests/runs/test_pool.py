@@ -122,8 +122,11 @@ def test_what_fails_is_kept_with_its_traceback_and_the_rest_goes_on(home):
     # not tried again by what runs in its wake, but by the next command; what was done is not done again
     again = run_jobs(pretend(a="", b="", c=""), Backend(2), retry=False)
     assert outcomes(again) == {"a": "done", "b": "failed", "c": "done"}
-    again = run_jobs(pretend(a="", b="", c=""), Backend(2))
-    assert outcomes(again) == {"a": "done", "b": "computed", "c": "done"}
+    (other,) = pretend(b="")
+    other = replace(other, files=[(other.files[0][0], "another key")])  # of other data: it has not failed
+    assert outcomes(run_jobs([other], Backend(2), retry=False)) == {"b": "computed"}
+    again = run_jobs(pretend(a="", b="", c=""), Backend(2), force=True)
+    assert outcomes(again) == {"a": "computed", "b": "computed", "c": "computed"}
     assert not records.recorded(TINY.name)
 
 
