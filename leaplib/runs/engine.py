@@ -563,7 +563,7 @@ def score_split(truth: pd.DataFrame, prediction: pd.DataFrame, split: Split, lab
     at_once = 1 if differ else max(1, CELLS_AT_ONCE // max(1, len(rows[0]) * truth.shape[1]))
     means = pd.concat([_score_test_sets(observed, predicted, np.array(rows[start : start + at_once]), label)
                        for start in range(0, len(rows), at_once)], ignore_index=True)  # fmt: skip
-    means["test_set"] = numbers[means.groupby(["level", "metric"]).cumcount()]
+    means["test_set"] = numbers[means.groupby(["level", "metric"]).cumcount().to_numpy()]
     xenografts = split.name == XENOGRAFTS
     each = [score(truth.loc[samples[own]], pd.DataFrame(predicted[own], samples[own], truth.columns), label)
             .assign(test_set=number)
