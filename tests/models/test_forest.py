@@ -38,10 +38,3 @@ def test_a_fold_without_labels_counts_as_a_forest_that_says_0(study):
     X, Y, folds, new = study
     each = PSForest(5, grid=GRID).fit(X, Y, folds).predict_folds(new)
     assert (each[1, :, 2] == 0).all() and (each[[0, 2], :, 2] != 0).all()
-
-
-def test_blocks_and_threads_change_nothing(study, monkeypatch):
-    X, Y, folds, new = study
-    whole = PSForest(5, grid=GRID).fit(X, Y, folds).predict(new)
-    monkeypatch.setattr(PSForest, "block", 2)
-    np.testing.assert_array_equal(PSForest(5, grid=GRID).fit(X, Y, folds).predict(new), whole)

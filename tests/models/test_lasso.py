@@ -54,13 +54,6 @@ def test_equals_the_procedure_written_out_with_scikit_learn(problem):
         assert error < 1e-2
 
 
-def test_blocks_change_nothing(problem, monkeypatch):
-    x, y, folds, new, _ = problem
-    first = PSLasso().fit(x, y, folds).predict(new)
-    monkeypatch.setattr(PSLasso, "block", 2)
-    np.testing.assert_allclose(PSLasso().fit(x, y, folds).predict(new), first, rtol=1e-3, atol=1e-4)
-
-
 def test_a_refit_is_scikit_learns_lasso_on_all_rows(problem):
     x, y, folds, new, _ = problem
     model, parts = PSLasso(ensemble="refit").fit(x, y, folds), PSLasso().fit(x, y, folds)

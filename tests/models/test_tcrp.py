@@ -160,6 +160,15 @@ def check_task(rows, share, known, tissues, counts):
     return tissue
 
 
+def test_tasks_and_first_weights_follow_the_seed_and_tasks_the_epoch():
+    arguments, seeds = problem(), ([0, 0], [0, 0], [1, 0], [0, 1])
+    one, same, *others = (TaskSampler(*arguments, PSTcrp(4, 1, 6, 4), seed) for seed in seeds)
+    assert torch.equal(same.draw(0).x, one.draw(0).x)
+    assert all(not torch.equal(tasks.x, one.draw(0).x) for tasks in (one.draw(1), *(other.draw(0) for other in others)))
+    start, *rest = (meta_train(*arguments, small(n_epochs=0), seed)[0] for seed in seeds[1:])
+    assert not any(np.allclose(start, other) for other in rest)
+
+
 def test_missing_labels_never_enter():
     x, y, known, tissues = problem()
     settings = PSTcrp(4, 5, 6, 4, grid={"meta_rate": [1e-2], "inner_rate": [1e-2]})
