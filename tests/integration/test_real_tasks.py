@@ -45,7 +45,8 @@ def test_xenografts_of_the_encyclopedia_meet_gdsc(pdx):
 def test_every_output_on_xenografts_says_real_and_shows_the_controls(pdx):
     assert set(pdx["data"]) == {"real"}
     table = tables.supplementary_table_7(pdx)
-    expected = {"PS-KNN", "PS-LASSO", "LEAP", "Training mean", "Tissue mean", "LEAP (shuffled labels)"}
+    means = {"Training mean", "Tissue mean", "Mean effects"}
+    expected = {"PS-KNN", "PS-LASSO", "LEAP", "LEAP (shuffled labels)", *means}
     assert set(table["model"]) == expected and (table["n_splits"] == 10).all()
     # Erlotinib was given to lung tumours alone, so that their mean says nothing.
     erlotinib = table.query("drug == 'Erlotinib' and metric == 'spearman'").set_index("model")["mean"]
