@@ -66,6 +66,9 @@ NO_SETTINGS = ("name", "about", "tasks", "simulated", "simulated_lines", "simula
 """Fields of a profile that the models of the claims do not depend on."""
 DAMAE = "DAMAE"
 SHUFFLED = "LEAP (shuffled labels)"
+SIMPLEST = "PS-RIDGE"
+"""Of the candidates: a ridge regression on the genes, without autoencoders."""
+COMPARED = {comparisons.BETTER: "better than", comparisons.WORSE: "worse than", comparisons.APART: "not told from"}
 TOLD = ("A difference is told where its 95% interval over splits excludes 0 and it is larger than "
         f"{REPRESENTATION_SPREAD:g}, which is what another set of DAMAEs makes.")  # fmt: skip
 
@@ -506,9 +509,8 @@ def verdict(results: Results, about: str) -> str:
 
 def _sentence(name: str, found: Mapping[str, str], other: str) -> str:
     """Say on which tasks something is better, worse or not told from another, by what is found on each."""
-    words = {comparisons.BETTER: "better than", comparisons.WORSE: "worse than", comparisons.APART: "not told from"}
-    parts = [f"{words[kind]} {other} on task {', '.join(task for task in found if found[task] == kind)}"
-             for kind in words if kind in found.values()]  # fmt: skip
+    parts = [f"{COMPARED[kind]} {other} on task {', '.join(task for task in found if found[task] == kind)}"
+             for kind in COMPARED if kind in found.values()]  # fmt: skip
     return f"**{name}** is {'; '.join(parts)}." if parts else f"**{name}** has no results."
 
 
@@ -584,18 +586,25 @@ def _additions(results: Results, task: str) -> str:
 
 
 def _candidates(results: Results, task: str) -> str:
-    """Say which candidates won and which lost against LEAP on a task."""
-    table = comparisons.gains_table(results.candidates, results.times)
-    task = task or table["task"].iloc[0]
-    rows = table[(table["task"] == task) & (table["candidate"] != REFERENCE)]
-    compared, failed = rows[rows["difference"].notna()], rows.loc[rows["mean"].isna(), "candidate"]
-    title = get_task(task).title
-    head = f"**Task {task}**, {title[0].lower()}{title[1:]} ({data_words(rows['data'].iloc[0])})"
-    if compared.empty:
+    """Say which candidate has the highest mean on a task, and how it compares with the simplest."""
+    task = task or results.candidates["task"].iloc[0]
+    scores = results.candidates[results.candidates["task"] == task]
+    table, title = comparisons.gains(scores), get_task(task).title
+    names = list(table.dropna(subset="difference")["candidate"])
+    head = f"**Task {task}**, {title[0].lower()}{title[1:]} ({data_words(table['data'].iloc[0])})"
+    if len(names) < 2:
         return f"{head}. **No verdict**: LEAP, or all others, failed."
-    items = _sorted_out(compared, compared["candidate"], REFERENCE)
-    items += [f"- **Failed**: {'; '.join(failed)}."] if len(failed) else []
-    return "\n".join([f"{head}, {len(rows)} candidates beside LEAP:", "", *items])
+    best = names[0]
+    other = next(name for name in (SIMPLEST, REFERENCE, *names) if name in names and name != best)
+    row = comparisons.gains(scores, reference=other).set_index("candidate").to_dict("index")[best]
+    than = f"{other}, the simplest" if other == SIMPLEST else other
+    text = f"{head}: of {len(table)} candidates **{best}** has the highest mean, {row['mean']:.3f}."
+    if row["n_splits"] > 1:
+        text += f" It is {COMPARED[told(row)]} {than}: {with_interval(row, 3)}."
+    else:
+        text += f" It differs from {than}, by {row['difference']:+.3f}, but on one split nothing can be told apart."
+    failed = table.loc[table["mean"].isna(), "candidate"]
+    return f"{text} **Failed**: {'; '.join(failed)}." if len(failed) else text
 
 
 def _choice(results: Results, name: str) -> str:

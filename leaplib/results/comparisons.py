@@ -502,35 +502,37 @@ def _drawn(scores: pd.DataFrame) -> pd.DataFrame:
 # ---- candidates for LEAP+
 
 
-def gains(scores: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:
-    """Compare candidates with LEAP.
+def gains(scores: pd.DataFrame, metric: str = "spearman", reference: str = REFERENCE) -> pd.DataFrame:
+    """Compare candidates with one of them, LEAP by default.
 
     Parameters
     ----------
     scores : DataFrame
         As `leaplib.runs.experiment.run_candidates`, of one or several tasks.
     metric : {"spearman", "pearson", "auroc"}
+    reference : str
+        The candidate that others are compared with.
 
     Returns
     -------
     DataFrame
-        `GAINS`: mean, gain (relative to LEAP), difference with its interval, p of the signed-rank test and
+        `GAINS`: mean, gain (relative to the reference), difference with its interval, p of the signed-rank test and
         over splits, how many are won, seconds (a split); best first. NaN where either failed.
     """
     tables = []
     for task, part in scores.groupby("task", sort=False):
         rows = part[part["metric"] == metric]
         candidates = rows["candidate"].unique()
-        if REFERENCE not in candidates:
-            raise InputError(f"task {task}: no scores of {REFERENCE}: add it to the candidates")
-        tests = _tests(rows, "candidate", metric, [(name, REFERENCE) for name in candidates], str(task))
+        if reference not in candidates:
+            raise InputError(f"task {task}: no scores of {reference}: add it to the candidates")
+        tests = _tests(rows, "candidate", metric, [(name, reference) for name in candidates], str(task))
         splits = rows.groupby(["candidate", "split"], sort=False)["value"].mean()
         means = splits.groupby("candidate", sort=False).mean()
         seconds = part.drop_duplicates(["candidate", "split"]).groupby("candidate")["seconds"].mean()
         table = tests.set_index("name").rename(columns={"p_perturbations": "p"}).reindex(candidates)
         table = table.assign(mean=means, seconds=seconds, task=task, data=part["data"].iloc[0])
         table = table.fillna(dict.fromkeys(WON, 0)).astype(dict.fromkeys(WON, int))
-        table["gain"] = table["difference"] / means[REFERENCE] if means[REFERENCE] > 0 else np.nan
+        table["gain"] = table["difference"] / means[reference] if means[reference] > 0 else np.nan
         table = table.rename_axis("candidate").reset_index().reindex(columns=GAINS)
         tables.append(table.sort_values("mean", ascending=False, kind="stable"))
     return pd.concat(tables, ignore_index=True)

@@ -122,11 +122,19 @@ def test_tasks_stand_in_one_table_and_what_is_told_of_them_in_a_sentence():
     assert cells(beyond)["1a"]["data"] == "simulated" and "goal" not in beyond
 
 
-def test_candidates_are_sorted_into_winners_and_losers():
-    lines = told("candidates 2a", make(MEANS | {"ridge on codes": 0.40})).splitlines()
-    assert lines[0] == "**Task 2a**, drug response, unseen cell lines (real data), 4 candidates beside LEAP:"
-    names = [[item.rpartition(" (")[0] for item in line.partition(": ")[2].split("; ")] for line in lines[2:]]
-    assert names == [["LEAP+", "PS-RIDGE"], ["ridge on codes"], ["PS-LASSO"]]
+def test_the_best_candidate_is_told_against_the_simplest():
+    head = "**Task 2a**, drug response, unseen cell lines (real data): of {} candidates **{}** has the highest mean, 0."
+    text = told("candidates 2a", make(MEANS))
+    assert text.startswith(head.format(4, "LEAP+"))
+    assert re.search(r"It is better than PS-RIDGE, the simplest: \+0\.0(29|30|31) \[\+0\.0\d\d, \+0\.0\d\d\]\.$", text)
+    assert text.count("0.") == 4  # its mean, difference and interval alone
+    assert "not told from PS-RIDGE" in told("candidates 2a", make(MEANS | {"LEAP+": 0.4115}))
+    ahead = told("candidates 2a", make(MEANS | {"PS-RIDGE": 0.45}))
+    assert ahead.startswith(head.format(4, "PS-RIDGE")) and "It is better than LEAP: +0.05" in ahead
+    assert "It is better than LEAP: +0.04" in told("candidates 2a", make({"LEAP": 0.40, "LEAP+": 0.44}))
+    assert "It is better than PS-LASSO: +0.02" in told("candidates 2a", make({"LEAP": 0.40, "PS-LASSO": 0.38}))
+    one = make(MEANS)[lambda rows: rows["split"] == SPLITS[0]]
+    assert re.search(r"by \+0\.03\d, but on one split nothing can be told apart\.$", told("candidates 2a", one))
 
 
 def test_what_failed_is_a_gap_and_no_number(times):
@@ -139,7 +147,7 @@ def test_what_failed_is_a_gap_and_no_number(times):
     assert shown["Candidate"] == "ridge on codes"
     assert shown[["Mean", "Difference", "Perturbations won"]].tolist() == ["", "", ""]
     text = told("candidates 2a", without("ridge on codes"))
-    assert text.endswith("- **Failed**: ridge on codes.") and text.count("ridge on codes") == 1
+    assert text.endswith(" **Failed**: ridge on codes.") and text.count("ridge on codes") == 1
     for name in ("LEAP", "LEAP+"):
         text = told("beyond", without(name))
         assert "**LEAP+** has no results." in text and cells(text)["2a"]["LEAP+ less LEAP"] == "\N{EN DASH}"
