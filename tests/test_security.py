@@ -46,9 +46,9 @@ from leaplib.results import printing
 from leaplib.results.printing import latex_escape
 from leaplib.sources import download, manifest, studies
 from leaplib.sources.download import fetch
-from leaplib.sources.rds import read_rds
+from leaplib.sources.psets import read_rds
 from leaplib.sources.tabular import Place, read_members
-from leaplib.sources.tensors import read_tensors
+from leaplib.sources.wheels import read_tensors
 from leaplib.sources.xenografts import read_pdx
 from leaplib.tasks import get_task
 

