@@ -92,6 +92,8 @@ def test_a_table_has_gains_and_costs(times):
     scores = pd.concat([make(more), make(MEANS, "1a")])
     table = comparisons.gains_table(scores, times)
     pd.testing.assert_frame_equal(table.drop(columns="core_seconds"), gains(scores).drop(columns="seconds"))
+    of = table["task"].map(table[table["candidate"] == "LEAP"].set_index("task")["mean"])
+    assert table["gain"].to_numpy() == pytest.approx((table["difference"] / of).to_numpy())
     cost = table[table["task"] == "2a"].set_index("candidate")["core_seconds"].to_dict()
     assert cost == pytest.approx({"LEAP": 11.5, "PS-LASSO": 5, "PS-RIDGE": 1, "LEAP+": 3, "ridge on codes": 2,
                                   "mean of LEAP and LEAP+": 14.5})  # fmt: skip
