@@ -104,7 +104,8 @@ def names_of(cells: Cells, place: Place) -> int:
     ids = [header[at] for at in range(1, len(header)) if counted and cells.is_id(at)]
     if ids:
         raise refusal("row_numbers", place, name=ids[0])
-    if numeric and (not whole or (len(set(numbers)) < len(numbers) and not cells.is_id(0))):
+    named = cells.is_id(0) or fits("unnamed", header[0])  # a name that repeats is told as such
+    if numeric and (not whole or (len(set(numbers)) < len(numbers) and not named)):
         raise refusal("no_index", place, name=header[0], value=first[0])
     return 0
 

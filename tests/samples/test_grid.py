@@ -102,6 +102,7 @@ PREDICT: dict[str, Case | tuple[Callable[[Path], Path], float | str, dict[str, o
     "ids in parquet without an index": (parquet(COSMIC), RIGHT),
     "saved without its index": (csv(NEW, index=False), NO_INDEX),
     "counts saved without their index": (csv(COUNTS.round().astype(int), index=False), "'GENE0'"),
+    "a sample twice": (csv(pd.concat([NEW, NEW.head(1)])), f"sample '{NEW.index[0]}' stands more than once"),
     "row numbers beside names": (csv(NAMED), RIGHT),
     # units
     "TPM": (csv(TPM), RIGHT),
