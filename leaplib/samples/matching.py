@@ -77,6 +77,8 @@ def as_log(expression: pd.DataFrame, units: str, where: str, tpm: bool = True,
         raise refusal("by_gene", where)
     note = f"{where}: {len(expression):,} samples x {expression.shape[1]:,} genes, {UNITS[found]['name']}"
     note += f" ({'detected' if units == 'auto' else 'declared'}){added}"
+    if found != "z-score" and not matched and len(measured) > 2 and _is_levelled(measured):
+        note = f"warning: {note}, quantile-normalised: give values before that, or predict with --match quantile"
     if found == "counts":
         refuse_samples(measured["total"] <= 0, "no_counts", where)
         expression = expression.div(expression.sum(axis=1), axis=0) * 1e6
@@ -102,6 +104,7 @@ def _measure(values: pd.DataFrame) -> pd.DataFrame:
     n, total = (~np.isnan(x)).sum(axis=1), np.nansum(x, axis=1)
     found = {"low": np.nanmin(x, axis=1), "high": np.nanmax(x, axis=1), "mean": total / n, "sd": np.nanstd(x, axis=1)}
     found |= {"total": total, "behind": np.nansum(np.exp2(np.minimum(x, 80)) - 1, axis=1), "few": n < FEW}
+    found["below"] = (x < -1).sum(axis=1) / n
     found["whole"] = (np.isnan(x) | (x % 1 == 0)).all(axis=1)
     # TPM of a whole transcriptome add up to about a million, and genes have fifty on average.
     found["least"] = np.select([n >= 10_000, n >= FEW], [250_000.0, 3.0 * n], 0.0)
@@ -139,6 +142,12 @@ def _is_by_gene(z: pd.DataFrame, measured: pd.DataFrame) -> bool:
     """Tell z-scores of each gene over the samples from those of each sample: the means of genes are alike."""
     exact = (measured["mean"].abs() < 0.02) & ((measured["sd"] - 1).abs() < 0.02)
     return len(z) >= 10 and not exact.all() and z.mean(axis=0).std() < min(0.4, 2 / np.sqrt(len(z)))
+
+
+def _is_levelled(measured: pd.DataFrame) -> bool:
+    """Tell whether all samples have one distribution, as after a quantile normalisation."""
+    alike = measured[["high", "mean", "sd"]]
+    return bool((np.ptp(alike, axis=0) < 1e-3 * alike.mean().abs()).all())
 
 
 @dataclass(frozen=True)

@@ -96,18 +96,22 @@ def names_of(cells: Cells, place: Place) -> int:
         return header.index("ModelID")
     numbers = sorted(float(cell) for cell in first if fits("number", cell))
     numeric, whole = len(numbers) == len(first), not any(number % 1 for number in numbers)
-    from_0_or_1 = numbers in ([*range(len(first))], [*range(1, len(first) + 1)])
-    counted = numeric and (from_0_or_1 or (whole and numbers[-1] < 1e5 and fits("unnamed", header[0])))
+    counted = numeric and (_number_rows(numbers) or (whole and numbers[-1] < 1e5 and fits("unnamed", header[0])))
     texts = [at for at in sorted(cells.texts) if cells.is_name(at)]
     if texts and (counted or not numeric):
         return texts[0]
-    ids = [header[at] for at in range(1, len(header)) if counted and cells.is_id(at)]
+    ids = [name for at, name in enumerate(header) if counted and at and cells.is_id(at) and not fits("unnamed", name)]
     if ids:
         raise refusal("row_numbers", place, name=ids[0])
     named = cells.is_id(0) or fits("unnamed", header[0])  # a name that repeats is told as such
     if numeric and (not whole or (len(set(numbers)) < len(numbers) and not named)):
         raise refusal("no_index", place, name=header[0], value=first[0])
     return 0
+
+
+def _number_rows(numbers: list[float]) -> bool:
+    """Tell whether sorted numbers are those of rows, from 0 or 1."""
+    return numbers in ([*range(len(numbers))], [*range(1, len(numbers) + 1)])
 
 
 def _refuse_others(cells: Cells, place: Place) -> None:
@@ -166,6 +170,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
             raise refusal("no_name", place, what=what)
     for row, column in np.argwhere(np.isinf(frame.to_numpy())):
         raise refusal("infinite", place, sample=frame.index[row], column=frame.columns[column])
+    if len(frame) > 1 and all(map(str.isdecimal, frame.index)) and _number_rows(sorted(map(float, frame.index))):
+        notes.append(f"warning: {place}: samples are named by numbers of rows, and so joined to other tables by row")
     frame.attrs = {"names": cells.header[names], "notes": notes}
     return frame
 

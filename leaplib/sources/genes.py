@@ -75,7 +75,7 @@ nis haz tem agu eyl eki kas ara eylul aralik tammi helmi maalis huhti touko kesa
 DATES = [
     re.compile(form)
     for form in (
-        r"x?\d{1,4}[-./\s]*(?P<month>[^\W\d_]+)\.?(?:[-./\s]*\d{1,4}[일日]?)?",  # 1-Mar, 1. Mrz 2020, X1.Mar of R
+        r"x?\d{1,4}(?:er|st|nd|rd|th)?[-./\s]*(?P<month>[^\W\d_]+)\.?(?:[-./\s]*\d{1,4}[일日]?)?",  # 1-Mar, X1.Mar
         r"(?P<month>[^\W\d_]+)(?:\.?[-/,\s]+\d{1,2}(?:[-/,\s]+\d{4})?|\.?[-/\s]+\d{4}|\.0\d)",  # Mar-01, Sep 1, 2020
         r"x?\d{1,4}([-./])\d{1,2}\1\d{1,4}\.?(?:[t\s].*)?",  # 2020-03-01 00:00:00, 01.03.2020
         r"\d{1,4}[-/]\d{1,2}|\d{1,2}\.\d{1,2}\.|(?:\d+年)?\d+月\d+日?",

@@ -16,7 +16,7 @@ import pytest
 from leaplib import InputError
 from leaplib.profiles import get_profile
 from leaplib.samples.own_samples import fit_to_folder, predict_to_file
-from leaplib.samples.tables import refuse_overwriting
+from leaplib.samples.tables import read_table, refuse_overwriting
 
 PROFILE = replace(get_profile("smoke"), n_genes=500)
 N, N_TRAIN, P = 80, 60, 2000
@@ -93,6 +93,10 @@ NO_INDEX, ROWS = "'GENE0', holds values such as", "numbers the rows, and 'COSMIC
 TRANSPOSE = "are the rows: transpose"
 SCALE = "neither counts|no log2|another scale"
 LAST = NEW.index[-3]
+LOG2 = np.log2(TPM.where(TPM > 0))
+COUNTED = pd.concat([pd.Series(range(len(NEW)), name="Unnamed: 0"), COSMIC], axis=1)
+LEVELS = np.sort(NEW, axis=1).mean(axis=0)
+LEVELLED = pd.DataFrame(LEVELS[NEW.rank(axis=1, method="first").to_numpy(dtype=int) - 1], NEW.index, NEW.columns)
 Case = tuple[Callable[[Path], Path], float | str]
 PREDICT: dict[str, Case | tuple[Callable[[Path], Path], float | str, dict[str, object]]] = {
     # what names the samples
@@ -104,6 +108,7 @@ PREDICT: dict[str, Case | tuple[Callable[[Path], Path], float | str, dict[str, o
     "counts saved without their index": (csv(COUNTS.round().astype(int), index=False), "'GENE0'"),
     "a sample twice": (csv(pd.concat([NEW, NEW.head(1)])), f"sample '{NEW.index[0]}' stands more than once"),
     "row numbers beside names": (csv(NAMED), RIGHT),
+    "row numbers twice beside ids": (csv(COUNTED), ROWS),
     # units
     "TPM": (csv(TPM), RIGHT),
     "counts": (csv(COUNTS.round()), 0.05),
@@ -128,6 +133,14 @@ PREDICT: dict[str, Case | tuple[Callable[[Path], Path], float | str, dict[str, o
     "log declared counts": (csv(NEW), "no counts.*declare log", {"units": "counts"}),
     "logs and TPM": (csv(some(3, TPM)), rf"different units, TPM \(3: {LAST}, "),
     "logs and log10": (csv(some(3, NEW * np.log10(2))), rf"sample '{LAST}'"),
+    "log2(TPM), empty for 0, declared log": (csv(LOG2), "without \\+ 1", {"units": "log"}),
+    "gaps filled with -9999, declared log": (
+        csv(NEW.replace(LIKE_TRAINING.iloc[2, 6], -9999)),
+        "mend",
+        {"units": "log"},
+    ),
+    "ranks": (csv(NEW.rank(axis=1, method="first")), "ranks: give"),
+    "quantile-normalised": (csv(LEVELLED), "warning: .*quantile-normalised"),
     "one absurd cell": (csv(LIKE_TRAINING), rf"sample '{NEW.index[2]}': .*'GENE5'"),
     # missing genes
     "half of the genes 0": (csv(NEW * EVERY[2]), "in every sample: above the limit of 20%"),
@@ -262,6 +275,12 @@ def test_no_command_overwrites_what_it_reads(model, tmp_path):
     with pytest.raises(InputError, match="is the input"):
         refuse_overwriting(kept, kept / "x.csv")
     assert new.read_bytes() == before and (kept / "x.csv").exists()
+
+
+def test_numbers_of_rows_for_names_are_told(tmp_path):
+    for table, told in ((NEW.reset_index(drop=True), True), (NEW, False)):
+        notes = read_table(csv(table)(tmp_path)).attrs["notes"]
+        assert told == any(note.startswith("warning: ") and "named by numbers of rows" in note for note in notes)
 
 
 def test_errors_about_groups_name_their_file(tmp_path):
