@@ -147,7 +147,7 @@ def _is_by_gene(z: pd.DataFrame, measured: pd.DataFrame) -> bool:
 def _is_levelled(measured: pd.DataFrame) -> bool:
     """Tell whether all samples have one distribution, as after a quantile normalisation."""
     alike = measured[["high", "mean", "sd"]]
-    return bool((np.ptp(alike, axis=0) < 1e-3 * alike.mean().abs()).all())
+    return not measured["few"].any() and bool((np.ptp(alike, axis=0) < 1e-3 * alike.mean().abs()).all())
 
 
 @dataclass(frozen=True)
