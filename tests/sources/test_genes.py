@@ -39,8 +39,8 @@ SPELLINGS = {
     **{f"SEPTIN{n}": [f"SEPT{n}"] for n in range(1, 15)},
     **{f"MARCHF{n}": [f"MARCH{n}"] for n in range(1, 12)},
 }  # fmt: skip
-DATES = """1-Mar|01-Mar|1-Mar-20|Mar-01|Sep 1|Dec-1|2-Sep|1. Mrz|1. März 2020|1er mars|1-déc|1-dez.|1-marts|1-Sept|1-ago|1-Şub
-1-мар|3月1日|2020年3月1日|9월 1일|X1.Mar|X2020.03.01|2020-03-01|2020-03-01 00:00:00|01/03/2020|01.03.2020|3/1
+DATES = """1-Mar|01-Mar|1-Mar-20|Mar-01|Sep 1|Dec-1|2-Sep|1. Mrz|1. März 2020|1-déc|1-dez.|1-marts|1-Sept|1-ago|1-Şub
+1er mars|1-мар|3月1日|2020年3月1日|9월 1일|X1.Mar|X2020.03.01|2020-03-01|2020-03-01 00:00:00|01/03/2020|01.03.2020|3/1
 01MAR2020|March 1, 2020|44256|44256.0|X44256|7157|7.241|2.31E+13"""
 GENES = "JUN NOV SET DES MARS1 JUN.1 SET.1 DEC-205 MARCH1 SEPT1 DEC1 7SK 5S_rRNA HLA-A AC004556.1 RP11-34P13.7 MART-1"
 
