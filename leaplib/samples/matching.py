@@ -272,9 +272,10 @@ class Reference:
             lowest = -1e9 if units == "z-score" else -float((values.mean(axis=1) / values.std(axis=1)).mean())
         chance = ndtr((lowest + 0.25 - known["mean"]) / known["sd"].clip(lower=0.5))
         sure = known["needed"] & (chance < 0.02)
-        if sure.sum() >= 0.01 * self.genes["needed"].sum():
-            return zero[chance < 0.3]
-        return zero[sure] if len(values) > 2 else zero[:0]
+        share = sure.sum() / self.genes["needed"].sum()
+        if len(values) <= 2:  # "in every sample" says little: a gene may be 0 in one or two
+            return zero[sure & (share >= 0.07)]
+        return zero[chance < 0.3] if share >= 0.01 else zero[sure]
 
     def _count_missing(self, values: pd.DataFrame, zero: pd.Index, max_missing: float, where: str) -> list[str]:
         """Count what is missing of the needed genes, in words; raise where it is too much of a sample."""
