@@ -259,7 +259,8 @@ def critical_difference(scores: pd.DataFrame, *, task: str | None = None, metric
         ax.set_axis_off()
     for ax, part, letter in zip(axes.flat, parts, LETTERS, strict=False):
         style.head(ax, _ranks_title(part), letter if len(parts) > 1 else "", data_of(part))
-        comparison.mean_ranks(ax, part, f"mean rank by {METRIC_NAMES.get(metric, metric)} (1: best)")
+        note = "lines at the right join what is not told apart"
+        comparison.mean_ranks(ax, part, f"mean rank by {METRIC_NAMES.get(metric, metric)} (1: best);\n{note}")
     return fig, plotted([part.assign(panel=letter) for part, letter in zip(parts, LETTERS, strict=False)])
 
 
