@@ -5,7 +5,7 @@ import pytest
 from tests.faults import injection
 from tests.faults.injection import KILLED, at, kill, points, resumed, run
 
-N_RENAMES = 38  # files of a run, each of which is renamed into place
+N_RENAMES = 40  # files of a run, each of which is renamed into place
 FAST_RENAMES = (2, 22)
 
 
