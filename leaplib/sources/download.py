@@ -69,15 +69,15 @@ def fetch_all(agreed: Callable[[str], bool], say: Callable[[str], None] = print)
     lacking = [s for s in load().values() if s.kind != "manual" and state(s) in ("missing", "wrong checksum")]
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         sizes = list(pool.map(_size, lacking))
-        for source, size in zip(lacking, sizes, strict=True):
-            say(f"{source.name}: {f'{size / 1e6:,.0f} MB' if size else 'of a size not told'}")
+        groups = [source.group or source.name for source in lacking]
+        for group in dict.fromkeys(groups):
+            say(f"{group}: {_extent([size for size, of in zip(sizes, groups, strict=True) if of == group])}")
         raw_folder().mkdir(parents=True, exist_ok=True)
         needed, free = sum(sizes), shutil.disk_usage(raw_folder()).free
         if needed > free:
             problem = f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free"
             raise InputError(f"{raw_folder()}: {problem}: make room, or set LEAP_DATA to another disk")
-        unknown = f" and {sizes.count(0)} of a size not told" if 0 in sizes else ""
-        about = f"{len(lacking)} files, {needed / 1e6:,.0f} MB{unknown} in all; {free / 1e9:.1f} GB are free"
+        about = f"in all {_extent(sizes)}; {free / 1e9:.1f} GB are free"
         if not lacking or not agreed(f"{about}. Fetch them?"):
             say(f"{about}. Nothing is fetched")
             return []
@@ -87,6 +87,13 @@ def fetch_all(agreed: Callable[[str], bool], say: Callable[[str], None] = print)
         except KeyboardInterrupt:
             STOPPED.set()
             raise
+
+
+def _extent(sizes: list[int]) -> str:
+    """Return how many files there are and how large they are, as far as that is told."""
+    known = [f"{sum(sizes) / 1e6:,.0f} MB"] if any(sizes) or not sizes else []
+    unknown = [f"{sizes.count(0)} of a size not told"] if 0 in sizes else []
+    return f"{len(sizes)} file{'' if len(sizes) == 1 else 's'}, {' and '.join(known + unknown)}"
 
 
 def _size(source: Source) -> int:

@@ -307,9 +307,11 @@ def test_a_list_without_the_file_is_refused(shop: Shop, answer: object) -> None:
 
 
 def offer_several(shop: Shop, **urls: str) -> None:
-    """Write a manifest of several files."""
+    """Write a manifest of several files, of which a and c are a group."""
+    groups = {"a": {"group": "pair"}, "c": {"group": "pair"}}
     entries = [
-        entry(name, kind="download", file=f"{name}.csv", url=url, page=f"page of {name}") for name, url in urls.items()
+        entry(name, kind="download", file=f"{name}.csv", url=url, page=f"page of {name}", **groups.get(name, {}))
+        for name, url in urls.items()
     ]
     (shop.data / manifest.MANIFEST).write_text("\n".join(entries))
 
@@ -320,12 +322,12 @@ def test_all_is_told_with_its_size_then_fetched_and_what_fails_is_returned(shop:
     said: list[str] = []
     asked: list[str] = []
     failed = fetch_all(lambda question: asked.append(question) or True, said.append)
-    assert "3 files, 0 MB and 1 of a size not told in all" in asked[0] and "GB are free" in asked[0]
-    assert said[:3] == ["a: 0 MB", "b: of a size not told", "c: 0 MB"]
+    assert "in all 3 files, 0 MB and 1 of a size not told" in asked[0] and "GB are free" in asked[0]
+    assert said[:2] == ["pair: 2 files, 0 MB", "b: 1 file, 1 of a size not told"]
     assert all((shop.data / "raw" / f"{name}.csv").read_bytes() == BODY for name in "ac")
     assert len(failed) == 1 and "page of b" in failed[0] and str(shop.data / "raw" / "b.csv") in failed[0]
     fetch_all(lambda question: asked.append(question) or False, said.append)
-    assert asked[1].startswith("1 files") and said[-1].endswith("Nothing is fetched")
+    assert asked[1].startswith("in all 1 file") and said[-1].endswith("Nothing is fetched")
 
 
 def test_all_needs_room_and_a_word_and_leaves_all_as_it_is_without(shop: Shop, monkeypatch, capsys) -> None:
