@@ -43,7 +43,8 @@ def test_figures_tables_and_readme_are_those_of_the_reference(beside):
 def test_a_split_computed_anew_is_that_of_the_reference(home, monkeypatch):
     """The first holdout of 2a, PS-RIDGE: cheap, exact, and it rests on preparation, splits, tuning and scoring.
 
-    Two predictions that rounding tells apart swap ranks; of Spearman's correlation that leaves 1e-4 a drug.
+    Two predictions that rounding tells apart swap ranks: 1e-4 of a drug's Spearman correlation, and of its AUROC one
+    pair of a responder and another line, of a thousand or more.
     """
     raw = ROOT / "data/raw"
     monkeypatch.setenv("LEAP_DATA", str(ROOT / "data"))
@@ -63,6 +64,7 @@ def test_a_split_computed_anew_is_that_of_the_reference(home, monkeypatch):
     keys = ["level", "perturbation", "test_set", "metric"]
     kept = rows[(rows["split"] == split.name) & (rows["study"] == "")].set_index(keys)["value"].sort_index()
     made = made.set_index(keys)["value"].astype(float).reindex(kept.index)
-    by_rank = kept.index.get_level_values("metric").isin(["spearman", "auroc"])
-    pd.testing.assert_series_equal(made[~by_rank], kept[~by_rank], rtol=0, atol=1e-6)
-    pd.testing.assert_series_equal(made[by_rank], kept[by_rank], rtol=0, atol=1e-4)
+    for metric, tolerance in (("pearson", 1e-6), ("mse", 1e-6), ("spearman", 1e-4), ("auroc", 1e-3)):
+        at = kept.index.get_level_values("metric") == metric
+        assert at.sum() > 400
+        pd.testing.assert_series_equal(made[at], kept[at], rtol=0, atol=tolerance)
