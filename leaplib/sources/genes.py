@@ -1,13 +1,15 @@
 """One normaliser of gene names: for files of providers, gene sets, models and users' tables.
 
-What is understood, and what is no gene, stands in the tables below. A name that no row fits stays as it is.
+What is understood, and what is no gene, stands in `genes.toml`. A name that no rule fits stays as it is.
 """
 
 import re
+import tomllib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,80 +17,13 @@ import pandas as pd
 
 from leaplib.base.errors import InputError
 
-ENSEMBL = r"ENS[A-Z]*[GT]\d{6,}(?:\.\d+)?(?:_PAR_Y)?"
-SYMBOL, ID = r"(?P<symbol>(?!ENS[A-Z]*G\d|PAR_Y$|\?)\S.*?)", rf"(?P<id>\d+|{ENSEMBL})"
-WITH_ID = [
-    re.compile(form)
-    for form in (
-        rf"{SYMBOL}\s*\((?:{ID}|nan|Unknown|)\)",  # TP53 (7157), TP53 (ENSG00000141510): DepMap
-        rf"{SYMBOL}\|{ID}",  # TP53|7157: TCGA
-        rf"{SYMBOL}[_|](?P<id>{ENSEMBL})",
-        rf"(?P<id>{ENSEMBL})[_|]{SYMBOL}",  # ENSG00000141510.17_TP53: Xena, GTEx
-        rf"{SYMBOL}\.{{2,3}}{ID}\.",  # TP53..7157.: the first of these, by make.names of R
-    )
-]
-
-# R's make.names turns every hyphen into a dot. Symbols end in a dot and digits too where a number tells copies apart
-# (TP53.1), or as clones and contigs (AC004556.1): only families that HGNC numbers behind a hyphen get it back.
-NUMBERED = (
-    r"H[134]|NKX\d|KRTAP\d+|SNOR[AD]\d+|SCARNA\d+|MIR\d+[A-Z]?|RNV?U\d+|RNA5|ERV[A-Z]*\d*|DUX4L|TR[ABDG][VJDC]\d+|"
-    r"IG[HKL][VJDC]\d+(?:\.\d+)?|TR[A-Z]{1,2}\.[ACGT]{3}\d+"
+RULES = tomllib.loads(Path(__file__).with_name("genes.toml").read_text(encoding="utf-8"))
+WITH_ID = [re.compile(form) for form in RULES["with_id"]]
+SPELLINGS = [(re.compile(pattern), new) for pattern, new in RULES["spellings"]]
+PLAIN, HYPHENS, COUNTERS, NUMBER, SERIAL = (
+    re.compile(RULES[name]) for name in ("plain", "hyphens", "counters", "number", "serial")
 )
-WORD = r"[A-Z][A-Z0-9]*(?:orf\d+)?"
-SPELLINGS = [
-    (re.compile(pattern), new)
-    for pattern, new in (
-        (r"[\u2010-\u2015\u2212]", "-"),  # dashes of word processors
-        (r"^(ENS[A-Z]*[GT]\d{6,})\.\d+", r"\1"),  # the version of an Ensembl id
-        (rf"^(?:(?:{NUMBERED})\.\d[0-9A-Z]*|{WORD}(?=\.))(?:\.{WORD})*$", lambda found: found[0].replace(".", "-")),
-        (r"^([A-Za-z][A-Za-z0-9]+)\.([A-Z]*\d+[A-Z]+\d+\.\d+)$", r"\1-\2"),  # RP11.34P13.7: the clone RP11-34P13.7
-        (r"^C(\d+|X|Y)ORF(?=\d)", r"C\1orf"),
-        # Families that HGNC renamed, since spreadsheets made dates of them.
-        (r"^SEPT(?=(?:[1-9]|1[0-4])(?!\d))", "SEPTIN"),
-        (r"^SEPT?15$", "SELENOF"),
-        (r"^MARCH(?=(?:[1-9]|1[01])(?!\d))", "MARCHF"),
-        (r"^MARC(?=[12](?!\d))", "MTARC"),
-        (r"^DEC1$", "DELEC1"),
-    )
-]
-
-# What stands beside the genes in tables of counts: of HTSeq, STAR, featureCounts; spike-ins.
-COUNTERS = re.compile(
-    r"(X?__)?(no_feature|ambiguous|too_low_aQual|not_aligned|alignment_not_unique)|ERCC[-.]\d{5}|"
-    r"N_(unmapped|multimapping|noFeature|ambiguous)|(Una|A)ssigned(_\w+)?",
-    re.IGNORECASE,
-)
-
-# Months as spreadsheets shorten and write them, without accents: in English, German, Dutch, Scandinavian, French,
-# Spanish, Italian, Portuguese, Polish, Czech, Hungarian, Turkish, Finnish, Russian, Greek, Chinese, Korean.
-MONTHS = frozenset("""
-jan feb mar apr may jun jul aug sep sept oct nov dec january february march april june july august september october
-november december janner marz mrz mai okt dez januar februar juni juli oktober dezember mrt mei januari februari maart
-augustus maj des mars desember marts janv fevr avr juin juil aout janvier fevrier avril juillet septembre octobre
-novembre decembre ene abr ago dic enero febrero marzo abril mayo junio julio agosto septiembre setiembre octubre
-noviembre diciembre gen mag giu lug set ott gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre fev
-out janeiro fevereiro marco maio junho julho setembro outubro novembro dezembro sty lut kwi cze lip sie wrz paz lis gru
-marzec wrzesien grudzien led uno bre dub kve cvn cvc srp zar rij pro brezen zari prosinec marc szept szeptember oca sub
-nis haz tem agu eyl eki kas ara eylul aralik tammi helmi maalis huhti touko kesa heina elo syys loka marras joulu
-янв фев мар апр маи июн июл авг сен сент окт ноя дек марта сентября декабря μαρ σεπ δεκ 月 월
-""".split())  # fmt: skip  # noqa: SIM905
-DATES = [
-    re.compile(form)
-    for form in (
-        r"x?\d{1,4}(?:er|st|nd|rd|th)?[-./\s]*(?P<month>[^\W\d_]+)\.?(?:[-./\s]*\d{1,4}[일日]?)?",  # 1-Mar, X1.Mar
-        r"(?P<month>[^\W\d_]+)(?:\.?[-/,\s]+\d{1,2}(?:[-/,\s]+\d{4})?|\.?[-/\s]+\d{4}|\.0\d)",  # Mar-01, Sep 1, 2020
-        r"x?\d{1,4}([-./])\d{1,2}\1\d{1,4}\.?(?:[t\s].*)?",  # 2020-03-01 00:00:00, 01.03.2020
-        r"\d{1,4}[-/]\d{1,2}|\d{1,2}\.\d{1,2}\.|(?:\d+年)?\d+月\d+日?",
-    )
-]
-NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?(e[-+]?\d+)?", re.IGNORECASE)
-SERIAL = re.compile(r"X?([345]\d{4})(\.0)?")  # days since 1900: the dates from 1982 to 2064
-PLAIN = re.compile(r"(?!X\d|SEP|MARC|DEC1|ENS|C[\dXY]+ORF)[A-Za-z][A-Za-z0-9]*")  # most symbols: no row fits them
-NAMES_ONLY = {
-    "Ensembl ids": re.compile(ENSEMBL),
-    "numbers (Entrez ids?)": re.compile(r"\d+"),
-    "probe sets": re.compile(r"\w+_at", re.IGNORECASE),
-}
+MONTHS, DATES = frozenset(RULES["months"].split()), [re.compile(form) for form in RULES["dates"]]
 SHOWN = 3
 
 
@@ -122,6 +57,8 @@ def gene_name(name: str) -> str:
     if PLAIN.fullmatch(name):
         return name
     symbol, _ = split_id(name.strip())
+    if HYPHENS.fullmatch(symbol):
+        symbol = symbol.replace(".", "-")
     for pattern, new in SPELLINGS:
         symbol = pattern.sub(new, symbol)
     return symbol
@@ -200,8 +137,8 @@ def with_gene_names(frame: pd.DataFrame, where: object, known: Collection[str] =
 
 def _refuse_others(names: list[str], n_columns: int, where: object) -> None:
     """Raise for names that are dates, numbers, or ids alone."""
-    for kind, pattern in NAMES_ONLY.items():
-        fit = [name for name in names if pattern.fullmatch(name)]
+    for kind, pattern in RULES["names_only"].items():
+        fit = [name for name in names if re.fullmatch(pattern, name)]
         if len(fit) > n_columns / 2:
             remedy = "give one row a sample, and gene symbols as columns (Ensembl's BioMart translates ids)"
             raise InputError(f"{where}: genes are {kind}, such as {fit[0]!r}: {remedy}")
