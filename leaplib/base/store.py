@@ -327,6 +327,8 @@ def code_version(*modules: str) -> str:
     digest = hashlib.sha256()
     for name in sorted(_closure(modules)):
         digest.update(f"{name}\n{_parsed(_text(name))[0]}\n".encode())
+    for path in sorted(PACKAGE.glob("sources/*.toml")):  # the rules of its readers
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

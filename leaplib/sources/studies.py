@@ -34,27 +34,16 @@ from leaplib.sources.identifiers import (
     normalise_drug,
     normalise_line,
 )
-from leaplib.sources.psets import PSETS, read_pset
+from leaplib.sources.psets import read_pset
 from leaplib.sources.screens import JOINS, DrugScreen, Study
-from leaplib.sources.tabular import Place
+from leaplib.sources.tabular import FORMATS, Place
 
-GDSC_COLUMNS = ["DATASET", "CELL_LINE_NAME", "SANGER_MODEL_ID", "DRUG_ID", "DRUG_NAME", "AUC"]
+STUDIES, PRISM, CTRP = FORMATS["studies"], FORMATS["prism"], FORMATS["ctrp"]
+GDSC_COLUMNS = FORMATS["gdsc"]["columns"]
 CCLE_LINE = "Primary Cell Line Name"
 CCLE_COLUMNS = ["CCLE Cell Line Name", CCLE_LINE, "Compound", "ActArea"]
-PRISM_COLUMNS = ["broad_id", "depmap_id", "screen_id", "auc", "name", "smiles", "passed_str_profiling"]
-# MTS010 repeats drugs of HTS002 in a better assay, and DepMap takes it where it is there; the others lie between.
-PRISM_SCREENS = ["MTS010", "MTS006", "MTS005", "HTS002"]
-CURVES, EXPERIMENTS = "v20.data.curves_post_qc.txt", "v20.meta.per_experiment.txt"
-CTRP_MEMBERS = {
-    CURVES: ["experiment_id", "master_cpd_id", "area_under_curve"],
-    EXPERIMENTS: ["experiment_id", "master_ccl_id"],
-    "v20.meta.per_cell_line.txt": ["master_ccl_id", "ccl_name"],
-    "v20.meta.per_compound.txt": ["master_cpd_id", "cpd_name", "cpd_smiles"],
-}
 CTRP_AREA = 15.0  # without effect
 CTRP_MIXTURE = "mol/mol"  # in names such as "navitoclax:PLX-4032 (1:1 mol/mol)"
-# Where the median of a screen's areas lies, since most drugs do little in most lines: far from it is another unit.
-MEDIAN_AREAS = {"auc": (0.1, 2), "area_under_curve": (2, 40)}
 RNA_RELEASE = "23Q4"  # DepMap's, for lines without expression in GDSC
 LOST = ["study", "what", "raw", "reason"]
 
@@ -62,10 +51,10 @@ LOST = ["study", "what", "raw", "reason"]
 def read_study(study: str) -> Study | None:
     """Read a study from its first source that is there, see `available`, else out of the wheel; None without any."""
     source = available(study)
-    if source == PSETS[study][0]:
+    if source == STUDIES[study]["pset"]:
         return read_pset(manifest.path(source), study)
     if source:
-        return TABLES[study][1](manifest.path(source))
+        return TABLES[study](manifest.path(source))
     return Study(wheels.read_response(study)) if study in wheels.STUDIES else None
 
 
@@ -73,7 +62,7 @@ def available(study: str) -> str | None:
     """Return the source in the manifest that a study is read from: the PSet if it lies in data/raw, else its table."""
     if study not in TABLES:
         raise InputError(f"study {study!r} is unknown: use some of {', '.join(TABLES)}")
-    sources = PSETS[study][0], TABLES[study][0]
+    sources = STUDIES[study]["pset"], STUDIES[study]["table"]
     return next((source for source in sources if not manifest.lacking([source])), None)
 
 
@@ -115,18 +104,18 @@ def read_prism(path: str | Path) -> Study:
 
     Lines are named by ModelID ("ACH-000001"). Those that failed the STR profiling are left out, and so are rows
     without a name of the drug or a fitted auc. Where several screens tested a line and drug, the first of
-    `PRISM_SCREENS` counts (an unknown screen comes last); several batches within it are kept.
+    `formats.toml` counts (an unknown screen comes last); several batches within it are kept.
     """
     place = Place(Path(path), "prism-response")
-    frame = tabular.read_text_table(place, PRISM_COLUMNS)
+    frame = tabular.read_text_table(place, PRISM["columns"])
     frame = frame[frame["passed_str_profiling"].str.upper() == "TRUE"]
     frame = frame.dropna(subset=["depmap_id", "name", "auc"])
     if frame.empty:
         raise place.error("column 'passed_str_profiling': no measured row says TRUE")
     tabular.refuse_repeats(frame, ["broad_id", "depmap_id", "screen_id", "name", "auc"], place)
     auc = _areas(frame, "auc", place)
-    rank = frame["screen_id"].map({screen: rank for rank, screen in enumerate(PRISM_SCREENS)})
-    rank = rank.fillna(len(PRISM_SCREENS))
+    rank = frame["screen_id"].map({screen: rank for rank, screen in enumerate(PRISM["screens"])})
+    rank = rank.fillna(len(PRISM["screens"]))
     best = rank == rank.groupby([frame["depmap_id"], frame["name"]]).transform("min")
     # Drugs of several batches have several structures, separated by commas: the first one counts.
     smiles = _structures(frame["name"], frame["smiles"].str.split(",").str[0].str.strip())
@@ -139,16 +128,16 @@ def read_ctrp(path: str | Path) -> Study:
     Mixtures of two compounds ("mol/mol" in the name) are left out: a drug has one structure.
     """
     place = Place(Path(path), "ctrp-v2")
-    members = zip(CTRP_MEMBERS.items(), tabular.read_members(place, list(CTRP_MEMBERS)), strict=True)
+    members = zip(CTRP.items(), tabular.read_members(place, list(CTRP)), strict=True)
     curves, experiments, lines, compounds = (
         tabular.parse_table(data, place.within(name), columns, "\t") for (name, columns), data in members
     )
-    where = place.within(CURVES)
-    tabular.refuse_gaps(curves, CTRP_MEMBERS[CURVES], where)
-    tabular.refuse_repeats(curves, CTRP_MEMBERS[CURVES], where)
+    where, experiment_place, *_ = map(place.within, CTRP)
+    tabular.refuse_gaps(curves, list(curves), where)
+    tabular.refuse_repeats(curves, list(curves), where)
     aac = 1 - _areas(curves, "area_under_curve", where) / CTRP_AREA
     drug = _translate(curves, "master_cpd_id", compounds, "cpd_name", where)
-    names = _translate(experiments, "master_ccl_id", lines, "ccl_name", place.within(EXPERIMENTS))
+    names = _translate(experiments, "master_ccl_id", lines, "ccl_name", experiment_place)
     line = _translate(curves, "experiment_id", experiments.assign(line=names), "line", where)
     single = ~drug.str.contains(CTRP_MIXTURE, regex=False)
     smiles = _structures(compounds["cpd_name"], compounds["cpd_smiles"])
@@ -171,7 +160,7 @@ def _structures(drug: pd.Series, smiles: pd.Series) -> pd.Series:
 
 def _areas(frame: pd.DataFrame, column: str, place: Place) -> pd.Series:
     """Return areas from 0 up; refuse another unit, such as percent."""
-    values, (low, high) = tabular.numbers(frame, column, place, 0), MEDIAN_AREAS[column]
+    values, (low, high) = tabular.numbers(frame, column, place, 0), FORMATS["median_areas"][column]
     if not low <= values.median() <= high:
         expected = f"in the published file between {low:g} and {high:g}"
         raise place.error(f"column {column!r}: the median is {values.median():g}, {expected}: another unit")
@@ -194,14 +183,14 @@ def _translate(frame: pd.DataFrame, key: str, table: pd.DataFrame, value: str, p
     return found
 
 
-# By study: its own table's source in the manifest, and the reader.
-TABLES: dict[str, tuple[str, Callable[[Path], Study]]] = {
-    "GDSC v2": ("gdsc2-8.5", partial(read_gdsc, study="GDSC v2")),
-    "GDSC v1": ("gdsc1-8.5", partial(read_gdsc, study="GDSC v1")),
-    "CCLE": ("ccle-response", read_ccle),
-    "CTRP": ("ctrp-v2", read_ctrp),
-    "PRISM": ("prism-response", read_prism),
+TABLES: dict[str, Callable[[Path], Study]] = {
+    "GDSC v2": partial(read_gdsc, study="GDSC v2"),
+    "GDSC v1": partial(read_gdsc, study="GDSC v1"),
+    "CCLE": read_ccle,
+    "CTRP": read_ctrp,
+    "PRISM": read_prism,
 }
+"""Readers of the studies' own tables, by study, in the order in which they name lines and drugs."""
 
 
 def drug_files() -> list[str]:
@@ -248,24 +237,24 @@ def read_drug_screen() -> DrugScreen:
     """
     passports = wheels.read_passports()
     studies = {study: found for study in TABLES if (found := read_study(study))}
+    records = pd.concat([found.records for found in studies.values()], ignore_index=True)
     names = names_by_model_id(passports)  # lines are given by ModelID ("ACH-000001") in PRISM
-    records = {
-        study: found.records.assign(line=_replaced(found.records["line"], names)) for study, found in studies.items()
-    }
+    records["line"] = records["line"].map(names).fillna(records["line"])
+    parts = dict(list(records.groupby("study", sort=False)))
     expression, platform = _read_expression(studies, passports)
-    lines, line_joins = join_lines(
-        passports,
-        {EXPRESSION: expression.index} | {study: set(frame["line"]) for study, frame in records.items()},
-    )
+    spelled = {EXPRESSION: expression.index} | {study: set(part["line"]) for study, part in parts.items()}
+    lines, line_joins = join_lines(passports, spelled)
     structures = _first_structures([wheels.read_smiles(), *(study.smiles for study in studies.values())])
-    drugs = DrugIndex(structures).match({study: set(frame["drug"]) for study, frame in records.items()})
-    expression.index = pd.Index(_renamed(expression.index.to_series(), line_joins, EXPRESSION), name="line")
-    named = [_named(frame, line_joins, drugs) for frame in records.values()]
+    drugs = DrugIndex(structures).match({study: set(part["drug"]) for study, part in parts.items()})
+    measured = pd.DataFrame({"study": EXPRESSION, "line": expression.index})
+    expression.index = pd.Index(_canonical(measured, "line", line_joins), name="line")
+    responses = pd.DataFrame({"line": _canonical(records, "line", line_joins),
+                              "drug": _canonical(records, "drug", drugs)})  # fmt: skip
     known = drugs.dropna(subset="smiles").drop_duplicates("canonical").set_index("canonical")["smiles"]
     joins = pd.concat([line_joins.assign(what="line"), drugs.assign(what="drug")], ignore_index=True)[JOINS]
     return DrugScreen(
         expression=expression,
-        responses=pd.concat(named, ignore_index=True),
+        responses=responses.join(records[["study", "aac"]]),
         samples=lines.loc[lines.index.isin(line_joins["canonical"]), wheels.SAMPLES],
         smiles=known.rename_axis("drug"),
         lost=_lost(joins, lines, expression.index, known.index),
@@ -274,11 +263,6 @@ def read_drug_screen() -> DrugScreen:
         data="real",
         joins=joins,
     )
-
-
-def _replaced(names: pd.Series, known: Mapping[str, str]) -> pd.Series:
-    """Return names with those that are known replaced."""
-    return names.map(known).fillna(names)
 
 
 def _read_expression(studies: Mapping[str, Study], passports: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -309,17 +293,10 @@ def _first_structures(tables: Sequence[pd.Series]) -> pd.Series:
     return united[own | ~keys.duplicated()].rename_axis("drug")
 
 
-def _renamed(names: pd.Series, joins: pd.DataFrame, study: str) -> pd.Series:
-    """Translate raw names of a study."""
-    here = joins[joins["study"] == study]
-    return names.map(dict(zip(here["raw"], here["canonical"], strict=True)))
-
-
-def _named(records: pd.DataFrame, lines: pd.DataFrame, drugs: pd.DataFrame) -> pd.DataFrame:
-    """Give the records of one study their canonical names."""
-    study = str(records["study"].iloc[0])
-    line, drug = _renamed(records["line"], lines, study), _renamed(records["drug"], drugs, study)
-    return pd.DataFrame({"line": line, "drug": drug, "study": records["study"], "aac": records["aac"]})
+def _canonical(records: pd.DataFrame, what: str, joins: pd.DataFrame) -> np.ndarray:
+    """Translate the names in the column `what` of records, study by study."""
+    known = joins.set_index(["study", "raw"])["canonical"]
+    return known.reindex(pd.MultiIndex.from_frame(records[["study", what]])).to_numpy()
 
 
 def _lost(joins: pd.DataFrame, lines: pd.DataFrame, with_expression: pd.Index, with_smiles: pd.Index) -> pd.DataFrame:

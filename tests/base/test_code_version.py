@@ -73,6 +73,7 @@ def test_an_edited_model_makes_its_own_results_stale_and_what_all_use_those_of_a
     for name in ("base/metrics.py", "models/base.py", "models/tuning.py", "models/naive.py"):
         assert set(MODELS) <= stale_after(copy / name, before) | {"PS-KNN"}, name
     assert stale_after(copy / "sources/studies.py", before, "# why\n\n") == set()
+    assert stale_after(copy / "sources/genes.toml", before) == ALL
 
 
 def test_docstrings_make_nothing_stale_and_code_within_functions_does(copy):

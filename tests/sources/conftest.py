@@ -70,9 +70,9 @@ def members() -> dict[str, dict[str, bytes | str]]:
             wheels.EXPRESSION: expression(),
             wheels.GENES: "\n".join(GENES) + "\n",
             wheels.SMILES: tensors(SMILES),
-            wheels.STUDIES["GDSC v1"][0]: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc1,
-            wheels.STUDIES["GDSC v2"][0]: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc2,
-            wheels.STUDIES["CCLE"][0]: "Primary Cell Line Name,Compound,ActArea\n" + ccle,
+            wheels.STUDIES["GDSC v1"]["wheel"]: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc1,
+            wheels.STUDIES["GDSC v2"]["wheel"]: "CELL_LINE_NAME,DRUG_NAME,AUC\n" + gdsc2,
+            wheels.STUDIES["CCLE"]["wheel"]: "Primary Cell Line Name,Compound,ActArea\n" + ccle,
         },
         "cy": {wheels.PASSPORTS: PASSPORTS, ALL_C2: GMT_ALL, CANONICAL: GMT_CP},
     }

@@ -63,7 +63,7 @@ def test_joins_name_the_level(world: World) -> None:
     ("member", "content", "says"),
     [(wheels.EXPRESSION, expression(["CAL120", "CAL-120"]),
       rf"{EXPRESSION}: several names for one cell line: CAL-120 \(CAL-120, CAL120\)"),
-     (wheels.STUDIES["GDSC v2"][0], "CELL_LINE_NAME,DRUG_NAME,AUC\nkm h2,X,0.5\n",
+     (wheels.STUDIES["GDSC v2"]["wheel"], "CELL_LINE_NAME,DRUG_NAME,AUC\nkm h2,X,0.5\n",
       "GDSC v2: ambiguous lines: 'km h2' may be KM-H2"),
      (wheels.SMILES, tensors({"Erlotinib": "C1CC("}), r"drug 'Erlotinib'.*cannot be parsed")],
 )  # fmt: skip

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.sources.psets import PSETS, RNASEQ, read_pset
+from leaplib.sources.psets import RNASEQ, STUDIES, read_pset
 
 from .rds import S4, Environment, Factor, Frame, Matrix, data_frame, write_rds
 
@@ -201,7 +201,7 @@ def test_expression_of_another_unit_or_shape(tmp_path: Path, parts: Parts, tpm: 
 )  # fmt: skip
 def test_the_name_must_be_that_of_the_study(tmp_path: Path, name: str, study: str) -> None:
     path = write(tmp_path, Parts(old=True, name=name))
-    for other in PSETS:
+    for other in STUDIES:
         if study == other:
             assert set(records(path, study)["study"]) == {study}
         else:

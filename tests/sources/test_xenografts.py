@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.sources.xenografts import TISSUES, read_pdx
+from leaplib.sources.tabular import FORMATS
+from leaplib.sources.xenografts import read_pdx
 from leaplib.tasks import XENOGRAFT_DRUGS
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -131,7 +132,7 @@ def test_a_workbook_of_the_real_tables_gives_them_back(tables, tmp_path: Path) -
     assert pdx.expression.columns.tolist() == list(logs) and pdx.expression.index.tolist() == list(logs.index)
     assert pdx.samples["expression"].sum() == 140
     measured = pdx.samples[pdx.samples["expression"]]
-    assert measured["tissue"].equals(codes.reindex(measured.index).map(TISSUES).rename("tissue"))
+    assert measured["tissue"].equals(codes.reindex(measured.index).map(FORMATS["tissues"]).rename("tissue"))
     assert measured["tissue"].notna().all()
     both = pdx.response[pdx.response.index.isin(expression.index)]
     expected = {"Cetuximab": 66, "Erlotinib": 25, "Tamoxifen": 38, "Trametinib": 35, "Paclitaxel": 62}
