@@ -22,11 +22,11 @@ MIN_SHARED = 0.5  # of the screened lines; files of one release share more than 
 RELEASES, LINE_IDS, MEMBERS = FORMATS["releases"], FORMATS["line_ids"], FORMATS["pocket"]
 
 
-def files(release: str) -> list[str]:
+def files(release: str) -> tuple[str, ...]:
     """Return the names, in the manifest, of the files that a release's screen is read from: labels first."""
     if release not in RELEASES:
         raise InputError(f"DepMap release {release!r} is unknown: use one of {', '.join(RELEASES)}")
-    return RELEASES[release]["files"]
+    return tuple(RELEASES[release]["files"])
 
 
 def read_gene_screen(release: str = "23Q4") -> GeneScreen:

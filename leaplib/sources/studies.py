@@ -50,11 +50,9 @@ LOST = ["study", "what", "raw", "reason"]
 
 def read_study(study: str) -> Study | None:
     """Read a study from its first source that is there, see `available`, else out of the wheel; None without any."""
-    source = available(study)
-    if source == STUDIES[study]["pset"]:
-        return read_pset(manifest.path(source), study)
-    if source:
-        return TABLES[study](manifest.path(source))
+    if source := available(study):
+        read = partial(read_pset, study=study) if source == STUDIES[study]["pset"] else TABLES[study]
+        return read(manifest.path(source))
     return Study(wheels.read_response(study)) if study in wheels.STUDIES else None
 
 
@@ -133,8 +131,8 @@ def read_ctrp(path: str | Path) -> Study:
         tabular.parse_table(data, place.within(name), columns, "\t") for (name, columns), data in members
     )
     where, experiment_place, *_ = map(place.within, CTRP)
-    tabular.refuse_gaps(curves, list(curves), where)
-    tabular.refuse_repeats(curves, list(curves), where)
+    tabular.refuse_gaps(curves, CTRP[where.part], where)
+    tabular.refuse_repeats(curves, CTRP[where.part], where)
     aac = 1 - _areas(curves, "area_under_curve", where) / CTRP_AREA
     drug = _translate(curves, "master_cpd_id", compounds, "cpd_name", where)
     names = _translate(experiments, "master_ccl_id", lines, "ccl_name", experiment_place)
@@ -240,7 +238,7 @@ def read_drug_screen() -> DrugScreen:
     records = pd.concat([found.records for found in studies.values()], ignore_index=True)
     names = names_by_model_id(passports)  # lines are given by ModelID ("ACH-000001") in PRISM
     records["line"] = records["line"].map(names).fillna(records["line"])
-    parts = dict(list(records.groupby("study", sort=False)))
+    parts = {str(study): part for study, part in records.groupby("study", sort=False)}
     expression, platform = _read_expression(studies, passports)
     spelled = {EXPRESSION: expression.index} | {study: set(part["line"]) for study, part in parts.items()}
     lines, line_joins = join_lines(passports, spelled)
