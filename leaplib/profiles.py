@@ -86,17 +86,8 @@ class Profile:
 
 FAST = ("ps-lasso", "ps-ridge", "leap", "leap-plus")
 """Models of the learning curves, but for the forest."""
-SLOWEST = (
-    "linear encoders",
-    "elastic net on each code",
-    "ridge on each code",
-    "LEAP on rank scores",
-    "LEAP, PS-RIDGE and LEAP+, stacked",
-    "LEAP+ on twice as many genes",
-    "ridge on codes of three widths",
-    "LEAP+ on codes of three widths",
-)
-"""Ablations and candidates that take longest: five autoencoders or regressors of their own, or wider tables."""
+SLOWEST = ("linear encoders", "ridge on each code")
+"""Ablations and candidates that take longest: five autoencoders or regressors of their own."""
 
 PROFILES = {
     profile.name: profile

@@ -252,17 +252,14 @@ def folder_of(profile: Profile, task: Task) -> Path:
     return Layout(profile.name).results / "representations" / pool_name(profile, task)
 
 
-def standardised(profile: Profile, task: Task, factor: int = 1) -> pd.DataFrame:
-    """Return the expression of a task's pool as its DAMAEs see it: genes chosen, each to mean 0 and SD 1.
-
-    `factor` times as many genes a source are chosen, or as many as there are.
-    """
+def standardised(profile: Profile, task: Task) -> pd.DataFrame:
+    """Return the expression of a task's pool as its DAMAEs see it: genes chosen, each to mean 0 and SD 1."""
     pool = pool_of(profile, task)
-    return ExpressionScaler(factor * pool.n_genes).fit(pool.expression, sources=pool.domain).transform(pool.expression)
+    return ExpressionScaler(pool.n_genes).fit(pool.expression, sources=pool.domain).transform(pool.expression)
 
 
 def standardised_key(profile: Profile, task: Task) -> str:
-    """Return the key of all that `standardised` depends on but for `factor`."""
+    """Return the key of all that `standardised` depends on."""
     return key_of({name: value for name, value in _configuration(profile, task).items() if name != "damae"})
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import nnls
 
 from leaplib.base.errors import InputError, StorageError
 from leaplib.base.layout import Layout, slug
@@ -41,14 +40,12 @@ from leaplib.profiles import Profile
 from leaplib.runs import features
 from leaplib.runs.features import Features, sees_codes, settings_of
 from leaplib.runs.recipes import (
-    BOTH,
     CANDIDATE,
     CODE,
     CODES,
     ESTIMATORS,
     SAMPLES,
     SHUFFLED,
-    TRANSFORMED,
     Recipe,
     code_of,
     not_run,
@@ -62,7 +59,6 @@ N_FEW_SHOT_SETS = 10
 NORMALISED = "normalised"
 """Level of scores over all pairs of what truth and prediction have above the mean effects."""
 REPEAT_SEED = 1000  # apart from those of the splits' own folds
-SHRINKAGE = 0.5  # of stacked weights, towards their mean over perturbations
 SCORE_COLUMNS = ["level", "perturbation", "test_set", "metric", "value"]
 UNPREPARED = "not prepared"
 """Split of a task whose data could not be prepared: all its models are missing there."""
@@ -273,10 +269,6 @@ class TaskRun(Features):
                 sets[number] = self._fit(recipe, split, labels).predict(seen.loc[samples])
             return pd.concat(sets, names=["test_set", "sample"])
         model = self._fit(recipe, split, self._labels(recipe, split)[perturbations])
-        if recipe.held_out:
-            values = model.predict_folds(seen.loc[split.train])
-            own = values[self.folds(recipe, split).to_numpy(), np.arange(len(split.train))]
-            return pd.DataFrame(own, split.train, perturbations)
         return model.predict(seen.loc[split.test])
 
     def _fit(self, fit: Recipe, split: Split, labels: pd.DataFrame) -> Regressor:
@@ -288,11 +280,7 @@ class TaskRun(Features):
     def _labels(self, fit: Recipe, split: Split, number: int = 0) -> pd.DataFrame:
         """Return what a fit is fitted to; labels are shuffled alike whichever perturbations are asked for."""
         labels = self.cohort.response.loc[split.train]
-        if fit.labels == SHUFFLED:
-            return shuffle_labels(labels, seed=SEED + number)
-        if fit.labels in TRANSFORMED:
-            return pd.DataFrame(TRANSFORMED[fit.labels][0](labels.to_numpy()), labels.index, labels.columns)
-        return labels
+        return shuffle_labels(labels, seed=SEED + number) if fit.labels == SHUFFLED else labels
 
     def _few_shot(self, model: Any, fit: Recipe, split: Split) -> pd.DataFrame:
         """Fine-tune on the samples that each of the first test sets leaves out and predict the others."""
@@ -312,18 +300,7 @@ class TaskRun(Features):
         for part, frame in zip(recipe.parts(self.n), found, strict=True):
             for perturbation in without_prediction(frame):
                 ({} if errors is None else errors).setdefault(perturbation, RuntimeError(f"{part.label} failed"))
-        if recipe.stacked:
-            return self._stacked(recipe, split, found)
-        mean, labels = average(found), self.cohort.response.loc[split.train]
-        return smoothed(mean, labels, recipe.directions) if recipe.directions else mean
-
-    def _stacked(self, recipe: Recipe, split: Split, found: Sequence[pd.DataFrame]) -> pd.DataFrame:
-        """Average predictions by weights that are learned on samples that the models were fitted without."""
-        labels, parts = self.cohort.response.loc[split.train], replace(recipe, held_out=True).parts(self.n)
-        held_out = np.stack([self.in_memory(part, split, labels.columns).to_numpy() for part in parts])
-        weights = stack_weights(held_out, labels.to_numpy())
-        mean = np.einsum("mnj,mj->nj", np.stack([frame.to_numpy(dtype=np.float64) for frame in found]), weights)
-        return pd.DataFrame(mean, found[0].index, found[0].columns)
+        return average(found)
 
     # ---- results
 
@@ -403,8 +380,7 @@ class TaskRun(Features):
     def configuration(self, split: Split, recipe: Recipe) -> Configuration:
         """Return all that a result depends on."""
         fits = recipe.fits(self.n)
-        transforms = {TRANSFORMED[fit.labels][1] for fit in fits if fit.labels in TRANSFORMED}
-        models = sorted({fit.model for fit in fits} | transforms)
+        models = sorted({fit.model for fit in fits})
         own = any(sees_codes(fit.features) and not self.needs_training(fit) for fit in fits)
         found = {
             "task": asdict(self.task),
@@ -412,7 +388,7 @@ class TaskRun(Features):
             "member": recipe.number if recipe.is_member else -1,
             "recipe": asdict(recipe),
             "fits": len(fits),  # with the recipe they are known
-            "side_by_side": self.n if any(fit.features in (CODES, BOTH) for fit in fits) else 0,
+            "side_by_side": self.n if any(fit.features == CODES for fit in fits) else 0,
             "settings": {model: self._settings(model) for model in models if model in BY_NAME},
             "split": split.name,
             "samples": self._samples_key(split),
@@ -472,49 +448,6 @@ def contained(compute: Callable[[pd.Index], dict[Recipe, pd.DataFrame]], perturb
         raise first or ValueError("no perturbations")
     return {name: pd.concat([part[name] for part in found], axis=1).reindex(columns=perturbations)
             for name in found[0]}  # fmt: skip
-
-
-def smoothed(prediction: pd.DataFrame, labels: pd.DataFrame, n_directions: int) -> pd.DataFrame:
-    """Average predictions with their projection onto the leading principal directions of the training labels.
-
-    Parameters
-    ----------
-    prediction, labels : DataFrame, samples x perturbations
-        Missing labels count as the mean; each perturbation is standardised.
-    n_directions : int
-    """
-    mean, sd = labels.mean(), labels.std(ddof=0)
-    sd = sd.where(sd > 0, 1.0)
-    directions = np.linalg.svd(((labels - mean) / sd).fillna(0.0), full_matrices=False)[2][:n_directions]
-    standard = (prediction - mean) / sd
-    return (standard + standard.to_numpy() @ directions.T @ directions) / 2 * sd + mean
-
-
-def stack_weights(held_out: np.ndarray, labels: np.ndarray, shrinkage: float = SHRINKAGE) -> np.ndarray:
-    """Return weights of models, not negative and of sum 1, that fit the labels best, shrunk towards their mean.
-
-    Parameters
-    ----------
-    held_out : array, models x samples x perturbations
-        Predictions of training samples by models that were fitted without them.
-    labels : array, samples x perturbations
-        NaN where not measured.
-    shrinkage : float
-        From 0 (each perturbation by itself) to 1 (all have the mean of their weights).
-
-    Returns
-    -------
-    array, models x perturbations
-    """
-    weights = np.empty((len(held_out), labels.shape[1]))
-    for j, column in enumerate(labels.T):
-        measured = ~np.isnan(column)
-        models = held_out[:, measured, j]
-        centred = (models - models.mean(axis=1, keepdims=True)).T
-        weights[:, j] = nnls(centred, column[measured] - column[measured].mean())[0]
-    total = weights.sum(axis=0)
-    weights = np.where(total > 0, weights / np.where(total > 0, total, 1.0), 1 / len(weights))
-    return (1 - shrinkage) * weights + shrinkage * weights.mean(axis=1, keepdims=True)
 
 
 def on_scale_of(training: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:

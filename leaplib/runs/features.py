@@ -9,12 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from leaplib.base.errors import InputError
-from leaplib.base.store import code_version, is_done, load_frame, save_frame
 from leaplib.cohorts.expression import ExpressionScaler, harmonise, join_domains, variable_genes
 from leaplib.cohorts.prepare import at_hand, data_kind, pool_key, pool_of, screen_key, screen_of, xenograft_screen
 from leaplib.cohorts.splits import Split
@@ -29,13 +26,11 @@ from leaplib.representation.pretraining import (
     standardised,
     standardised_key,
 )
-from leaplib.runs import recipes
-from leaplib.runs.recipes import ALL, CODE, OWN, SCOPES, SECOND, THIRD, TRAINING, Recipe
+from leaplib.runs.recipes import ALL, CODE, CODES, OWN, SCOPES, SECOND, THIRD, TRAINING, Recipe
 from leaplib.tasks import POCKET, TASKS, Task
 
 MADE_BY = "leaplib.runs.features"
 """Whose code the representations and features made here depend on."""
-WIDTH_FACTORS = (0.5, 2)  # of hidden layer and code; the own one stands between
 
 
 def settings_of(profile: Profile) -> dict[str, Any]:
@@ -49,15 +44,18 @@ class Features:
 
     def __init__(self, profile: Profile, task: Task, device: str = "auto"):
         self.profile, self.task, self.device = profile, task, device
-        self._made: dict[str, pd.DataFrame] = {}
 
     def frame(self, name: str, number: int = 0) -> pd.DataFrame:
-        """Return features (samples x features) by their name in `FEATURES`; `number` is that of the code."""
+        """Return features (samples x features): genes, the code of a number, or all codes side by side."""
         if name == CODE:
             return self.embedding.codes[number]
-        if name not in self._made:
-            self._made[name] = self._make(name)
-        return self._made[name]
+        return self.codes_side_by_side if name == CODES else self.genes
+
+    @cached_property
+    def codes_side_by_side(self) -> pd.DataFrame:
+        """Codes of all representations of the pool as one table, each column standardised."""
+        parts = [_standardised(part).add_prefix(f"{number} ") for number, part in enumerate(self.embedding.codes)]
+        return pd.concat(parts, axis=1)
 
     @cached_property
     def embedding(self) -> Embedding:
@@ -79,90 +77,10 @@ class Features:
         """Standardised expression of the pool, of the DAMAEs' genes."""
         return standardised(self.profile, self.task)
 
-    def _make(self, name: str) -> pd.DataFrame:
-        """Make features; those of codes need DAMAEs, and others do not."""
-        genes = self.genes
-        made = {
-            recipes.GENES: lambda: genes,
-            recipes.MORE_GENES: lambda: standardised(self.profile, self.task, 2),
-            recipes.RANKED: lambda: _standardised(pd.DataFrame(rankdata(genes, axis=1), genes.index, genes.columns)),
-            recipes.CODES: lambda: _side_by_side(self.embedding.codes),
-            recipes.BOTH: lambda: _beside(genes, self.frame(recipes.CODES)),
-            recipes.WIDTHS: lambda: _side_by_side([self.width(0.5), self.embedding.codes[0], self.width(2)]),
-            recipes.COMPONENTS: lambda: _components(genes, self.embedding.codes[0].shape[1]),
-            recipes.DENOISED: lambda: linear_denoised(genes, settings_of(self.profile)["corruption"]),
-            recipes.TISSUE: lambda: _beside(genes, _indicators(self.embedding.tissue.reindex(genes.index))),
-        }
-        return made[name]()
-
-    def width(self, factor: float, force: bool = False) -> pd.DataFrame:
-        """Return the codes of a DAMAE of another width, trained now or before."""
-        path, configuration = self.width_file(factor)
-        if force or not is_done(path, configuration):
-            codes = DAMAE(device=self.device, **configuration["damae"]).fit_transform(self.genes)
-            save_frame(pd.DataFrame(codes, self.genes.index).rename(columns=str), path, configuration)
-        return load_frame(path)
-
-    def width_file(self, factor: float) -> tuple[Path, dict[str, Any]]:
-        """Return where the codes of another width lie, and what they depend on."""
-        settings = settings_of(self.profile)
-        for name in ("n_hidden", "n_components"):
-            settings[name] = max(round(settings[name] * factor), 1)
-        key, code = self.pool_keys[0], code_version(MADE_BY)
-        path = self.folder / f"codes_{settings['n_components']}.parquet"
-        return path, {"representations": key, "damae": settings, "code": code}
-
 
 def sees_codes(features: str) -> bool:
-    """Tell whether features are made of what DAMAEs leave: codes, or the table beside them."""
-    return features in (CODE, recipes.CODES, recipes.BOTH, recipes.WIDTHS, recipes.COMPONENTS, recipes.TISSUE)
-
-
-def linear_denoised(genes: pd.DataFrame, corruption: float) -> pd.DataFrame:
-    """Return what the best linear map from corrupted to clean genes makes of the genes themselves.
-
-    A share of the entries of each sample is replaced by those of other samples, gene by gene, as a DAMAE's input is.
-    For standardised genes with covariance S and a share c the map that has the least squared error over all such
-    corruptions is (1 - c) S ((1 - c)^2 S + (1 - (1 - c)^2) I)^-1: no training, one decomposition.
-
-    Parameters
-    ----------
-    genes : DataFrame, samples x genes
-        Of mean 0 and SD 1.
-    corruption : float
-        The share c, from 0 to below 1.
-
-    References
-    ----------
-    Chen, Xu, Weinberger, Sha (2012), Marginalized denoising autoencoders for domain adaptation, ICML.
-    """
-    left, lengths, right = np.linalg.svd(genes.to_numpy(dtype=np.float64), full_matrices=False)
-    variance, kept = lengths**2 / len(genes), 1 - corruption
-    with np.errstate(invalid="ignore"):
-        factor = kept * variance / (kept**2 * variance + 1 - kept**2)
-    return pd.DataFrame(left * (lengths * np.nan_to_num(factor)) @ right, genes.index, genes.columns)
-
-
-def _beside(genes: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
-    """Put standardised features beside the genes; both weigh the same, as many of either as there are."""
-    scaled = others * np.sqrt(genes.shape[1] / others.shape[1])
-    return pd.concat([genes, scaled.loc[genes.index].add_prefix("beside ")], axis=1)
-
-
-def _components(genes: pd.DataFrame, n: int) -> pd.DataFrame:
-    """Return the leading principal components of the genes."""
-    codes = pretraining.make_representation("pca", 0, n_components=n).fit_transform(genes)
-    return pd.DataFrame(codes, genes.index)
-
-
-def _indicators(tissue: pd.Series) -> pd.DataFrame:
-    """Return the tissue of each sample, a standardised column each."""
-    return _standardised(pd.get_dummies(tissue, dtype=float))
-
-
-def _side_by_side(codes: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the codes of all representations as one table, each column standardised."""
-    return pd.concat([_standardised(part).add_prefix(f"{number} ") for number, part in enumerate(codes)], axis=1)
+    """Tell whether features are made of what DAMAEs leave."""
+    return features in (CODE, CODES)
 
 
 def _standardised(frame: pd.DataFrame) -> pd.DataFrame:

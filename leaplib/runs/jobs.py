@@ -23,8 +23,8 @@ from leaplib.profiles import Profile
 from leaplib.representation import pretraining
 from leaplib.runs import recipes
 from leaplib.runs.engine import Errors, TaskRun, run_of
-from leaplib.runs.features import WIDTH_FACTORS, sees_codes
-from leaplib.runs.recipes import CODE, COMPARED, EXTRA_TASK, N_CHOSEN_ON, N_INNER, SHUFFLED, WIDTHS, Recipe
+from leaplib.runs.features import sees_codes
+from leaplib.runs.recipes import CODE, COMPARED, EXTRA_TASK, N_CHOSEN_ON, N_INNER, SHUFFLED, Recipe
 from leaplib.runs.records import Failure, failure_of, find, forget, preparing, read_log, try_again
 from leaplib.tasks import COMPARED as MODELS_COMPARED
 from leaplib.tasks import HARMONISE, TASKS, Task, get_task, harmonised
@@ -41,7 +41,7 @@ RECENT = 25  # jobs of a kind that tell of the next
 RATES = {
     TRAINING: 0.022, MEAN: 6.0, "PP-LGBM": 1.2, "PP-MLP": 0.22, "PP-tDNN": 0.074, "PS-KNN": 0.007, "PS-LASSO": 2.3,
     "PS-LASSO on identity": 80.0, "PS-LGBM": 0.6, "PS-RF": 12.0, "PS-RIDGE": 0.6, "PS-TCRP": 22.0, "LEAP+": 0.8,
-    "elastic net": 3.0, "Training mean": 5.0, "Tissue mean": 5.0, "Mean effects": 5.0,
+    "Training mean": 5.0, "Tissue mean": 5.0, "Mean effects": 5.0,
 }  # fmt: skip
 """Core-seconds a unit of work on one core of a virtual machine (x86-64 with AMX), on the demo."""
 
@@ -67,7 +67,7 @@ class Job:
     task : Task
     device : {"auto", "cpu", "cuda"}
     kind : str
-        What sort of job it is, for the log: "pretrain", "width" or "codes" (representations), "fit" (a model of the
+        What sort of job it is, for the log: "pretrain" or "codes" (representations), "fit" (a model of the
         tables on one of the task's own splits), "part" (of a mean), "score" (a variant or candidate), "prepare".
     id : str
         Name of the job, unlike any other's.
@@ -149,11 +149,6 @@ def train(seed: int, job: Job, errors: Errors) -> None:
     pretraining.train(job.profile, job.task, [seed], job.device)
 
 
-def train_width(factor: float, job: Job, errors: Errors) -> None:
-    """Train a DAMAE of another width, which some candidates see beside."""
-    job.run.width(factor, force=True)
-
-
 def train_codes(split: str, fit: Recipe, job: Job, errors: Errors) -> None:
     """Train the representation that a fit sees, where that is not the pool's."""
     job.run.codes(fit, job.run.split(split), force=True)
@@ -190,13 +185,6 @@ def _pool_jobs(run: TaskRun) -> list[Job]:
                  **_training(run, run.profile.n_genes)) for seed in range(run.n)]  # fmt: skip
 
 
-def _width_job(run: TaskRun, factor: float) -> Job:
-    """Return the job that trains a DAMAE of another width; a kind of its own, since it is no part of LEAP's time."""
-    pool, name = pool_name(run.profile, run.task), f"DAMAE x {factor:g}"
-    return _job(run, "width", f"{pool} {name} 0", partial(train_width, factor), [run.width_file(factor)],
-                (pool, "", name), **_training(run, run.profile.n_genes, factor=factor))  # fmt: skip
-
-
 def _codes_job(run: TaskRun, split: Split, recipe: Recipe) -> Job:
     """Return the job that trains the representation that a fit sees, where that is not the pool's."""
     kind, mark = recipe.representation, key_of(asdict(recipe.seen()))[:8]
@@ -209,8 +197,7 @@ def _codes_job(run: TaskRun, split: Split, recipe: Recipe) -> Job:
 def _fit_job(run: TaskRun, split: Split, recipe: Recipe) -> Job:
     """Return the job that makes what a recipe predicts on one split; a mean waits for its parts."""
     kind = "score" if recipe.group else "fit" if recipe.name and INNER not in split.name else "part"
-    averages = recipe.saved_parts(run.n) and not recipe.stacked
-    fits = [] if averages else recipe.fits(run.n)
+    fits = [] if recipe.saved_parts(run.n) else recipe.fits(run.n)
     name = " ".join(filter(None, [run.task.id, split.name, recipe.group, recipe.label]))
     return _job(run, kind, name, partial(fit, split.name, recipe), run.written(split, recipe),
                 (run.task.id, split.name, recipe.label), inputs=_inputs(run, split, recipe, fits),
@@ -227,8 +214,6 @@ def _inputs(run: TaskRun, split: Split, recipe: Recipe, fits: Sequence[Recipe]) 
             found.append(run.codes_file(one, split)[0])
         elif sees_codes(one.features):
             found += pool
-        if one.features == WIDTHS:
-            found += [run.width_file(factor)[0] for factor in WIDTH_FACTORS]
     return list(dict.fromkeys(found))
 
 
@@ -257,8 +242,6 @@ def _recipe_jobs(run: TaskRun, split: Split, wanted: Iterable[Recipe]) -> Iterat
         for one in [] if recipe.saved_parts(run.n) else recipe.fits(run.n):
             if run.needs_training(one):
                 yield _codes_job(run, split, one)
-            if one.features == WIDTHS:
-                yield from (_width_job(run, factor) for factor in WIDTH_FACTORS)
         yield _fit_job(run, split, recipe)
 
 

@@ -15,9 +15,7 @@ import pandas as pd
 from leaplib.base.errors import InputError
 from leaplib.base.store import code_version, key_of
 from leaplib.cohorts.prepare import data_kind
-from leaplib.models.lasso import PSElasticNet
 from leaplib.models.naive import MeanEffects, TissueMean, TrainingMean
-from leaplib.models.ridge import rank_scores
 from leaplib.models.table import BY_NAME, CONTROLS, FEW_SHOT, MODELS, Model
 from leaplib.profiles import Profile
 from leaplib.representation.pretraining import AUTOENCODERS
@@ -28,25 +26,17 @@ SCOPES = (TRAINING, OWN, SECOND, THIRD)
 """What scaler and autoencoder see: the split's training set, all samples of the task's own source, those of the second
 source too, those of the third too."""
 ALL = "all"
-CODE, GENES, SAMPLES = "code", "genes", "table of samples"
-CODES, BOTH, MORE_GENES, RANKED = "codes", "genes and codes", "more genes", "ranked genes"
-WIDTHS, COMPONENTS, DENOISED = "codes of three widths", "principal components", "denoised genes"
-TISSUE = "genes and tissue"
-FEATURES = (GENES, MORE_GENES, RANKED, CODES, BOTH, CODE, WIDTHS, COMPONENTS, DENOISED, TISSUE)
-"""Genes as LEAP's DAMAEs see them; twice as many; ranked within each sample; all codes side by side; both; the code of
-one DAMAE; codes of a half, a whole and a double width; as many principal components as a code has; genes as a linear
-denoising autoencoder gives them back; genes with the tissue of the sample."""
-RANKS, SHUFFLED = "ranks", "shuffled"
+CODE, CODES, GENES, SAMPLES = "code", "codes", "genes", "table of samples"
+"""What a model sees: the code of one DAMAE, all codes side by side, genes as LEAP's DAMAEs see them, or what is known
+of the sample."""
+SHUFFLED = "shuffled"
 CODE_OF_STAGE = "leaplib.runs.engine"
 
 ESTIMATORS: dict[str, Any] = {name: model.estimator for name, model in BY_NAME.items() if model.estimator} | {
-    "elastic net": PSElasticNet,
     CONTROLS["training-mean"]: TrainingMean,
     CONTROLS["tissue-mean"]: TissueMean,
     CONTROLS["mean-effects"]: MeanEffects,
 }
-TRANSFORMED = {RANKS: (rank_scores, "LEAP+")}
-"""What labels are replaced by, and the model whose code that is."""
 AVERAGED = "PS-LASSO"
 """The model whose fits LEAP averages; in tables its first fit stands for it."""
 
@@ -61,8 +51,7 @@ class Recipe:
         The ablation (within which variants are compared) or the list of candidates that it belongs to, "" for the
         models of the tables, and what it is called there. A part of a mean that is no model of the tables has neither.
     features : str
-        What the model sees of a sample: the code of one representation, standardised genes, or another of
-        `FEATURES`.
+        What the model sees of a sample: "code", "codes", "genes" or "table of samples".
     genes : {"own", "all"}
         Sources that choose the genes: the most variable ones of each, united.
     scaling, pretraining : {"training set", "own", "second", "third"}
@@ -79,8 +68,8 @@ class Recipe:
         Of `ESTIMATORS`.
     settings : tuple of (str, value)
         Parameters of the estimator beside those of the profile.
-    labels : {"own", "ranks", "shuffled"}
-        Fitted to: the labels, their rank scores, or labels shuffled within each perturbation.
+    labels : {"own", "shuffled"}
+        Fitted to: the labels, or labels shuffled within each perturbation.
     ensemble : {"folds", "refit"}
         The mean of the fold models, or one model fitted on the whole training set.
     repeats : int
@@ -92,12 +81,6 @@ class Recipe:
         Of one fit: the seed of its representation, and which cross-validation.
     mean_of : tuple of Recipe
         What it is the mean of, if not of its own fits.
-    stacked : bool
-        The weights of the mean are learned on samples that the models were fitted without.
-    directions : int
-        Average predictions with their projection onto so many principal directions of the training labels; 0: do not.
-    held_out : bool
-        Predict training samples by the models fitted without them, instead of test samples.
     few_shot : bool
         The predictions of the model after it was fine-tuned on samples of the target.
     keeps_parts : bool
@@ -123,16 +106,13 @@ class Recipe:
     number: int = 0
     repeat: int = 0
     mean_of: "tuple[Recipe, ...]" = ()
-    stacked: bool = False
-    directions: int = 0
-    held_out: bool = False
     few_shot: bool = False
     keeps_parts: bool = True
 
     def __post_init__(self) -> None:
         allowed = {"genes": (OWN, ALL), "scaling": SCOPES, "pretraining": SCOPES, "ensemble": ("folds", "refit"),
                    "correction": ("together", "per domain", "combat"), "folds": (OWN, "plain", "tissue"),
-                   "labels": (OWN, RANKS, SHUFFLED), "model": tuple(ESTIMATORS)}  # fmt: skip
+                   "labels": (OWN, SHUFFLED), "model": tuple(ESTIMATORS)}  # fmt: skip
         for field, known in allowed.items():
             if getattr(self, field) not in known:
                 raise InputError(f"variant {self.name!r}: {field} {getattr(self, field)!r} is unknown: use one of "
@@ -167,8 +147,7 @@ class Recipe:
     @property
     def one_by_one(self) -> bool:
         """Tell whether each perturbation is predicted without a look at the labels of the others."""
-        pan = getattr(ESTIMATORS[self.model], "pan_perturbation", False)
-        return not (pan or self.directions or self.stacked)
+        return not getattr(ESTIMATORS[self.model], "pan_perturbation", False)
 
     def seen(self) -> "Recipe":
         """Return what the representation depends on alone, but for its number; the rest as by default."""
@@ -178,8 +157,8 @@ class Recipe:
     def parts(self, n_representations: int) -> "tuple[Recipe, ...]":
         """Return what it is the mean of; nothing of one fit. `n_representations` is the profile's."""
         if self.is_fit or self.mean_of:
-            return tuple(replace(part, held_out=self.held_out) for part in self.mean_of)
-        one = replace(self, group="", name="", n_representations=1, repeats=1, directions=0, keeps_parts=True)
+            return self.mean_of
+        one = replace(self, group="", name="", n_representations=1, repeats=1, keeps_parts=True)
         numbers = range(self.n_representations or n_representations)
         return tuple(_named(replace(one, number=i, repeat=j)) for i in numbers for j in range(self.repeats))
 

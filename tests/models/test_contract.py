@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from leaplib.base.errors import InputError
 from leaplib.models.base import Training
 from leaplib.models.knn import PSKNN
-from leaplib.models.lasso import PSElasticNet, PSLasso
+from leaplib.models.lasso import PSLasso
 from leaplib.models.naive import shuffle_labels
 from leaplib.models.networks import PPMlp, PPTdnn
 from leaplib.models.ridge import DualRidge, SharedKernelRidge
@@ -22,7 +22,6 @@ MODELS = {
     "PS-KNN": lambda: PSKNN(),
     "PS-LASSO": lambda: PSLasso(),
     "PS-RIDGE": lambda: DualRidge(),
-    "elastic net": lambda: PSElasticNet(n_alphas=4),
     "LEAP+": lambda: SharedKernelRidge(grid={"penalty": [3.0, 1.0, 0.3]}),
     "PS-TCRP": lambda: PSTcrp(n_epochs=30, grid={"meta_rate": [1e-2], "inner_rate": [1e-3, 1e-2]}, device="cpu"),
     "PP-tDNN": lambda: PPTdnn(batch_size=128, max_epochs=12, learning_rate=1e-2, grid={"dropout": [0, 0.1]},

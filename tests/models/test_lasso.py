@@ -2,12 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
-from sklearn.linear_model import ElasticNet, Lasso
+from sklearn.linear_model import Lasso
 
 from leaplib.base.errors import InputError
 from leaplib.cohorts.splits import tissue_folds
-from leaplib.models.base import Training
-from leaplib.models.lasso import PSElasticNet, PSLasso
+from leaplib.models.lasso import PSLasso
 
 
 @pytest.fixture(scope="module")
@@ -108,37 +107,3 @@ def test_a_model_saved_by_another_version_is_refused_in_one_line(tmp_path, rng, 
     model.save(tmp_path / "model")
     with pytest.raises(InputError, match=r"saved by another version of leaplib .*'device'"):
         PSLasso.load(tmp_path / "model")
-
-
-def data(n=60, p=8, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, p)) + 3
-    Y = np.stack([X[:, 0] + 0.1 * rng.normal(size=n), X[:, 1] - X[:, 2] + 2 * rng.normal(size=n)], axis=1)
-    Y[::6, 1] = np.nan
-    return X, Y
-
-
-def test_each_point_of_the_path_is_scikit_learn_s_elastic_net():
-    X, Y = data()
-    model = PSElasticNet({"l1_ratio": [0.9, 0.2]}, n_alphas=4, eps=0.05)
-    found = model._fit_fold(Training(X, Y), 0)
-    assert found.coef.shape == (8, 8, 2) and found.intercept.shape == (8, 2)
-    for j in range(2):
-        kept = ~np.isnan(Y[:, j])
-        centred = X[kept] - X[kept].mean(axis=0)
-        products = np.abs(centred.T @ (Y[kept, j] - Y[kept, j].mean())).max() / kept.sum()
-        for point, (ratio, step) in enumerate((r, s) for r in (0.9, 0.2) for s in range(4)):
-            alpha = products / ratio * 0.05 ** (step / 3)
-            peer = ElasticNet(alpha=alpha, l1_ratio=ratio, tol=1e-10, max_iter=100_000).fit(X[kept], Y[kept, j])
-            np.testing.assert_allclose(found.coef[point, :, j], peer.coef_, atol=2e-3)
-            np.testing.assert_allclose(found.intercept[point, j], peer.intercept_, atol=2e-2)
-    np.testing.assert_allclose(found.coef[[0, 4]], 0, atol=1e-9)  # the largest penalties
-    np.testing.assert_allclose(found.predict(X)[0], np.tile(np.nanmean(Y, axis=0), (60, 1)), atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    "settings", [{"grid": {"l1_ratio": [0.0]}}, {"grid": {"l1_ratio": [1.1]}}, {"n_alphas": 0}, {"eps": 1.0}]
-)
-def test_settings_out_of_range_are_named(settings):
-    with pytest.raises(InputError, match="use shares above 0 and at most 1"):
-        PSElasticNet(**settings).fit(*data())

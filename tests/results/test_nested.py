@@ -14,7 +14,7 @@ from leaplib.runs.recipes import CANDIDATES
 from leaplib.tasks import get_task
 from tests.runs.test_candidates import TINY
 
-FEW = ("LEAP", "PS-LASSO", "PS-RIDGE", "LEAP+", "mean of LEAP and PS-RIDGE", "LEAP, PS-RIDGE and LEAP+, stacked")
+FEW = ("LEAP", "PS-LASSO", "PS-RIDGE", "LEAP+", "mean of LEAP and PS-RIDGE", "ridge on codes")
 
 
 @pytest.fixture(scope="module")
