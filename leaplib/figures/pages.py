@@ -15,15 +15,17 @@ size : tuple of float
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from leaplib.figures import comparison, diagrams, learned, rows, style
+from leaplib.figures import diagrams, panels, style
 from leaplib.figures.style import Drawn
 from leaplib.results.comparisons import RANKS, curve_means, models_only, perturbation_values, ranks, split_values
 from leaplib.tasks import POCKET, TASKS
@@ -33,6 +35,7 @@ Size = tuple[float, float]
 SPLIT_NAMES = {"holdout": "splits", "tissue": "unseen tissues", "xenograft": "subsets of PDX"}
 DRUG_SCREENS = ("drugs", "xenografts")
 COLUMNS = ["task", "model", "member", "split", "data", "level", "metric", "perturbation", "test_set", "value"]
+OF_SPLITS = ["task", "split", "value", "n_perturbations", "data"]  # one value a split
 LETTERS = "ABCDEFGHIJKLMN"
 PANELS = {"1a": "A", "2a": "B", "3a": "C", "4a": "D", "5a": "E", "4b": "F"}  # the paper's letters of figure 3, and ours
 FIGURE_2_TASKS, MEMBERS_TASKS = ("1b", "2a"), ("1a", "2a")  # of figures 2 and S5: the first that is real
@@ -41,34 +44,73 @@ MIN_COLUMNS, MAX_COLUMNS = 2, 5  # of flowcharts side by side
 GAINS = ["task", "candidate", "mean", "difference", "low", "high", "n_perturbations", "n_splits", "data"]
 
 
+class Panel(NamedTuple):
+    """What is drawn on one Axes, by what, and the title that follows from it."""
+
+    frame: pd.DataFrame
+    draw: Callable[[Axes, pd.DataFrame], Any]
+    title: Callable[[pd.DataFrame], str]
+
+
+def filled(fig: Figure, axes: Iterable[Axes], parts: Sequence[Panel], offset: float = -24) -> Drawn:
+    """Draw panels on the Axes of a page, with letters where there are several; return the page and what it draws."""
+    letters = dict(enumerate(LETTERS if len(parts) > 1 else ""))
+    for place, ax in enumerate(axes):
+        if place >= len(parts):
+            ax.set_axis_off()
+            continue
+        frame, draw, title = parts[place]
+        style.head(ax, title(frame) if len(frame) else "", letters.get(place, ""), data_of(frame), offset)
+        draw(ax, frame)
+    return fig, plotted([part.frame.assign(panel=letter) for part, letter in zip(parts, LETTERS, strict=False)])
+
+
+def plotted(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return what several panels draw as one frame, `panel` first."""
+    full = [part for part in parts if len(part)]
+    if not full:
+        return pd.DataFrame(columns=["panel"])
+    frame = pd.concat(full, ignore_index=True)
+    return frame[["panel", *frame.columns.drop("panel")]]
+
+
+# ---- what panels say
+
+
 def words(task: str, study: str = "") -> tuple[str, str, str]:
     """Return a task's title, and how to call its splits and its perturbations; a study is held out for validation."""
     known = TASKS.get(task)
     if known is None:
-        return f"Task {task}", "splits", "perturbations"
+        return task, "splits", "perturbations"
     about = f"external validation by {study}" if study else f"{known.title[0].lower()}{known.title[1:]}"
     return f"Task {task}: {about}", SPLIT_NAMES[known.design], "drugs" if known.screen in DRUG_SCREENS else "genes"
 
 
-def counts(task: str, n_splits: int, n_perturbations: float | None, splits: str = "") -> str:
+def counts(task: str, n_splits: float, n_perturbations: float | None = None, splits: str = "") -> str:
     """Return "n = 10 splits, 1,539 genes" of a task; splits may have a name of their own."""
     _, split_name, perturbation_name = words(task)
-    known = [style.counted(n_splits, splits or split_name)]
+    known = [style.counted(int(n_splits), splits or split_name)]
     if n_perturbations and pd.notna(n_perturbations):
         known.append(style.counted(int(n_perturbations), perturbation_name))
     return f"n = {', '.join(known)}"
 
 
-def whole_splits(task: str) -> str:
-    """Return how to call splits whose test samples are taken together: no subsets of xenografts, which overlap."""
-    return "sets of all PDX" if task in TASKS and TASKS[task].design == "xenograft" else ""
-
-
 def counts_of(values: pd.DataFrame) -> str:
-    """Return the counts of one task's values, with their columns task, split, value and n_perturbations."""
+    """Return the counts of one task's values (`OF_SPLITS`)."""
     known = values.dropna(subset=["value"])
-    task = str(known["task"].iloc[0]) if len(known) else ""
-    return counts(task, known["split"].nunique(), known["n_perturbations"].max())
+    return counts(values["task"].iloc[0], known["split"].nunique(), known["n_perturbations"].max())
+
+
+def counts_of_tests(values: pd.DataFrame) -> str:
+    """Return the counts of one task's tests; these take the subsets of the xenografts, which overlap, together."""
+    task = str(values["task"].iloc[0])
+    splits = "sets of all PDX" if task in TASKS and TASKS[task].design == "xenograft" else ""
+    return counts(task, values["n_splits"].max(), values["n_perturbations"].max(), splits)
+
+
+def n_perturbations(part: pd.DataFrame) -> int:
+    """Return how many perturbations have a score."""
+    return perturbation_values(part, "spearman").dropna(subset=["value"])["perturbation"].nunique()
 
 
 def data_of(frame: pd.DataFrame) -> str:
@@ -81,6 +123,17 @@ def real_task(scores: pd.DataFrame, tasks: Sequence[str]) -> str:
     there = [task for task in tasks if (scores["task"] == task).any()]
     real = [task for task in there if data_of(scores[scores["task"] == task]) == "real"]
     return (real or there[-1:] or list(tasks[-1:]))[0]
+
+
+def best_other_model(values: pd.DataFrame) -> str:
+    """Return the model with the highest mean that is not LEAP, one of its members or a control."""
+    names = values["model"].astype(str)
+    rivals = ~names.isin([*style.CONTROLS, style.REPRODUCIBILITY]) & ~names.str.startswith(("LEAP", "PS-LASSO"))
+    means = values[rivals].groupby("model")["value"].mean().dropna()
+    return str(means.idxmax()) if len(means) else "other model"
+
+
+# ---- panels of scores, beside the published
 
 
 def published_marks(published: pd.DataFrame | None, values: pd.DataFrame, task: str, reported_only: bool = False,
@@ -108,8 +161,8 @@ def boxes(ax: Axes, scores: pd.DataFrame, task: str, letter: str, published: pd.
     marks = published_marks(published, values, task, reported_only, level)
     number = counts(task, values.dropna(subset=["value"])["split"].nunique(), n_perturbations(part))
     style.head(ax, f"{words(task, study)[0]}\n{number}", letter, data_of(part))
-    ylabel = f"{style.RHO} overall\n(all pairs at once)" if level == "overall" else comparison.YLABEL
-    comparison.model_boxes(ax, values, marks, ylabel)
+    ylabel = f"{style.RHO} overall\n(all pairs at once)" if level == "overall" else panels.YLABEL
+    panels.model_boxes(ax, values, marks, ylabel)
     return beside(values[["task", "data", "model", "split", "value"]], marks).assign(panel=letter)
 
 
@@ -127,13 +180,8 @@ def scatter(ax: Axes, part: pd.DataFrame, task: str, rival: str, letter: str = "
     number = f"n = {style.counted(len(wide), perturbation_name)}, mean of {splits}"
     against = rival.lower() if rival == style.REPRODUCIBILITY else rival
     style.head(ax, f"Task {task}: LEAP against {against}\n{number}", letter, data_of(part))
-    comparison.perturbation_scatter(ax, wide, rival, "LEAP")
+    panels.perturbation_scatter(ax, wide, rival, "LEAP")
     return values[values["perturbation"].isin(wide["perturbation"])].assign(source="this run", panel=letter)
-
-
-def n_perturbations(part: pd.DataFrame) -> int:
-    """Return how many perturbations have a score."""
-    return perturbation_values(part, "spearman").dropna(subset=["value"])["perturbation"].nunique()
 
 
 def empty(ax: Axes, task: str, letter: str) -> None:
@@ -145,35 +193,7 @@ def empty(ax: Axes, task: str, letter: str) -> None:
     style.no_data(ax, f"no results on real data:\n{why}")
 
 
-def plotted(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return what several panels draw as one frame, `panel` first."""
-    full = [part for part in parts if len(part)]
-    if not full:
-        return pd.DataFrame(columns=["panel"])
-    frame = pd.concat(full, ignore_index=True)
-    return frame[["panel", *frame.columns.drop("panel")]]
-
-
-def alone(draw: Callable[..., Axes], frame: pd.DataFrame, title: str, size: Size, **options: Any) -> Drawn:
-    """Draw one panel on a page of its own."""
-    fig, ax = style.figure(*size)
-    style.head(ax, title, data=data_of(frame))
-    draw(ax, frame, **options)
-    return fig, frame
-
-
-def stacked(values: pd.DataFrame, by: str, draw: Callable[[Axes, pd.DataFrame], Any], title: Callable[[str], str],
-            width: float, room: float, size: Size | None) -> Drawn:  # fmt: skip
-    """Draw a panel of rows a group of values, under each other; `room` is what a panel needs beside its rows."""
-    parts = [part for _, part in values.groupby(by, sort=False)] or [values]
-    heights = [room + rows.height(part["name"]) for part in parts]
-    page = size or (width, min(sum(heights), style.MAX_HEIGHT))
-    fig, axes = style.figure(*page, nrows=len(parts), height_ratios=heights, squeeze=False)
-    for ax, part, letter in zip(axes.flat, parts, LETTERS, strict=False):
-        about = f"{title(part[by].iloc[0])}\n{counts_of(part)}; bars: means; lines: SD" if len(part) else ""
-        style.head(ax, about, letter if len(parts) > 1 else "", data_of(part), -9)
-        draw(ax, part)
-    return fig, plotted([part.assign(panel=letter) for part, letter in zip(parts, LETTERS, strict=False)])
+# ---- pages
 
 
 @style.styled
@@ -185,14 +205,6 @@ def figure_1(frame: pd.DataFrame | None = None, *, size: Size = (diagrams.WIDTH,
     stages = diagrams.marks().query("kind == 'heading'")
     names = stages["text"].str.replace("-|", "").str.replace("|", " ")
     return fig, pd.DataFrame({"stage": names, "number": stages["number"].astype(int)})
-
-
-def best_other_model(values: pd.DataFrame) -> str:
-    """Return the model with the highest mean that is not LEAP, one of its members or a control."""
-    names = values["model"].astype(str)
-    rivals = ~names.isin([*style.CONTROLS, style.REPRODUCIBILITY]) & ~names.str.startswith(("LEAP", "PS-LASSO"))
-    means = values[rivals].groupby("model")["value"].mean().dropna()
-    return str(means.idxmax()) if len(means) else "other model"
 
 
 @style.styled
@@ -251,27 +263,20 @@ def critical_difference(scores: pd.DataFrame, *, task: str | None = None, metric
     """Draw the mean ranks of all models over perturbations, a panel a task: `leaplib.results.comparisons.ranks`."""
     values = style.checked(ranks(style.checked(scores, COLUMNS), metric), RANKS)
     values = values if task is None else values[values["task"] == task]
-    parts = [part for _, part in values.groupby("task")] or [values]
-    n_rows, n_columns = (len(parts) + 1) // 2, min(len(parts), 2)
+    tasks = [part for _, part in values.groupby("task")] or [values]
+    n_rows, n_columns = (len(tasks) + 1) // 2, min(len(tasks), 2)
     page = size or ((style.ONE_COLUMN, style.TWO_COLUMNS)[n_columns - 1], min(55 * n_rows, style.MAX_HEIGHT))
     fig, axes = style.figure(*page, nrows=n_rows, ncols=n_columns, squeeze=False)
-    for ax in axes.flat[len(parts) :]:
-        ax.set_axis_off()
-    for ax, part, letter in zip(axes.flat, parts, LETTERS, strict=False):
-        style.head(ax, _ranks_title(part), letter if len(parts) > 1 else "", data_of(part))
-        note = "lines at the right join what is not told apart"
-        comparison.mean_ranks(ax, part, f"mean rank by {METRIC_NAMES.get(metric, metric)} (1: best);\n{note}")
-    return fig, plotted([part.assign(panel=letter) for part, letter in zip(parts, LETTERS, strict=False)])
 
+    def title(part: pd.DataFrame) -> str:
+        p = part["p_friedman"].iloc[0]
+        said = f"= {p:.3f}" if p >= 0.001 else "< 0.001"
+        return f"{words(part['task'].iloc[0])[0]}\n{counts_of_tests(part)}; Friedman's p {said}"
 
-def _ranks_title(part: pd.DataFrame) -> str:
-    """Return a panel's title: the task, the numbers of splits and perturbations, and Friedman's test."""
-    if part.empty:
-        return ""
-    one = part.iloc[0]
-    number = counts(one["task"], one["n_splits"], one["n_perturbations"], whole_splits(one["task"]))
-    p = f"= {one['p_friedman']:.3f}" if one["p_friedman"] >= 0.001 else "< 0.001"
-    return f"{words(one['task'])[0]}\n{number}; Friedman's p {p}"
+    xlabel = (
+        f"mean rank by {METRIC_NAMES.get(metric, metric)} (1: best);\nlines at the right join what is not told apart"
+    )
+    return filled(fig, axes.flat, [Panel(part, partial(panels.mean_ranks, xlabel=xlabel), title) for part in tasks])
 
 
 @style.styled
@@ -279,26 +284,37 @@ def lines_needed(frame: pd.DataFrame, *, metric: str = "spearman", size: Size = 
     """Draw how scores grow with the training lines: `leaplib.runs.experiment.load_curves`, or of one's own tables."""
     needed = ["task", "model", "share", "n_train", "split", "metric", "value", "data"]
     values = curve_means(style.checked(frame, needed), metric)
-    task = str(values["task"].iloc[0]) if len(values) else ""
-    title = f"{words(task)[0] if task in TASKS else task}\n{counts(task, values['n_splits'].max(), None)}"
-    title += "; bars: 95% intervals"
+
+    def title(part: pd.DataFrame) -> str:
+        task = str(part["task"].iloc[0])
+        return f"{words(task)[0]}\n{counts(task, part['n_splits'].max())}; bars: 95% intervals"
+
     axis = {"xlabel": "Training lines", "ylabel": f"{METRIC_NAMES.get(metric, metric)} per perturbation"}
-    return alone(comparison.by_lines, values, title, size, **axis)
+    return alone(values, partial(panels.by_lines, **axis), title, size)
+
+
+def alone(frame: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], Any], title: Callable[[pd.DataFrame], str],
+          size: Size) -> Drawn:  # fmt: skip
+    """Draw one panel on a page of its own."""
+    fig, ax = style.figure(*size)
+    return filled(fig, [ax], [Panel(frame, draw, title)])
 
 
 @style.styled
 def learning_curves(frame: pd.DataFrame, *, size: Size = (style.ONE_COLUMN, 65)) -> Drawn:
     """Draw the losses of each DAMAE by epoch: representation, epoch, train_loss, validation_loss, data."""
-    return alone(learned.learning_curves, frame, "Pretraining of the drug tasks' DAMAEs", size)
+    return alone(frame, panels.learning_curves, lambda _: "Pretraining of the drug tasks' DAMAEs", size)
 
 
 @style.styled
 def codes(frame: pd.DataFrame, *, size: Size = (120, 80)) -> Drawn:
     """Draw the samples in two components (x, y) of a representation; the largest tissues (group) have colours."""
-    groups = style.checked(frame, ("x", "y", "group"))["group"]
-    n_tissues = groups[groups != learned.UNKNOWN].nunique()
-    number = f"n = {len(groups):,} samples of {style.counted(n_tissues, 'tissues')}"
-    return alone(learned.codes, frame, f"Samples in the first of the drug tasks' DAMAEs\n{number}", size)
+
+    def title(part: pd.DataFrame) -> str:
+        tissues = style.counted(part.loc[part["group"] != panels.UNKNOWN, "group"].nunique(), "tissues")
+        return f"Samples in the first of the drug tasks' DAMAEs\nn = {len(part):,} samples of {tissues}"
+
+    return alone(frame, panels.codes, title, size)
 
 
 @style.styled
@@ -317,25 +333,40 @@ def two_laboratories(frame: pd.DataFrame, *, size: Size = (style.TWO_COLUMNS, 62
     return fig, frame.assign(data=POCKET)
 
 
+def stacked(values: pd.DataFrame, by: str, draw: Callable[[Axes, pd.DataFrame], Any], width: float, room: float,
+            size: Size | None) -> Drawn:  # fmt: skip
+    """Draw a panel of rows a group of values, under each other; `room` is what a panel needs beside its rows."""
+    groups = [part for _, part in values.groupby(by, sort=False)] or [values]
+    heights = [room + panels.height(part["name"]) for part in groups]
+    page = size or (width, min(sum(heights), style.MAX_HEIGHT))
+    fig, axes = style.figure(*page, nrows=len(groups), height_ratios=heights, squeeze=False)
+
+    def title(part: pd.DataFrame) -> str:
+        return f"{words(part[by].iloc[0])[0]}\n{counts_of(part)}; bars: means; lines: SD"
+
+    return filled(fig, axes.flat, [Panel(part, draw, title) for part in groups], -9)
+
+
 @style.styled
 def ablation_bars(frame: pd.DataFrame, *, size: Size | None = None) -> Drawn:
     """Draw alternatives under each other, a panel a group: splits, mean and SD.
 
     Columns task, group (title of the panel), name, split, value, n_perturbations, data; in the order of drawing.
     """
-    values = style.checked(frame, ["task", "group", "name", "split", "value", "n_perturbations", "data"])
-    return stacked(values, "group", rows.spread, str, 120, 22, size)
+    values = style.checked(frame, ["task", "group", "name", *OF_SPLITS[1:]])
+    return stacked(values, "group", panels.spread, 120, 22, size)
 
 
 @style.styled
 def number_of_representations(frame: pd.DataFrame, *, size: Size = (style.ONE_COLUMN, 65)) -> Drawn:
     """Draw how LEAP's score grows with its representations: task, number, split, value, n_perturbations, data."""
-    values = style.checked(frame, ["task", "number", "split", "value", "n_perturbations", "data"])
-    tasks = f" (task {', '.join(values['task'].unique())})" if len(values) else ""
-    title = f"LEAP by the number of its representations{tasks}\n{counts_of(values)}"
-    axis = {"xlabel": "Representations (DAMAEs) averaged", "ylabel": comparison.YLABEL}
-    fig, drawn = alone(rows.by_number, values, title, size, **axis)
-    return fig, plotted([drawn.assign(panel="A")])
+
+    def title(part: pd.DataFrame) -> str:
+        tasks = ", ".join(part["task"].unique())
+        return f"LEAP by the number of its representations (task {tasks})\n{counts_of(part)}"
+
+    draw = partial(panels.by_number, xlabel="Representations (DAMAEs) averaged", ylabel=panels.YLABEL)
+    return alone(style.checked(frame, ["task", "number", *OF_SPLITS[1:]]), draw, title, size)
 
 
 @style.styled
@@ -347,26 +378,22 @@ def beyond_leap(frame: pd.DataFrame, *, size: Size | None = None) -> Drawn:
     values = style.checked(frame, GAINS)
     levels = values[values["candidate"] == "LEAP"].set_index("task")["mean"]
     values = values[values["candidate"] != "LEAP"]
-    parts = {str(task): part for task, part in values.groupby("task", sort=False)} or {"": values}
-    first = max(parts, key=lambda task: len(parts[task]))
-    parts = {first: parts[first]} | parts
-    heights = [19 + rows.height(part["candidate"], 2.2, rows.GAINS_WIDTH) for part in parts.values()]
-    others = [task for task in parts if task != first]
+    tasks = [part for _, part in values.groupby("task", sort=False)] or [values]
+    first = max(tasks, key=len)
+    tasks = [first, *(part for part in tasks if part is not first)]
+    heights = [19 + panels.height(part["candidate"], 2.2, panels.GAINS_WIDTH) for part in tasks]
     right = heights[1:] or heights
-    page = size or (style.TWO_COLUMNS if others else 120, min(max(heights[0], sum(right)), style.MAX_HEIGHT))
-    fig, axes = style.figure(*page, mosaic=[[first, task] for task in others] or [[first]], height_ratios=right)
-    for (task, part), letter in zip(parts.items(), LETTERS, strict=False):
-        style.head(axes[task], _gains_title(part, task, levels), letter if others else "", data_of(part), -9)
-        rows.gains(axes[task], part)
-    return fig, plotted([part.assign(panel=letter) for part, letter in zip(parts.values(), LETTERS, strict=False)])
+    page = size or (style.TWO_COLUMNS if heights[1:] else 120, min(max(heights[0], sum(right)), style.MAX_HEIGHT))
+    mosaic = [[0, place] for place in range(1, len(tasks))] or [[0]]
+    fig, axes = style.figure(*page, mosaic=mosaic, height_ratios=right)
 
+    def title(part: pd.DataFrame) -> str:
+        task = part["task"].iloc[0]
+        said = f"; LEAP: {levels[task]:.3f}" if task in levels else ""
+        return f"{words(task)[0]}\n{counts_of_tests(part)}{said}"
 
-def _gains_title(part: pd.DataFrame, task: str, levels: pd.Series) -> str:
-    """Return a panel's title: the task, LEAP's own score, and the numbers of splits and perturbations."""
-    if part.empty:
-        return ""
-    number = counts(task, int(part["n_splits"].max()), part["n_perturbations"].max(), whole_splits(task))
-    return f"{words(task)[0]}\n{number}" + (f"; LEAP: {levels[task]:.3f}" if task in levels else "")
+    return filled(fig, [axes[place] for place in range(len(tasks))],
+                  [Panel(part, panels.gains, title) for part in tasks], -9)  # fmt: skip
 
 
 @style.styled
@@ -379,22 +406,21 @@ def general_sensitivity(frame: pd.DataFrame, *, task: str = "2a", size: Size | N
     values = style.checked(frame, columns)
     values = values[values["task"] == task]
     studies = [study for study in values["study"].unique() if study] or [""]
-    values = values[values["study"].isin(studies)]
     n_models = max(values["model"].nunique(), 1)
     page = size or (style.TWO_COLUMNS, min(len(studies) * (20 + 4.5 * n_models), style.MAX_HEIGHT))
     fig, axes = style.figure(*page, nrows=len(studies), ncols=2, sharey="row", sharex=True, squeeze=False)
-    places = [(study, where) for study in studies for where in ("within", "outside")]
-    drawn = []
-    for ax, (study, where), letter in zip(axes.flat, places, LETTERS, strict=False):
-        part = values[(values["study"] == study) & (values["where"] == where)]
-        name = "this screen" if where == "within" else f"measured by {study}"
-        number = counts(task, int(part["n_splits"].max()), part["n_perturbations"].max()) if len(part) else ""
-        style.head(ax, f"Task {task}: {name}\n{number}" if len(part) else "", letter, data_of(part))
-        rows.labels(ax, part)
-        drawn.append(part.assign(panel=letter))
+
+    def title(part: pd.DataFrame) -> str:
+        one = part.iloc[0]
+        place = "this screen" if one["where"] == "within" else f"measured by {one['study']}"
+        return f"Task {task}: {place}\n{counts(task, part['n_splits'].max(), part['n_perturbations'].max())}"
+
+    parts = [values[(values["study"] == study) & (values["where"] == where)]
+             for study in studies for where in ("within", "outside")]  # fmt: skip
+    page_and_drawn = filled(fig, axes.flat, [Panel(part, panels.labels, title) for part in parts])
     kinds, names = axes[0, 0].get_legend_handles_labels()
     fig.legend(kinds, names, loc="outside lower center", ncols=max(len(kinds), 1))
-    return fig, plotted(drawn)
+    return page_and_drawn
 
 
 @style.styled
@@ -412,18 +438,15 @@ def supplementary_figure_1(flows: Mapping[str, pd.DataFrame], *, size: Size | No
     lines: list[list[str]] = []
     for task, count in columns.items():  # side by side: each in the first line where its columns fit
         free = [line for line in lines if sum(columns[other] for other in line) + count <= MAX_COLUMNS]
-        if free:
-            free[0].append(task)
-        else:
-            lines.append([task])
+        if not free:
+            lines.append([])
+        (free or lines[-1:])[0].append(task)
     mosaic = _mosaic(lines, columns)
     page = size[0] if size else (style.TWO_COLUMNS if len(mosaic[0]) > MIN_COLUMNS else style.ONE_COLUMN)
     cell = (page - 2) / len(mosaic[0]) - 2  # a little less than the layout will give
     cells = Counter(task for line in mosaic for task in line)
-    needs = {}
-    for task, flow in flows.items():
-        boxes = diagrams.plan(flow, cell * cells[task] / columns[task], words(task)[2])
-        needs[task] = diagrams.chart_height(boxes)
+    needs = {task: diagrams.chart_height(diagrams.plan(flow, cell * cells[task] / columns[task], words(task)[2]))
+             for task, flow in flows.items()}  # fmt: skip
     heights = [max(needs[task] for task in line) + diagrams.TITLE for line in lines]
     page_size = size or (page, min(sum(heights) + 2, style.MAX_HEIGHT))
     fig, axes = style.figure(*page_size, mosaic=mosaic, height_ratios=heights)
@@ -447,8 +470,8 @@ def _mosaic(lines: Sequence[Sequence[str]], columns: Mapping[str, int]) -> list[
     """Return a mosaic in which a chart is as many cells wide as it has columns, or a multiple where a row has room."""
     totals = [sum(columns[task] for task in line) for line in lines]
     widest = max(MIN_COLUMNS, *totals)
-    pairs = zip(lines, totals, strict=True)
-    full = [[task for task in line for _ in range(columns[task] * (widest // total))] for line, total in pairs]
+    full = [[task for task in line for _ in range(columns[task] * (widest // total))]
+            for line, total in zip(lines, totals, strict=True)]  # fmt: skip
     return [line + ["."] * (widest - len(line)) for line in full]
 
 
@@ -458,10 +481,9 @@ def supplementary_figure_2(scores: pd.DataFrame, task: str = "1b", published: pd
     """Draw all models on one task: A per perturbation, B over all pairs at once."""
     part = style.checked(scores, COLUMNS)
     fig, axes = style.figure(*size, ncols=2)
-    drawn = [
-        boxes(ax, part, task, letter, published, reported_only, level).assign(level=level)
-        for ax, letter, level in zip(axes, "AB", ("per_perturbation", "overall"), strict=True)
-    ]
+    levels = {"A": "per_perturbation", "B": "overall"}
+    drawn = [boxes(ax, part, task, letter, published, reported_only, level).assign(level=level)
+             for ax, (letter, level) in zip(axes, levels.items(), strict=True)]  # fmt: skip
     return fig, plotted(drawn)
 
 
@@ -479,10 +501,9 @@ def supplementary_figure_3(scores: pd.DataFrame, *, task: str = "2a", size: Size
     fig, axes = style.figure(*page, nrows=len(studies), ncols=2, width_ratios=(1.5, 1), squeeze=False)
     drawn = []
     for row, study in enumerate(studies):
-        of, letters = part[part["study"] == study], LETTERS[2 * row : 2 * row + 2]
-        frames = [boxes(axes[row, 0], of, task, letters[0], study=study),
-                  scatter(axes[row, 1], of, task, style.REPRODUCIBILITY, letters[1])]  # fmt: skip
-        drawn += [frame.assign(study=study) for frame in frames]
+        of, (first, second) = part[part["study"] == study], LETTERS[2 * row : 2 * row + 2]
+        drawn += [boxes(axes[row, 0], of, task, first, study=study).assign(study=study),
+                  scatter(axes[row, 1], of, task, style.REPRODUCIBILITY, second).assign(study=study)]  # fmt: skip
     return fig, plotted(drawn)
 
 
@@ -498,15 +519,15 @@ def supplementary_figure_4(steps: pd.DataFrame, *, size: Size | None = None) -> 
         published_mean, published_sd (NaN: not given). Published values are drawn where a task's data are real.
     size : tuple of float, optional
     """
-    columns = ["task", "step", "name", "split", "value", "n_perturbations", "data", "p_value"]
-    values = style.checked(steps, [*columns, "published_mean", "published_sd"])
-    changes = [part["step"].map(rows.changes(part)) for _, part in values.groupby("task")]
+    columns = ["task", "step", "name", *OF_SPLITS[1:], "p_value", "published_mean", "published_sd"]
+    values = style.checked(steps, columns)
+    changes = [part["step"].map(panels.changes(part)) for _, part in values.groupby("task")]
     values = values.assign(change=pd.concat(changes) if changes else None)
 
     def draw(ax: Axes, part: pd.DataFrame) -> None:
-        rows.steps(ax, part, published=data_of(part) == "real")
+        panels.steps(ax, part, published=data_of(part) == "real")
 
-    return stacked(values, "task", draw, lambda task: words(task)[0], 140, 26, size)
+    return stacked(values, "task", draw, 140, 26, size)
 
 
 @style.styled
@@ -526,34 +547,23 @@ def supplementary_figure_5(scores: pd.DataFrame, task: str | None = None, publis
     values = values.assign(name=values["model"].where(values["model"] == "LEAP", "PS-LASSO r" + numbers))
     marks = published_marks(published, values, task)
     marks = marks.assign(name=marks["model"].replace("PS-LASSO", "PS-LASSO r1"))
-    title, splits, _ = words(task)
-    number = counts(task, values.dropna(subset=["value"])["split"].nunique(), n_perturbations(part))
-    title = f"{title}\n{number}\nlines: {splits}; bars: means"
-    fig, drawn = alone(comparison.members, values, title, size, published=marks)
-    drawn = beside(drawn, marks) if len(marks) else drawn.assign(source="this run")
+
+    def title(values: pd.DataFrame) -> str:
+        number = counts(task, values.dropna(subset=["value"])["split"].nunique(), n_perturbations(part))
+        return f"{words(task)[0]}\n{number}\nlines: {words(task)[1]}; bars: means"
+
+    fig, _ = alone(values, partial(panels.members, published=marks), title, size)
+    drawn = beside(values, marks) if len(marks) else values.assign(source="this run")
     return fig, plotted([drawn.assign(panel="A")])
 
 
 @style.styled
 def supplementary_figure_6(scores: pd.DataFrame, tasks: Sequence[str] = ("3a", "4a"), *, frames: bool = False,
-                           size: Size | None = None) -> Drawn:  # fmt: skip
-    """Draw all models by tissue, a panel a task: median over test sets, point size by its 95% interval.
+                           metrics: Sequence[str] = ("spearman",), size: Size | None = None) -> Drawn:  # fmt: skip
+    """Draw all models by tissue, a row a task, a column a metric: median over test sets, point size by its interval.
 
     Tissues are the splits, from left to right by falling value of LEAP.
     """
-    return _by_tissue(scores, tasks, ("spearman",), frames, size)
-
-
-@style.styled
-def supplementary_figure_7(scores: pd.DataFrame, tasks: Sequence[str] = ("3b", "4b"), *, frames: bool = False,
-                           size: Size | None = None) -> Drawn:  # fmt: skip
-    """Draw all models by tissue as `supplementary_figure_6`, Spearman's correlation beside Pearson's in one order."""
-    return _by_tissue(scores, tasks, ("spearman", "pearson"), frames, size)
-
-
-def _by_tissue(scores: pd.DataFrame, tasks: Sequence[str], metrics: Sequence[str], frames: bool,
-               size: Size | None) -> Drawn:  # fmt: skip
-    """Draw a row of panels a task that has results, a column a metric."""
     part = style.checked(scores, COLUMNS)
     values = split_intervals(part[part["task"].isin(tasks) & part["metric"].isin(metrics)])
     there = set(values["task"])
@@ -571,16 +581,21 @@ def _by_tissue(scores: pd.DataFrame, tasks: Sequence[str], metrics: Sequence[str
             empty(ax, task, letters[task, metric])
             continue
         ours = values[values["task"] == task]
-        leading = comparison.group_order(ours[ours["metric"] == "spearman"])
-        order = list(dict.fromkeys([*leading, *ours["group"]]))
+        leading = panels.group_order(ours[ours["metric"] == "spearman"])
         shown = ours[ours["metric"] == metric].assign(panel=letters[task, metric])
         title = _tissue_title(task, shown, n_perturbations(part[part["task"] == task]))
         style.head(ax, title, letters[task, metric], data_of(ours))
         ylabel = f"{METRIC_NAMES[metric]} per perturbation\n(median over test sets)"
-        comparison.points(ax, shown, order, widest, ylabel=ylabel)
+        panels.points(ax, shown, list(dict.fromkeys([*leading, *ours["group"]])), widest, ylabel=ylabel)
         drawn.append(shown)
-    comparison.legend(fig, values, widest)
+    panels.legend(fig, values, widest)
     return fig, plotted(drawn)
+
+
+def supplementary_figure_7(scores: pd.DataFrame, tasks: Sequence[str] = ("3b", "4b"), *, frames: bool = False,
+                           size: Size | None = None) -> Drawn:  # fmt: skip
+    """Draw all models by tissue as `supplementary_figure_6`, Spearman's correlation beside Pearson's in one order."""
+    return supplementary_figure_6(scores, tasks, frames=frames, metrics=("spearman", "pearson"), size=size)
 
 
 def split_intervals(scores: pd.DataFrame) -> pd.DataFrame:
@@ -602,10 +617,9 @@ def split_intervals(scores: pd.DataFrame) -> pd.DataFrame:
 def _tissue_title(task: str, values: pd.DataFrame, n_perturbations: int) -> str:
     """Return a panel's title with the numbers of tissues, perturbations and test sets."""
     known = values.dropna(subset=["value"])
-    about = counts(task, known["group"].nunique(), n_perturbations, "unseen tissues")
     fewest, most = (known["n"].min(), known["n"].max()) if len(known) else (0, 0)
     sets = style.counted(most, "test sets") if fewest == most else f"{fewest:,} to {most:,} test sets"
-    return f"{words(task)[0]}\n{about}, {sets}"
+    return f"{words(task)[0]}\n{counts(task, known['group'].nunique(), n_perturbations, 'unseen tissues')}, {sets}"
 
 
 @style.styled
@@ -619,9 +633,13 @@ def supplementary_figure_8(scores: pd.DataFrame, task: str = "5a", *, size: Size
     part = part[part["metric"] == "spearman"].rename(columns={"perturbation": "group"})
     subsets = part.groupby(["task", "group", "model", "data"], sort=False)["value"]
     values = subsets.agg(value="mean", sd="std", n="count").reset_index()
-    known, (title, splits, _) = values.dropna(subset=["value"]), words(task)
-    number = counts(task, int(known["n"].max()) if len(known) else 0, known["group"].nunique())
-    options = {"groups": comparison.group_order(values), "ylabel": f"{style.RHO}\n(mean ± SD over {splits})"}
-    fig, drawn = alone(comparison.points, values, f"{title}\n{number}", size, **options)
-    comparison.legend(fig, values)
-    return fig, plotted([drawn.assign(panel="A")])
+
+    def title(values: pd.DataFrame) -> str:
+        known = values.dropna(subset=["value"])
+        return f"{words(task)[0]}\n{counts(task, values['n'].max(), known['group'].nunique())}"
+
+    ylabel = f"{style.RHO}\n(mean ± SD over {words(task)[1]})"
+    draw = partial(panels.points, groups=panels.group_order(values), ylabel=ylabel)
+    fig, drawn = alone(values, draw, title, size)
+    panels.legend(fig, values)
+    return fig, drawn

@@ -6,7 +6,7 @@ from scipy.stats import mannwhitneyu
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from leaplib.base.errors import InputError
-from leaplib.figures import learned, pages, style
+from leaplib.figures import pages, panels, style
 
 GROUPS = ("low", "middle", "high")
 MIN_SAMPLES = 12
@@ -106,11 +106,11 @@ def page(frame: pd.DataFrame, label: str = "response", high_is_sensitive: bool =
     name, kind = str(frame["perturbation"].iloc[0]), pages.data_of(frame)
     curve, area, p = roc(frame, high_is_sensitive)
     style.head(axes[0], f"{name}\nn = {style.counted(len(frame), 'samples')}", "A")
-    learned.thirds(axes[0], frame, f"Observed {label}")
+    panels.thirds(axes[0], frame, f"Observed {label}")
     style.head(axes[1], f"Responders: the best {frame['responder'].mean():.0%}", "B")
-    learned.roc(axes[1], curve, area, p)
+    panels.roc(axes[1], curve, area, p)
     within, known = frame["observed"].between(frame["lower"], frame["upper"]), frame["lower"].notna()
     said = f"{within.sum():,} of {known.sum():,} within their interval"
     style.head(axes[2], f"Held-out samples by prediction\n{said}", "C", kind)
-    learned.intervals(axes[2], frame, label)
+    panels.intervals(axes[2], frame, label)
     return fig, frame

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom, mannwhitneyu
 
 from leaplib import InputError
-from leaplib.figures import learned
+from leaplib.figures import panels
 from leaplib.samples import stratification
 from leaplib.samples.uncertainty import (
     Applicability,
@@ -236,7 +236,7 @@ def test_the_page_shows_what_it_is_given(table):
 
 
 def test_panels_without_rows_say_so():
-    for draw, rest in ((learned.thirds, ("",)), (learned.intervals, ("",)), (learned.roc, (0.5, 1.0))):
+    for draw, rest in ((panels.thirds, ("",)), (panels.intervals, ("",)), (panels.roc, (0.5, 1.0))):
         ax = plt.figure().add_subplot()
         draw(ax, pd.DataFrame(), *rest)
         assert "no data" in {text.get_text() for text in ax.texts}

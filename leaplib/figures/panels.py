@@ -1,4 +1,4 @@
-"""Models against each other: over splits, over perturbations, members against LEAP, and within groups."""
+"""Panels on given Axes: models against each other, a row a name, and what was learned."""
 
 import textwrap
 from collections.abc import Sequence
@@ -340,3 +340,296 @@ def legend(fig: Figure, values: pd.DataFrame, widest: float = 0) -> None:
 def _handle(name: str, colour: str, area: float) -> Line2D:
     look: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": area**0.5, "markerfacecolor": colour}
     return Line2D([], [], label=name, markeredgecolor=style.INK, markeredgewidth=0.35, **look)
+
+
+# ---- a row a name: alternatives, steps with their changes, gains over LEAP; and a score by a number
+
+STARS = {0.001: "***", 0.01: "**", 0.05: "*"}
+STAR_NOTE = "paired test against the step before: * p < 0.05, ** p < 0.01, *** p < 0.001"
+XLABEL = f"{style.RHO} per perturbation (mean over perturbations)"
+GAINS_XLABEL = f"Difference to LEAP in {style.RHO} per perturbation\n(dots: mean; lines: 95% interval)"
+WIDTH, GAINS_WIDTH = 44.0, 36.0  # mm of a row's name
+SHIFT = 0.26  # from a row's middle to its published mark
+
+
+def height(names: pd.Series, gap: float = 2.6, width: float = WIDTH) -> float:
+    """Return the height in mm that a row a name needs, each as high as the longest name."""
+    lines = max((style.wrap(name, width, 6).count("\n") + 1 for name in names), default=1)
+    return (gap + 2.6 * lines) * max(names.nunique(), 1)
+
+
+def _name_rows(ax: Axes, names: Sequence[str], xlabel: str, missing: Sequence[str] = (), width: float = WIDTH) -> None:
+    """Name the rows, the first at the top; those that are missing say so."""
+    ax.set_yticks(range(len(names)), [style.wrap(name, width, 6) for name in names])
+    ax.tick_params(axis="y", length=0)
+    ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=xlabel)
+    ax.grid(axis="x", color=style.PALE, linewidth=0.5)
+    for name in missing:
+        ax.annotate("no data", (0.01, names.index(name)), xycoords=("axes fraction", "data"), color=style.MUTED,
+                    va="center")  # fmt: skip
+
+
+@style.panel("name", "split", "value")
+def spread(ax: Axes, frame: pd.DataFrame, xlabel: str = XLABEL) -> None:
+    """Draw a row a name: one point a split, a bar at their mean, a line of one SD to both sides.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns name, split, value; names from top to bottom. One without values keeps its row, marked "no data".
+    xlabel : str
+    """
+    names, drawn = list(dict.fromkeys(frame["name"])), frame.dropna(subset=["value"])
+    row = drawn["name"].map(names.index)
+    blue, sets = style.COLOURS["LEAP"], drawn["value"].groupby(row)
+    mean, sd = sets.mean(), sets.std().dropna()
+    ax.scatter(drawn["value"], row, s=4, facecolor="white", edgecolor=style.INK, linewidth=0.35, zorder=4,
+               label="_splits")  # fmt: skip
+    ax.hlines(sd.index, mean[sd.index] - sd, mean[sd.index] + sd, color=blue, linewidth=0.8, zorder=2, label="_SD")
+    ax.vlines(mean, mean.index - 0.2, mean.index + 0.2, color=blue, linewidth=1.6, zorder=3, label="_mean")
+    _name_rows(ax, names, xlabel, [name for name in names if name not in set(drawn["name"])])
+
+
+@style.panel("step", "name", "split", "p_value", "published_mean", "published_sd", "value")
+def steps(ax: Axes, frame: pd.DataFrame, published: bool = True) -> None:
+    """Draw the steps of an ablation one under the other, and what each changes against the one before.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns step (1, 2, ...), name, split, value, p_value (of the change; NaN: none), published_mean,
+        published_sd (NaN: not given).
+    published : bool
+        Draw the published values.
+    """
+    values = frame.sort_values("step", kind="stable")
+    by_step = values.groupby("step")
+    named = values.assign(name=values["step"].map("{:.0f}  ".format) + values["name"])
+    spread(ax, named, "\n".join([XLABEL, STAR_NOTE]) if values["p_value"].notna().any() else XLABEL)
+    means = by_step["value"].mean()
+    ax.plot(means, range(len(means)), color=style.FAINT, linewidth=0.7, zorder=1, label="_means")
+    _write_changes(ax, changes(values), by_step["p_value"].first())
+    marks = by_step.first().assign(row=range(len(means))).dropna(subset=["published_mean"])
+    if published and len(marks):
+        style.published(ax, marks["published_mean"], marks["row"] + SHIFT, xerr=marks["published_sd"])
+        ax.legend(loc="best", handlelength=1.0)
+
+
+def changes(frame: pd.DataFrame) -> pd.Series:
+    """Return by how much each step's mean differs from that of the step before, over the splits of both.
+
+    NaN for the first step, and where two steps share no split.
+    """
+    wide = frame.pivot_table(index="split", columns="step", values="value")
+    return wide.reindex(columns=sorted(frame["step"].unique())).diff(axis=1).mean()
+
+
+def _write_changes(ax: Axes, differences: pd.Series, p_values: pd.Series) -> None:
+    """Write the change of each step, with stars where it is significant, right of its row."""
+    at: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
+    for row, (difference, p_value) in enumerate(zip(differences, p_values, strict=True)):
+        if pd.notna(difference):
+            stars = next((sign for bound, sign in STARS.items() if p_value < bound), "")
+            ax.annotate(f"{difference:+.4f} {stars}".replace("-", "−").strip(), (1.02, row), **at)  # noqa: RUF001
+    if differences.notna().any():
+        ax.annotate("change", (1.02, -0.9), color=style.MUTED, **at)
+
+
+@style.panel("candidate", "low", "high", "difference")
+def gains(ax: Axes, frame: pd.DataFrame) -> None:
+    """Draw a row a candidate: a dot at its difference to LEAP, a line over the interval, LEAP itself as a line at 0.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns candidate, difference, low, high; from top to bottom. A candidate without a difference keeps its
+        row, marked "no data"; one without an interval is a dot alone.
+    """
+    values = frame.reset_index(drop=True)
+    drawn = values.dropna(subset=["difference"])
+    known = drawn.dropna(subset=["low", "high"])
+    ax.axvline(0, color=style.COLOURS["LEAP"], linewidth=0.7, zorder=1, label="LEAP")
+    ax.hlines(known.index, known["low"], known["high"], color=known["candidate"].map(style.colour), linewidth=1.1,
+              zorder=2, label="_intervals")  # fmt: skip
+    ax.scatter(drawn["difference"], drawn.index, s=11, facecolor=drawn["candidate"].map(style.colour),
+               edgecolor="white", linewidth=0.3, zorder=3)  # fmt: skip
+    missing = values.loc[values["difference"].isna(), "candidate"]
+    _name_rows(ax, list(values["candidate"]), GAINS_XLABEL, list(missing), GAINS_WIDTH)
+
+
+@style.panel("model", "labels", "mean")
+def labels(ax: Axes, frame: pd.DataFrame) -> None:
+    """Draw a row a model: a mark on each kind of labels, a full dot on those as measured.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns model, labels, mean; models from top to bottom, the first kind of labels is drawn full.
+    """
+    names, kinds = list(dict.fromkeys(frame["model"])), list(dict.fromkeys(frame["labels"]))
+    for kind, marker in zip(kinds, "osD", strict=False):
+        part = frame[frame["labels"] == kind]
+        colours = part["model"].map(style.colour)
+        ax.scatter(part["mean"], part["model"].map(names.index), s=13, marker=marker, edgecolor=colours,
+                   facecolor=colours if kind == kinds[0] else "white", linewidth=0.8, zorder=3, label=kind)  # fmt: skip
+    ax.axvline(0, color=style.FAINT, linewidth=0.6, zorder=1)
+    _name_rows(ax, names, XLABEL)
+
+
+@style.panel("number", "split", "value")
+def by_number(ax: Axes, frame: pd.DataFrame, *, xlabel: str = "", ylabel: str = "") -> None:
+    """Draw how a score grows with a number: a point a split, a line through the means, a band of one SD.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns number, split, value.
+    xlabel, ylabel : str
+    """
+    blue, sets = style.COLOURS["LEAP"], frame.dropna(subset=["value"]).groupby("number")["value"]
+    mean, sd = sets.mean(), sets.std()
+    if sd.notna().any():
+        ax.fill_between(mean.index, mean - sd, mean + sd, color=style.tint(blue, 0.2), linewidth=0, zorder=0,
+                        label="SD over splits")  # fmt: skip
+    ax.scatter(frame["number"], frame["value"], s=6, facecolor=style.tint(blue, 0.5), linewidth=0, zorder=2,
+               label="split")  # fmt: skip
+    ax.plot(mean.index, mean, color=blue, marker="o", markersize=3, linewidth=1, zorder=3, label="mean")
+    ax.set(xticks=list(mean.index), xlabel=xlabel, ylabel=ylabel)
+    ax.legend(loc="lower right")
+
+
+# ---- what was learned: curves and codes of pretraining, one perturbation's predictions
+
+# Six colours by three markers. Colours that are close in grey never share a marker.
+GROUP_COLOURS = ("#015C9F", "#61207E", "#CF2D28", "#F68B0B", "#2F9354", "#92D1FA")
+GROUP_MARKERS = ("o", "^", "s")
+N_GROUPS = 15  # the largest tissues, with a colour and marker of their own
+OTHER, UNKNOWN = "other", "unknown"
+TRAINING: dict[str, Any] = {"linewidth": 0.6, "linestyle": (0, (2, 1.2))}
+TINTS = {"low": 0.25, "middle": 0.55, "high": 1.0}  # of LEAP's colour, by third of the predictions
+
+
+@style.panel("representation", "train_loss", "validation_loss", "epoch")
+def learning_curves(ax: Axes, frame: pd.DataFrame) -> None:
+    """Draw training and validation loss of each representation, and the epoch that did best.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns representation (0, 1, ...), epoch, train_loss, validation_loss.
+    """
+    numbers = sorted(int(number) for number in frame["representation"].unique())
+    parts = {f"DAMAE {number + 1}": (style.representation_colour(number), frame[frame["representation"] == number])
+             for number in numbers}  # fmt: skip
+    for colour, rows in parts.values():
+        ax.plot(rows["epoch"], rows["train_loss"], color=colour, label="_training", **TRAINING)
+        ax.plot(rows["epoch"], rows["validation_loss"], color=colour, label="_validation", linewidth=0.9)
+        best = rows.nsmallest(1, "validation_loss")
+        ax.plot(best["epoch"], best["validation_loss"], "o", color=colour, label="_best", markersize=3.2,
+                markeredgecolor="white", markeredgewidth=0.4, zorder=4)  # fmt: skip
+    ax.set(xlabel="Epoch", ylabel="Reconstruction loss\n(mean squared error, standardised expression)")
+    kinds = [
+        Line2D([], [], color=style.INK, label="training (corrupted input, dropout)", **TRAINING),
+        Line2D([], [], color=style.INK, linewidth=0.9, label="validation (clean input)"),
+        Line2D([], [], color=style.INK, linestyle="", marker="o", markersize=3, label="best epoch"),
+    ]
+    blank = [Line2D([], [], linestyle="", label="")] * (len(parts) - len(kinds))
+    own = [Line2D([], [], color=colour, label=name, linewidth=1.4) for name, (colour, _) in parts.items()]
+    ax.legend(handles=[*kinds, *blank, *own], loc="upper right", ncols=2 if len(own) > 2 else 1)
+
+
+@style.panel("x", "y", "group")
+def codes(ax: Axes, frame: pd.DataFrame) -> None:
+    """Draw samples in two components of a representation, coloured by group (tissue); small groups are pooled.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns x, y, group.
+    """
+    tissues = frame.loc[frame["group"] != OTHER, "group"].value_counts().sort_index()
+    largest = list(tissues.sort_values(ascending=False, kind="stable").index[:N_GROUPS])
+    names = frame["group"].where(frame["group"].isin(largest), OTHER)
+    for place, name in enumerate([*largest, OTHER]):
+        rows = frame[names == name]
+        looks = {"marker": GROUP_MARKERS[(place + place // len(GROUP_COLOURS)) % len(GROUP_MARKERS)], "s": 7,
+                 "color": GROUP_COLOURS[place % len(GROUP_COLOURS)], "zorder": 2}  # fmt: skip
+        look: dict[str, Any] = {"marker": ".", "s": 14, "color": style.FAINT, "zorder": 1} if name == OTHER else looks
+        if len(rows):
+            ax.scatter(rows["x"], rows["y"], label=f"{name} ({len(rows):,})", linewidth=0.25, edgecolor="white", **look)
+    ax.set(xlabel="First principal component", ylabel="Second principal component")
+    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "alignment": "left"}
+    ax.legend(title="Tissue (samples)", handlelength=0.8, **beside)
+
+
+@style.panel("group", "observed")
+def thirds(ax: Axes, frame: pd.DataFrame, ylabel: str) -> None:
+    """Draw what was observed in samples of low, middle and high prediction: boxes, and a point a sample.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns group ("low", "middle", "high"), observed.
+    ylabel : str
+    """
+    rng = np.random.default_rng(0)  # the points' places across their box
+    sets = [frame.loc[frame["group"] == group, "observed"].dropna() for group in TINTS]
+    for place, (values, (group, share)) in enumerate(zip(sets, TINTS.items(), strict=True)):
+        across = place + rng.uniform(-0.28, 0.28, len(values))
+        colour = style.tint(style.colour("LEAP"), share)
+        ax.scatter(across, values, color=colour, s=5, edgecolor="white", linewidth=0.2, zorder=2, label=f"_{group}")
+    style.boxes(ax, range(len(TINTS)), sets, 0.62, ["none"] * len(TINTS))
+    ax.set(xticks=range(len(TINTS)), xticklabels=list(TINTS), xlim=(-0.5, len(TINTS) - 0.5))
+    ax.set(xlabel="Third by prediction", ylabel=ylabel)
+
+
+@style.panel("false_positive", "true_positive")
+def roc(ax: Axes, frame: pd.DataFrame, area: float, p: float) -> None:
+    """Draw a ROC curve beside the diagonal of chance.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns false_positive, true_positive.
+    area, p : float
+        Written into the panel.
+    """
+    ax.plot([0, 1], [0, 1], color=style.FAINT, linewidth=0.6, linestyle=(0, (3, 2)), label="_chance")
+    ax.plot(frame["false_positive"], frame["true_positive"], color=style.colour("LEAP"), linewidth=1.2, label="_roc")
+    said = f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
+    ax.text(0.97, 0.05, f"area {area:.2f}\n{said}", ha="right", va="bottom", transform=ax.transAxes)
+    ax.set(xlabel="Non-responders called (share)", ylabel="Responders found (share)", aspect="equal")
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+
+
+@style.panel("lower", "upper", "observed", "prediction")
+def intervals(ax: Axes, frame: pd.DataFrame, ylabel: str) -> None:
+    """Draw samples by rising prediction: interval, prediction, and what was observed (hollow outside the interval).
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        Columns prediction, lower, upper (NaN: no interval), observed.
+    ylabel : str
+    """
+    drawn = frame.sort_values("prediction", ignore_index=True)
+    out = drawn[(drawn["observed"] < drawn["lower"]) | (drawn["observed"] > drawn["upper"])]
+    within = drawn.drop(index=out.index)
+    ax.plot(drawn["prediction"], color=style.colour("LEAP"), linewidth=1.2, zorder=2.5, label="prediction")
+    ax.vlines(drawn.index, drawn["lower"], drawn["upper"], color=style.colour("PS-LASSO"), linewidth=0.7,
+              label="interval")  # fmt: skip
+    ax.scatter(within.index, within["observed"], s=4, color=style.INK, linewidth=0, zorder=3, label="observed")
+    ax.scatter(out.index, out["observed"], s=6, facecolor="white", edgecolor=style.NOTE, linewidth=0.6, zorder=3,
+               label="observed, outside")  # fmt: skip
+    ax.set(xlabel="Samples, by prediction", ylabel=ylabel, xlim=(-1, len(drawn)))
+    ax.legend(loc="upper left")
