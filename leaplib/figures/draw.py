@@ -72,17 +72,9 @@ def _codes(results: Results) -> pd.DataFrame:
     return codes.assign(data=data_kind(results.profile, DRUGS.screen))
 
 
-def _steps(results: Results) -> pd.DataFrame:
-    return steps_frame(results.ablations)
-
-
 def _bars(results: Results) -> pd.DataFrame:
     corrections_last = results.ablations.sort_values("group", key=lambda g: g == "Batch correction", kind="stable")
     return bars_frame(corrections_last)
-
-
-def _numbers(results: Results) -> pd.DataFrame:
-    return number_frame(results.ablations)
 
 
 def _gains(results: Results) -> pd.DataFrame:
@@ -103,7 +95,7 @@ FIGURES = {
     "supplementary_figure_1": Page("01", pages.supplementary_figure_1, "flows", _flows),
     "supplementary_figure_2": Page("03", pages.supplementary_figure_2, options=BESIDE),
     "supplementary_figure_3": Page("03", pages.supplementary_figure_3, "external"),
-    "supplementary_figure_4": Page("06", pages.supplementary_figure_4, "ablations", _steps),
+    "supplementary_figure_4": Page("06", pages.supplementary_figure_4, "ablations", lambda r: steps_frame(r.ablations)),
     "supplementary_figure_5": Page("03", pages.supplementary_figure_5, options=("published",)),
     "supplementary_figure_6": Page("04", pages.supplementary_figure_6),
     "supplementary_figure_7": Page("04", pages.supplementary_figure_7),
@@ -113,7 +105,9 @@ FIGURES = {
     "damae_learning_curves": Page("02", pages.learning_curves, frame=_curves),
     "damae_codes": Page("02", pages.codes, frame=_codes),
     "ablations_additional": Page("06", pages.ablation_bars, "ablations", _bars),
-    "ablations_number_of_damaes": Page("06", pages.number_of_representations, "ablations", _numbers),
+    "ablations_number_of_damaes": Page(
+        "06", pages.number_of_representations, "ablations", lambda r: number_frame(r.ablations)
+    ),
     "lines_needed": Page("10", pages.lines_needed, "curves"),
     "general_sensitivity": Page("10", pages.general_sensitivity, "sensitivity"),
     "beyond_leap": Page("10", pages.beyond_leap, "candidates", _gains),

@@ -258,11 +258,9 @@ def figure_3(scores: pd.DataFrame, published: pd.DataFrame | None = None, *, lef
 
 
 @style.styled
-def critical_difference(scores: pd.DataFrame, *, task: str | None = None, metric: str = "spearman",
-                        size: Size | None = None) -> Drawn:  # fmt: skip
+def critical_difference(scores: pd.DataFrame, *, size: Size | None = None) -> Drawn:
     """Draw the mean ranks of all models over perturbations, a panel a task: `leaplib.results.comparisons.ranks`."""
-    values = style.checked(ranks(style.checked(scores, COLUMNS), metric), RANKS)
-    values = values if task is None else values[values["task"] == task]
+    values = style.checked(ranks(style.checked(scores, COLUMNS)), RANKS)
     tasks = [part for _, part in values.groupby("task")] or [values]
     n_rows, n_columns = (len(tasks) + 1) // 2, min(len(tasks), 2)
     page = size or ((style.ONE_COLUMN, style.TWO_COLUMNS)[n_columns - 1], min(55 * n_rows, style.MAX_HEIGHT))
@@ -273,24 +271,20 @@ def critical_difference(scores: pd.DataFrame, *, task: str | None = None, metric
         said = f"= {p:.3f}" if p >= 0.001 else "< 0.001"
         return f"{words(part['task'].iloc[0])[0]}\n{counts_of_tests(part)}; Friedman's p {said}"
 
-    xlabel = (
-        f"mean rank by {METRIC_NAMES.get(metric, metric)} (1: best);\nlines at the right join what is not told apart"
-    )
-    return filled(fig, axes.flat, [Panel(part, partial(panels.mean_ranks, xlabel=xlabel), title) for part in tasks])
+    return filled(fig, axes.flat, [Panel(part, panels.mean_ranks, title) for part in tasks])
 
 
 @style.styled
-def lines_needed(frame: pd.DataFrame, *, metric: str = "spearman", size: Size = (120, 75)) -> Drawn:
+def lines_needed(frame: pd.DataFrame, *, size: Size = (120, 75)) -> Drawn:
     """Draw how scores grow with the training lines: `leaplib.runs.experiment.load_curves`, or of one's own tables."""
     needed = ["task", "model", "share", "n_train", "split", "metric", "value", "data"]
-    values = curve_means(style.checked(frame, needed), metric)
+    values = curve_means(style.checked(frame, needed))
 
     def title(part: pd.DataFrame) -> str:
         task = str(part["task"].iloc[0])
         return f"{words(task)[0]}\n{counts(task, part['n_splits'].max())}; bars: 95% intervals"
 
-    axis = {"xlabel": "Training lines", "ylabel": f"{METRIC_NAMES.get(metric, metric)} per perturbation"}
-    return alone(values, partial(panels.by_lines, **axis), title, size)
+    return alone(values, panels.by_lines, title, size)
 
 
 def alone(frame: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], Any], title: Callable[[pd.DataFrame], str],
@@ -365,8 +359,7 @@ def number_of_representations(frame: pd.DataFrame, *, size: Size = (style.ONE_CO
         tasks = ", ".join(part["task"].unique())
         return f"LEAP by the number of its representations (task {tasks})\n{counts_of(part)}"
 
-    draw = partial(panels.by_number, xlabel="Representations (DAMAEs) averaged", ylabel=panels.YLABEL)
-    return alone(style.checked(frame, ["task", "number", *OF_SPLITS[1:]]), draw, title, size)
+    return alone(style.checked(frame, ["task", "number", *OF_SPLITS[1:]]), panels.by_number, title, size)
 
 
 @style.styled
@@ -501,9 +494,10 @@ def supplementary_figure_3(scores: pd.DataFrame, *, task: str = "2a", size: Size
     fig, axes = style.figure(*page, nrows=len(studies), ncols=2, width_ratios=(1.5, 1), squeeze=False)
     drawn = []
     for row, study in enumerate(studies):
-        of, (first, second) = part[part["study"] == study], LETTERS[2 * row : 2 * row + 2]
-        drawn += [boxes(axes[row, 0], of, task, first, study=study).assign(study=study),
-                  scatter(axes[row, 1], of, task, style.REPRODUCIBILITY, second).assign(study=study)]  # fmt: skip
+        of, (left, right) = part[part["study"] == study], axes[row]
+        frames = [boxes(left, of, task, LETTERS[2 * row], study=study),
+                  scatter(right, of, task, style.REPRODUCIBILITY, LETTERS[2 * row + 1])]  # fmt: skip
+        drawn += [frame.assign(study=study) for frame in frames]
     return fig, plotted(drawn)
 
 

@@ -21,6 +21,7 @@ BESIDE = 0.29  # from the middle of a box to that of its points, and to its publ
 GROUP_WIDTH, STEP = 0.84, 0.14  # at most, that a group's models and each of them take of the distance between groups
 LINE = 16  # characters of a slanting label's line
 CHARACTER = 1.3  # mm that a character takes at 6 pt, at most
+LEVEL = 0.05  # of p-values below which models are told apart
 LARGEST, MIDDLE, SMALLEST = 26.0, 11.0, 3.0  # areas of points in square points
 
 
@@ -188,7 +189,7 @@ def members(ax: Axes, frame: pd.DataFrame, published: pd.DataFrame) -> None:
 
 
 @style.panel("model", "n_train", "low", "high", "mean")
-def by_lines(ax: Axes, frame: pd.DataFrame, xlabel: str, ylabel: str) -> None:
+def by_lines(ax: Axes, frame: pd.DataFrame) -> None:
     """Draw the mean of each model by its number of training samples, and its interval as a bar (NaN: none).
 
     Parameters
@@ -196,7 +197,6 @@ def by_lines(ax: Axes, frame: pd.DataFrame, xlabel: str, ylabel: str) -> None:
     ax : Axes
     frame : DataFrame
         Columns model, n_train, mean, low, high, as `leaplib.results.comparisons.curve_means`.
-    xlabel, ylabel : str
     """
     names, most = style.model_order(frame["model"]), frame["n_train"].max()
     for place, name in enumerate(names):
@@ -205,12 +205,12 @@ def by_lines(ax: Axes, frame: pd.DataFrame, xlabel: str, ylabel: str) -> None:
         bars = [part["mean"] - part["low"], part["high"] - part["mean"]]
         ax.errorbar(across, part["mean"], yerr=bars, color=style.colour(name), marker="o", markersize=2.5, linewidth=1,
                     elinewidth=0.6, capsize=1.2, capthick=0.5, label=name)  # fmt: skip
-    ax.set(xlim=(0, 1.05 * most), xlabel=xlabel, ylabel=ylabel)
+    ax.set(xlim=(0, 1.05 * most), xlabel="Training lines", ylabel=f"{RHO} per perturbation")
     ax.legend(loc="lower right", ncols=2)
 
 
 @style.panel("model", "other", "rank", "other_rank", "p_holm")
-def mean_ranks(ax: Axes, frame: pd.DataFrame, xlabel: str, level: float = 0.05) -> None:
+def mean_ranks(ax: Axes, frame: pd.DataFrame) -> None:
     """Draw the mean rank of each model, best at the top; lines at the right join models that are not told apart.
 
     Parameters
@@ -218,14 +218,11 @@ def mean_ranks(ax: Axes, frame: pd.DataFrame, xlabel: str, level: float = 0.05) 
     ax : Axes
     frame : DataFrame
         A row a pair of models, of one task, as `leaplib.results.comparisons.ranks`.
-    xlabel : str
-    level : float
-        A pair is told apart where its p_holm is below.
     """
     ranks = dict(zip(frame["model"], frame["rank"], strict=True))
     ranks |= dict(zip(frame["other"], frame["other_rank"], strict=True))
     names = sorted(ranks, key=ranks.__getitem__)
-    apart = {frozenset(pair) for pair in frame.loc[frame["p_holm"] < level, ["model", "other"]].itertuples(index=False)}
+    apart = {frozenset(pair) for pair in frame.loc[frame["p_holm"] < LEVEL, ["model", "other"]].itertuples(index=False)}
     ax.hlines(range(len(names)), 0.9, [ranks[name] for name in names], color=style.FAINT, linewidth=0.5, zorder=1)
     ax.scatter([ranks[name] for name in names], range(len(names)), s=MIDDLE * 1.5, c=list(map(style.colour, names)),
                edgecolor=style.INK, linewidth=0.35, zorder=3)  # fmt: skip
@@ -237,7 +234,8 @@ def mean_ranks(ax: Axes, frame: pd.DataFrame, xlabel: str, level: float = 0.05) 
             ax.plot([across] * 2, [first - 0.2, alike[-1] + 0.2], color=style.INK, linewidth=1.8, label="_alike")
             last, column = alike[-1], column + 1
     ax.set_yticks(range(len(names)), [style.SHORT.get(name, name) for name in names])
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0.9, len(names) + 0.35 * (column + 1)), xlabel=xlabel)
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0.9, len(names) + 0.35 * (column + 1)),
+           xlabel=f"mean rank by {RHO} (1: best);\nlines at the right join what is not told apart")  # fmt: skip
     ax.set_xticks(range(1, len(names) + 1))
 
 
@@ -481,7 +479,7 @@ def labels(ax: Axes, frame: pd.DataFrame) -> None:
 
 
 @style.panel("number", "split", "value")
-def by_number(ax: Axes, frame: pd.DataFrame, *, xlabel: str = "", ylabel: str = "") -> None:
+def by_number(ax: Axes, frame: pd.DataFrame) -> None:
     """Draw how a score grows with a number: a point a split, a line through the means, a band of one SD.
 
     Parameters
@@ -489,7 +487,6 @@ def by_number(ax: Axes, frame: pd.DataFrame, *, xlabel: str = "", ylabel: str = 
     ax : Axes
     frame : DataFrame
         Columns number, split, value.
-    xlabel, ylabel : str
     """
     blue, sets = style.COLOURS["LEAP"], frame.dropna(subset=["value"]).groupby("number")["value"]
     mean, sd = sets.mean(), sets.std()
@@ -499,7 +496,7 @@ def by_number(ax: Axes, frame: pd.DataFrame, *, xlabel: str = "", ylabel: str = 
     ax.scatter(frame["number"], frame["value"], s=6, facecolor=style.tint(blue, 0.5), linewidth=0, zorder=2,
                label="split")  # fmt: skip
     ax.plot(mean.index, mean, color=blue, marker="o", markersize=3, linewidth=1, zorder=3, label="mean")
-    ax.set(xticks=list(mean.index), xlabel=xlabel, ylabel=ylabel)
+    ax.set(xticks=list(mean.index), xlabel="Representations (DAMAEs) averaged", ylabel=YLABEL)
     ax.legend(loc="lower right")
 
 

@@ -345,7 +345,7 @@ def compare_models(scores: pd.DataFrame, reference: str = REFERENCE, metric: str
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
-def curve_means(scores: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:
+def curve_means(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the mean of each model by the share of the training samples, with its 95% interval over splits.
 
     Scores are as `leaplib.runs.experiment.load_curves`; intervals are corrected as those of whole training sets, whose
@@ -357,7 +357,7 @@ def curve_means(scores: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:
         task, model, share, n_train (mean over splits), mean, low, high, n_splits, data.
     """
     keys, rows = ["task", "model", "share"], []
-    for key, part in scores[scores["metric"] == metric].groupby(keys, sort=False):
+    for key, part in scores[scores["metric"] == MEAN[1]].groupby(keys, sort=False):
         values, task = part["value"].dropna().to_numpy(), str(part["task"].iloc[0])
         ratio = ratio_of(task) if task in TASKS else TEST_TO_TRAINING["holdout"]
         low, high = interval(values, ratio) if len(values) > 1 else (np.nan, np.nan)
@@ -366,7 +366,7 @@ def curve_means(scores: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*keys, "n_train", "mean", "low", "high", "n_splits", "data"])
 
 
-def ranks(scores: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:
+def ranks(scores: pd.DataFrame) -> pd.DataFrame:
     """Rank all models of each task on each perturbation: Friedman's test, and Conover's of each pair after it.
 
     A perturbation's score is its mean over the splits on which all models have one; controls are left out, and tasks
@@ -380,12 +380,12 @@ def ranks(scores: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:
     """
     tables = [pd.DataFrame(columns=RANKS)]
     rows = models_only(scores[scores["model"].isin(names()) & (scores["perturbation"] != "")])
-    rows = rows[(rows["test_set"] == -1) & (rows["metric"] == metric)]
+    rows = rows[(rows["test_set"] == -1) & (rows["metric"] == MEAN[1])]
     for task, part in rows.groupby("task", sort=False):
         wide = part.pivot(index=["perturbation", "split"], columns="model", values="value")
         shared = wide.dropna(axis=1, how="all").dropna().reset_index("split")
         values = shared.drop(columns="split").groupby("perturbation").mean()
-        (n, k), found = values.shape, values.rank(axis=1, ascending=metric == "mse")
+        (n, k), found = values.shape, values.rank(axis=1, ascending=False)
         if n < 2 or k < 3:
             continue
         sums = found.sum().sort_values()

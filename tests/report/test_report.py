@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 from urllib.parse import unquote, urlsplit
@@ -21,7 +20,6 @@ from PIL import Image
 
 from leaplib.__main__ import main
 from leaplib.base.errors import InputError
-from leaplib.base.store import atomic_folder
 from leaplib.report.report import build_report, clean, data_of
 
 EVIL = "<script>alert('drug')</script>"
@@ -288,21 +286,6 @@ def test_a_new_report_replaces_an_older_one_whole(run):
     assert build_report("smoke").parent == built
     assert not (built / "tables/stale.html").exists()
     assert [path.name for path in built.parent.iterdir()] == ["smoke"]
-
-
-def test_an_older_report_outlives_a_build_that_is_killed_or_fails_at_the_last_step(run, monkeypatch):
-    built = build_report("smoke").parent
-    text = (built / "index.html").read_text()
-    child = os.fork()
-    if not child:
-        with atomic_folder(built):
-            os.kill(os.getpid(), signal.SIGKILL)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda old, new: replace(old, new) if ".part" not in str(old) else 1 / 0)
-    with pytest.raises(ZeroDivisionError), atomic_folder(built) as folder:
-        (folder / "index.html").write_text("half")
-    assert (built / "index.html").read_text() == text
 
 
 def test_what_a_killed_build_left_is_no_obstacle_and_goes(run):

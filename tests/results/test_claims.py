@@ -104,13 +104,6 @@ def test_gains_and_orders_need_an_interval_a_third_and_more_than_the_spread(rule
     assert judge(rule, Finding(ours, "real", "", low=low, spread=spread), 0.1) == verdict
 
 
-def test_the_rules_are_written_with_their_tolerances():
-    text = claims.__doc__
-    assert all(f"{getattr(claims, name):g} (`{name}`)" in text for name in ("GAIN_LEAST", "VALUE", "CLOSE"))
-    for name in ("GAIN_SHARE", "COUNT", "COUNT_ROUGH", "FACTOR_SHARE"):
-        assert f"{100 * getattr(claims, name):g}%" in text and f"(`{name}`)" in text
-
-
 @pytest.mark.parametrize("data", ["simulated", "mixed"])
 def test_on_simulated_data_the_number_is_given_and_the_claim_is_not_testable(data):
     table = scores(data="simulated")
@@ -268,16 +261,6 @@ def test_a_step_whose_source_is_absent_is_stood_for_and_one_that_was_not_run_yet
             claims.step_gap(e, "1a", "steps", pairs)
     with pytest.raises(UntestedError, match="7 or 8 was not run"):
         claims.step_gain(results_of(ablations=ablations(STEPS, notes={7: NOT_YET})), "1a", "steps", "8-7")
-
-
-def test_regressors_on_one_representation_and_tuning():
-    found = verdicts_of(ablations=pd.concat([ablations((0.32, 0.3225, 0.332), group="ensembles"),
-                                             ablations((0.16, 0.165, 0.16), "4a", "tuning"),
-                                             ablations((0.16, 0.165, 0.16), "3a", "tuning")]))  # fmt: skip
-    assert found["gain of 25 regressors on one representation over 5, task 1a"] == HOLDS
-    assert found["LEAP above 25 regressors on one representation, task 1a"] == HOLDS
-    assert found["gain of folds grouped by tissue, task 4a"] == HOLDS
-    assert found["no gain of folds grouped by tissue, task 3a"] == FAILS
 
 
 # ---- of counts and times
