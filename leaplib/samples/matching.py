@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from leaplib.base.errors import InputError
-from leaplib.samples.tables import RULES, refusal
+from leaplib.samples.tables import RULES, refusal, shown, told
 
 UNITS: dict[str, dict[str, str]] = RULES["units"]
 MATCHES = ("none", "domain", "quantile")
@@ -29,11 +29,6 @@ def refuse_samples(bad: pd.Series, kind: str, where: str, **found: object) -> No
     if bad.any():
         more = f" and {bad.sum() - 1} more" if bad.sum() > 1 else ""
         raise refusal(kind, where, sample=bad.index[bad][0], more=more, **found)
-
-
-def shown(names: pd.Index) -> str:
-    """Return the first three names."""
-    return ", ".join([*names[:3], *["..."] * (len(names) > 3)])
 
 
 def as_log(expression: pd.DataFrame, units: str, where: str, tpm: bool = True,
@@ -65,20 +60,20 @@ def as_log(expression: pd.DataFrame, units: str, where: str, tpm: bool = True,
     measured = _measure(expression)
     if not tpm or matched:
         measured["behind"], measured["least"] = 1.0, 0.0
-    told = _told(measured, units)
-    if (told == "").any() and not (matched and units in ("log", "z-score")):
-        _refuse_units(expression, measured[told == ""], units, where)
-    if told.nunique() > 1 and units == "auto":
-        groups = sorted(told.groupby(told).groups.items(), key=lambda item: len(item[1]))
+    each = _units_of(measured, units)
+    if (each == "").any() and not (matched and units in ("log", "z-score")):
+        _refuse_units(expression, measured[each == ""], units, where)
+    if each.nunique() > 1 and units == "auto":
+        groups = sorted(each.groupby(each).groups.items(), key=lambda item: len(item[1]))
         parts = [f"{UNITS[str(unit)]['name']} ({len(names)}: {shown(names)})" for unit, names in groups]
         raise refusal("units", where, parts=" and ".join(parts))
-    found = str(told.iloc[0]) if units == "auto" else units
+    found = str(each.iloc[0]) if units == "auto" else units
     if found == "z-score" and not matched and _is_by_gene(expression, measured):
         raise refusal("by_gene", where)
-    note = f"{where}: {len(expression):,} samples x {expression.shape[1]:,} genes, {UNITS[found]['name']}"
-    note += f" ({'detected' if units == 'auto' else 'declared'}){added}"
-    if found != "z-score" and not matched and len(measured) > 2 and _is_levelled(measured):
-        note = f"warning: {note}, quantile-normalised: give values before that, or predict with --match quantile"
+    levelled = found != "z-score" and not matched and len(measured) > 2 and _is_levelled(measured)
+    how, unit = "detected" if units == "auto" else "declared", UNITS[found]["name"]
+    said = {"genes": expression.shape[1], "unit": unit, "how": how, "added": added}
+    (note,) = told("levelled" if levelled else "read", len(expression), where, **said)
     if found == "counts":
         refuse_samples(measured["total"] <= 0, "no_counts", where)
         expression = expression.div(expression.sum(axis=1), axis=0) * 1e6
@@ -116,12 +111,12 @@ def holds(rule: str, measured: pd.DataFrame) -> pd.Series:
     return pd.Series(np.asarray(measured.eval(rule, engine="python")), measured.index, dtype=bool)
 
 
-def _told(measured: pd.DataFrame, units: str) -> pd.Series:
+def _units_of(measured: pd.DataFrame, units: str) -> pd.Series:
     """Return the unit of each sample, empty where it fits none."""
-    told = pd.Series("", measured.index)
+    found = pd.Series("", measured.index)
     for unit in UNITS if units == "auto" else [units]:
-        told[holds(UNITS[unit]["told" if units == "auto" else "fits"], measured)] = unit
-    return told
+        found[holds(UNITS[unit]["told" if units == "auto" else "fits"], measured)] = unit
+    return found
 
 
 def _refuse_units(expression: pd.DataFrame, bad: pd.DataFrame, units: str, where: str) -> None:
@@ -131,7 +126,7 @@ def _refuse_units(expression: pd.DataFrame, bad: pd.DataFrame, units: str, where
     hint = next(hint for rule, hint in RULES["hints"].items() if holds(rule, first).iloc[0])
     if units != "auto":
         problem = f"no {UNITS[units]['name']}, which have {UNITS[units]['has']}"
-        like = [unit for unit in UNITS if _told(first, unit).iloc[0]]
+        like = [unit for unit in UNITS if _units_of(first, unit).iloc[0]]
         hint = f"declare {' or '.join(like)}" if like else hint
     extent = f"values from {of['low']:.4g} to {of['high']:.4g} ({expression.loc[sample].idxmax()!r}), total "
     extent += f"{of['total']:.3g}" + f", 2^x - 1 add up to {of['behind']:.3g}" * bool(of["high"] <= 40)
@@ -245,22 +240,19 @@ class Reference:
             spread = values.std(axis=1, ddof=0)
             refuse_samples(~(spread > 0), "constant", where)
             values = values.sub(values.mean(axis=1), axis=0).div(spread, axis=0)
-            notes.append(f"each sample was z-scored over its {values.shape[1]:,} known genes, as in training")
+            notes += told("z_scored", values.shape[1])
         elif self.unit != "z-score" and units == "z-score" and match == "none":
             raise refusal("z_score", where, unit=self.unit)
         if self.usual and match != "domain":
             self._refuse_strangers(values, match, where)
         trained = self.usual.get("units")
         if trained and match == "none" and self.unit != "z-score" and (trained == "counts") != (units == "counts"):
-            notes.append(
-                f"warning: the model was trained on {trained}, these are {units}: without lengths of genes they differ "
-                "by gene; --match domain evens that out for 10 samples or more")  # fmt: skip
+            notes += told("trained_on", len(values), trained=trained, units=units)
         if match == "quantile":
             values = self._by_quantiles(values)
-            notes.append("each sample was brought to the distribution of the training samples")
         elif match == "domain":
             values = self._by_domain(values, where)
-            notes.append(f"genes were brought to the training means and SDs over {len(values)} samples")
+        notes += told(match, len(values)) if match != "none" else []
         needed = self.genes[self.genes["needed"]]
         return values.reindex(columns=needed.index).fillna(needed["mean"]), notes
 
@@ -289,15 +281,11 @@ class Reference:
             filled = f", {len(zero):,} of them 0 in every sample" if len(zero) else ""
             found = {"n": missing.max(), "of": len(genes), "first": genes[lacking.loc[sample].to_numpy()][0]}
             raise refusal("genes", where, whose=whose, zero=filled, limit=max_missing, **found)
-        notes = []
-        for which, what in ((absent, "missing"), (zero, "0 in every sample, as filled gaps are,")):
-            if len(which):
-                said = f"{len(which):,} of {len(genes):,} genes are {what} ({shown(which)})"
-                notes.append(f"warning: {said} and take their training means")
-        if gaps.any():
-            said = f"{gaps.sum():,} empty cells in {(gaps > 0).sum()} samples take the genes' training means"
-            notes.append(f"warning: {said}")
-        return notes
+        return [
+            *told("missing", len(absent), of=len(genes), names=shown(absent)),
+            *told("zero", len(zero), of=len(genes), names=shown(zero)),
+            *told("empty_cells", gaps.sum(), samples=(gaps > 0).sum()),
+        ]
 
     def _by_quantiles(self, values: pd.DataFrame) -> pd.DataFrame:
         levels = (values.rank(axis=1) - 1).div((values.notna().sum(axis=1) - 1).clip(lower=1), axis=0)

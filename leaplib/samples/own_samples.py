@@ -22,8 +22,8 @@ from leaplib.representation.pretraining import representations
 from leaplib.runs.experiment import CURVE_COLUMNS
 from leaplib.samples import tables
 from leaplib.samples.biomarkers import biomarkers
-from leaplib.samples.matching import MAX_MISSING, Reference, as_log, shown
-from leaplib.samples.tables import refusal
+from leaplib.samples.matching import MAX_MISSING, Reference, as_log
+from leaplib.samples.tables import refusal, shown, told
 from leaplib.samples.uncertainty import Applicability, Calibration
 from leaplib.sources.genes import gene_name, with_gene_names
 from leaplib.tasks import get_task
@@ -105,9 +105,7 @@ class OwnModel:
         ready, done = self.reference.prepare(logged, units, match, max_missing, where)
         found = self.calibration.intervals(self.estimator, ready, level)
         score = self.applicability.score(self.estimator.features(ready))
-        if far := int((score["applicability"] < FAR).sum()):
-            said = f"{far} of {len(score)} samples are far from the training set (applicability below {FAR:g})"
-            done.append(f"warning: {said}")
+        done += told("far", (score["applicability"] < FAR).sum(), of=len(score), far=FAR)
         frame = pd.DataFrame({name: part.stack() for name, part in found.items()})
         frame = frame.rename_axis(["sample", "perturbation"]).reset_index().join(score, on="sample")
         first = self.biomarkers[(self.biomarkers["rank"] <= 5) & (self.biomarkers["weight"] != 0)]
@@ -200,11 +198,6 @@ def make(model: str, profile: Profile, seed: int, device: str) -> Any:
     return kind(**{name: value for name, value in settings.items() if name in kind().get_params()})
 
 
-def _warnings(where: str, counts: dict[str, int]) -> list[str]:
-    """Return what was counted in words, but for what is not there."""
-    return [f"warning: {where}: {count:,} {what}" for what, count in counts.items() if count]
-
-
 def fit_tables(expression: pd.DataFrame, response: pd.DataFrame, profile: Profile, model: str = "leap",
                units: str = "auto", groups: pd.Series | None = None, seed: int = 0, device: str = "auto",
                where: Sequence[str] = ("expression", "response", "groups")) -> tuple[OwnModel, list[str]]:  # fmt: skip
@@ -256,8 +249,8 @@ def _ready(expression: pd.DataFrame, response: pd.DataFrame, units: str,
     logged, found, note = as_log(expression, units, where[0])
     filled, gaps = _filled(logged, where[0])
     labels, dropped = _labels(response, filled.index, where)
-    counted = f"{len(labels):,} samples x {labels.shape[1]:,} perturbations, {labels.notna().to_numpy().sum():,} labels"
-    return filled, labels, found, [*named, note, f"{where[1]}: {counted}", *gaps, *dropped]
+    sizes = {"perturbations": labels.shape[1], "labels": labels.notna().to_numpy().sum()}
+    return filled, labels, found, [*named, note, *told("labels", len(labels), where[1], **sizes), *gaps, *dropped]
 
 
 def lines_needed(expression: pd.DataFrame, response: pd.DataFrame, profile: Profile | str = "demo",
@@ -302,9 +295,8 @@ def _filled(expression: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[st
     kept = expression.loc[:, expression.isna().mean(axis=0) <= MAX_MISSING]
     if not kept.shape[1]:
         raise refusal("all_gaps", where)
-    counts = {f"genes with over {MAX_MISSING:.0%} empty cells are left out": expression.shape[1] - kept.shape[1],
-              "empty cells take the gene's mean": int(kept.isna().to_numpy().sum())}  # fmt: skip
-    return kept.fillna(kept.mean(axis=0)), _warnings(where, counts)
+    notes = told("gappy_genes", expression.shape[1] - kept.shape[1], where)
+    return kept.fillna(kept.mean(axis=0)), notes + told("gaps", kept.isna().to_numpy().sum(), where)
 
 
 def _labels(response: pd.DataFrame, samples: pd.Index, where: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -319,13 +311,13 @@ def _labels(response: pd.DataFrame, samples: pd.Index, where: Sequence[str]) -> 
     if kept.empty:
         raise refusal("few_labels", where[1])
     alike = kept.columns[kept.nunique() == 1]
-    counts = {f"perturbations with fewer than {MIN_LABELS} labels are left out": int((~enough).sum()),
-              f"perturbations have the same value in every sample, {shown(alike)}: nothing to learn": len(alike),
-              f"samples have no expression and are left out ({sides})": len(others)}  # fmt: skip
-    notes = _warnings(where[1], counts)
-    if all(name.isdecimal() and int(name) <= len(samples) for name in samples):
-        notes.append(f"warning: {where[0]}: samples are joined by numbers such as '0': are these no numbers of rows?")
-    return kept, notes
+    rows = all(name.isdecimal() and int(name) <= len(samples) for name in samples)
+    return kept, [
+        *told("few_labels", (~enough).sum(), where[1]),
+        *told("constant", len(alike), where[1], names=shown(alike)),
+        *told("strangers", len(others), where[1], sides=sides),
+        *told("joined_by_rows", rows, where[0]),
+    ]
 
 
 def _groups(groups: pd.Series, samples: pd.Index, where: str) -> pd.Series:

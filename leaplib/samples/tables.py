@@ -7,7 +7,7 @@ file; what was found or left out is told in `attrs["notes"]` of a table.
 import csv
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -39,6 +39,17 @@ def fits(kind: str, text: str) -> bool:
 def refusal(kind: str, where: object, **found: object) -> InputError:
     """Return the error of a kind (a key of `[refusals]`) about a file."""
     return InputError(f"{where}: {RULES['refusals'][kind].format(**found)}")
+
+
+def told(kind: str, n: int, where: object = "", **found: object) -> list[str]:
+    """Return what is said of n things (a key of `[notes]`), nothing where there are none."""
+    _, warning, text = RULES["notes"][kind].format(n=n, **found).rpartition("warning: ")
+    return [f"{warning}{where}{': ' if where else ''}{text}"] if n else []
+
+
+def shown(names: Sequence[str] | pd.Index, n: int = 3) -> str:
+    """Return the first names of several."""
+    return ", ".join([*names[:n], *["..."] * (len(names) > n)])
 
 
 def place_of(path: str | Path, suffixes: Iterable[str] = SUFFIXES) -> Place:
@@ -137,13 +148,10 @@ def _columns(cells: Cells, names: int, place: Place) -> tuple[list[int], list[st
     kept = [at for at in columns if at not in cells.texts and not cells.is_id(at)]
     if not kept:
         raise refusal("no_numbers", place)
-    notes = [f"{place}: samples are named by the column {cells.header[names]!r}"] if names else []
+    notes = told("samples_by", names, place, name=cells.header[names])
     left = [cells.header[at] for at in sorted({*columns} - {*kept}) if at or not fits("unnamed", cells.header[0])]
-    if left:
-        level = "" if all(fits("id", name) for name in left) else "warning: "
-        shown = f"{', '.join(left[:4])}{', ...' * (len(left) > 4)}"
-        notes.append(f"{level}{place}: {len(left)} columns of ids or text ({shown}) are left out")
-    return kept, notes
+    kind = "ids_left_out" if all(fits("id", name) for name in left) else "text_left_out"
+    return kept, notes + told(kind, len(left), place, names=shown(left, 4))
 
 
 # Reading
@@ -168,12 +176,24 @@ def read_table(path: str | Path) -> pd.DataFrame:
         check_unique(axis, what, str(path))
         if "" in axis:
             raise refusal("no_name", place, what=what)
+    _refuse_summaries(frame, place)
     for row, column in np.argwhere(np.isinf(frame.to_numpy())):
         raise refusal("infinite", place, sample=frame.index[row], column=frame.columns[column])
     if len(frame) > 1 and all(map(str.isdecimal, frame.index)) and _number_rows(sorted(map(float, frame.index))):
-        notes.append(f"warning: {place}: samples are named by numbers of rows, and so joined to other tables by row")
+        notes += told("rows", len(frame), place)
     frame.attrs = {"names": cells.header[names], "notes": notes}
     return frame
+
+
+def _refuse_summaries(frame: pd.DataFrame, place: Place) -> None:
+    """Refuse a row that is named after a summary of the others and holds it, roughly: SDs and rounding differ."""
+    names = {name: RULES["summaries"].get(name.casefold()) for name in frame.index}
+    others = frame[[not what for what in names.values()]]
+    for name, what in names.items():
+        if what and len(others) > 1:
+            alike = np.isclose(frame.loc[name], others.agg(what), rtol=0.05, atol=0.01, equal_nan=True)
+            if alike.mean() > 0.95:
+                raise refusal("summary", place, name=name, what=what)
 
 
 def as_names(names: Iterable[object]) -> pd.Index:
