@@ -299,7 +299,7 @@ def read_splits(path: str | Path, cohort: Cohort, task: Task, n_test_sets: int) 
         warnings.warn(f"{path}: {len(unknown)} samples are not in task {task.id}, such as {unknown[0]!r}, and are left "
                       "out", RuntimeWarning, stacklevel=2)  # fmt: skip
     parts = {str(name): part for name, part in rows.groupby("split", sort=False)}
-    check_names(list(parts))
+    check_names(list(parts), f"{path}: splits ")
     mark = f"{OWN}{Path(path).stem} {sha256(Path(path))[:8]}"
     return [_own_split(f"{path}: split {name!r}", f"{mark}{INNER}{name}", part, cohort, task, n_test_sets)
             for name, part in parts.items()]  # fmt: skip
@@ -322,17 +322,21 @@ def _own_split(at: str, name: str, rows: pd.DataFrame, cohort: Cohort, task: Tas
         raise InputError(f"{at}: sample {divided.index[0]!r} is a test sample of tissue {divided.iloc[0]!r}, of which "
                          f"others are in the training set: task {task.id} is about unseen tissues")  # fmt: skip
     held = _left_out(test.index, n_test_sets, SEED, at)
-    return Split(name, train.index, test.index, tuning_folds(train.index, SEED, tissue), held)
+    try:
+        folds = tuning_folds(train.index, SEED, tissue)
+    except InputError as error:  # of tissues that are not known, or but one
+        raise InputError(f"{at}: {error}") from error
+    return Split(name, train.index, test.index, folds, held)
 
 
-def check_names(names: Sequence[str]) -> None:
+def check_names(names: Sequence[str], where: str = "") -> None:
     """Raise an InputError where two names would share a file of results: the later run would overwrite the earlier."""
     known: dict[str, str] = {}
     for name in names:
         other = known.setdefault(slug(name), name)
         if other != name:
             problem = f"{other!r} and {name!r} differ in case or punctuation alone, and would share their files"
-            raise InputError(f"{problem}: give both one name, or tell them apart by a letter or digit")
+            raise InputError(f"{where}{problem}: give both one name, or tell them apart by a letter or digit")
 
 
 def save_splits(splits: Sequence[Split], path: str | Path, identity: Mapping[str, Any] | None = None) -> Path:

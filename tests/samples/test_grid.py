@@ -162,6 +162,10 @@ PREDICT: dict[str, Case | tuple[Callable[[Path], Path], float | str, dict[str, o
     "blank rows and columns": (text(lambda t: t.replace("\n", ",,\n") + "," * (P + 2) + "\n\n"), RIGHT),
     "decimal commas": (csv(NEW, name="new.tsv", sep="\t", decimal=","), "is not a number.*decimal point"),
     "semicolons": (csv(NEW, sep=";", decimal=","), "semicolons"),
+    "a row of means and one of SDs": (
+        csv(pd.concat([NEW, NEW.mean().to_frame("Mean").T, NEW.std(ddof=0).to_frame("SD").T])),
+        "row 'Mean' holds the mean of the others",
+    ),
     "underscores": (text(lambda t: t.replace(",5.8", ",5_8", 1)), "'5_8.*' is not a number"),
     "no header": (csv(NEW, header=False), "no names of columns"),
 }
@@ -284,6 +288,11 @@ def test_numbers_of_rows_for_names_are_told(tmp_path):
     for table, told in ((NEW.reset_index(drop=True), True), (NEW, False)):
         notes = read_table(csv(table)(tmp_path)).attrs["notes"]
         assert told == any(note.startswith("warning: ") and "named by numbers of rows" in note for note in notes)
+
+
+def test_a_sample_may_bear_the_name_of_a_summary(tmp_path):
+    table = NEW.rename(index={NEW.index[9]: "mean"})
+    assert list(read_table(csv(table)(tmp_path)).index) == list(table.index)
 
 
 def test_errors_about_groups_name_their_file(tmp_path):
