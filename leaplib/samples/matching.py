@@ -284,7 +284,7 @@ class Reference:
         return [
             *told("missing", len(absent), of=len(genes), names=shown(absent)),
             *told("zero", len(zero), of=len(genes), names=shown(zero)),
-            *told("empty_cells", gaps.sum(), samples=(gaps > 0).sum()),
+            *told("empty_cells", int(gaps.sum()), samples=(gaps > 0).sum()),
         ]
 
     def _by_quantiles(self, values: pd.DataFrame) -> pd.DataFrame:
