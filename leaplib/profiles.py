@@ -86,8 +86,15 @@ class Profile:
 
 FAST = ("ps-lasso", "ps-ridge", "leap", "leap-plus")
 """Models of the learning curves, but for the forest."""
-SLOWEST = ("linear encoders", "ridge on each code")
-"""Ablations and candidates that take longest: five autoencoders or regressors of their own."""
+SLOWEST = (
+    "linear encoders",
+    "ridge on each code",
+    "each gene from a sample of its own",
+    "all genes from one sample",
+    "with hidden layer",
+    "without hidden layer",
+)
+"""Ablations and candidates that need autoencoders of their own and are no part of the paper, or many regressors."""
 
 PROFILES = {
     profile.name: profile
@@ -181,8 +188,8 @@ PROFILES = {
                     "hidden": [128, 64, 32, 16],
                     "grid": {"learning_rate": [5e-3], "batch_size": [1024]},
                 },
-                "ps-lgbm": {"n_estimators": 60, "grid": {"learning_rate": [0.05], "feature_fraction": [0.1]}},
-                "ps-tcrp": {"n_epochs": 60, "grid": {"meta_rate": [1e-3], "inner_rate": [1e-2]}},
+                "ps-lgbm": {"n_estimators": 40, "grid": {"learning_rate": [0.05], "feature_fraction": [0.1]}},
+                "ps-tcrp": {"n_epochs": 40, "grid": {"meta_rate": [1e-3], "inner_rate": [1e-2]}},
             },
             simulated_lines=480,
             simulated_genes=400,
