@@ -454,7 +454,7 @@ def _rows(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     rows = frame[frame["task"] == task.id]
     if "study" not in rows:
         return rows
-    studies = [study for study in task.external if study in set(rows["study"])] if name != task.id else [""]
+    studies = [study for study in task.external if study in rows["study"].unique()] if name != task.id else [""]
     return rows[rows["study"].isin(studies[:1])]
 
 
@@ -476,10 +476,10 @@ def _found(results: Results, task: str, values: pd.Series | pd.DataFrame, spread
     low, high = np.min([comparisons.interval(apart[name].to_numpy(), ratio) for name in apart], axis=0)
     rows, known = _rows(getattr(results, part), task), _task(task).external
     n = rows.loc[rows["perturbation"] != "", "perturbation"].nunique()
-    held_out = next((name for name in rows.get("study", ()) if name), "")
+    held_out = next(filter(None, rows["study"].unique()), "") if "study" in rows else ""
     about = f"{len(apart)} splits, {n} perturbations{f' of {held_out}' if held_out else ''}"
     note = f"another study than {known[0]}" if REPRODUCIBILITY in models and held_out != known[0] else ""
-    return Finding(float(apart.mean().min()), data_of(rows["data"]), about, low, high, spread, note)
+    return Finding(float(apart.mean().min()), data_of(rows["data"].unique()), about, low, high, spread, note)
 
 
 # ---- verdicts: a small table and a few sentences that follow from the numbers

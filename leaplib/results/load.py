@@ -54,14 +54,14 @@ class Results:
     @cached_property
     def external(self) -> pd.DataFrame:
         """Scores against external studies, as `scores`, and the study."""
-        tasks = [task for task in self.tasks if TASKS[task].external and task in set(self.scores["task"])]
+        tasks = [task for task in self._scored if TASKS[task].external]
         wanted = {f"external validation of task {task}": (self._saved, task, outside.external_scores) for task in tasks}
         return self._frame("external", wanted, outside.EXTERNAL_COLUMNS)
 
     @cached_property
     def sensitivity(self) -> pd.DataFrame:
         """Scores with and without general sensitivity, as `leaplib.results.external.sensitivity_scores`."""
-        tasks = [task for task in self.tasks if TASKS[task].screen == "drugs" and task in set(self.scores["task"])]
+        tasks = [task for task in self._scored if TASKS[task].screen == "drugs"]
         load = outside.sensitivity_scores
         wanted = {f"general sensitivity of task {task}": (self._saved, task, load) for task in tasks}
         return self._frame("sensitivity", wanted, outside.SENSITIVITY_COLUMNS)
@@ -149,6 +149,12 @@ class Results:
             getattr(self, part)
         found = {what: why for (_, what), why in self._gaps.items()}
         return pd.DataFrame(found.items(), columns=["missing", "why"])
+
+    @property
+    def _scored(self) -> list[str]:
+        """The tasks that have scores."""
+        there = set(self.scores["task"].unique())
+        return [task for task in self.tasks if task in there]
 
     def why(self, part: str) -> str:
         """Return why a part of the results, such as "ablations", has gaps."""
