@@ -118,7 +118,7 @@ PROFILES = {
             n_genes=300,
             n_identity_genes=100,
             n_representations=3,
-            damae={"n_hidden": 64, "n_components": 32, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 40},
+            damae={"n_hidden": 64, "n_components": 32, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 25},
             models={
                 "pp-lgbm": {"n_estimators": 20, "num_leaves": 31, "grid": {"learning_rate": [0.1], "reg_alpha": [0.0]}},
                 "pp-tdnn": {
@@ -135,7 +135,7 @@ PROFILES = {
                 },
                 "ps-lgbm": {"n_estimators": 20, "grid": {"learning_rate": [0.1], "feature_fraction": [0.25]}},
                 "ps-rf": {"n_estimators": 5},
-                "ps-tcrp": {"n_epochs": 15, "grid": {"meta_rate": [1e-2], "inner_rate": [1e-2]}},
+                "ps-tcrp": {"n_epochs": 8, "grid": {"meta_rate": [1e-2], "inner_rate": [1e-2]}},
             },
             simulated_lines=480,
             simulated_genes=500,
@@ -177,14 +177,14 @@ PROFILES = {
                     "grid": {"learning_rate": [0.2], "reg_alpha": [0.0]},
                 },
                 "pp-tdnn": {
-                    "max_epochs": 12,
+                    "max_epochs": 8,
                     "batch_size": 1024,
                     "towers": [128, 64, 32],
                     "joint": [32, 16, 8],
                     "grid": {"dropout": [0.1]},
                 },
                 "pp-mlp": {
-                    "max_epochs": 15,
+                    "max_epochs": 10,
                     "hidden": [128, 64, 32, 16],
                     "grid": {"learning_rate": [5e-3], "batch_size": [1024]},
                 },
