@@ -221,7 +221,7 @@ def _gene_sets(collection: str) -> dict[str, list[str]]:
 
 
 def read_tensors(data: bytes, place: Place) -> dict[str, Any]:
-    """Read a pickled dict of name to tensor (which becomes an array), text or number.
+    """Read a pickled dict of name to tensor (which becomes an array), list, text or number.
 
     A pickle is a small program, and an ordinary reader runs whatever it asks for. This one admits only the
     instructions that build plain values, then resolves no name but the three that a tensor needs. Each of the three is
@@ -241,7 +241,7 @@ def read_tensors(data: bytes, place: Place) -> dict[str, Any]:
     except Exception as error:  # a hostile file may fail in any way: each is bad input, none our defect
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise place.error(f"refused, no plain pickle of tensors ({reason})") from error
-    kinds = (np.ndarray, str, float, int, bool, type(None))
+    kinds = (np.ndarray, list, str, float, int, bool, type(None))
     plain = isinstance(value, dict) and all(isinstance(key, str) for key in value)
     if not plain or not all(isinstance(item, kinds) for item in value.values()):
         raise place.error("refused, not a dictionary of names to tensors or text")
