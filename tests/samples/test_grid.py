@@ -284,15 +284,11 @@ def test_no_command_overwrites_what_it_reads(model, tmp_path):
     assert new.read_bytes() == before and (kept / "x.csv").exists()
 
 
-def test_numbers_of_rows_for_names_are_told(tmp_path):
+def test_numbers_of_rows_for_names_are_told_and_a_sample_may_be_called_mean(tmp_path):
     for table, told in ((NEW.reset_index(drop=True), True), (NEW, False)):
         notes = read_table(csv(table)(tmp_path)).attrs["notes"]
         assert told == any(note.startswith("warning: ") and "named by numbers of rows" in note for note in notes)
-
-
-def test_a_sample_may_bear_the_name_of_a_summary(tmp_path):
-    table = NEW.rename(index={NEW.index[9]: "mean"})
-    assert list(read_table(csv(table)(tmp_path)).index) == list(table.index)
+    assert "mean" in read_table(csv(NEW.rename(index={NEW.index[9]: "mean"}))(tmp_path)).index
 
 
 def test_errors_about_groups_name_their_file(tmp_path):

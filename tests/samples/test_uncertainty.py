@@ -80,11 +80,7 @@ def test_scores_are_those_of_models_that_did_not_see_the_sample():
     assert np.isnan(calibration.scores.iloc[3, 1])
     with pytest.raises(InputError, match="training samples"):
         Calibration.fit(model, X.iloc[::-1], Y)
-
-
-def test_one_representation_has_errors_in_the_unit_of_the_response():
-    X, Y = simulated(40, 1)
-    model = Ridge(X, Y, representations=1)
+    model = Ridge(X, Y, representations=1)  # errors in the unit of the response
     own = model.predict_each(X)[0][model.folds_, np.arange(40)]
     np.testing.assert_allclose(Calibration.fit(model, X, Y).scores, np.abs(Y - own))
 

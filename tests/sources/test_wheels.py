@@ -40,9 +40,6 @@ def test_responses_keep_repeats_and_turn_into_aac(world: World) -> None:
     assert frame["aac"].tolist() == [0.25, 0.75, 0, 1]
     assert frame["line"].tolist() == ["CAL-120", "CAL-120", "T-T", "KMH-2"]
     assert read_response("CCLE")["aac"].tolist() == [0.5, 1, 0]  # an area over eight doses
-
-
-def test_smiles(world: World) -> None:
     assert read_smiles().to_dict() == SMILES
 
 
@@ -124,9 +121,6 @@ def test_a_bad_member_is_named(world: World, name: str, member: str, data: Conte
 def test_gene_sets(world: World) -> None:
     assert read_cgp() == {"CGP_UP": ["TP53", "RET"], "CGP_DOWN": ["CALCA"]}  # C2 without the canonical pathways
     assert read_collection("canonical") == {"PATHWAY": ["RET"]}
-
-
-def test_unknown_names() -> None:
     with pytest.raises(InputError, match="'CTRP' is unknown: use one of GDSC v2, GDSC v1, CCLE"):
         read_response("CTRP")
     with pytest.raises(InputError, match="'magic' are unknown: use one of hallmark, canonical, oncogenic"):
