@@ -39,11 +39,14 @@ class Call:
         return self.reduced
 
 
+def storage_bytes(numbers: list[float]) -> bytes:
+    """Take the numbers out of a pickled tensor, as it holds them."""
+    codes = pickletools.genops(pickle.dumps(torch.tensor(numbers), protocol=4))
+    return next(value for code, value, _ in codes if code.name in ("BINBYTES", "SHORT_BINBYTES"))
+
+
 def tensor_call(size, stride, offset=0):
-    """Return a call that cuts a tensor out of the numbers 1 and 2, taken out of a pickled one."""
-    codes = pickletools.genops(pickle.dumps(torch.tensor([1.0, 2.0]), protocol=4))
-    numbers = next(value for code, value, _ in codes if code.name in ("BINBYTES", "SHORT_BINBYTES"))
-    storage = Call(torch.storage._load_from_bytes, numbers)
+    storage = Call(torch.storage._load_from_bytes, storage_bytes([1.0, 2.0]))
     return Call(torch._utils._rebuild_tensor_v2, storage, offset, size, stride, False, OrderedDict())
 
 
