@@ -32,27 +32,12 @@ ONE_COLUMN, TWO_COLUMNS, MAX_HEIGHT = 89, 183, 247  # mm
 
 # Lightness (CIE L*) rises in even steps from 17 to 89, so that greys differ; hues stay apart under the three
 # colour-vision deficiencies. LEAP and its kin are blue, and models of one algorithm share a hue.
-COLOURS = {
-    "PP-LGBM": "#61207E",
-    "PP-tDNN": "#F68B0B",
-    "PP-MLP": "#CF2D28",
-    "PS-KNN": "#2F9354",
-    "PS-LGBM": "#B47FC9",
-    "PS-TCRP": "#F4E253",
-    "PS-TCRP (10-shot)": "#FFF3B8",
-    "PS-LASSO": "#92D1FA",
-    "PS-RIDGE": "#1FD08F",
-    "LEAP": "#015C9F",
-    "LEAP+": "#022959",
-    "Training mean": "#E3E3E3",
-    "Tissue mean": "#BDBDBD",
-    "Mean effects": "#A6A6A6",
-    "LEAP (shuffled labels)": "#8F8F8F",
-}
-CONTROLS = ("Training mean", "Tissue mean", "Mean effects", "LEAP (shuffled labels)")
+LOOKS = pd.read_csv(Path(__file__).with_name("colours.csv"), index_col="model")
+COLOURS: dict[str, str] = LOOKS["colour"].to_dict()
+CONTROLS = tuple(LOOKS.index[LOOKS["control"]])
 RHO = "Spearman's ρ"  # noqa: RUF001
 REPRODUCIBILITY = "Label reproducibility"  # no model: what the training studies' own measurements tell
-MODELS = tuple(name for name in COLOURS if name not in CONTROLS)
+MODELS = tuple(LOOKS.index[~LOOKS["control"]])
 SHORT = {"LEAP (shuffled labels)": "LEAP, shuffled", "PS-TCRP (10-shot)": "PS-TCRP, 10-shot"}  # for tick labels
 REPRESENTATIONS = ("#472A7A", "#2A6390", "#1E8F7A", "#63B548", "#D8C21A")
 

@@ -79,7 +79,8 @@ def build_report(profile_name: str, out: str | Path | None = None) -> Path:
     sweep(target.parent)
     notebooks = [_notebook(path, profile_name) for path in executed]
     frames = {name: read_csv(files["csv"]) for name, files in tables.items() if "csv" in files}
-    shown = {name: _about(files) for outputs in (figures, tables) for name, files in outputs.items()}
+    drawn = {name: read_csv(files["csv"]) for name, files in figures.items() if "csv" in files}
+    shown = {name: data_of(frame) for name, frame in (drawn | frames).items()}
     pages: list[tuple[str, str, str, dict[str, Any]]] = [
         ("index", "index.html", f"What the {profile_name} run found",
          {"notebooks": notebooks, "figures": figures, "tables": tables, "data": shown, "absent": _absent(executed),
@@ -214,13 +215,6 @@ def data_of(frame: pd.DataFrame) -> str:
     if values & {"simulated", "mixed"}:
         said.append("simulated" if values == {"simulated"} else "partly simulated")
     return "; ".join(said)
-
-
-def _about(files: dict[str, Path]) -> str:
-    """Return what an output says of its data: its CSV, or else the note on the face of its SVG."""
-    said = data_of(read_csv(files["csv"])) if "csv" in files else ""
-    drawn = files["svg"].read_text(encoding="utf-8", errors="replace") if "svg" in files else ""
-    return said or ("simulated" if ">simulated data<" in drawn else "")
 
 
 def _html(frame: pd.DataFrame) -> str:

@@ -34,7 +34,7 @@ Gains and orders are above the spread in either case: the differences that anoth
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -125,8 +125,7 @@ def judge(rule: str, found: Finding, published: float) -> str:
 
 def claim_list() -> pd.DataFrame:
     """Return the claims: claim, section, published, rule, measure, arguments, note (why it cannot be tested)."""
-    with files("leaplib.results").joinpath("claims.csv").open(encoding="utf-8") as file:
-        return pd.read_csv(file).fillna({"note": ""})
+    return pd.read_csv(Path(__file__).with_name("claims.csv")).fillna({"note": ""})
 
 
 def thinned(profile: Profile) -> str:
@@ -317,10 +316,9 @@ def _ablation(results: Results, task: str, group: str) -> pd.DataFrame:
     if rows.empty:
         raise UntestedError(f"task {task} has no ablation ({group})")
     order = {name: number for number, name in enumerate(rows["variant"].unique(), start=1)}
-    values = comparisons.variant_values(rows).assign(note="")
-    means = pd.concat([values, rows[rows["note"] != ""].rename(columns={"variant": "name"})])
-    means = means[(means["level"] == MEAN[0]) & (means["metric"] == MEAN[1])]
-    return means.assign(number=means["name"].map(order))
+    ran = comparisons.split_values(rows[rows["note"] == ""], *MEAN).assign(note="")
+    means = pd.concat([ran, rows[rows["note"] != ""]])
+    return means.assign(number=means["variant"].map(order))
 
 
 def by_drug(results: Results, task: str, drug: str) -> Finding:
@@ -387,22 +385,17 @@ def hours(results: Results, task: str, model: str) -> Finding:
 
     Those of the DAMAEs are of the task's pool, one after the other (the paper: on four GPUs).
     """
-    kinds, times = results.scores.loc[results.scores["task"] == task, "data"], results.times
+    kinds = results.scores.loc[results.scores["task"] == task, "data"]
     if kinds.empty:
         raise UntestedError(f"task {task} has no results")
-    data, of = data_of(kinds), f"on task {task}"
-    if model == DAMAE:
-        pool = TASKS[task].pool + ("-simulated" if data == "simulated" else "")
-        own, of = times[(times["task"] == pool) & (times["model"] == model)], f"of {pool}"
-    else:
-        own = times[times["task"] == task]
-        leap = own["model"].str.fullmatch(r"PS-LASSO r\d+|LEAP")
-        own = own[leap if model == REFERENCE else own["model"] == model]
+    data = data_of(kinds)
+    pool = TASKS[task].pool + ("-simulated" if data == "simulated" else "")
+    times = results.times[results.times["task"] == (pool if model == DAMAE else task)]
+    own = times[times["model"].str.fullmatch(r"PS-LASSO r\d+|LEAP") if model == REFERENCE else times["model"] == model]
     if own.empty:
-        raise UntestedError(f"the run log has no {model} {of}")
-    n = f"{own['split'].nunique()} splits, on this machine, without the autoencoders"
-    n = f"{len(own)} DAMAEs, on this machine" if model == DAMAE else n
-    return Finding(own["seconds"].sum() / 3600, data, n)
+        raise UntestedError(f"the run log has no {model} {f'of {pool}' if model == DAMAE else f'on task {task}'}")
+    n = f"{len(own)} DAMAEs" if model == DAMAE else f"{own['split'].nunique()} splits, without the autoencoders"
+    return Finding(own["seconds"].sum() / 3600, data, f"{n}, on this machine")
 
 
 def times_as_fast(results: Results, task: str, other: str) -> Finding:
@@ -522,14 +515,13 @@ def _tasks(results: Results, tasks: str) -> str:
         means = comparisons.by_split(part).mean() if len(part) else pd.Series(dtype=float)
         compared = _rows(results.comparisons, task).set_index("model").to_dict("index")
         others = means.reindex([name for name in rivals(task) if name in compared]).dropna()
-        row = {"task": task, "LEAP": number(means.get(REFERENCE, np.nan), 3)}
+        beside = (REFERENCE, "PS-RIDGE", "LEAP+", "Tissue mean", SHUFFLED)
+        row = {"task": task} | {name: number(means.get(name, np.nan), 3) for name in beside}
         if len(others):
             best = str(others.idxmax())
             found[task] = told(compared[best])
             row |= {"best other model of the paper": f"{best} {others[best]:.3f}",
                     "LEAP less it": with_interval(compared[best], 3)}  # fmt: skip
-        beside = ("PS-RIDGE", "LEAP+", "Tissue mean", SHUFFLED)
-        row |= {name: number(means.get(name, np.nan), 3) for name in beside}
         splits = part.loc[part["model"] == REFERENCE, "split"].nunique()
         rows.append(row | {"splits": splits, "data": next(iter(part["data"]), "")})
     settings = thinned(results.profile)
@@ -597,12 +589,8 @@ def _candidates(results: Results, task: str) -> str:
     best = names[0]
     other = next(name for name in (SIMPLEST, REFERENCE, *names) if name in names and name != best)
     row = comparisons.gains(scores, reference=other).set_index("candidate").to_dict("index")[best]
-    than = f"{other}, the simplest" if other == SIMPLEST else other
-    text = f"{head}: of {len(table)} candidates **{best}** has the highest mean, {row['mean']:.3f}."
-    if row["n_splits"] > 1:
-        text += f" It is {COMPARED[told(row)]} {than}: {with_interval(row, 3)}."
-    else:
-        text += f" It differs from {than}, by {row['difference']:+.3f}, but on one split nothing can be told apart."
+    text = f"{head}: of {len(table)} candidates **{best}** has the highest mean, {row['mean']:.3f}. " \
+           f"It is {COMPARED[told(row)]} {other}: {with_interval(row, 3)}."  # fmt: skip
     failed = table.loc[table["mean"].isna(), "candidate"]
     return f"{text} **Failed**: {'; '.join(failed)}." if len(failed) else text
 
@@ -614,14 +602,12 @@ def _choice(results: Results, name: str) -> str:
     failed = rows.index[gain.isna() & rows.index.isin([REFERENCE, name])]
     if len(failed):
         return f"**No verdict** within the training sets: {' and '.join(failed)} failed there."
-    first, rank = str(rows.index[0]), rows["rank"][name]
-    text = (
-        f"Within the training sets **{first}** gains most on LEAP, of {len(rows)} candidates: {gain[first]:+.3f} in "
-        "the mean of Spearman, Pearson and the AUROC of responders."
-    )
-    if rank > 1:
+    first = str(rows.index[0])
+    text = (f"Within the training sets **{first}** gains most on LEAP, of {len(rows)} candidates: {gain[first]:+.3f} "
+            "in the mean of Spearman, Pearson and the AUROC of responders.")  # fmt: skip
+    if name != first:
         close = "not told from it" if gain[first] - gain[name] <= REPRESENTATION_SPREAD else "behind it"
-        text += f" {name} is number {rank}, {close}: {gain[name]:+.3f}."
+        text += f" {name} is number {rows['rank'][name]}, {close}: {gain[name]:+.3f}."
     for test in map(str, rows.filter(like="test_")):
         share = percent(rows[test][name] / rows[test][REFERENCE] - 1) or "failed"
         text += f" On the test samples of task {test[5:]}, which the choice did not see, {name}: {share}."

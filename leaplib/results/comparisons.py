@@ -16,7 +16,7 @@ Nadeau and Bengio (2003), Inference for the generalization error, Machine Learni
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -132,8 +132,8 @@ def published(table: str = "suppl.") -> pd.DataFrame:
         lie outside their row in the paper's text; each has one place where it fits. `number` counts the variants of a
         group from 1.
     """
-    with files("leaplib.results").joinpath("published.csv").open(encoding="utf-8") as file:
-        everything = pd.read_csv(file, keep_default_na=False, na_values={"number": "", "mean": "", "sd": ""})
+    empty = {"number": "", "mean": "", "sd": ""}
+    everything = pd.read_csv(Path(__file__).with_name("published.csv"), keep_default_na=False, na_values=empty)
     return everything[everything["table"].str.startswith(table)].reset_index(drop=True)
 
 

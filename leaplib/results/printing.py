@@ -6,7 +6,6 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape, unescape
-from importlib.resources import files
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -93,8 +92,7 @@ def _is_text(values: pd.Series) -> bool:
 
 def _title(name: str, data: pd.Series | None) -> str:
     """Return a table's title: its number, what it shows (`titles.csv`), on which data."""
-    with files("leaplib.results").joinpath("titles.csv").open(encoding="utf-8") as file:
-        title = pd.read_csv(file, index_col="table")["title"][name]
+    title = pd.read_csv(Path(__file__).with_name("titles.csv"), index_col="table")["title"][name]
     title = f"{name.replace('_', ' ').capitalize()}. {title}" if "table" in name else title
     if data is None:
         return f"{title}."

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,7 @@ PAPER_COUNTS = [f"paper_{what}" for what in COUNTS]
 
 def studies() -> pd.DataFrame:
     """Return supplementary table 1 of the paper: study, disease_model, label, samples, perturbations, pairs."""
-    with files("leaplib.results").joinpath("studies.csv").open(encoding="utf-8") as file:
-        return pd.read_csv(file)
+    return pd.read_csv(Path(__file__).with_name("studies.csv"))
 
 
 def table_1(cohorts: dict[str, Cohort]) -> pd.DataFrame:

@@ -67,10 +67,10 @@ def second_notebook():
     return new_notebook(cells=cells, metadata={"papermill": {"duration": 21.0, "exception": True}})
 
 
-def write_figure(folder, name, frame, svg="<svg xmlns='http://www.w3.org/2000/svg'></svg>"):
+def write_figure(folder, name, frame):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.png").write_bytes(png(480, 960))
-    (folder / f"{name}.svg").write_text(svg)
+    (folder / f"{name}.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'></svg>")
     (folder / f"{name}.pdf").write_bytes(b"%PDF-1.4")
     frame.to_csv(folder / f"{name}.csv", index=False)
 
@@ -94,7 +94,7 @@ def leave_behind(home):
     write_figure(figures, "supplementary_figure_10", pd.DataFrame({"data": ["real"], "value": [1.0]}))
     write_figure(figures, "supplementary_figure_9", pd.DataFrame({"data": ["real", "simulated"], "value": [1.0, 2.0]}))
     write_figure(figures, "figure_2", pd.DataFrame({"data": ["simulated"], "drug": [EVIL]}))
-    write_figure(figures, "damae_codes", pd.DataFrame({"x": [1]}), "<svg><text>simulated data</text></svg>")
+    write_figure(figures, "damae_codes", pd.DataFrame({"x": [1], "data": "simulated"}))
     tables.mkdir()
     for kind in ("xlsx", "tex"):
         (tables / f"supplementary_tables.{kind}").write_bytes(b"x")
