@@ -394,8 +394,9 @@ def hours(results: Results, task: str, model: str) -> Finding:
     own = times[times["model"].str.fullmatch(r"PS-LASSO r\d+|LEAP") if model == REFERENCE else times["model"] == model]
     if own.empty:
         raise UntestedError(f"the run log has no {model} {f'of {pool}' if model == DAMAE else f'on task {task}'}")
-    n = f"{len(own)} DAMAEs" if model == DAMAE else f"{own['split'].nunique()} splits, without the autoencoders"
-    return Finding(own["seconds"].sum() / 3600, data, f"{n}, on this machine")
+    n = f"{own['split'].nunique()} splits, on this machine, without the autoencoders"
+    n = f"{len(own)} DAMAEs, on this machine" if model == DAMAE else n
+    return Finding(own["seconds"].sum() / 3600, data, n)
 
 
 def times_as_fast(results: Results, task: str, other: str) -> Finding:

@@ -84,6 +84,7 @@ def test_additions_stand_before_corrections_of_each_task():
     titles = [ax.get_title(loc="left").split("\n")[0] for ax in fig.axes]
     assert titles == ["Representation (task 2a)", *(f"Batch correction (task {task})" for task in ("1a", "2a"))]
     fig = draw.figure("ablations number of damaes", results)
+    assert "number of its representations (task 2a)\nn = 2 splits" in fig.axes[0].get_title(loc="left")
     line = next(line for line in fig.axes[0].lines if line.get_label() == "mean")
     assert np.diff(line.get_ydata()) == pytest.approx(0.1) and list(line.get_xdata()) == list(range(1, 11))
 
