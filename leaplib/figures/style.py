@@ -33,7 +33,7 @@ ONE_COLUMN, TWO_COLUMNS, MAX_HEIGHT = 89, 183, 247  # mm
 # Lightness (CIE L*) rises in even steps from 17 to 89, so that greys differ; hues stay apart under the three
 # colour-vision deficiencies. LEAP and its kin are blue, and models of one algorithm share a hue.
 LOOKS = pd.read_csv(Path(__file__).with_name("colours.csv"), index_col="model")
-COLOURS: dict[str, str] = LOOKS["colour"].to_dict()
+COLOURS = {str(model): str(colour) for model, colour in LOOKS["colour"].items()}
 CONTROLS = tuple(LOOKS.index[LOOKS["control"]])
 RHO = "Spearman's ρ"  # noqa: RUF001
 REPRODUCIBILITY = "Label reproducibility"  # no model: what the training studies' own measurements tell
