@@ -240,7 +240,7 @@ def read_cells(book: pd.ExcelFile, sheet: str, place: Place) -> pd.DataFrame:
     if sheet not in book.sheet_names:
         raise place.error(f"lacks the sheet {sheet!r}: has {', '.join(map(str, book.sheet_names))}")
     with refusing_damage(place, f"{sheet!r} is no sheet of an xlsx workbook"):
-        cells = book.parse(sheet, header=None, dtype=object, na_filter=False)
+        cells = pd.read_excel(book, sheet_name=sheet, header=None, dtype=object, na_filter=False)
         return cells.set_axis(range(1, len(cells) + 1))
 
 
