@@ -54,15 +54,9 @@ def read_gene_screen(release: str = "23Q4") -> GeneScreen:
         if common < MIN_SHARED * len(dependency):
             shared = f"only {common} of its {len(dependency)} lines (ModelID) are in {where}"
             raise InputError(f"{labels}: {shared}: put files of one release there")
-    return GeneScreen(
-        expression=expression,
-        dependency=dependency,
-        samples=models.reindex(expression.index.union(dependency.index)).rename_axis("line"),
-        gene_sets=read_cgp(),
-        unit="log2(TPM+1)",
-        platform=f"RNA-seq (DepMap {files(release)[1].split('-')[1].upper()})",
-        data="real",
-    )
+    samples = models.reindex(expression.index.union(dependency.index)).rename_axis("line")
+    platform = f"RNA-seq (DepMap {files(release)[1].split('-')[1].upper()})"
+    return GeneScreen(expression, dependency, samples, read_cgp(), "log2(TPM+1)", platform, "real")
 
 
 def read_models(path: str | Path) -> pd.DataFrame:

@@ -223,19 +223,17 @@ def status() -> pd.DataFrame:
         source, group, file, state ("present" | "verified" | "missing" | "wrong checksum"), size (bytes:
         of the file at hand, else of the manifest, 0 when unknown), enables (task ids), how (to get it).
     """
-    rows = [
-        {
-            "source": source.name,
-            "group": source.group,
-            "file": source.file,
-            "state": state(source),
-            "size": source.target.stat().st_size if source.target.is_file() else source.size,
-            "enables": ", ".join(source.enables),
-            "how": source.how,
-        }
-        for source in load().values()
-    ]
-    return pd.DataFrame(rows)
+    files = load().values()
+    columns = {
+        "source": [source.name for source in files],
+        "group": [source.group for source in files],
+        "file": [source.file for source in files],
+        "state": list(map(state, files)),
+        "size": [source.target.stat().st_size if source.target.is_file() else source.size for source in files],
+        "enables": [", ".join(source.enables) for source in files],
+        "how": [source.how for source in files],
+    }
+    return pd.DataFrame(columns)
 
 
 def verify() -> pd.DataFrame:

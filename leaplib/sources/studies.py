@@ -299,12 +299,11 @@ def _canonical(records: pd.DataFrame, what: str, joins: pd.DataFrame) -> np.ndar
 
 def _lost(joins: pd.DataFrame, lines: pd.DataFrame, with_expression: pd.Index, with_smiles: pd.Index) -> pd.DataFrame:
     """List what does not join, with the reason; a line may have two."""
-    line, drug = joins["what"] == "line", joins["what"] == "drug"
+    line, drug, listed = joins["what"] == "line", joins["what"] == "drug", joins["how"] != "unmatched"
+    without_tissue = joins["canonical"].isin(lines.index[lines["tissue"].isna()])
     reasons = {
-        "not in the Cell Model Passports list": line & (joins["how"] == "unmatched"),
-        "no tissue in the Cell Model Passports list": line
-        & (joins["how"] != "unmatched")
-        & joins["canonical"].isin(lines.index[lines["tissue"].isna()]),
+        "not in the Cell Model Passports list": line & ~listed,
+        "no tissue in the Cell Model Passports list": line & listed & without_tissue,
         "no expression": line & ~joins["canonical"].isin(with_expression),
         "no structure (SMILES)": drug & ~joins["canonical"].isin(with_smiles),
     }

@@ -61,14 +61,8 @@ def read_pdx(path: str | Path, drugs: Sequence[str] = XENOGRAFT_DRUGS) -> Xenogr
         expression = _expression(tabular.read_cells(book, EXPRESSION, place), place.within(f"sheet {EXPRESSION!r}"))
     models = expression.index.union(response.index).rename("pdx")
     kinds = kinds.reindex(models)
-    samples = pd.DataFrame(
-        {
-            "tumor_type": kinds,
-            "tissue": kinds.map(FORMATS["tissues"]),
-            "expression": models.isin(expression.index),
-            "response": models.isin(response.index),
-        }
-    )
+    samples = pd.DataFrame({"tumor_type": kinds, "tissue": kinds.map(FORMATS["tissues"])})
+    samples = samples.assign(expression=models.isin(expression.index), response=models.isin(response.index))
     return Xenografts(expression, response, samples)
 
 
