@@ -152,7 +152,7 @@ def _homotopy(G, T, signed, alpha, end, b, g):
 
     ``T`` is the Gram matrix swept by the features in ``signed``, which are made those of b.
     """
-    p, left = len(b), -1
+    p, left = len(b), len(b)  # that left last: none
     sign, barred = np.sign(b), np.zeros(p, np.bool_)
     index, weight, fall = np.empty(p, np.int64), np.empty(p), np.empty(p)
     for j in range(p):
@@ -165,7 +165,7 @@ def _homotopy(G, T, signed, alpha, end, b, g):
             if signed[j]:
                 index[n], weight[n] = j, -sign[j]
                 n += 1
-        _subtract_rows(T, index, n, weight, fall)
+        _subtract_rows(T, index, np.count_nonzero(signed), weight, fall)
         step, event = _next_event(alpha, end, sign, barred, left, b, g, fall)
         for j in range(p):
             if signed[j]:
@@ -173,7 +173,7 @@ def _homotopy(G, T, signed, alpha, end, b, g):
                 g[j] = (alpha - step) * sign[j]
             else:
                 g[j] -= step * fall[j]
-        alpha, left = alpha - step, -1
+        alpha, left = alpha - step, p
         if event < 0:
             break
         if signed[event]:
@@ -223,16 +223,15 @@ def _sweep(T, k, signed):
 def _stationary(G, K, invertible, c, start, alpha, sign, b, g, work):
     """Write what minimises the loss at fixed signs to b, and its gradient to g; False where singular."""
     A, index, x = work[:3]
-    p, n = len(c), 0
+    p, n = len(c), np.count_nonzero(sign)
+    before, behind = 0, n
     for j in range(p):  # features with a sign first, the others behind
         if sign[j] != 0:
-            index[n] = j
-            n += 1
-    m = n
-    for j in range(p):
-        if sign[j] == 0:
-            index[m] = j
-            m += 1
+            index[before] = j
+            before += 1
+        else:
+            index[behind] = j
+            behind += 1
     if invertible and n > p // 2:
         return _without_sign(K, start, alpha, sign, b, g, work, n)
     _gather(G, index, n, A)
