@@ -45,11 +45,12 @@ def test_a_figure_is_drawn_of_results_saved_and_returned():
     assert table.loc["figure_2", "file"] == "left out: leap run --profile smoke --notebooks 03"
 
 
-@pytest.mark.parametrize("name", [name for name in draw.FIGURES if name != "figure_1"])
-def test_what_is_missing_is_left_out_with_its_command(name):
-    found = draw.figure(name, Results("smoke"))
-    command = f"leap run --profile smoke --notebooks {draw.FIGURES[name].notebooks}"
-    assert isinstance(found, Markdown) and f"`{command}` makes them" in found.data
+def test_what_is_missing_is_left_out_with_its_command():
+    results = Results("smoke")
+    for name, page in draw.FIGURES.items():
+        found = draw.figure(name, results) if name != "figure_1" else None  # which rests on no results
+        command = f"`leap run --profile smoke --notebooks {page.notebooks}` makes them"
+        assert found is None or (isinstance(found, Markdown) and command in found.data), name
     assert not list(Layout("smoke").figures.glob("*")) and not list(Layout("smoke").results.rglob("*.parquet"))
 
 

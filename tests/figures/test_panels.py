@@ -44,9 +44,8 @@ def test_points_boxes_and_published_marks_are_the_frames_values_side_by_side(ax,
 
 
 def test_published_marks_stand_at_mean_and_sd(ax, values):
-    published = pd.DataFrame(
-        {"model": ["LEAP", "PS-KNN", "PP-MLP"], "mean": [0.35, 0.25, 0.3], "sd": [0.02, np.nan, 0]}
-    )
+    found = {"model": ["LEAP", "PS-KNN", "PP-MLP"], "mean": [0.35, 0.25, 0.3], "sd": [0.02, np.nan, 0]}
+    published = pd.DataFrame(found)
     panels.model_boxes(ax, values, published)
     marks, _, (bars,) = ax.containers[0]
     labels = [label.get_text() for label in ax.get_xticklabels()]
@@ -269,11 +268,8 @@ def test_a_row_shows_points_mean_and_one_sd(ax, steps):
 def test_steps_stand_in_order_with_their_changes_and_published_marks_under_them(ax, steps):
     panels.steps(ax, steps)
     assert names(ax) == ["1  PP-LGBM", "2  PS-LASSO", "3  LEAP"]
-    assert [(text.get_text(), text.xy[1]) for text in ax.texts] == [
-        ("+0.0500 ***", 1),
-        ("+0.0100", 2),
-        ("change", -0.9),
-    ]
+    said = [(text.get_text(), text.xy[1]) for text in ax.texts]
+    assert said == [("+0.0500 ***", 1), ("+0.0100", 2), ("change", -0.9)]
     joined = next(line for line in ax.lines if line.get_label() == "_means")
     np.testing.assert_allclose(joined.get_xdata(), [0.28, 0.33, 0.34])
     assert panels.STAR_NOTE in ax.get_xlabel()
