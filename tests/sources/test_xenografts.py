@@ -1,19 +1,15 @@
-"""The reader of the PDX Encyclopedia, on small workbooks in its format and on the real tables where at hand."""
+"""The reader of the PDX Encyclopedia, on small workbooks in its format."""
 
 import datetime
 from pathlib import Path
 
 import numpy as np
 import openpyxl
-import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.sources.tabular import FORMATS
 from leaplib.sources.xenografts import read_pdx
-from leaplib.tasks import XENOGRAFT_DRUGS
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 PAIR = ("Cetuximab", "Erlotinib")
 METRICS = [
     "Model", "Treatment", "Treatment target", "Treatment type", "BestResponse", "Day_BestResponse",
@@ -104,40 +100,3 @@ def test_a_drug_without_an_arm_of_its_own_is_named(tmp_path: Path) -> None:
     for drug in ("Tamoxifen", "BYL719"):  # the latter is there in a combination only
         with pytest.raises(InputError, match=f"no arm with '{drug}' alone: check the name of the drug"):
             read_pdx(path, [drug])
-
-
-@pytest.fixture(scope="module")
-def tables() -> tuple[pd.DataFrame, pd.DataFrame, Path]:
-    """The real expression, the real arms with other drugs, and the real text export."""
-    names = ["pdxe_expression_481genes_log2fpkm.parquet", "pdxe_response.csv",
-             "nm.3954-S2_PCT_curve_metrics_common_samples.txt"]  # fmt: skip
-    missing = [name for name in names if not (SHARED / name).is_file()]
-    if missing:
-        pytest.skip(f"no real data: {', '.join(missing)}")
-    return pd.read_parquet(SHARED / names[0]), pd.read_csv(SHARED / names[1]), SHARED / names[2]
-
-
-def test_a_workbook_of_the_real_tables_gives_them_back(tables, tmp_path: Path) -> None:
-    expression, arms, text = tables
-    logs, codes = expression.drop(columns="tissue"), expression["tissue"]
-    fpkm = (np.exp2(logs.astype(float)) - 1).clip(lower=0).T
-    table = pd.read_csv(text, sep="\t")
-    sheets = {
-        "RNAseq_fpkm": [["Sample", *fpkm.columns], *fpkm.reset_index().to_numpy().tolist()],
-        "PCT curve metrics": [list(table.columns), *table.astype(object).to_numpy().tolist()],
-        "PCT raw data": [VOLUMES[:2], *([model, code] for model, code in codes.items())],
-    }  # fmt: skip
-    pdx = read_pdx(workbook(tmp_path, sheets))
-    np.testing.assert_allclose(pdx.expression, logs, atol=1e-5)
-    assert pdx.expression.columns.tolist() == list(logs) and pdx.expression.index.tolist() == list(logs.index)
-    assert pdx.samples["expression"].sum() == 140
-    measured = pdx.samples[pdx.samples["expression"]]
-    assert measured["tissue"].equals(codes.reindex(measured.index).map(FORMATS["tissues"]).rename("tissue"))
-    assert measured["tissue"].notna().all()
-    both = pdx.response[pdx.response.index.isin(expression.index)]
-    expected = {"Cetuximab": 66, "Erlotinib": 25, "Tamoxifen": 38, "Trametinib": 35, "Paclitaxel": 62}
-    assert both.notna().sum().to_dict() == expected and list(pdx.response) == list(XENOGRAFT_DRUGS)
-    arms = arms.dropna(subset="BestResponse")
-    for drug in XENOGRAFT_DRUGS:
-        other = arms[arms["drug"].str.lower() == drug.lower()].set_index("patient.id")["BestResponse"]
-        np.testing.assert_allclose(-pdx.response.loc[other.index, drug], other)
