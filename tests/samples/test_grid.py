@@ -162,9 +162,9 @@ PREDICT: dict[str, Case | tuple[Callable[[Path], Path], float | str, dict[str, o
     "blank rows and columns": (text(lambda t: t.replace("\n", ",,\n") + "," * (P + 2) + "\n\n"), RIGHT),
     "decimal commas": (csv(NEW, name="new.tsv", sep="\t", decimal=","), "is not a number.*decimal point"),
     "semicolons": (csv(NEW, sep=";", decimal=","), "semicolons"),
-    "a row of means and one of SDs": (
-        csv(pd.concat([NEW, NEW.mean().to_frame("Mean").T, NEW.std(ddof=0).to_frame("SD").T])),
-        "row 'Mean' holds the mean of the others",
+    "rows of totals, means and SDs": (
+        csv(pd.concat([NEW, NEW.agg(["sum", "mean", "std"]).set_axis(["Total", "Mean", "SD"])])),
+        "row 'Total' holds the sum of the others",
     ),
     "underscores": (text(lambda t: t.replace(",5.8", ",5_8", 1)), "'5_8.*' is not a number"),
     "no header": (csv(NEW, header=False), "no names of columns"),
