@@ -183,9 +183,9 @@ def score(run: TaskRun, splits: list[Split], external: bool) -> pd.DataFrame:
 
 def gains(scores: pd.DataFrame) -> pd.DataFrame:
     """Return what each view gains, the means over perturbations of their means over splits."""
-    means = scores.groupby(["study", "model", "view", "perturbation"], sort=False)[list(SCORES)].mean()
+    means = scores.groupby(["study", "model", "view", "perturbation"])[list(SCORES)].mean()
     found = []
-    for (study, model, view), part in means.groupby(["study", "model", "view"], sort=False):
+    for (study, model, view), part in means.groupby(["study", "model", "view"]):
         gain = part.droplevel([0, 1, 2]) - means.loc[study, model, "none"]
         each = gain.mean(axis=1).dropna()
         about = {"study": study, "model": model, "view": view, **gain.mean(), "criterion": each.mean()}
