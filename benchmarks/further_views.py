@@ -47,8 +47,8 @@ VARIANTS = {
     "blood and solid apart": {"blood": 0.6},
     "linear beside Gaussian": {"linear": 0.3},
 }
-# Drivers after Vogelstein et al. (2013), Cancer genome landscapes, Science 339, that the wheel has and at least 1% of
-# the lines bear a mutation of; the wheel has no KRAS, BRAF, NRAS, PIK3CA or APC.
+# Genes that are often called drivers of cancer, of those that the wheel has and that are mutated in at least 1% of the
+# lines; written down by hand, no published list.
 DRIVERS = """ACVR1B ALK AR B2M BCL2 BCOR CARD11 CASP8 CDH1 CDKN2A CSF1R DNMT1 DNMT3A EGFR ERBB2 EZH2 FGFR2 FGFR3 FLT3
     GATA1 GATA2 GATA3 GNA11 GNAQ H3F3A IDH1 IDH2 JAK1 JAK3 KIT KLF4 MAP3K1 MET MLH1 MSH2 MSH6 MYD88 NF2 NOTCH1 NOTCH2
     PAX5 PDGFRA PIK3R1 PRDM1 PTCH1 PTEN RB1 RET RNF43 RUNX1 SETBP1 SMARCA4 SMARCB1 SMO SOCS1 SOX9 TNFAIP3 TP53
