@@ -387,3 +387,16 @@ def test_the_conclusion_counts_and_names():
                            f"{(tested['verdict'] == HOLDS).sum()} hold,")  # fmt: skip
     failed = "| does not hold | LEAP above all other models, task 1a | 0.011 | -0.010 | 3 splits, 20 perturbations |"
     assert failed in text and "| task 3a has no results |" in text and "| 476 x 254 are 120,904 pairs" in text
+
+
+def test_regressors_on_one_representation_and_tuning():
+    found = verdicts_of(ablations=pd.concat([ablations((0.32, 0.3225, 0.332), group="ensembles"),
+                                             ablations((0.16, 0.165, 0.16), "4a", "tuning"),
+                                             ablations((0.16, 0.165, 0.16), "3a", "tuning")]))  # fmt: skip
+    assert found["gain of 25 regressors on one representation over 5, task 1a"] == HOLDS
+    assert found["LEAP above 25 regressors on one representation, task 1a"] == HOLDS
+    assert found["gain of folds grouped by tissue, task 4a"] == HOLDS
+    assert found["no gain of folds grouped by tissue, task 3a"] == FAILS
+
+
+# ---- of counts and times

@@ -276,3 +276,39 @@ def test_ranks_are_of_models_on_what_all_of_them_have():
     assert ranks(scores[scores["model"] != "LEAP"]).empty  # two models are a paired test's
     agreed = ranks(blocks(np.arange(12.0).reshape(4, 3), models[:3]))
     assert agreed["p"].tolist() == [0, 0, 0]  # all perturbations rank alike
+
+
+def test_only_splits_that_both_ran_on_count(scores, table):
+    lacking = scores[~((scores["model"] == "PS-KNN") & (scores["split"] == SPLITS[2]))]
+    found = compare_models(lacking).set_index("model")
+    difference = (matrix(scores, "LEAP") - matrix(scores, "PS-KNN"))[SPLITS[:2]]
+    assert found.loc["PS-KNN", "n_splits"] == 2
+    assert found.loc["PS-KNN", "difference"] == pytest.approx(difference.to_numpy().mean())
+    assert found.loc["PP-MLP", "n_splits"] == 3
+    apart = scores[(scores["split"] == SPLITS[0]) == (scores["model"] == "LEAP")]
+    assert compare_models(apart).empty
+
+
+def null_differences(n_sets, n_splits, n=120, p=4):
+    """Differences of two learners, equally good over data sets, each least squares on its own half of the features."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_sets, n, 2 * p))
+    y = X.sum(axis=2) + np.sqrt(2 * p) * rng.normal(size=(n_sets, n))
+    found = np.empty((n_sets, n_splits))
+    for split in range(n_splits):
+        order = rng.permuted(np.tile(np.arange(n), (n_sets, 1)), axis=1)
+        (A, a), (B, b) = ((np.take_along_axis(X, part[:, :, None], 1), np.take_along_axis(y, part, 1))
+                          for part in (order[:, : 4 * n // 5], order[:, 4 * n // 5 :]))  # fmt: skip
+        moments = A.transpose(0, 2, 1) @ A, A.transpose(0, 2, 1) @ a[:, :, None]
+        one, other = (B[:, :, half] @ np.linalg.solve(moments[0][:, half, half], moments[1][:, half])
+                      for half in (slice(p), slice(p, None)))  # fmt: skip
+        found[:, split] = stats.pearsonr(one[..., 0], b, axis=1)[0] - stats.pearsonr(other[..., 0], b, axis=1)[0]
+    return found
+
+
+@pytest.mark.parametrize(("n_splits", "naive"), [(10, 0.8), (3, 0.93)])
+def test_the_interval_covers_what_overlapping_holdouts_hide_and_a_naive_one_does_not(n_splits, naive):
+    differences = null_differences(1200, n_splits)
+    corrected, plain = (np.array([interval(row, ratio) for row in differences]) for ratio in (0.25, 0.0))
+    assert ((corrected[:, 0] <= 0) & (corrected[:, 1] >= 0)).mean() > 0.93
+    assert ((plain[:, 0] <= 0) & (plain[:, 1] >= 0)).mean() < naive
