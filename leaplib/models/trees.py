@@ -82,7 +82,7 @@ class BoostedModels(Packed):
 
     def predict_one(self, model: bytes, rows: np.ndarray) -> np.ndarray:
         """Return a model's prediction of each row."""
-        return np.asarray(lightgbm.Booster(model_str=zlib.decompress(model).decode()).predict(rows, num_threads=1))
+        return lightgbm.Booster(model_str=zlib.decompress(model).decode()).predict(rows, num_threads=1)
 
 
 class Boosted(Tuned):
@@ -255,7 +255,7 @@ def boost(
                     gains[leaf], best[leaf, 0], best[leaf, 1] = ours
                     if theirs[0] > ours[0]:
                         gains[leaf], best[leaf, 0], best[leaf, 1] = theirs[0], len(bins[0]) + theirs[1], theirs[2]
-            leaf = int(np.argmax(gains[:number]))
+            leaf = np.argmax(gains[:number])
             if number == n_leaves or gains[leaf] <= 0:
                 break
             cuts[tree, number - 1, 0] = leaf
