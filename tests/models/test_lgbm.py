@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from leaplib.base.errors import InputError
-from leaplib.models.base import fingerprint_components
-from leaplib.models.trees import PPLgbm, PSLgbm
+from leaplib.models.base import Training, fingerprint_components
+from leaplib.models.trees import PairRows, PPLgbm, PSLgbm, pair_dataset
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 GRID = {"learning_rate": [0.05, 0.1], "feature_fraction": [0.4]}
@@ -92,30 +92,35 @@ def test_pp_lgbm_without_fingerprints_says_what_it_needs():
 
 @pytest.mark.parametrize("ensemble", ["folds", "refit"])
 def test_pp_lgbm_is_lightgbm_on_the_matrix_of_measured_pairs_at_the_best_point(ensemble):
-    """Lines times perturbations give the same trees as one matrix of pairs; unmeasured pairs are in neither.
-
-    Some cuts part the training pairs alike: among them LightGBM chooses by its rounding errors, and new lines may fall
-    on another side. So three small trees, and new lines nearly all.
-    """
+    """Rows made on the fly, chunk by chunk, are the same model as one matrix; unmeasured pairs are in neither."""
     x, y, folds, bits = pairs()
     z = fingerprint_components(bits)
     everything = np.hstack([np.repeat(x, len(z), axis=0), np.tile(z, (len(x), 1))])
-    grid = {"learning_rate": [0.01, 0.1], "reg_alpha": [0.1]}
-    model = pp(n_estimators=3, num_leaves=8, ensemble=ensemble, grid=grid, max_bin=127).fit(
-        x, y, folds, fingerprints=bits
-    )
+    grid = {"learning_rate": [0.01, 0.1], "reg_alpha": [0.0, 1.0]}
+    model = pp(ensemble=ensemble, grid=grid).fit(x, y, folds, fingerprints=bits)
     assert model.point_[0] > 0 and model.get_params()["grid"] == grid
-    options = settings(model.points()[model.point_[0]], num_leaves=8, max_depth=20, reg_lambda=0.0, max_bin=127)
+    options = settings(model.points()[model.point_[0]], num_leaves=30, max_depth=20, reg_lambda=0.0)
     found = model.predict_folds(x)
     for fold, prediction in enumerate(found):
         rows = np.flatnonzero(folds != fold) if ensemble == "folds" else np.arange(len(x))
         sample, drug = np.nonzero(~np.isnan(y[rows]))
         matrix = np.hstack([x[rows][sample], z[drug]])
-        own = lightgbm.train(options, lightgbm.Dataset(matrix, y[rows][sample, drug]), 3)
-        theirs = own.predict(everything).reshape(len(x), len(z))
-        np.testing.assert_allclose(prediction[rows][sample, drug], theirs[rows][sample, drug], atol=1e-6)
-        assert np.isclose(prediction, theirs, atol=1e-6).mean() > 0.95
+        own = lightgbm.train(options, lightgbm.Dataset(matrix, y[rows][sample, drug]), 25)
+        np.testing.assert_array_equal(prediction, own.predict(everything).reshape(len(x), len(z)))
     assert len(found) == (5 if ensemble == "folds" else 1)
+
+
+def test_rows_of_pairs_are_made_in_batches(monkeypatch):
+    x, y, _, bits = pairs()
+    read = []
+    made = PairRows.__getitem__
+    monkeypatch.setattr(PairRows, "batch_size", 100)
+    monkeypatch.setattr(PairRows, "__getitem__", lambda rows, i: read.append(made(rows, i)) or read[-1])
+    dataset = pair_dataset(Training(x, y, None, bits), {"verbosity": -1})
+    assert dataset.num_data() == np.isfinite(y).sum()
+    assert max(len(part) for part in read if part.ndim == 2) == 100
+    sample, drug = np.nonzero(~np.isnan(y))
+    np.testing.assert_array_equal(np.vstack([p for p in read if p.ndim == 2]), np.hstack([x[sample], bits[drug]]))
 
 
 def test_pp_lgbm_does_not_depend_on_threads():
