@@ -87,14 +87,19 @@ class Profile:
 FAST = ("ps-lasso", "ps-ridge", "leap", "leap-plus")
 """Models of the learning curves, but for the forest."""
 SLOWEST = (
+    "linear encoder",
     "linear encoders",
+    "masked autoencoder",
+    "noise autoencoder",
     "ridge on each code",
+    "LEAP+, share 0.2",
+    "LEAP+, share 0.8",
     "each gene from a sample of its own",
     "all genes from one sample",
     "with hidden layer",
     "without hidden layer",
 )
-"""Ablations and candidates that need autoencoders of their own and are no part of the paper, or many regressors."""
+"""Ablations and candidates that are no part of the paper and need autoencoders of their own, or are one of many."""
 
 PROFILES = {
     profile.name: profile
@@ -172,7 +177,7 @@ PROFILES = {
             },
             models={
                 "pp-lgbm": {
-                    "n_estimators": 30,
+                    "n_estimators": 20,
                     "num_leaves": 31,
                     "grid": {"learning_rate": [0.2], "reg_alpha": [0.0]},
                 },
@@ -188,7 +193,7 @@ PROFILES = {
                     "hidden": [128, 64, 32, 16],
                     "grid": {"learning_rate": [5e-3], "batch_size": [1024]},
                 },
-                "ps-lgbm": {"n_estimators": 40, "grid": {"learning_rate": [0.05], "feature_fraction": [0.1]}},
+                "ps-lgbm": {"n_estimators": 30, "grid": {"learning_rate": [0.05], "feature_fraction": [0.1]}},
                 "ps-tcrp": {"n_epochs": 40, "grid": {"meta_rate": [1e-3], "inner_rate": [1e-2]}},
             },
             simulated_lines=480,
