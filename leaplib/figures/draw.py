@@ -221,7 +221,7 @@ def drawn(results: Results) -> pd.DataFrame:
         path = Layout(results.profile.name).figures / f"{name}.csv"
         if path.exists():
             drawn = _ours(pd.read_csv(path, keep_default_na=False, low_memory=False))
-            tasks = ", ".join(dict.fromkeys(drawn["task"])) if "task" in drawn else ""
+            tasks = ", ".join(drawn["task"].unique()) if "task" in drawn else ""
             found.append((name, tasks, pages.data_of(drawn) if "data" in drawn else "", str(path.with_suffix(".pdf"))))
         else:
             found.append((name, "", "", f"left out: {_command(results, page)}"))

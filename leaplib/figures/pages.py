@@ -115,7 +115,8 @@ def n_perturbations(part: pd.DataFrame) -> int:
 
 def data_of(frame: pd.DataFrame) -> str:
     """Return what a panel rests on: "real" only where all of it does."""
-    return next((kind for kind in frame.get("data", []) if kind != "real"), "real")
+    kinds = frame["data"].unique() if "data" in frame else []
+    return next((kind for kind in kinds if kind != "real"), "real")
 
 
 def real_task(scores: pd.DataFrame, tasks: Sequence[str]) -> str:
