@@ -115,7 +115,7 @@ def n_perturbations(part: pd.DataFrame) -> int:
 
 def data_of(frame: pd.DataFrame) -> str:
     """Return what a panel rests on: "real" only where all of it does."""
-    kinds = frame["data"].unique() if "data" in frame else []
+    kinds = frame.get("data", pd.Series(dtype=str)).unique()
     return next((kind for kind in kinds if kind != "real"), "real")
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -135,7 +136,10 @@ def test_a_process_that_dies_takes_no_other_job_with_it(home, deed, state):
     # one job alone kills: of two, one could be ended by the other's death before its own first try, and die when alone
     names = {f"j{number}": "" for number in range(6)}
     found = run_jobs(pretend(deadly=deed, **names), Backend(2))
-    assert outcomes(found) == {**dict.fromkeys(names, "computed"), "deadly": state}
+    states = outcomes(found)
+    assert states.pop("deadly") == state
+    assert set(states) == set(names)  # done, where a result was on its way when the other process died
+    assert set(states.values()) <= {"computed", "done"}
     failures = [failure.line() for failure in records.recorded(TINY.name)]
     assert len(failures) == (state == "lost")
     assert all("its process died" in line for line in failures)
@@ -161,7 +165,9 @@ def test_jobs_for_a_gpu_go_to_workers_that_have_one(scheduler, tmp_path):
     gpu = dask_worker(scheduler, tmp_path, "--resources", "GPU=1", "--no-nanny")
     try:
         with Client(scheduler) as client:
-            client.wait_for_workers(3, timeout=180)
+            while not any(info["resources"] for info in client.scheduler_info(n_workers=-1)["workers"].values()):
+                time.sleep(0.1)
+                assert gpu.poll() is None
         run_jobs(todo, Backend(scheduler=scheduler))
     finally:
         gpu.terminate()
