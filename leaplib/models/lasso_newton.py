@@ -165,7 +165,7 @@ def _homotopy(G, T, signed, alpha, end, b, g):
             if signed[j]:
                 index[n], weight[n] = j, -sign[j]
                 n += 1
-        _subtract_rows(T, index, np.count_nonzero(signed), weight, fall)
+        _subtract_rows(T, index, n, weight, fall)
         step, event = _next_event(alpha, end, sign, barred, left, b, g, fall)
         for j in range(p):
             if signed[j]:

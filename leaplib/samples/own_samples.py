@@ -295,7 +295,7 @@ def _filled(expression: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[st
     kept = expression.loc[:, expression.isna().mean(axis=0) <= MAX_MISSING]
     if not kept.shape[1]:
         raise refusal("all_gaps", where)
-    notes = told("gappy_genes", expression.shape[1] - kept.shape[1], where)
+    notes = told("gappy_genes", expression.shape[1] - kept.shape[1], where, most=MAX_MISSING)
     return kept.fillna(kept.mean(axis=0)), notes + told("gaps", kept.isna().to_numpy().sum(), where)
 
 
@@ -313,7 +313,7 @@ def _labels(response: pd.DataFrame, samples: pd.Index, where: Sequence[str]) -> 
     alike = kept.columns[kept.nunique() == 1]
     rows = all(name.isdecimal() and int(name) <= len(samples) for name in samples)
     return kept, [
-        *told("few_labels", (~enough).sum(), where[1]),
+        *told("few_labels", (~enough).sum(), where[1], least=MIN_LABELS),
         *told("constant", len(alike), where[1], names=shown(alike)),
         *told("strangers", len(others), where[1], sides=sides),
         *told("joined_by_rows", rows, where[0]),

@@ -15,7 +15,6 @@ STAGES = {
     "cohort": "leaplib.cohorts.prepare",
     "representation": "leaplib.representation.pretraining",
     "codes of an ablation": "leaplib.runs.features",
-    "features of a candidate": "leaplib.runs.features",
 }
 MODELS = ("PS-KNN", "PS-LASSO", "LEAP", "PS-RIDGE", "LEAP+", "PS-LGBM", "PP-LGBM", "PP-tDNN", "PS-TCRP")
 OWN = {"knn": {"PS-KNN"}, "ridge": {"PS-RIDGE", "LEAP+"}, "trees": {"PS-LGBM", "PP-LGBM"},

@@ -195,6 +195,14 @@ def test_p_of_genes_is_the_share_of_all_sets_that_do_as_well():
     assert row["percentile"] == 1 and row["p_genes"] == pytest.approx(1 / 5, abs=0.02)
 
 
+def test_p_values_under_no_effect_are_uniform():
+    rng, values, none = np.random.default_rng(1), [], known(("none", ["d1", "d7"], ["G1", "G2"], ["G3"], ""))
+    for seed in range(150):
+        random = pd.DataFrame(rng.normal(size=(60, 30)), [f"G{i}" for i in range(60)], [f"d{i}" for i in range(30)])
+        values.append(recovery(random, known=none, n_permutations=99, seed=seed)[["p_genes", "p_drugs"]].iloc[0])
+    assert (pd.DataFrame(values) <= 0.2).mean().between(0.08, 0.33).all()
+
+
 def test_the_table_of_known_positives_is_well_formed():
     table = known_positives()
     assert len(table) == 9 and table["mechanism"].is_unique and table["source"].str.len().gt(0).all()
