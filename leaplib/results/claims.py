@@ -33,7 +33,7 @@ Gains and orders are above the spread in either case: the differences that anoth
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -196,9 +196,8 @@ def difference(results: Results, task: str, model: str, other: str) -> Finding:
 
 def margin(results: Results, task: str, level: str = MEAN[0]) -> Finding:
     """Return how far LEAP is above the best of the paper's other models; low is the lowest of all comparisons."""
-    others = rivals(task)
-    means = _means(results, task, [REFERENCE, *others], level)
-    return _found(results, task, means[others].rsub(means[REFERENCE], axis=0), REPRESENTATION_SPREAD)
+    means = _means(results, task, [REFERENCE, *rivals(task)], level)
+    return _found(results, task, means.drop(columns=REFERENCE).rsub(means[REFERENCE], axis=0), REPRESENTATION_SPREAD)
 
 
 def rivals(task: str) -> list[str]:
@@ -228,9 +227,8 @@ def splits_lost(results: Results, task: str, *expected: str) -> Finding:
 
 def _won(results: Results, task: str) -> pd.Series:
     """Tell in which splits LEAP is above all other models."""
-    others = rivals(task)
-    means = _means(results, task, [REFERENCE, *others])
-    return means[REFERENCE] > means[others].max(axis=1) + REPRESENTATION_SPREAD
+    means = _means(results, task, [REFERENCE, *rivals(task)])
+    return means[REFERENCE] > means.drop(columns=REFERENCE).max(axis=1) + REPRESENTATION_SPREAD
 
 
 def tasks_won(results: Results, tasks: str) -> Finding:
@@ -419,9 +417,15 @@ def data_of(kinds: Collection[str]) -> str:
     return found.pop() if len(found) == 1 else "mixed"
 
 
+@lru_cache(maxsize=2)
+def _values(results: Results, level: str) -> pd.DataFrame:
+    """Return Spearman's correlations of all tasks and models, one a split, which many claims ask for."""
+    return models_only(comparisons.split_values(results.all_scores, level, "spearman"))
+
+
 def _means(results: Results, task: str, models: Sequence[str], level: str = MEAN[0]) -> pd.DataFrame:
     """Return Spearman's correlations of some models, splits x models, where all of them ran."""
-    rows = models_only(comparisons.split_values(_rows(results.all_scores, task), level, "spearman"))
+    rows = _rows(_values(results, level), task)
     _check(task, models, rows["model"])
     table = rows.pivot(index="split", columns="model", values="value")[list(models)].dropna()
     if table.empty:
@@ -468,7 +472,8 @@ def _found(results: Results, task: str, values: pd.Series | pd.DataFrame, spread
     """
     apart, ratio = pd.DataFrame(values), comparisons.ratio_of(task)
     low, high = np.min([comparisons.interval(apart[name].to_numpy(), ratio) for name in apart], axis=0)
-    rows, known = _rows(getattr(results, part), task), _task(task).external
+    scores, known = getattr(results, part), _task(task).external
+    rows = _rows(scores.filter(["task", "study", "perturbation", "data"]), task)
     n = rows.loc[rows["perturbation"] != "", "perturbation"].nunique()
     held_out = next(filter(None, rows["study"].unique()), "") if "study" in rows else ""
     about = f"{len(apart)} splits, {n} perturbations{f' of {held_out}' if held_out else ''}"

@@ -79,9 +79,9 @@ def split_values(scores: pd.DataFrame, level: str | None = None, metric: str | N
     DataFrame
         task, study, group and variant (where scores say it), model, member, level, metric, split, data, value.
     """
-    rows = scores[scores["perturbation"] == ""]
-    rows = rows if level is None else rows[rows["level"] == level]
-    rows = _subsets(rows if metric is None else rows[rows["metric"] == metric])
+    wanted = {"perturbation": "", "level": level, "metric": metric}
+    asked = [scores[name] == value for name, value in wanted.items() if value is not None]
+    rows = _subsets(scores[np.logical_and.reduce(asked)])
     return _mean_by(rows, ["level", "metric", "split", "data"])
 
 

@@ -307,7 +307,7 @@ def _ablations(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the variants of the tasks that have models, those without scores with a note, as `Results.ablations`."""
     profile, frames = get_profile(PAPER), [pd.DataFrame(columns=ABLATION_COLUMNS)]
     gap = {"split": "", "level": MEAN[0], "perturbation": "", "test_set": 0, "metric": MEAN[1], "value": np.nan}
-    tasks = set(rows.loc[rows["group"] == "", "task"])
+    tasks, rows = set(rows.loc[rows["group"] == "", "task"]), rows[rows["group"] != ""]
     for task, variant in [(task, variant) for task, variants in ablations_of(profile) for variant in variants]:
         own = (rows["group"] == variant.group) & (rows["model"] == variant.name) & (rows["task"] == task.id)
         part = rows[own].assign(note="") if own.any() else pd.DataFrame([gap | {"note": NOT_YET}])
