@@ -270,7 +270,7 @@ def critical_difference(scores: pd.DataFrame, *, size: Size | None = None) -> Dr
     def title(part: pd.DataFrame) -> str:
         p = part["p_friedman"].iloc[0]
         said = f"= {p:.3f}" if p >= 0.001 else "< 0.001"
-        return f"{words(part['task'].iloc[0])[0]}\n{counts_of_tests(part)}; Friedman's p {said}"
+        return f"{words(part['task'].iloc[0])[0]}\n{counts_of_tests(part)}\nFriedman's p {said}"
 
     return filled(fig, axes.flat, [Panel(part, panels.mean_ranks, title) for part in tasks])
 
@@ -337,7 +337,7 @@ def stacked(values: pd.DataFrame, by: str, draw: Callable[[Axes, pd.DataFrame], 
     fig, axes = style.figure(*page, nrows=len(groups), height_ratios=heights, squeeze=False)
 
     def title(part: pd.DataFrame) -> str:
-        return f"{words(part[by].iloc[0])[0]}\n{counts_of(part)}; bars: means; lines: SD"
+        return f"{words(part[by].iloc[0])[0]}\n{counts_of(part)}; bars: means; blue lines: SD over splits"
 
     return filled(fig, axes.flat, [Panel(part, draw, title) for part in groups], -9)
 

@@ -79,8 +79,7 @@ def _published(ax: Axes, marks: pd.DataFrame, names: Sequence[str], ours: set[st
         places = [names.index(name) + (BESIDE if name in ours else 0) for name in marks["model"]]
         style.published(ax, places, marks["mean"], yerr=marks["sd"])
         ax.legend(loc="upper left", bbox_to_anchor=(0, 1.0), handlelength=1.0)
-        low, high = ax.get_ylim()
-        ax.set_ylim(low, high + 0.12 * (high - low))  # room for it
+        ax.set_ylim(top=ax.get_ylim()[1] + 0.12 * np.ptp(ax.get_ylim()))  # room for it
 
 
 def _model_ticks(ax: Axes, names: Sequence[str], ours: set[str]) -> None:
@@ -629,4 +628,5 @@ def intervals(ax: Axes, frame: pd.DataFrame, ylabel: str) -> None:
     ax.scatter(out.index, out["observed"], s=6, facecolor="white", edgecolor=style.NOTE, linewidth=0.6, zorder=3,
                label="observed, outside")  # fmt: skip
     ax.set(xlabel="Samples, by prediction", ylabel=ylabel, xlim=(-1, len(drawn)))
-    ax.legend(loc="upper left")
+    ax.set_ylim(top=ax.get_ylim()[1] + 0.2 * np.ptp(ax.get_ylim()))  # room for the legend
+    ax.legend(loc="upper left", ncols=2)

@@ -48,7 +48,7 @@ ATTRIBUTES = {"*": ["class", "id"], "a": lambda tag, name, value: name == "href"
 SHOWN = ["text/html", "text/markdown", "image/png", "image/jpeg", "text/plain"]
 STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)  # as pandas' Styler puts before a table
 MOST_BYTES = 1_500_000  # of a notebook that is kept beside the code: code hosts show no larger ones
-COLOURS = 128  # of its pictures
+COLOURS = (256, Image.Quantize.MAXCOVERAGE)  # of its pictures, rare ones too: a model keeps its own
 
 
 def build_report(profile_name: str, out: str | Path | None = None) -> Path:
@@ -292,7 +292,7 @@ def _small(copy: NotebookNode) -> NotebookNode:
     for share in (1.0, 0.8, 0.64, 0.5, 0.4, 0.32):
         for data, image in zip(pictures, originals, strict=True):
             size, content = [round(share * side) for side in image.size], io.BytesIO()
-            image.resize(size, Image.Resampling.LANCZOS).quantize(COLOURS).save(content, "PNG", optimize=True)
+            image.resize(size, Image.Resampling.LANCZOS).quantize(*COLOURS).save(content, "PNG", optimize=True)
             data["image/png"] = base64.b64encode(content.getvalue()).decode()
         if len(nbformat.writes(copy).encode()) < MOST_BYTES:
             return copy

@@ -181,7 +181,7 @@ def test_alternatives_have_a_panel_a_group():
     frame = pd.DataFrame(rows, columns=["group", "name", "split", "value", "data"])
     frame = frame.assign(task="2a", n_perturbations=30)
     fig, drawn = pages.ablation_bars(frame)
-    counts = "n = 3 splits, 30 drugs; bars: means; lines: SD"
+    counts = "n = 3 splits, 30 drugs; bars: means; blue lines: SD over splits"
     assert titles(fig) == [f"Noise\n{counts}", f"PCA\n{counts}"]
     assert [[label.get_text() for label in ax.get_yticklabels()] for ax in fig.axes] == [["b", "a"]] * 2
     assert written(fig) == ["A", "B", "simulated data"]
@@ -340,7 +340,7 @@ def test_steps_have_a_panel_a_task():
     frame = pd.DataFrame(rows, columns=columns).assign(n_perturbations=30)
     fig, drawn = pages.supplementary_figure_4(frame)
     assert [name.partition("\n")[2] for name in titles(fig)] == [
-        f"n = 4 splits, 30 {what}; bars: means; lines: SD" for what in ("drugs", "genes")]  # fmt: skip
+        f"n = 4 splits, 30 {what}; bars: means; blue lines: SD over splits" for what in ("drugs", "genes")]  # fmt: skip
     assert letters(fig) == ["A", "B"] and written(fig).count("simulated data") == 1
     assert [len(ax.containers) for ax in fig.axes] == [1, 0]  # nothing published beside simulated data
     means = frame.groupby(["task", "step"])["value"].mean().unstack()
