@@ -119,11 +119,11 @@ PROFILES = {
             curve_models=FAST,
             leaves_out=SLOWEST,
             n_test_sets=10,
-            max_perturbations=12,
+            max_perturbations=8,
             n_genes=300,
             n_identity_genes=100,
             n_representations=3,
-            damae={"n_hidden": 64, "n_components": 32, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 25},
+            damae={"n_hidden": 64, "n_components": 32, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 15},
             models={
                 "pp-lgbm": {"n_estimators": 20, "num_leaves": 31, "grid": {"learning_rate": [0.1], "reg_alpha": [0.0]}},
                 "pp-tdnn": {

@@ -209,6 +209,7 @@ def key_of(configuration: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(configuration, sort_keys=True, default=str).encode()).hexdigest()
 
 
+@lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Return the versions of what a result depends on."""
     return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}

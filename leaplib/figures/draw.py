@@ -165,14 +165,16 @@ def save_figure(fig: Figure, data: pd.DataFrame, profile_name: str, name: str) -
     list of Path
         The four files.
     """
-    metadata: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
-    paths = {kind: Layout(profile_name).figures / f"{name}.{kind}" for kind in (*metadata, "csv")}
-    engine = fig.get_layout_engine()
+    metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {}, "pdf": {"CreationDate": None}}
+    paths = {kind: Layout(profile_name).figures / f"{name}.{kind}" for kind in ("pdf", "svg", "png", "csv")}
+    engine, before = fig.get_layout_engine(), paths["svg"].read_bytes() if paths["svg"].is_file() else b""
     with style.context():
         if fig.stale:  # else its layout stands
             fig.draw_without_rendering()
         fig.set_layout_engine(None)  # one layout for all three formats, and one drawing each: "none" would draw twice
         for kind, entries in metadata.items():
+            if kind == "pdf" and paths["pdf"].is_file() and paths["svg"].read_bytes() == before:
+                continue  # the slowest of the three would show the same
             with atomic_path(paths[kind]) as temporary:
                 fig.savefig(temporary, format=kind, metadata=entries)
         fig.set_layout_engine(engine)

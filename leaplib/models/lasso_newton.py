@@ -87,32 +87,46 @@ def _follow(G, K, invertible, c, null, alphas, coef, gap):
     p = len(c)
     work = np.empty((p, p + 1)), np.empty(2 * p, np.int64), np.empty(p), np.zeros(p), np.zeros(p)
     b, before, gradient, sign, start = np.zeros(p), np.zeros(p), np.zeros(p), np.zeros(p), np.zeros(p)
+    steep, rise, at_last, index, last = np.empty(p), np.zeros(p), np.empty(p), work[1], alphas[0]
+    for j in range(p):
+        index[j], gradient[j], at_last[j], steep[j] = j, -c[j], c[j], c[j] / alphas[0]
+        last = max(last, abs(c[j]))  # there the solution is 0, and c its gradient
     if invertible:
-        _subtract_rows(K, np.arange(p), p, -c, start)  # K c
-    steep, rise = c / alphas[0], np.zeros(p)
+        _subtract_rows(K, index, p, gradient, start)  # K c
     fall = alphas[-1] / alphas[-2] if len(alphas) > 1 else 0.0
     by_steps, swept, signed = True, np.empty((0, 0)), np.zeros(p, np.bool_)
-    last, at_last = max(alphas[0], np.abs(c).max()), c.copy()  # there the solution is 0, and this its gradient
     for level in range(len(alphas)):
         x, alpha = coef[level], alphas[level]
         if by_steps:
             _extend(b, before, fall, steep, rise, sign)
             by_steps = _newton(G, K, invertible, c, start, alpha, sign, x, gradient, work)
         if by_steps:
-            last, at_last[:] = alpha, gradient
+            last = alpha
+            _copy(gradient, at_last)
         else:
             if not len(swept):
                 swept = G.copy()
-            x[:] = b
+            _copy(b, x)
             last = _homotopy(G, swept, signed, last, alpha, x, at_last)
-            sign[:] = np.sign(x)
+            for j in range(p):
+                sign[j] = np.sign(x[j])
             if _newton(G, K, invertible, c, start, alpha, sign, before, gradient, work):
-                x[:], at_last[:] = before, gradient
+                _copy(before, x)
+                _copy(gradient, at_last)
         gap[level] = _gap(c, null, alpha, x, at_last)
-        before[:], b[:] = b, x
-        ahead = at_last / alpha
-        rise[:] = ahead / 3 if level == 0 else ahead - steep
-        steep[:] = ahead
+        _copy(b, before)
+        _copy(x, b)
+        for j in range(p):
+            ahead = at_last[j] / alpha
+            rise[j] = ahead / 3 if level == 0 else ahead - steep[j]
+            steep[j] = ahead
+
+
+@njit(nogil=True, cache=True)
+def _copy(values, out):
+    """Copy in a loop: a slice on the left takes numba seconds to compile, as array expressions do."""
+    for j in range(len(out)):
+        out[j] = values[j]
 
 
 @njit(nogil=True, cache=True)
@@ -153,15 +167,16 @@ def _homotopy(G, T, signed, alpha, end, b, g):
     ``T`` is the Gram matrix swept by the features in ``signed``, which are made those of b.
     """
     p, left = len(b), len(b)  # that left last: none
-    sign, barred = np.sign(b), np.zeros(p, np.bool_)
+    sign, barred = np.empty(p), np.zeros(p, np.bool_)
     index, weight, fall = np.empty(p, np.int64), np.empty(p), np.empty(p)
     for j in range(p):
+        sign[j] = np.sign(b[j])
         if (sign[j] != 0) != signed[j]:
             _sweep(T, j, signed)
     for _ in range(EVENTS):
         n = 0
-        fall[:] = 0.0  # of b with a sign, and of g without, as the penalty falls by 1
         for j in range(p):
+            fall[j] = 0.0  # of b with a sign, and of g without, as the penalty falls by 1
             if signed[j]:
                 index[n], weight[n] = j, -sign[j]
                 n += 1
@@ -178,7 +193,8 @@ def _homotopy(G, T, signed, alpha, end, b, g):
             break
         if signed[event]:
             b[event], sign[event], left = 0.0, 0.0, event
-            barred[:] = False
+            for j in range(p):
+                barred[j] = False
         elif T[event, event] > INDEPENDENT * G[event, event]:
             sign[event] = np.sign(g[event])
         else:  # depends on the others: it adds nothing
@@ -209,12 +225,14 @@ def _next_event(alpha, end, sign, barred, left, b, g, fall):
 @njit(nogil=True, cache=True)
 def _sweep(T, k, signed):
     """Bring a feature in, or take it out again: T is - 1 / G, G / G and what is left of G on features in and out."""
-    row, pivot = T[k].copy(), T[k, k]
+    row, pivot = np.empty(len(T)), T[k, k]
+    _copy(T[k], row)
     for i in range(len(T)):
         factor = row[i] / pivot
         for j in range(len(T)):
             T[i, j] -= factor * row[j]
-    T[k] = T[:, k] = -row / pivot if signed[k] else row / pivot
+    for j in range(len(T)):
+        T[k, j] = T[j, k] = -row[j] / pivot if signed[k] else row[j] / pivot
     T[k, k] = -1 / pivot
     signed[k] = not signed[k]
 
@@ -237,7 +255,8 @@ def _stationary(G, K, invertible, c, start, alpha, sign, b, g, work):
     _gather(G, index, n, A)
     if not _factor(A, n):
         return False
-    b[:], g[:] = 0.0, c
+    for j in range(p):
+        b[j], g[j] = 0.0, c[j]
     for i in range(n):
         x[i] = c[index[i]] - alpha * sign[index[i]]
     _solve(A, n, x)
@@ -262,7 +281,8 @@ def _without_sign(K, start, alpha, sign, b, g, work, n):
             signed[j] = sign[j]
             changed += 1
     _subtract_rows(K, index[len(sign) :], changed, x, turned)
-    b[:], g[:] = start - alpha * turned, alpha * sign
+    for j in range(len(sign)):
+        b[j], g[j] = start[j] - alpha * turned[j], alpha * sign[j]
     for i in range(m):
         x[i] = b[rest[i]]
     _solve(A, m, x)

@@ -116,5 +116,9 @@ def test_what_is_saved_is_fit_for_print_and_the_same_twice():
     assert [path.name for path in paths] == ["name.pdf", "name.svg", "name.png", "name.csv"]
     assert printed_size(Layout("smoke").figures / "sub", "name") == pytest.approx([89, 61], abs=1e-3)
     pd.testing.assert_frame_equal(pd.read_csv(paths[3]), frame)
+    paths[1].unlink()  # or the PDF would be left as it is
     draw.save_figure(fig, frame, "smoke", "sub/name")
     assert [path.read_bytes() for path in paths] == before and fig.get_layout_engine() is not None
+    ax.set_title("another")
+    draw.save_figure(fig, frame, "smoke", "sub/name")
+    assert not {path.read_bytes() for path in paths[:3]} & set(before)
