@@ -1,7 +1,9 @@
-"""Profiles: how much of everything a run does."""
+"""Profiles: how much of everything a run does, as `profiles.toml` has it."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from leaplib.base.errors import InputError
@@ -84,124 +86,17 @@ class Profile:
     simulated_genes: int = 2000
 
 
-FAST = ("ps-lasso", "ps-ridge", "leap", "leap-plus")
-"""Models of the learning curves, but for the forest."""
-SLOWEST = (
-    "linear encoder",
-    "linear encoders",
-    "masked autoencoder",
-    "noise autoencoder",
-    "ridge on each code",
-    "LEAP+, share 0.2",
-    "LEAP+, share 0.8",
-    "each gene from a sample of its own",
-    "all genes from one sample",
-    "with hidden layer",
-    "without hidden layer",
-)
-"""Ablations and candidates that are no part of the paper and need autoencoders of their own, or are one of many."""
+def _profiles() -> dict[str, Profile]:
+    """Read the profiles; all but the paper's are quick."""
+    read = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    quick = read.pop("quick")
+    tables = {name: table | (quick if name != "paper" else {}) for name, table in read.items()}
+    return {name: Profile(name, tasks=tuple(TASKS), **{key: tuple(value) if isinstance(value, list) else value
+                                                       for key, value in table.items()})
+            for name, table in tables.items()}  # fmt: skip
 
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        Profile(
-            "smoke",
-            "a minute's check that everything works: simulated data, few lines, genes and perturbations",
-            tasks=tuple(TASKS),
-            simulated=True,
-            n_splits=2,
-            n_tissues=2,
-            n_shuffled=1,
-            n_ablation_splits=1,
-            n_averaged=4,
-            n_curve_splits=2,
-            curve_shares=(0.4, 1.0),
-            curve_models=FAST,
-            leaves_out=SLOWEST,
-            n_test_sets=10,
-            max_perturbations=8,
-            n_genes=300,
-            n_identity_genes=100,
-            n_representations=3,
-            damae={"n_hidden": 64, "n_components": 32, "learning_rate": 1e-3, "batch_size": 64, "max_epochs": 15},
-            models={
-                "pp-lgbm": {"n_estimators": 20, "num_leaves": 31, "grid": {"learning_rate": [0.1], "reg_alpha": [0.0]}},
-                "pp-tdnn": {
-                    "max_epochs": 4,
-                    "batch_size": 256,
-                    "towers": [64, 32],
-                    "joint": [32, 16],
-                    "grid": {"dropout": [0.1]},
-                },
-                "pp-mlp": {
-                    "max_epochs": 4,
-                    "hidden": [64, 32, 16],
-                    "grid": {"learning_rate": [5e-3], "batch_size": [512]},
-                },
-                "ps-lgbm": {"n_estimators": 20, "grid": {"learning_rate": [0.1], "feature_fraction": [0.25]}},
-                "ps-rf": {"n_estimators": 5},
-                "ps-tcrp": {"n_epochs": 8, "grid": {"meta_rate": [1e-2], "inner_rate": [1e-2]}},
-            },
-            simulated_lines=480,
-            simulated_genes=500,
-        ),
-        Profile(
-            "demo",
-            "real responses at a laptop's pace: fewer splits, unseen tissues and drugs than the paper, ablations and "
-            "candidates on one split, some left out, narrower autoencoders on fewer genes, one grid point for all "
-            "models but those on the Lasso, smaller forests and networks (those over all perturbations, PP, are too "
-            "small to keep their place)",
-            tasks=tuple(TASKS),
-            n_splits=3,
-            n_tissues=3,
-            n_shuffled=1,
-            n_ablation_splits=1,
-            n_averaged=5,
-            n_curve_splits=3,
-            curve_shares=(0.2, 0.5, 1.0),
-            curve_models=FAST,
-            leaves_out=SLOWEST,
-            n_test_sets=50,
-            max_perturbations=24,
-            max_simulated=10,
-            n_genes=1500,
-            n_identity_genes=300,
-            damae={
-                "n_hidden": 256,
-                "n_components": 128,
-                "learning_rate": 1e-3,
-                "batch_size": 256,
-                "max_epochs": 50,
-                "patience": 10,
-                "min_delta": 1e-3,
-            },
-            models={
-                "pp-lgbm": {
-                    "n_estimators": 20,
-                    "num_leaves": 31,
-                    "grid": {"learning_rate": [0.2], "reg_alpha": [0.0]},
-                },
-                "pp-tdnn": {
-                    "max_epochs": 8,
-                    "batch_size": 1024,
-                    "towers": [128, 64, 32],
-                    "joint": [32, 16, 8],
-                    "grid": {"dropout": [0.1]},
-                },
-                "pp-mlp": {
-                    "max_epochs": 10,
-                    "hidden": [128, 64, 32, 16],
-                    "grid": {"learning_rate": [5e-3], "batch_size": [1024]},
-                },
-                "ps-lgbm": {"n_estimators": 30, "grid": {"learning_rate": [0.05], "feature_fraction": [0.1]}},
-                "ps-tcrp": {"n_epochs": 40, "grid": {"meta_rate": [1e-3], "inner_rate": [1e-2]}},
-            },
-            simulated_lines=480,
-            simulated_genes=400,
-        ),
-        Profile("paper", "the paper's settings in full, on whatever real data is there", tasks=tuple(TASKS)),
-    )
-}
+
+PROFILES = _profiles()
 
 
 def get_profile(name: "str | Profile") -> Profile:
