@@ -89,11 +89,12 @@ class Profile:
 def _profiles() -> dict[str, Profile]:
     """Read the profiles; all but the paper's are quick."""
     read = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-    quick = read.pop("quick")
-    tables = {name: table | (quick if name != "paper" else {}) for name, table in read.items()}
-    return {name: Profile(name, tasks=tuple(TASKS), **{key: tuple(value) if isinstance(value, list) else value
-                                                       for key, value in table.items()})
-            for name, table in tables.items()}  # fmt: skip
+    quick, found = read.pop("quick"), {}
+    for name, table in read.items():
+        table |= quick if name != "paper" else {}
+        settings: Any = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+        found[name] = Profile(name, tasks=tuple(TASKS), **settings)
+    return found
 
 
 PROFILES = _profiles()
