@@ -224,7 +224,8 @@ def drawn(results: Results) -> pd.DataFrame:
         if path.exists():
             drawn = _ours(pd.read_csv(path, keep_default_na=False, low_memory=False))
             tasks = ", ".join(drawn["task"].unique()) if "task" in drawn else ""
-            found.append((name, tasks, pages.data_of(drawn) if "data" in drawn else "", str(path.with_suffix(".pdf"))))
+            kinds = "; ".join(drawn["data"].unique()) if "data" in drawn else ""
+            found.append((name, tasks, kinds, str(path.with_suffix(".pdf"))))
         else:
             found.append((name, "", "", f"left out: {_command(results, page)}"))
     return pd.DataFrame(found, columns=["figure", "tasks", "data", "file"])

@@ -69,7 +69,7 @@ SHUFFLED = "LEAP (shuffled labels)"
 SIMPLEST = "PS-RIDGE"
 """Of the candidates: a ridge regression on the genes, without autoencoders."""
 COMPARED = {comparisons.BETTER: "better than", comparisons.WORSE: "worse than", comparisons.APART: "not told from"}
-TOLD = ("A difference is told where its 95% interval over splits excludes 0 and it is larger than "
+TOLD = ("A difference is told where its 95% interval over splits excludes 0 (one split has none) and it is larger than "
         f"{REPRESENTATION_SPREAD:g}, which is what another set of DAMAEs makes.")  # fmt: skip
 
 
@@ -508,8 +508,8 @@ def verdict(results: Results, about: str) -> str:
 
 def _sentence(name: str, found: Mapping[str, str], other: str) -> str:
     """Say on which tasks something is better, worse or not told from another, by what is found on each."""
-    parts = [f"{COMPARED[kind]} {other} on task {', '.join(task for task in found if found[task] == kind)}"
-             for kind in COMPARED if kind in found.values()]  # fmt: skip
+    tasks = {kind: ", ".join(task for task in found if found[task] == kind) for kind in COMPARED}
+    parts = [f"{COMPARED[kind]} {other} on task{'s' * (', ' in on)} {on}" for kind, on in tasks.items() if on]
     return f"**{name}** is {'; '.join(parts)}." if parts else f"**{name}** has no results."
 
 
@@ -566,11 +566,11 @@ def _ablations(results: Results, task: str, group: str) -> str:
     """Say which variants of a task are better than what they are compared with."""
     table = comparisons.ablation_table(results.ablations[results.ablations["task"] == task], [group])
     rows, reference = table.query("level == 'per_perturbation' and metric == 'spearman'"), REFERENCES.get(group)
-    tested = rows[rows["compared_with"].notna()]
+    tested, n = rows[rows["compared_with"].notna()], int(rows["n_splits"].max())
     names = "step " + rows["step"].astype(str) + ", " + rows["name"] if "step" in rows else rows["name"]
     left_out = "; ".join((names + ", " + rows["note"])[rows["note"] != ""])
     about = f"**Task {task}{f', {group}' if reference else ''}** ({data_words(rows['data'].iloc[0])}, " \
-            f"{rows['n_splits'].max():.0f} splits)"  # fmt: skip
+            f"{n} split{'s' * (n != 1)})"  # fmt: skip
     items = _sorted_out(tested, names[tested.index], f'"{reference}"' if reference else "the one before")
     items += [f"- Left out: {left_out}."] if left_out else []
     return "\n".join([f"{about}:", "", *items] if items else [f"{about}. Nothing to compare."])
@@ -635,11 +635,11 @@ def _external(results: Results, task: str) -> str:
 
 def _claims(results: Results, _: str) -> str:
     """Say how many claims hold, which do not and why others cannot be tested."""
-    table = claims(results)
+    table, of_data = claims(results), claim_list()["measure"].isin(ANY_PROFILE)  # in one order
     counts, tested = table["verdict"].value_counts(), table[table["verdict"] != UNTESTED]
     hold, direction, fail = (counts.get(name, 0) for name in (HOLDS, DIRECTION, FAILS))
-    text = (f"Of {len(table)} claims, {len(tested)} can be tested here: {hold} hold, {direction} hold in direction "
-            f"alone, {fail} do not hold.")  # fmt: skip
+    text = (f"Of {len(table)} claims, {len(tested)} can be tested here: {hold} hold, {direction} in direction alone, "
+            f"{fail} not; {of_data[tested.index].sum()} of these are counts of the data at hand.")  # fmt: skip
     rows = [{"verdict": row["verdict"], "claim": row["claim"], "paper": number(row["published"], 3),
              "this run": number(row["ours"], 3), "of": row["n"]}
             for row in tested[tested["verdict"] != HOLDS].to_dict("records")]  # fmt: skip

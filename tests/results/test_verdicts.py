@@ -116,8 +116,8 @@ def test_tasks_stand_in_one_table_and_what_is_told_of_them_in_a_sentence():
     low, high = interval(apart.mean(axis=0))
     row = cells(text)["2a"]
     assert row["PS-RIDGE less LEAP"] == f"{apart.mean():+.3f} [{low:+.3f}, {high:+.3f}]" and row["LEAP"] == "0.412"
-    assert "**PS-LASSO** is worse than LEAP on task 2a, 4a, 1a." in text
-    assert "**PS-RIDGE** is better than LEAP on task 2a, 1a; not told from LEAP on task 4a." in text
+    assert "**PS-LASSO** is worse than LEAP on tasks 2a, 4a, 1a." in text
+    assert "**PS-RIDGE** is better than LEAP on tasks 2a, 1a; not told from LEAP on task 4a." in text
     assert set(cells(told("autoencoders 4a", pd.concat(scores)))) == {"4a"}
     beyond = told("beyond 2a 1a", pd.concat(scores))
     assert "**LEAP+** is better than LEAP on task 2a; worse than LEAP on task 1a." in beyond
