@@ -1,6 +1,7 @@
 """PP-tDNN and PP-MLP against a plain PyTorch loop over written-out pairs, in one run.
 
     python benchmarks/pan_perturbation.py [--json out.json] [--lines 605] [--perturbations 40] [--epochs 2]
+    python benchmarks/pan_perturbation.py --profile --lines 815 --perturbations 408     # where an epoch's time goes
 
 The peer is what one writes first: the architecture in `nn.Sequential`, and batches of which each pair holds its
 line's features and its perturbation's components, side by side, in float32. Both train for the same epochs, on
@@ -8,6 +9,10 @@ as many batches of the same size, and look at the held-out lines after each epoc
 one fold of task 2a in the demo profile; the data are simulated, on whose values the time does not depend.
 PP-tDNN is timed at dropout 0.1, PP-MLP at both batch sizes of its grid together; on one thread unless `--threads`
 says otherwise, since threads that wait for a busy core make any ratio.
+
+`--profile` counts the matrix products of an epoch in float32 (forward, gradients of units and of weights, held-out
+lines), times each of their shapes alone by `torch.mm`, and sets the sum, the least time at these multiply-adds,
+against the processor time of the epoch; the operations other than products are timed one by one, by kind.
 
 JSON keys: `speedup_vs_plain_tdnn`, `speedup_vs_plain_mlp` (in the precision that the models choose),
 `speedup_vs_plain_tdnn_float32`, `speedup_vs_plain_mlp_float32`, `seconds_per_epoch_tdnn`, `seconds_per_epoch_mlp`,
@@ -18,6 +23,7 @@ import argparse
 import json
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -25,16 +31,25 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from leaplib.base.compute import resolve_device, resolve_precision
+from leaplib.base.compute import machine, resolve_device, resolve_precision
 from leaplib.models.base import Training
-from leaplib.models.networks import Network, PairModels, Pairs, PPMlp, PPTdnn, held_out_lines, train
+from leaplib.models.networks import Network, PairModels, Pairs, PPMlp, PPTdnn, held_out_lines, loss_on, train
 
 CASES = {
     "tdnn": (PPTdnn(), [{"dropout": 0.1}]),
     "mlp": (PPMlp(), [{"learning_rate": 1e-3, "batch_size": size} for size in (2048, 8192)]),
 }
 N_FEATURES, N_BITS, MISSING = 256, 2048, 0.1
+KINDS = {
+    "products": ("mm", "addmm"),
+    "dropout": ("random_", "ge", "mul", "_to_copy", "where", "empty"),
+    "ReLU": ("relu", "threshold_backward"),
+    "sums of rows": ("embedding", "embedding_dense_backward", "add", "cat"),
+    "Adam": ("_fused_adam_", "_foreach_add_"),
+}
+"""Operations of torch by what they are for; Python is whatever no operation takes."""
 
 
 def simulate(n_lines: int, n_perturbations: int) -> Training:
@@ -103,6 +118,60 @@ def fastest(name: str, data: Training, arguments: argparse.Namespace) -> dict[st
     return {who: min(taken[who] for taken in rounds) / arguments.epochs for who in runs}
 
 
+class Watch(TorchDispatchMode):
+    """Notes the processor time of all operations, by name, and the shapes and strides of matrix products."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds, self.products = Counter(), Counter()
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        name = function.overloadpacket.__name__
+        started = time.process_time()
+        result = function(*arguments, **(named or {}))
+        self.seconds[name] += time.process_time() - started
+        if name in KINDS["products"]:
+            self.products[tuple((matrix.shape, matrix.stride()) for matrix in arguments[-2:])] += 1
+        return result
+
+
+def least_of(function: Callable[[], object], times: int) -> float:
+    """Return the processor time of the fastest of some calls."""
+    taken = []
+    for _ in range(times):
+        started = time.process_time()
+        function()
+        taken.append(time.process_time() - started)
+    return min(taken)
+
+
+def of_product(matrices: tuple) -> float:
+    """Return the seconds of a product of two matrices that lie in memory as these."""
+    left, right = (torch.empty_strided(*matrix).uniform_(-1, 1) for matrix in matrices)
+    return least_of(lambda: torch.mm(left, right), 10)
+
+
+def profile_of(name: str, data: Training, repeats: int) -> None:
+    """Print what an epoch of each recipe of a case takes, and what of it is matrix products."""
+    model, points = CASES[name]
+    untrained, fitted, watched = prepare(model, data)
+    for point, run in zip(points, runs_of(name, data, 1, "float32"), strict=True):
+        measured = least_of(run, repeats)
+        with Watch() as watch:
+            run()
+        count = sum(n * a[0][0] * a[0][1] * b[0][1] for (a, b), n in watch.products.items())
+        least = sum(n * of_product(matrices) for matrices, n in watch.products.items())
+        recipe, network = model.how(point), untrained.network()
+        held = least_of(lambda r=recipe, n=network: loss_on(watched, n, r), repeats)
+        print(f"\n{model.title}, {point}, {len(fitted.label)} pairs, an epoch:")
+        print(f"  multiply-adds {count / 1e9:.0f} G at {2e-9 * count / least:.0f} GFLOP/s: {least:.2f} s at least")
+        print(f"  measured {measured:.2f} s: products alone {least / measured:.0%}; without all else "
+              f"{measured / least:.2f} times as fast; held-out lines {held:.2f} s of it")  # fmt: skip
+        total = {kind: sum(watch.seconds[one] for one in names) for kind, names in KINDS.items()}
+        total["other"] = watch.seconds.total() - sum(total.values())
+        print("  operations, s: " + ", ".join(f"{kind} {seconds:.2f}" for kind, seconds in total.items()))
+
+
 def memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
@@ -115,11 +184,17 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--profile", action="store_true", help="only say where an epoch's time goes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = resolve_device("cpu")
     data = simulate(arguments.lines, arguments.perturbations)
-    figures = {name: value for name, value in vars(arguments).items() if name != "json"}
+    if arguments.profile:
+        print(machine("cpu")["processor"], torch.backends.cpu.get_cpu_capability(), f"{arguments.threads} thread(s)")
+        for name in CASES:
+            profile_of(name, data, arguments.repeats)
+        return
+    figures = {name: value for name, value in vars(arguments).items() if name not in ("json", "profile")}
     figures["precision"] = str(resolve_precision("auto", device))
     for name in CASES:
         for run in runs_of(name, data, 1, "auto"):
