@@ -132,7 +132,8 @@ def thinned(profile: Profile) -> str:
     """Return which settings of a profile are not the paper's; "" where all are."""
     names = [field.name for field in fields(Profile) if field.name not in NO_SETTINGS]
     apart = [name for name in names if getattr(profile, name) != getattr(PROFILES["paper"], name)]
-    return f"not at the paper's settings ({', '.join(apart)})" if apart else ""
+    said = ", ".join(apart) if len(apart) < 4 else f"{len(apart)} differ, see notebook 00"
+    return f"not at the paper's settings ({said})" if apart else ""
 
 
 def claims(results: Results, chosen: pd.DataFrame | None = None) -> pd.DataFrame:
