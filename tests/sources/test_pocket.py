@@ -119,7 +119,9 @@ def test_real_tasks_on_the_pocket(real: Path, tmp_path: Path, monkeypatch) -> No
     assert [(s.name, len(s.test)) for s in prepare.splits(profile, "3a")] == [
         ("Skin", 24), ("Peripheral Nervous System", 22), ("Liver", 14)]  # fmt: skip
     assert prepare.pool_name(profile, TASKS["1a"]) == prepare.pool_name(profile, TASKS["2a"]) == "drugs"
-    assert prepare.pool_key(profile, TASKS["3a"]) == prepare.pool_key(profile, TASKS["2a"])
+    assert prepare.pool_key(profile, TASKS["3a"]) == prepare.pool_key(profile, TASKS["1a"])
+    pools = [prepare.pool_of(profile, TASKS[name]).expression for name in ("3a", "2a")]
+    pd.testing.assert_frame_equal(*pools)
 
 
 def test_another_laboratory_agrees_on_the_one_tissue_that_both_have(real: Path) -> None:
