@@ -178,6 +178,7 @@ def mean_sd(mean: float, sd: float, digits: int = DIGITS) -> str:
     if pd.isna(mean):
         return ""
     digits = digits if abs(mean) < 1000 else 0
+    mean = round(mean, digits) + 0.0  # never "-0.000"
     return f"{mean:.{digits}f}" if pd.isna(sd) else f"{mean:.{digits}f} ({sd:.{digits}f})"
 
 
