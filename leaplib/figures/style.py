@@ -167,7 +167,8 @@ def width_mm(ax: Axes) -> float:
     """Return the width of an Axes on the page as the layout stands now."""
     page = ax.get_figure(root=True)
     assert page is not None
-    page.draw_without_rendering()
+    if (layout := page.get_layout_engine()) is not None:
+        layout.execute(page)  # nothing need be drawn for it
     return ax.get_window_extent().width / page.dpi * MM_PER_INCH
 
 

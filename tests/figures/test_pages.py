@@ -279,7 +279,6 @@ def test_flowcharts_of_all_screens_fit_a_page_and_their_boxes(branch):
     fig, drawn = pages.supplementary_figure_1(flows)
     assert drawn.drop_duplicates("panel").set_index("panel")["task"].to_dict() == {"A": "1a", "B": "5a", "C": "2a"}
     assert fig.get_size_inches()[1] * 25.4 <= 247.001
-    fig.canvas.draw()
     for ax in fig.axes:
         boxes = [patch.get_window_extent() for patch in ax.patches]
         extents = [text.get_window_extent() for text in ax.texts]
@@ -431,7 +430,6 @@ def test_twelve_models_and_all_tissues_fit_the_page(draw, n_tissues):
             for task in ("3a", "4b") for model in [*style.CONTROLS, *style.MODELS][:12]
             for tissue in LONG_TISSUES[:n_tissues] for i in range(3) for metric in ("spearman", "pearson")]  # fmt: skip
     fig, _ = draw(pd.DataFrame(rows, columns=COLUMNS), ("3a", "4b"))
-    fig.canvas.draw()
     assert min(text.get_fontsize() for text in fig.findobj(Text) if text.get_text().strip()) >= 6
     models, sizes = (legend.get_window_extent() for legend in fig.legends)
     assert models.x1 < sizes.x0 and models.x0 >= 0 and sizes.x1 <= fig.bbox.x1
@@ -524,7 +522,6 @@ def test_a_count_of_few_splits_stands_above_the_published_mark():
 
 def test_text_sizes_and_positions_on_the_page(scores, published):
     for fig, _ in (pages.figure_1(), pages.figure_2(scores, "1a", published), pages.figure_3(scores, published)):
-        fig.canvas.draw()
         for text in fig.findobj(Text):
             if text.get_text().strip() and text.get_visible() and text.axes and text.axes.axison:
                 assert 5 <= text.get_fontsize() <= 8
