@@ -29,6 +29,11 @@ def tiny(n_hidden=16, n_components=8, max_epochs=4, **sizes):
     return replace(get_profile("smoke"), **usual | sizes)
 
 
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are cores: a tenth of the time tests wait for processes of their own."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def simulation():
     """A cohort whose responses expression tells better than in life: a fault of a model shows in few lines."""
