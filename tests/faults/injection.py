@@ -21,7 +21,8 @@ from leaplib.results.load import Results
 from leaplib.runs import jobs
 from tests.conftest import tiny
 
-TINY = tiny(max_epochs=3, name="tiny", n_splits=1, max_perturbations=5, n_shuffled=1)
+TINY = tiny(max_epochs=3, name="tiny", n_splits=1, max_perturbations=5, n_shuffled=1, simulated_lines=150,
+            simulated_genes=80)  # fmt: skip
 COMMAND = ("run", "--profile", "tiny", "--tasks", "2a", "--models", "ps-knn,leap", "--device", "cpu")
 FITS = (
     "Training mean",

@@ -23,7 +23,7 @@ from leaplib.tasks import get_task
 from tests.conftest import tiny
 from tests.frames import results_of
 
-TINY = tiny(32, 16, 15, max_perturbations=6, n_genes=120, simulated_lines=260, simulated_genes=300)
+TINY = tiny(32, 16, 8, max_perturbations=6, n_genes=120, simulated_lines=260, simulated_genes=300)
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "10_beyond_leap.ipynb"
 FEW = ("LEAP", "PS-RIDGE", "mean of LEAP and PS-RIDGE", "ridge on codes", "LEAP+ on codes")
 TASK = get_task("2a")
