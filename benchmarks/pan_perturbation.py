@@ -193,6 +193,7 @@ def main() -> None:
         print(machine("cpu")["processor"], torch.backends.cpu.get_cpu_capability(), f"{arguments.threads} thread(s)")
         for name in CASES:
             profile_of(name, data, arguments.repeats)
+        print(f"\npeak memory {memory():.2f} GB")
         return
     figures = {name: value for name, value in vars(arguments).items() if name not in ("json", "profile")}
     figures["precision"] = str(resolve_precision("auto", device))
