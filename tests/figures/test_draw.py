@@ -46,7 +46,7 @@ def test_a_figure_is_drawn_of_results_saved_and_returned():
 
 
 def test_what_is_missing_is_left_out_with_its_command():
-    results = Results("smoke")
+    results = Results("smoke", ["2a"])
     for name, page in draw.FIGURES.items():
         found = draw.figure(name, results) if name != "figure_1" else None  # which rests on no results
         command = f"`leap run --profile smoke --notebooks {page.notebooks}` makes them"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import openpyxl
 import pandas as pd
+import pyarrow.parquet as pq
 
 from leaplib.sources import manifest
 
@@ -41,21 +42,13 @@ def write_pdx(path: Path) -> None:
     book.save(path)
 
 
-def write_effects(lines: int | None = None, genes: int | None = None) -> None:
-    """Write gene effects of DEMETER2 and CCLE's RNA-seq as DepMap's files of 18Q3 and 23Q4.
-
-    Parameters
-    ----------
-    lines, genes : int, optional
-        Only the first so many lines with expression, and genes of either table; all by default.
-    """
-    effect, rna = pd.read_parquet(DEMETER2).dropna(subset="ModelID"), pd.read_parquet(RNA_SEQ)
-    effect = effect[effect["ModelID"] != ""].set_index("ModelID").drop(columns="tissue")
-    if lines:
-        kept = effect.index.intersection(rna.index)[:lines]
-        effect, rna = effect.loc[kept], rna.loc[kept.append(rna.index.difference(kept)[:lines])]
-    if genes:
-        effect, rna = effect.iloc[:, :genes], rna[rna.var().nlargest(genes).index]
+def write_effects(genes: int) -> None:
+    """Write gene effects of DEMETER2 and CCLE's RNA-seq as DepMap's files of 18Q3 and 23Q4; the first genes of each."""
+    effect, rna = (
+        pd.read_parquet(path, columns=[*ids, *[name for name in pq.read_schema(path).names if name.isupper()][:genes]])
+        for path, ids in ((DEMETER2, ["ModelID"]), (RNA_SEQ, []))
+    )
+    effect = effect[effect["ModelID"].fillna("") != ""].set_index("ModelID")
     for name, frame in (("depmap-18q3-effect", effect), ("depmap-23q4-expression", rna)):
         target = manifest.get_source(name).target
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,9 +58,10 @@ def write_effects(lines: int | None = None, genes: int | None = None) -> None:
     target.write_bytes(MODELS.read_bytes())
 
 
-def write_ctrp(path: Path) -> None:
-    """Write the archive of CTRP v2 from its published areas."""
+def write_ctrp(path: Path, drugs: int | None = None) -> None:
+    """Write the archive of CTRP v2 from its published areas; only of the first so many drugs, by default of all."""
     records = pd.read_parquet(CTRP)
+    records = records[records["drug"].isin(records["drug"].unique()[:drugs])]
     line, drug = (pd.factorize(records[column]) for column in ("cell_name", "drug"))
     curves = pd.DataFrame({"experiment_id": line[0], "master_cpd_id": drug[0], "area_under_curve": records["raw"]})
     smiles = records.drop_duplicates("drug").set_index("drug")["smiles"].reindex(drug[1])

@@ -39,10 +39,11 @@ def test_ctrp_joins_gdsc_by_name_and_ccle_validates():
 
 def test_rna_seq_takes_the_place_of_the_microarray_once_depmap_is_there_too():
     providers.write_effects(genes=500)
+    providers.write_ctrp(manifest.get_source("ctrp-v2").target, drugs=20)
     cohort, _ = data.load_cohort(SMALL, get_task("2a"))
     assert (cohort.unit, cohort.platform) == ("log2(TPM+1)", "RNA-seq (DepMap 23Q4)")
     assert cohort.expression.shape == (len(cohort.samples), 500)
-    rna = pd.read_parquet(providers.RNA_SEQ)
     line, gene = cohort.samples.index[0], cohort.expression.columns[0]
+    rna = pd.read_parquet(providers.RNA_SEQ, columns=[gene])
     model_id = cohort.samples.loc[line, "depmap_id"]
     assert cohort.expression.loc[line, gene] == pytest.approx(rna.loc[model_id, gene], rel=1e-3)
