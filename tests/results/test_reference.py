@@ -20,7 +20,7 @@ from leaplib.runs.records import read_log
 from leaplib.tasks import get_task
 from tests.runs.test_experiment import TINY
 
-PAPER = replace(TINY, name="paper", max_perturbations=9, n_shuffled=0)
+PAPER = replace(TINY, name="paper", max_perturbations=9, n_shuffled=0, damae={**TINY.damae, "max_epochs": 4})
 DRUGS = get_task("2a")
 TISSUES = replace(get_task("4b"), n_tissues=2, min_samples_per_tissue=12)
 KEYS = ["task", "model", "member", "split", "level", "perturbation", "test_set", "metric", "data"]
@@ -28,29 +28,21 @@ KEYS = ["task", "model", "member", "split", "level", "perturbation", "test_set",
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """A home where a small run was made under the paper's name, on simulated data."""
+    """A home where a small run was made under the paper's name, on simulated data, and exported."""
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEAP_HOME", str(folder))
         patch.delenv("LEAP_DATA", raising=False)
         run(PAPER, [DRUGS], ["ps-knn", "leap"])
         run(PAPER, [TISSUES], ["ps-knn", "leap"])
+        stored.export_reference(folder, data="simulated")
         yield folder
 
 
-@pytest.fixture(scope="module")
-def kept(ran, tmp_path_factory):
-    """What is exported of the run, once."""
-    folder = tmp_path_factory.mktemp("kept")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEAP_HOME", str(folder))
-        stored.export_reference(ran, data="simulated")
-    return folder
-
-
 @pytest.fixture
-def exported(kept, home):
-    return Path(shutil.copytree(kept, home, dirs_exist_ok=True))
+def exported(ran, home):
+    shutil.copytree(ran / "data/reference", home / "data/reference")
+    return home
 
 
 def assert_close(one, other):
