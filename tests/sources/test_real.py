@@ -2,21 +2,26 @@
 
 import io
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from leaplib.cohorts import prepare
+from leaplib.profiles import get_profile
 from leaplib.sources import wheels
 from leaplib.sources.identifiers import EXPRESSION
 from leaplib.sources.screens import DrugScreen
-from leaplib.sources.studies import read_drug_screen
+from leaplib.tasks import POCKET, TASKS
+
+DEMO = get_profile("demo")
 
 
 @pytest.fixture(scope="module")
 def screen(real: Path) -> DrugScreen:
-    return read_drug_screen()
+    return prepare.drug_screen(DEMO)
 
 
 def test_expression_equals_an_unrestricted_reading_and_is_standardised(screen: DrugScreen) -> None:
@@ -87,3 +92,23 @@ def test_passports_and_gene_sets(real: Path) -> None:
     sizes = {name: len(wheels.read_collection(name)) for name in ("hallmark", "canonical", "oncogenic")}
     assert sizes == {"hallmark": 50, "canonical": 2232, "oncogenic": 189}
     assert "MDM2" in wheels.read_collection()["HALLMARK_P53_PATHWAY"]
+
+
+def test_real_tasks_on_the_pocket(real: Path, tmp_path: Path, monkeypatch) -> None:
+    """Counts of the real wheels: 69 lines, 274 genes, 10 holdouts, three tissues, the drugs' autoencoders."""
+    monkeypatch.setenv("LEAP_DATA", str(tmp_path))
+    monkeypatch.setenv("LEAP_HOME", str(tmp_path))
+    (tmp_path / "raw").symlink_to(real)
+    profile = replace(DEMO, max_perturbations=None)
+    cohort = prepare.cohort(profile, "1a")
+    assert cohort.response.shape == (69, 274) and cohort.data == POCKET and cohort.label == "minus gene effect"
+    assert cohort.response.notna().all(axis=None) and cohort.response.mean().mean() > 0
+    assert cohort.samples["tissue"].nunique() == 4 and cohort.platform == wheels.PLATFORM
+    splits = prepare.splits(profile, "1a")
+    assert len(splits) == 10 and {len(split.test) for split in splits} == {14}
+    assert [(s.name, len(s.test)) for s in prepare.splits(profile, "3a")] == [
+        ("Skin", 24), ("Peripheral Nervous System", 22), ("Liver", 14)]  # fmt: skip
+    assert prepare.pool_name(profile, TASKS["1a"]) == prepare.pool_name(profile, TASKS["2a"]) == "drugs"
+    assert prepare.pool_key(profile, TASKS["3a"]) == prepare.pool_key(profile, TASKS["1a"])
+    pools = [prepare.pool_of(profile, TASKS[name]).expression for name in ("3a", "2a")]
+    pd.testing.assert_frame_equal(*pools)
