@@ -16,7 +16,7 @@ from leaplib.tasks import get_task
 from tests.frames import load_predictions, results_of
 from tests.runs.test_experiment import TINY
 
-PROFILE = replace(TINY, max_perturbations=9, n_shuffled=0)
+PROFILE = replace(TINY, max_perturbations=9, n_shuffled=0, damae={**TINY.damae, "max_epochs": 5})
 TASK = get_task("2a")
 TISSUES = replace(get_task("4b"), n_tissues=2, min_samples_per_tissue=20)  # of GDSC v1 alone: three studies are others
 

@@ -25,8 +25,9 @@ from leaplib.runs.experiment import load_scores, run
 from leaplib.runs.recipes import LEAP, MEANS, RECIPES
 from leaplib.tasks import HARMONISE, get_task, harmonised
 from tests.frames import load_predictions
-from tests.runs.test_experiment import TINY
+from tests.runs import test_experiment
 
+TINY = replace(test_experiment.TINY, damae={**test_experiment.TINY.damae, "max_epochs": 5})
 TASK = get_task("5a")
 MODELS = ["pp-mlp", "ps-knn", "ps-lasso", "ps-tcrp", "leap"]
 
