@@ -261,7 +261,9 @@ class PPLgbm(Boosted):
     def _settings(self, threads: int) -> dict[str, Any]:
         # Histograms of 4,000 leaves of 756 features take 3 GB, of more features much more. A tenth of a million
         # pairs holds every sample and perturbation many times, so that the bins are settled.
-        return super()._settings(threads) | {"histogram_pool_size": 4096, "bin_construct_sample_cnt": 100_000}
+        # On one thread histograms by rows have the same sums as by columns, in half the time.
+        ways = {"force_row_wise": threads == 1, "force_col_wise": threads > 1}
+        return super()._settings(threads) | ways | {"histogram_pool_size": 4096, "bin_construct_sample_cnt": 100_000}
 
 
 def pair_dataset(data: Training, settings: Mapping[str, Any]) -> lightgbm.Dataset:
