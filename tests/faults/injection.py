@@ -24,16 +24,8 @@ from tests.conftest import tiny
 TINY = tiny(max_epochs=3, name="tiny", n_splits=1, max_perturbations=5, n_shuffled=1, simulated_lines=150,
             simulated_genes=80)  # fmt: skip
 COMMAND = ("run", "--profile", "tiny", "--tasks", "2a", "--models", "ps-knn,leap", "--device", "cpu")
-FITS = (
-    "Training mean",
-    "Tissue mean",
-    "Mean effects",
-    "PS-KNN",
-    "LEAP (shuffled labels)",
-    "PS-LASSO r0",
-    "PS-LASSO r1",
-    "LEAP",
-)
+FITS = ("Training mean", "Tissue mean", "Mean effects", "PS-KNN", "LEAP (shuffled labels)", "PS-LASSO r0",
+        "PS-LASSO r1", "LEAP")  # fmt: skip
 POOL = Path("data/results/tiny/representations/drugs-simulated")
 PATIENCE = 300  # seconds
 KILLED = -signal.SIGKILL

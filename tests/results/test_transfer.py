@@ -9,14 +9,8 @@ from leaplib.base.errors import InputError
 from leaplib.base.layout import Layout
 from leaplib.cohorts import prepare as data
 from leaplib.cohorts.expression import harmonise
-from leaplib.representation.pretraining import (
-    Embedding,
-    code_map,
-    domain_mixing,
-    embed,
-    saved_embedding,
-    tissue_agreement,
-)
+from leaplib.representation import pretraining
+from leaplib.representation.pretraining import code_map, domain_mixing, saved_embedding, tissue_agreement
 from leaplib.results import comparisons, tables
 from leaplib.results.comparisons import perturbation_values, split_values
 from leaplib.results.load import Results
@@ -154,18 +148,18 @@ def test_a_pool_is_harmonised_on_genes_chosen_before():
 
 def test_no_response_reaches_the_representations(monkeypatch):
     """Pools hold expression alone: absurd responses everywhere leave every code as it was."""
-    before = embed(TINY, TASK).codes[0]
+    before = pretraining.embed(TINY, TASK).codes[0]
     lines, tumours = data.xenograft_screen(TINY)
     absurd = replace(lines, responses=lines.responses.assign(aac=0.5)), replace(tumours, response=tumours.response * 0)
     monkeypatch.setattr(data, "xenograft_screen", lambda profile: absurd)
-    after = embed(TINY, TASK, force=True).codes[0]
+    after = pretraining.embed(TINY, TASK, force=True).codes[0]
     pd.testing.assert_frame_equal(before, after, rtol=1e-3, atol=1e-3)  # float32, trained twice
 
 
 def test_source_and_tissue_of_each_sample_lie_beside_the_codes(monkeypatch):
     lines, tumours = data.xenograft_screen(TINY)
     tissue = pd.concat([lines.samples["tissue"], tumours.samples["tissue"]])
-    found = embed(TINY, TASK)
+    found = pretraining.embed(TINY, TASK)
     expected = tissue.reindex(found.codes[0].index).fillna("unknown").tolist()
     assert found.tissue.fillna("unknown").tolist() == expected and 1 < expected.count("unknown") < len(expected)
     assert set(found.domain[tumours.expression.index]) == {"PDX Encyclopedia"}
@@ -174,13 +168,13 @@ def test_source_and_tissue_of_each_sample_lie_beside_the_codes(monkeypatch):
     (Layout(TINY.name).results / "representations" / data.pool_name(TINY, TASK) / "samples.parquet").unlink()
     with pytest.raises(InputError, match=r"samples.parquet: cannot be read .*: run the notebook"):
         saved_embedding(TINY, TASK)
-    assert embed(TINY, TASK).tissue.fillna("unknown").tolist() == expected
+    assert pretraining.embed(TINY, TASK).tissue.fillna("unknown").tolist() == expected
 
 
 def test_agreement_of_tissues_by_hand():
     """Two groups of six far from each other, one Lung among the Skin; a line without a tissue lies between."""
     codes = pd.DataFrame({"x": [*range(6), *range(100, 106), 50.0]}, index=list("abcdefghijklm"))
     tissue = pd.Series([*["Lung"] * 7, *["Skin"] * 5, None], index=codes.index)
-    (row,) = tissue_agreement(Embedding([codes], tissue, tissue, "")).to_dict("records")
+    (row,) = tissue_agreement(pretraining.Embedding([codes], tissue, tissue, "")).to_dict("records")
     assert row["same_tissue"] == pytest.approx((6 * 1 + 5 * 0.8 + 0) / 12)
     assert row["by_chance"] == pytest.approx((7 / 12) ** 2 + (5 / 12) ** 2)

@@ -26,12 +26,8 @@ def test_effects_are_turned_round_and_joined_by_model_id(pocket_world: World) ->
     assert screen.data == POCKET and screen.unit == "z-score"
     assert sorted(screen.dependency.columns) == sorted(POCKET_GENES[:3])
     assert set(screen.dependency.index) == {"CAL-120", "TT", "KM-H2", "ML-1", "ACH-000901", "ACH-000902"}
-    for line, tissue in (
-        ("CAL-120", "Skin"),
-        ("TT", "Soft Tissue"),
-        ("KM-H2", "Liver"),
-        ("ML-1", "Peripheral Nervous System"),
-    ):
+    tissues = {"CAL-120": "Skin", "TT": "Soft Tissue", "KM-H2": "Liver", "ML-1": "Peripheral Nervous System"}
+    for line, tissue in tissues.items():
         raw = effects(tissue)[POCKET_LINES[tissue][0]]
         np.testing.assert_allclose(screen.dependency.loc[line], -raw[screen.dependency.columns], rtol=1e-6)
         assert screen.samples.loc[line, "tissue"] == tissue  # DepMap's word, not the passport's
