@@ -54,7 +54,7 @@ PAN = {
     "31 bins": {"max_bin": 31},
     "15 bins": {"max_bin": 15},
     "gradients in 16 steps": {"use_quantized_grad": True, "num_grad_quant_bins": 16, "quant_train_renew_leaf": True},
-    "by rows": {"force_col_wise": False, "force_row_wise": True},
+    "by columns": {"force_col_wise": True, "force_row_wise": False},
     "half of the pairs a tree": {"bagging_fraction": 0.5, "bagging_freq": 1},
     "a quarter of the features a tree": {"feature_fraction": 0.25},
     "a quarter, 31 bins": {"feature_fraction": 0.25, "max_bin": 31},
