@@ -20,7 +20,7 @@ ROOMS = ("base", "tasks", "profiles", "sources", "cohorts", "representation", "m
 GOALS = {"code lines of leaplib": 8500, "modules": 80, "modules at the top": 4, "lines of damae.py": 220,
          "names that notebooks use": 60, "modules that notebooks import from": 4, "imports into a higher room": 0,
          "circles of modules": 0, "README, bytes": 9216, "README, longest line": 100, "test lines": 12000}  # fmt: skip
-LIMITS = GOALS | {"code lines of leaplib": 11900, "test lines": 16720}
+LIMITS = GOALS | {"code lines of leaplib": 11825, "test lines": 16720}
 """What `--check` holds: the goals and, on the way to them, what was reached. Lower a limit when the house shrinks."""
 
 
