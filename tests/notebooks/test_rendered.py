@@ -55,7 +55,7 @@ def run(home):
     executed.parent.mkdir(parents=True)
     nbformat.write(source, home / "notebooks/50_test.ipynb")
     injected = nbformat.v4.new_code_cell("profile = 'demo'", metadata={"tags": ["injected-parameters"]})
-    pixels = np.random.default_rng(0).integers(0, 255, (1200, 1600, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 255, (1200, 1600, 1), dtype=np.uint8).repeat(3, axis=2)  # grey
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG")
     picture = {"image/png": base64.b64encode(content.getvalue()).decode()}
