@@ -1,7 +1,6 @@
 import os
 from dataclasses import replace
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from leaplib.cohorts.simulation import simulate
 from leaplib.profiles import get_profile
 
 os.environ["LEAP_JOBS"] = "1"  # in this process, where tests can look into it, unless a test says otherwise
-matplotlib.use("Agg")
+plt.switch_backend("Agg")
 settings.register_profile("steady", deadline=None, derandomize=True, database=None,  # the same on any machine
                           suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
 settings.load_profile("steady")
@@ -29,9 +28,12 @@ def tiny(n_hidden=16, n_components=8, max_epochs=4, **sizes):
     return replace(get_profile("smoke"), **usual | sizes)
 
 
-def pytest_xdist_auto_num_workers(config):
-    """One more than there are cores: a tenth of the time tests wait for processes of their own."""
+def pytest_xdist_auto_num_workers(config):  # tests wait for processes of their own a tenth of the time
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items):  # the longest file first: what starts last is waited for
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
 
 
 @pytest.fixture(scope="session")

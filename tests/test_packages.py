@@ -20,8 +20,9 @@ def declared():
     return {name(r) for r in project["dependencies"] + extras}
 
 
-def test_environment_and_pyproject_name_the_same_packages():
+def test_environment_and_pyproject_name_the_same_packages_and_conda_forge_is_the_only_channel():
     lines = (ROOT / "environment.yml").read_text().splitlines()
+    assert lines[lines.index("channels:") + 1 : lines.index("dependencies:")] == ["  - conda-forge", "  - nodefaults"]
     start = lines.index("  - pip:")
     listed = {name(line.removeprefix("  - ")) for line in lines[lines.index("dependencies:") + 1 : start]} - ONLY_CONDA
     by_pip = {name(line.removeprefix("      - ")) for line in lines[start + 1 :]}
@@ -36,8 +37,3 @@ def test_the_lock_pins_every_declared_package_but_torch_and_has_checksums_of_all
     assert {name(package) for package, _ in pins} >= declared() - {"torch"}
     assert "torch" not in {package for package, _ in pins}  # its builds differ
     assert '"torch==2.13.0"' in (ROOT / "pyproject.toml").read_text()
-
-
-def test_conda_forge_is_the_only_channel():
-    text = (ROOT / "environment.yml").read_text()
-    assert re.findall(r"channels:\n((?:  - .*\n)+)", text) == ["  - conda-forge\n  - nodefaults\n"]

@@ -126,11 +126,12 @@ def real_task(scores: pd.DataFrame, tasks: Sequence[str]) -> str:
     return (real or there[-1:] or list(tasks[-1:]))[0]
 
 
-def best_other_model(values: pd.DataFrame) -> str:
-    """Return the model with the highest mean that is not LEAP, one of its members or a control."""
+def best_rival_of(values: pd.DataFrame) -> str:
+    """Return the pan-perturbation model with the highest mean; where none ran, the best that is not LEAP's own."""
     names = values["model"].astype(str)
     rivals = ~names.isin([*style.CONTROLS, style.REPRODUCIBILITY]) & ~names.str.startswith(("LEAP", "PS-LASSO"))
-    means = values[rivals].groupby("model")["value"].mean().dropna()
+    pan = rivals & names.str.startswith("PP-")
+    means = values[pan if pan.any() else rivals].groupby("model")["value"].mean().dropna()
     return str(means.idxmax()) if len(means) else "other model"
 
 
@@ -212,7 +213,7 @@ def figure_1(frame: pd.DataFrame | None = None, *, size: Size = (diagrams.WIDTH,
 def figure_2(scores: pd.DataFrame, task: str | None = None, published: pd.DataFrame | None = None, *,
              best_rival: str | None = None, reported_only: bool = False,
              size: Size = (style.TWO_COLUMNS, 82)) -> Drawn:  # fmt: skip
-    """Draw one task: A all models over splits, B LEAP against the best other model, per perturbation.
+    """Draw one task: A all models over splits, B LEAP against the best pan-perturbation model, per perturbation.
 
     The task is 1b, as in the paper, or 2a where 1b is not real; `best_rival` names another model for B.
     """
@@ -221,7 +222,7 @@ def figure_2(scores: pd.DataFrame, task: str | None = None, published: pd.DataFr
     part = part[part["task"] == task]
     fig, axes = style.figure(*size, ncols=2, width_ratios=(1.5, 1))
     drawn = boxes(axes[0], part, task, "A", published, reported_only)
-    rival = best_rival or best_other_model(models_only(split_values(part, "per_perturbation", "spearman")))
+    rival = best_rival or best_rival_of(models_only(split_values(part, "per_perturbation", "spearman")))
     return fig, plotted([drawn, scatter(axes[1], part, task, rival)])
 
 
