@@ -43,8 +43,9 @@ TEST_TO_TRAINING = {"holdout": 0.2 / 0.8, "tissue": 0.0, "xenograft": np.nan}
 REPRESENTATION_SPREAD = 0.002
 """What two sets of five DAMAEs may differ by in LEAP's mean Spearman correlation over the holdouts of task 2a.
 
-A round value: two sets, of versions 0.6 and 0.8, gave 0.366 and 0.367; the SD over three disjoint sets is still to be
-measured. No sentence, order or verdict rests on a smaller difference, which may turn with the seeds or the processor.
+Twice what was measured: three disjoint sets gave 0.3667, 0.3670 and 0.3677 (SD 0.0005;
+`benchmarks/representation_spread.py`). No sentence, order or verdict rests on a smaller difference, which may turn with
+the seeds or the processor.
 """
 LEVEL = 0.95  # of intervals
 BETTER, WORSE, APART = "better", "worse", "not told apart"
