@@ -26,7 +26,7 @@ from tests.frames import load_predictions
 
 TINY = tiny(32, 16, 15, max_perturbations=6, n_genes=150, simulated_genes=300)
 DRUGS = get_task("2a")
-TISSUES = replace(get_task("4b"), n_tissues=2, min_samples_per_tissue=12)
+TISSUES = replace(get_task("4b"), n_tissues=3, min_samples_per_tissue=12)
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +238,7 @@ def test_own_splits_have_results_of_their_own(scores, tmp_path):
     parts = np.where(samples.isin(train), "train", "test")
     table = pd.DataFrame({"split": "holdout-0", "sample": samples, "part": parts})
     table.to_csv(path, index=False)
-    own = run(TINY, [DRUGS], ["ps-ridge"], jobs=1, splits=path)
+    own = run(TINY, [DRUGS], ["ps-ridge"], jobs=2, splits=path)
     assert set(own["model"]) == {"PS-RIDGE", "Training mean", "Tissue mean", "Mean effects"}
     predicted = DualRidge().fit(genes.loc[train], response.loc[train], tuning_folds(train, 0)).predict(genes.loc[test])
     values = [spearmanr(response.loc[test, d], predicted[d], nan_policy="omit").statistic for d in response]
