@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -168,15 +169,17 @@ def save_figure(fig: Figure, data: pd.DataFrame, profile_name: str, name: str) -
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {}, "pdf": {"CreationDate": None}}
     paths = {kind: Layout(profile_name).figures / f"{name}.{kind}" for kind in ("pdf", "svg", "png", "csv")}
     engine, before = fig.get_layout_engine(), paths["svg"].read_bytes() if paths["svg"].is_file() else b""
-    with style.context():
+    with style.context(), ExitStack() as files:
         if fig.stale:  # else its layout stands
             fig.draw_without_rendering()
         fig.set_layout_engine(None)  # one layout for all three formats, and one drawing each: "none" would draw twice
+        written: dict[str, Path] = {}
         for kind, entries in metadata.items():
-            if kind == "pdf" and paths["pdf"].is_file() and paths["svg"].read_bytes() == before:
+            if kind == "pdf" and paths["pdf"].is_file() and written["svg"].read_bytes() == before:
                 continue  # the slowest of the three would show the same
-            with atomic_path(paths[kind]) as temporary:
-                fig.savefig(temporary, format=kind, metadata=entries)
+            # Put in place in the reverse order: an SVG that is new tells that the PDF is.
+            written[kind] = files.enter_context(atomic_path(paths[kind]))
+            fig.savefig(written[kind], format=kind, metadata=entries)
         fig.set_layout_engine(engine)
     with atomic_path(paths["csv"]) as temporary:
         data.to_csv(temporary, index=False, lineterminator="\n")
